@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The seam between the device and Linux storage: a block engine moves the data
+ * of requests to and from one opened image.
+ *
+ * Life of a request: queue() takes it, commit() starts all that were queued
+ * with as few system calls as the engine can, the engine's descriptor becomes
+ * readable when something has completed, reap() gives completed requests back.
+ *
+ * An engine is used by one thread. None of the verbs blocks, calls back into
+ * its caller or logs. queue() cannot fail: a request that the kernel does not
+ * take now waits in the engine's own list and goes with a later commit() or
+ * reap(). Whatever goes wrong with a request is its `result`. A short transfer
+ * is continued by the engine; a read past the end of the image is -EIO.
+ */
+#ifndef BLOCK_ENGINE_H
+#define BLOCK_ENGINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "block/request.h"
+
+struct block_image;
+struct block_engine;
+
+struct block_engine_ops {
+	const char *name;	/* as in engine=NAME */
+
+	/*
+	 * Make an engine for at most `depth` requests in flight on `image`,
+	 * which must outlive it. Returns 0 and stores the engine, or a negative
+	 * errno (-ENOSYS, -EPERM: this machine does not have the engine).
+	 */
+	int (*open)(struct block_engine **engine,
+		    const struct block_image *image, unsigned int depth);
+	/* Take a request. At most `depth` are inside the engine at a time. */
+	void (*queue)(struct block_engine *engine, struct block_request *req);
+	/* Start everything queued since the last commit. */
+	void (*commit)(struct block_engine *engine);
+	/*
+	 * Collect completed requests, at most `max`, linked by `next`; NULL when
+	 * there are none. Never blocks. Costs no system call where the kernel
+	 * has nothing to tell.
+	 */
+	struct block_request *(*reap)(struct block_engine *engine,
+				      unsigned int max);
+	/* Free the engine; nothing may be in flight. NULL is allowed. */
+	void (*close)(struct block_engine *engine);
+};
+
+/* What every engine starts with; each embeds it as its first member. */
+struct block_engine {
+	const struct block_engine_ops *ops;
+	/* Readable (EPOLLIN) while completions wait for reap(). Owned. */
+	int fd;
+	unsigned int inflight;	/* requests queued and not yet reaped */
+	struct block_image *image; /* set by block_engine_open() */
+};
+
+/* The engines of this build, best first, ended by NULL. */
+extern const struct block_engine_ops *const block_engines[];
+
+/*
+ * Open the engine called `name`, or for "auto" the first of io_uring, libaio
+ * (only if the image is opened with O_DIRECT: it blocks otherwise) and threads
+ * that opens. The engine is wrapped with bounce buffers where the image is
+ * opened with O_DIRECT. Returns 0 or a negative errno; -ENOENT for a name that
+ * this build does not know.
+ */
+int block_engine_open(struct block_engine **engine, const char *name,
+		      struct block_image *image, unsigned int depth);
+
+static inline void block_engine_queue(struct block_engine *engine,
+				      struct block_request *req)
+{
+	engine->inflight++;
+	engine->ops->queue(engine, req);
+}
+
+static inline void block_engine_commit(struct block_engine *engine)
+{
+	engine->ops->commit(engine);
+}
+
+/*
+ * Completed requests, at most `max`, linked by `next`; counts them out.
+ *
+ * Once a FLUSH has failed, or a stable write in a way that may have lost what
+ * was written before, every later FLUSH and stable write of any engine of the
+ * image is -EIO until the image is opened again: the kernel tells of a lost
+ * write once, and the next fdatasync succeeds without having written it.
+ */
+struct block_request *block_engine_reap(struct block_engine *engine,
+					unsigned int max);
+
+void block_engine_close(struct block_engine *engine);
+
+#endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * An opened, locked raw image: a regular file or a block device.
+ */
+#ifndef BLOCK_IMAGE_H
+#define BLOCK_IMAGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum block_cache {
+	BLOCK_CACHE_AUTO,	/* none where the image can do it, else writeback */
+	BLOCK_CACHE_NONE,	/* O_DIRECT */
+	BLOCK_CACHE_WRITEBACK,	/* page cache; FLUSH makes stable */
+	BLOCK_CACHE_WRITETHROUGH, /* page cache; every write is made stable */
+	BLOCK_CACHE_UNSAFE,	/* page cache; FLUSH does nothing */
+};
+
+struct block_image_options {
+	const char *file;	/* path; NULL for a null image of `size` */
+	uint64_t size;		/* bytes, only without `file` */
+	bool readonly;
+	enum block_cache cache;
+	unsigned int block_size; /* logical block wanted: 512, 4096; 0 = store's */
+};
+
+struct block_image {
+	int fd;			/* -1 for a null image */
+	uint64_t size;		/* bytes, rounded down to block_size */
+	unsigned int block_size; /* logical block that the device offers */
+	unsigned int physical_block_size; /* of the store, >= block_size */
+	unsigned int dio_align;	/* offset and length, for O_DIRECT; else 1 */
+	unsigned int dio_mem_align; /* memory, for O_DIRECT; else 1 */
+	bool readonly;
+	bool direct;		/* opened with O_DIRECT */
+	bool is_block_device;
+	bool flush_is_noop;	/* BLOCK_CACHE_UNSAFE */
+	bool write_through;	/* BLOCK_CACHE_WRITETHROUGH */
+	/*
+	 * A flush failed: 0 or a negative errno, for good. The kernel reports a
+	 * lost write once only, so this is shared by all engines of the image;
+	 * set and read by block_engine_reap() with atomic operations.
+	 */
+	int flush_error;
+};
+
+/* Longest text that block_image_open() writes, with its NUL. */
+#define BLOCK_ERROR_MAX 512
+
+/*
+ * Open and lock an image. A writer locks out every other opener, a reader
+ * locks out writers (open file description locks on the file; an exclusive
+ * claim on a block device that is opened for writing, so that a mounted one is
+ * refused). Returns 0, or a negative errno and in `error` one sentence that
+ * names the file, says what is wrong and what to do. The caller closes.
+ */
+int block_image_open(struct block_image *image,
+		     const struct block_image_options *options,
+		     char error[BLOCK_ERROR_MAX]);
+
+/* Close and unlock; a closed or never opened (fd -1) image is allowed. */
+void block_image_close(struct block_image *image);
+
+/* Parse "none", "writeback" ...: 0 or -EINVAL. */
+int block_cache_parse(const char *text, enum block_cache *cache);
+const char *block_cache_name(enum block_cache cache);
+
+#endif

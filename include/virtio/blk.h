@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The virtio block device. VIRTIO 1.3, section 5.2.
+ *
+ * The device turns descriptor chains into block requests and their results
+ * into used elements. It starts no I/O and notifies nobody; its owner joins it
+ * with a block engine in two short loops:
+ *
+ *	down:  while ((req = virtio_blk_pop(bq)))
+ *		       block_engine_queue(engine, req);
+ *	       block_engine_commit(engine);
+ *	up:    for each reaped req: virtio_blk_complete(req);
+ *	       if (virtqueue_publish(&bq->vq)) notify the driver
+ *
+ * Every popped chain ends in exactly one used element. There is one request
+ * slot per ring entry, made once and found by head index; nothing is allocated
+ * while the device runs.
+ */
+#ifndef VIRTIO_BLK_H
+#define VIRTIO_BLK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "block/request.h"
+#include "virtio/blk_wire.h"
+#include "virtio/device.h"
+
+enum {
+	/* Pieces that a request slot holds in itself; larger chains spill. */
+	VIRTIO_BLK_INLINE_IOV = 6,
+};
+
+/* Bytes of data in one request; above, it is answered with IOERR. */
+#define VIRTIO_BLK_DATA_MAX (UINT64_C(32) << 20)
+
+/* What the owner decides about a device; kept by value. */
+struct virtio_blk_options {
+	uint64_t size;		/* of the store, bytes; a multiple of 512 */
+	uint32_t block_size;	/* logical: 512 .. 4096 */
+	bool readonly;
+	unsigned int nqueues;	/* 1 .. VIRTIO_QUEUES_MAX */
+	uint16_t queue_size;	/* entries, a power of two */
+	uint64_t extra_features; /* of the transport, e.g. ACCESS_PLATFORM */
+	char serial[VIRTIO_BLK_ID_BYTES]; /* padded with NUL */
+};
+
+struct virtio_blk;
+
+/* A request slot. */
+struct virtio_blk_request {
+	struct block_request block; /* first: the engine gives this back */
+	struct virtio_blk_queue *queue;
+	struct virtio_iov *iov;	/* the mapped chain: inline_iov or spill */
+	uint8_t *status;	/* the last device-writable byte */
+	uint16_t head;
+	uint16_t cut;		/* iov[cut].base was moved on by cut_bytes */
+	uint16_t cut_bytes;
+	uint32_t niov;		/* mapped pieces */
+	uint32_t split;		/* of them device-readable, first */
+	uint32_t used_ok;	/* used length if it succeeds */
+	uint32_t used_failed;	/* used length if it fails */
+	struct virtio_iov inline_iov[VIRTIO_BLK_INLINE_IOV];
+};
+
+struct virtio_blk_queue {
+	struct virtqueue vq;
+	struct virtio_blk *blk;
+	struct virtio_blk_request *slots; /* by head */
+	struct virtio_iov *spill; /* spill_max entries per slot */
+	unsigned int spill_max;
+	/* Totals since the start. */
+	uint64_t requests;	/* chains answered */
+	uint64_t failed;	/* of them with a status other than OK */
+};
+
+struct virtio_blk {
+	struct virtio_device dev;
+	struct virtio_blk_options options;
+	struct virtio_blk_config config;
+	struct virtio_blk_queue queue[VIRTIO_QUEUES_MAX];
+};
+
+/*
+ * Bytes of memory that virtio_blk_init() wants for its queues: page aligned,
+ * zeroed, best mapped lazily: most of it is touched by large requests only.
+ */
+size_t virtio_blk_memory_bytes(const struct virtio_blk_options *options);
+
+/* Bytes of the state that survives the process: device and in-flight areas. */
+size_t virtio_blk_state_bytes(const struct virtio_blk_options *options);
+
+/*
+ * Make a device. `memory` and `state` as told above, 16 bytes aligned, owned by
+ * the caller and outliving the device, as does `mem`.
+ */
+void virtio_blk_init(struct virtio_blk *blk,
+		     const struct virtio_blk_options *options, void *memory,
+		     void *state, struct guest_memory *mem);
+
+/*
+ * The next request for the engine, or NULL if there is none now. Chains that
+ * need no I/O, or are wrong, are answered on the way. A broken ring sets
+ * NEEDS_RESET.
+ */
+struct block_request *virtio_blk_pop(struct virtio_blk_queue *bq);
+
+/* As virtio_blk_pop(), for what the process before left in flight. */
+struct block_request *virtio_blk_repop(struct virtio_blk_queue *bq);
+
+/* Answer a request that the engine has given back. Not yet published. */
+void virtio_blk_complete(struct block_request *req);
+
+/* The queue that a request came from. */
+struct virtio_blk_queue *virtio_blk_queue_of(struct block_request *req);
+
+#endif

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A virtio device without its transport: status, features, queues and
+ * configuration. VIRTIO 1.3, sections 2.1 to 2.5 and 3.1.
+ *
+ * What the driver negotiated lives in struct virtio_device_state, memory that
+ * the caller provides, so that a process that starts with an existing one goes
+ * on where the process before stopped.
+ *
+ * Reset, and stopping a queue, take effect when nothing is in flight any more:
+ * the driver may free the rings right after. Such a call answers VIRTIO_WAIT
+ * and the transport keeps the driver waiting until virtio_device_settle() says
+ * that it is done.
+ */
+#ifndef VIRTIO_DEVICE_H
+#define VIRTIO_DEVICE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "virtio/queue.h"
+
+enum { VIRTIO_QUEUES_MAX = 16 };	/* per device */
+
+/* What the driver set for one queue. */
+struct virtio_queue_state {
+	uint64_t desc;		/* guest addresses */
+	uint64_t driver;
+	uint64_t device;
+	uint16_t size;		/* entries */
+	uint8_t ready;
+	uint8_t padding[5];
+};
+
+struct virtio_device_state {
+	uint64_t driver_features; /* as written by the driver */
+	uint32_t status;	/* enum virtio_status bits */
+	uint32_t interrupt_status;
+	uint32_t config_generation;
+	uint32_t device_features_sel;
+	uint32_t driver_features_sel;
+	uint32_t queue_sel;
+	struct virtio_queue_state queue[VIRTIO_QUEUES_MAX];
+};
+
+enum virtio_answer {
+	VIRTIO_DONE,	/* the access has had its effect */
+	VIRTIO_WAIT,	/* it will have it when requests in flight are done */
+};
+
+struct virtio_device {
+	uint32_t id;		/* device type, section 5 */
+	uint64_t offered;	/* feature bits */
+	unsigned int nqueues;
+	struct virtqueue *queue[VIRTIO_QUEUES_MAX];
+	struct virtq_inflight *inflight[VIRTIO_QUEUES_MAX];
+	const void *config;	/* device configuration space */
+	uint32_t config_bytes;
+	struct guest_memory *mem;
+	struct virtio_device_state *state;
+
+	/* Bits per queue; set by the driver's doing, cleared by who serves. */
+	uint32_t kicked;	/* has, or may have, new chains */
+	uint32_t stopping;	/* QueueReady was set to 0; to be drained */
+	bool resetting;		/* Status was set to 0; to be drained */
+	bool config_changed;	/* the driver is to be told */
+};
+
+/*
+ * Make a device of zeroed memory. Queues, configuration, offer and id are
+ * filled in by the device type before. `state` of an earlier process is kept
+ * as it is; a zeroed one gets its defaults.
+ */
+void virtio_device_init(struct virtio_device *dev,
+			struct virtio_device_state *state);
+
+/* The features in force: those accepted, 0 before FEATURES_OK. */
+uint64_t virtio_device_features(const struct virtio_device *dev);
+
+static inline bool virtio_device_has(const struct virtio_device *dev,
+				     unsigned int bit)
+{
+	return virtio_device_features(dev) & VIRTIO_FEATURE(bit);
+}
+
+/* Whether requests may be taken: DRIVER_OK, no reset asked for or under way. */
+bool virtio_device_live(const struct virtio_device *dev);
+
+/*
+ * The driver writes the status. Refuses FEATURES_OK for features that were not
+ * offered or lack VERSION_1. Status 0 is a reset.
+ */
+enum virtio_answer virtio_device_set_status(struct virtio_device *dev,
+					    uint32_t status);
+
+/* The driver writes word `sel` (0, 1) of its features; ignored when too late. */
+void virtio_device_set_features(struct virtio_device *dev, uint32_t sel,
+				uint32_t word);
+
+/* The driver sets a queue ready or stops it. */
+enum virtio_answer virtio_device_set_ready(struct virtio_device *dev,
+					   unsigned int queue, bool ready);
+
+/*
+ * Finish what waits for a drain: true when a reset or a stop that was answered
+ * with VIRTIO_WAIT has now had its effect.
+ */
+bool virtio_device_settle(struct virtio_device *dev);
+
+/*
+ * The device cannot go on until the driver resets it, section 2.1.2: sets
+ * NEEDS_RESET and, where the driver is up, config_changed.
+ */
+void virtio_device_needs_reset(struct virtio_device *dev);
+
+/* Stop all queues and unmap their rings; nothing may be in flight. */
+void virtio_device_stop(struct virtio_device *dev);
+
+#endif

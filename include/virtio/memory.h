@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The seam between the core and the guest's memory.
+ *
+ * A descriptor chain is mapped as a whole into an array of host pieces and is
+ * unmapped as a whole when its request is done. The pieces are shared with a
+ * hostile guest: what is read from them has to be copied before it is checked.
+ */
+#ifndef VIRTIO_MEMORY_H
+#define VIRTIO_MEMORY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "virtio/iov.h"
+
+/* A range of guest memory, as a descriptor names it. */
+struct guest_range {
+	uint64_t addr;		/* guest address, bytes */
+	uint32_t len;		/* bytes */
+};
+
+struct guest_memory;
+
+struct guest_memory_ops {
+	/*
+	 * Map ranges[0..n) to at most `max` pieces in `iov`, in order; the first
+	 * `readable` ranges are read by the device only, the rest written.
+	 * Ranges of length 0 give no piece. Stores in `split` how many pieces
+	 * the readable ranges took. Returns the number of pieces, or
+	 *  -EFAULT  a range is not (wholly) memory of the guest,
+	 *  -E2BIG   more than `max` pieces,
+	 *  -EAGAIN  no room now; there will be after an unmap.
+	 * On failure nothing is mapped.
+	 */
+	int (*map)(struct guest_memory *mem, const struct guest_range *ranges,
+		   unsigned int n, unsigned int readable,
+		   struct virtio_iov *iov, unsigned int max,
+		   unsigned int *split);
+	/*
+	 * Undo map() for its `n` pieces, of which those from `split` on have
+	 * been written. Only `base` of a piece is looked at for finding what to
+	 * release; `len` may have been shortened. NULL: nothing to do.
+	 */
+	void (*unmap)(struct guest_memory *mem, const struct virtio_iov *iov,
+		      unsigned int n, unsigned int split);
+	/*
+	 * Map [addr, addr + len) as one contiguous piece for as long as a queue
+	 * uses it. Returns its first byte, or NULL where that is not guest
+	 * memory.
+	 */
+	void *(*map_ring)(struct guest_memory *mem, uint64_t addr,
+			  uint64_t len);
+	void (*unmap_ring)(struct guest_memory *mem, void *base, uint64_t len);
+	/*
+	 * A used ring at `base` of `len` bytes has been written somewhere: for a
+	 * log of dirty pages. NULL: nothing to do.
+	 */
+	void (*written)(struct guest_memory *mem, const void *base,
+			uint64_t len);
+};
+
+struct guest_memory {
+	const struct guest_memory_ops *ops;
+	bool pinnable;	/* the kernel can do O_DIRECT on the pieces */
+};
+
+#endif

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The register window of a device on the MMIO transport, version 2.
+ * VIRTIO 1.3, section 4.2.
+ *
+ * Pure state: an access has its effect on the device and gives an answer. What
+ * is to be done afterwards is read from the device: `kicked` queues to drain,
+ * `config_changed` to be told with virtio_mmio_interrupt().
+ */
+#ifndef VIRTIO_MMIO_H
+#define VIRTIO_MMIO_H
+
+#include <stdint.h>
+
+#include "virtio/device.h"
+#include "virtio/mmio_wire.h"
+
+/*
+ * Read `size` bytes (1, 2, 4 or 8) at `offset`. Registers answer to aligned
+ * 32-bit reads only; the configuration space to 1, 2, 4 or 8 bytes inside it.
+ * Anything else reads as 0. Never fails.
+ */
+uint64_t virtio_mmio_read(const struct virtio_device *dev, uint64_t offset,
+			  unsigned int size);
+
+/*
+ * Write. What is not a writable register, or has another size than 32 bits, is
+ * ignored. VIRTIO_WAIT: the driver must see the access end only when
+ * virtio_device_settle() has said so.
+ */
+enum virtio_answer virtio_mmio_write(struct virtio_device *dev,
+				     uint64_t offset, unsigned int size,
+				     uint64_t value);
+
+/* Note the event for the driver; the caller then raises the interrupt line. */
+void virtio_mmio_interrupt(struct virtio_device *dev,
+			   enum virtio_mmio_interrupt event);
+
+/*
+ * Call after each change of the configuration space, section 4.2.2.1. The
+ * driver is then told with VIRTIO_MMIO_INT_CONFIG.
+ */
+void virtio_mmio_config_updated(struct virtio_device *dev);
+
+#endif

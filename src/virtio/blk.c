@@ -1,0 +1,487 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The virtio block device; see virtio/blk.h.
+ *
+ * Happy path of a request: pop the chain, map it as a whole, copy the header
+ * out of its first 16 device-readable bytes, check it against the capacity and
+ * the data's length, hand the data pieces to the engine. Later: write the
+ * status byte, unmap, push the used element.
+ *
+ * Framing is free: header, data and status may share or span descriptors. The
+ * header is the first 16 readable bytes, the status the last writable byte.
+ *
+ * Failure modes: a chain whose status byte can be reached is answered with a
+ * status; any other with a used length of 0. A chain for whose mapping there is
+ * no room now goes back to the ring until a request completes.
+ */
+#include "virtio/blk.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#include "virtio/shared.h"
+
+/* Pieces per slot: chains may have size_max descriptors, mapped in chunks. */
+static unsigned int spill_max(const struct virtio_blk_options *options)
+{
+	return 2u * options->queue_size + 64;
+}
+
+/* A queue's share of the memory: slots, spilled pieces, ring scratch. */
+static size_t queue_memory_bytes(const struct virtio_blk_options *options)
+{
+	size_t n = options->queue_size;
+
+	return n * sizeof(struct virtio_blk_request) +
+	       n * spill_max(options) * sizeof(struct virtio_iov) +
+	       virtqueue_scratch_bytes(options->queue_size);
+}
+
+size_t virtio_blk_memory_bytes(const struct virtio_blk_options *options)
+{
+	return options->nqueues * queue_memory_bytes(options);
+}
+
+size_t virtio_blk_state_bytes(const struct virtio_blk_options *options)
+{
+	return sizeof(struct virtio_device_state) +
+	       options->nqueues * virtq_inflight_bytes(options->queue_size);
+}
+
+static uint64_t offer(const struct virtio_blk_options *options)
+{
+	uint64_t features = VIRTIO_FEATURE(VIRTIO_F_VERSION_1) |
+			    VIRTIO_FEATURE(VIRTIO_F_INDIRECT_DESC) |
+			    VIRTIO_FEATURE(VIRTIO_F_EVENT_IDX) |
+			    VIRTIO_FEATURE(VIRTIO_BLK_F_SEG_MAX) |
+			    VIRTIO_FEATURE(VIRTIO_BLK_F_BLK_SIZE) |
+			    VIRTIO_FEATURE(VIRTIO_BLK_F_FLUSH);
+
+	if (options->readonly)
+		features |= VIRTIO_FEATURE(VIRTIO_BLK_F_RO);
+	if (options->nqueues > 1)
+		features |= VIRTIO_FEATURE(VIRTIO_BLK_F_MQ);
+	return features | options->extra_features;
+}
+
+static void config_init(struct virtio_blk *blk)
+{
+	struct virtio_blk_config *config = &blk->config;
+
+	config->capacity = blk->options.size / VIRTIO_BLK_SECTOR_SIZE;
+	/* Header and status take a descriptor each; a ring of 2 has one. */
+	config->seg_max = blk->options.queue_size > 3u ?
+			  blk->options.queue_size - 2u : 1;
+	config->blk_size = blk->options.block_size;
+	config->num_queues = (uint16_t)blk->options.nqueues;
+}
+
+static void queue_init(struct virtio_blk *blk, unsigned int i, uint8_t *memory,
+		       struct guest_memory *mem)
+{
+	struct virtio_blk_queue *bq = &blk->queue[i];
+	uint16_t n = blk->options.queue_size;
+
+	bq->blk = blk;
+	bq->spill_max = spill_max(&blk->options);
+	bq->slots = (struct virtio_blk_request *)memory;
+	memory += n * sizeof(*bq->slots);
+	bq->spill = (struct virtio_iov *)memory;
+	memory += (size_t)n * bq->spill_max * sizeof(*bq->spill);
+	virtqueue_init(&bq->vq, n, memory, mem);
+	blk->dev.queue[i] = &bq->vq;
+}
+
+void virtio_blk_init(struct virtio_blk *blk,
+		     const struct virtio_blk_options *options, void *memory,
+		     void *state, struct guest_memory *mem)
+{
+	struct virtio_device *dev = &blk->dev;
+	uint8_t *inflight = (uint8_t *)state +
+			    sizeof(struct virtio_device_state);
+
+	assert(options->size % VIRTIO_BLK_SECTOR_SIZE == 0);
+	assert(options->nqueues && options->nqueues <= VIRTIO_QUEUES_MAX);
+	memset(blk, 0, sizeof(*blk));
+	blk->options = *options;
+	config_init(blk);
+	dev->id = VIRTIO_ID_BLOCK;
+	dev->offered = offer(options);
+	dev->nqueues = options->nqueues;
+	dev->config = &blk->config;
+	dev->config_bytes = sizeof(blk->config);
+	dev->mem = mem;
+	for (unsigned int i = 0; i < options->nqueues; i++) {
+		queue_init(blk, i, (uint8_t *)memory +
+			   i * queue_memory_bytes(options), mem);
+		dev->inflight[i] = (struct virtq_inflight *)inflight;
+		inflight += virtq_inflight_bytes(options->queue_size);
+	}
+	virtio_device_init(dev, state);
+}
+
+struct virtio_blk_queue *virtio_blk_queue_of(struct block_request *req)
+{
+	return ((struct virtio_blk_request *)req)->queue;
+}
+
+static void unmap(const struct virtio_blk_request *slot)
+{
+	struct guest_memory *mem = slot->queue->vq.mem;
+
+	if (!mem->ops->unmap || slot->niov == 0)
+		return;
+	/* unmap() finds what to release by the pieces' original bases. */
+	slot->iov[slot->cut].base =
+		(uint8_t *)slot->iov[slot->cut].base - slot->cut_bytes;
+	mem->ops->unmap(mem, slot->iov, slot->niov, slot->split);
+}
+
+/* End a request: status byte if it can be reached, unmap, used element. */
+static void finish(struct virtio_blk_request *slot,
+		   enum virtio_blk_status status)
+{
+	struct virtio_blk_queue *bq = slot->queue;
+	uint32_t len = 0;
+
+	if (slot->status) {
+		shared_store(slot->status, (uint8_t)status);
+		len = status == VIRTIO_BLK_S_OK ? slot->used_ok :
+						  slot->used_failed;
+	}
+	unmap(slot);
+	bq->requests++;
+	bq->failed += status != VIRTIO_BLK_S_OK;
+	virtqueue_push(&bq->vq, slot->head, len);
+}
+
+/* The one place where errors become the protocol's. */
+static enum virtio_blk_status status_of(int result)
+{
+	if (result == 0)
+		return VIRTIO_BLK_S_OK;
+	if (result == -EOPNOTSUPP)
+		return VIRTIO_BLK_S_UNSUPP;
+	return VIRTIO_BLK_S_IOERR;
+}
+
+void virtio_blk_complete(struct block_request *req)
+{
+	finish((struct virtio_blk_request *)req, status_of(req->result));
+}
+
+/* Map the chain: number of pieces, or a negative errno. */
+static int map(struct virtio_blk_request *slot, const struct virtq_chain *chain)
+{
+	struct virtio_blk_queue *bq = slot->queue;
+	struct guest_memory *mem = bq->vq.mem;
+	unsigned int split;
+	int n = -E2BIG;
+
+	slot->iov = slot->inline_iov;
+	if (chain->n <= VIRTIO_BLK_INLINE_IOV)
+		n = mem->ops->map(mem, chain->ranges, chain->n,
+				  chain->readable, slot->iov,
+				  VIRTIO_BLK_INLINE_IOV, &split);
+	if (n == -E2BIG) {
+		slot->iov = bq->spill + slot->head * (size_t)bq->spill_max;
+		n = mem->ops->map(mem, chain->ranges, chain->n,
+				  chain->readable, slot->iov, bq->spill_max,
+				  &split);
+	}
+	if (n < 0)
+		return n;
+	slot->niov = (uint32_t)n;
+	slot->split = split;
+	return n;
+}
+
+/* A chain that cannot be mapped whole: answer by its last byte if possible. */
+static void fail_unmapped(struct virtio_blk_request *slot,
+			  const struct virtq_chain *chain)
+{
+	struct guest_range last = chain->ranges[chain->n - 1];
+	const struct virtq_chain status = {
+		.n = 1, .readable = 0, .ranges = &last,
+	};
+
+	if (chain->readable < chain->n) {
+		last.addr += last.len - 1;
+		last.len = 1;
+		if (map(slot, &status) == 1)
+			slot->status = slot->iov[0].base;
+	}
+	slot->used_failed = chain->writable_bytes == 1;
+	finish(slot, VIRTIO_BLK_S_IOERR);
+}
+
+/* Cut the status byte off the end of the writable pieces. */
+static void take_status(struct virtio_blk_request *slot)
+{
+	struct virtio_iov *last = &slot->iov[slot->niov - 1];
+
+	if (slot->niov == slot->split)
+		return;
+	last->len--;
+	slot->status = (uint8_t *)last->base + last->len;
+}
+
+/*
+ * Copy the header out of the readable pieces. On success slot->cut is the piece
+ * where the data begins, with its base moved on.
+ */
+static bool take_header(struct virtio_blk_request *slot,
+			struct virtio_blk_header *header)
+{
+	size_t got = 0;
+	uint32_t i = 0;
+
+	while (i < slot->split && got < sizeof(*header)) {
+		struct virtio_iov *piece = &slot->iov[i];
+		size_t n = sizeof(*header) - got;
+
+		if (n > piece->len)
+			n = piece->len;
+		shared_copy((uint8_t *)header + got, piece->base, n);
+		got += n;
+		if (n < piece->len) {
+			piece->base = (uint8_t *)piece->base + n;
+			piece->len -= n;
+			slot->cut = (uint16_t)i;
+			slot->cut_bytes = (uint16_t)n;
+			break;
+		}
+		i++;
+	}
+	/* The data of a write begins at piece i. */
+	slot->block.iov = &slot->iov[i];
+	slot->block.niov = slot->split - i;
+	return got == sizeof(*header);
+}
+
+/* Whether [sector, + bytes) lies on the device and is whole sectors. */
+static bool range_ok(const struct virtio_blk *blk, uint64_t sector,
+		     uint64_t bytes)
+{
+	uint64_t sectors = bytes / VIRTIO_BLK_SECTOR_SIZE;
+
+	return bytes % VIRTIO_BLK_SECTOR_SIZE == 0 &&
+	       bytes <= VIRTIO_BLK_DATA_MAX &&
+	       sector <= blk->config.capacity &&
+	       sectors <= blk->config.capacity - sector;
+}
+
+static bool answer(struct virtio_blk_request *slot,
+		   enum virtio_blk_status status)
+{
+	finish(slot, status);
+	return false;
+}
+
+static bool start_read(struct virtio_blk_request *slot, uint64_t sector,
+		       uint64_t bytes)
+{
+	struct block_request *req = &slot->block;
+
+	if (!range_ok(slot->queue->blk, sector, bytes))
+		return answer(slot, VIRTIO_BLK_S_IOERR);
+	slot->used_ok = (uint32_t)bytes + 1;
+	if (bytes == 0)
+		return answer(slot, VIRTIO_BLK_S_OK);
+	req->op = BLOCK_READ;
+	req->iov = &slot->iov[slot->split];
+	req->niov = slot->niov - slot->split;
+	if (req->iov[req->niov - 1].len == 0)
+		req->niov--;	/* the status had a piece of its own */
+	req->offset = sector * VIRTIO_BLK_SECTOR_SIZE;
+	req->length = bytes;
+	return true;
+}
+
+/* Section 5.2.6.2: a driver that cannot flush gets stable writes. */
+static bool write_through(const struct virtio_blk *blk)
+{
+	return !virtio_device_has(&blk->dev, VIRTIO_BLK_F_FLUSH);
+}
+
+static bool start_write(struct virtio_blk_request *slot, uint64_t sector,
+			uint64_t bytes)
+{
+	const struct virtio_blk *blk = slot->queue->blk;
+	struct block_request *req = &slot->block;
+
+	if (blk->options.readonly || !range_ok(blk, sector, bytes))
+		return answer(slot, VIRTIO_BLK_S_IOERR);
+	if (bytes == 0)
+		return answer(slot, VIRTIO_BLK_S_OK);
+	req->op = BLOCK_WRITE;
+	req->offset = sector * VIRTIO_BLK_SECTOR_SIZE;
+	req->length = bytes;
+	if (write_through(blk))
+		req->flags |= BLOCK_STABLE;
+	return true;
+}
+
+static bool start_flush(struct virtio_blk_request *slot)
+{
+	struct block_request *req = &slot->block;
+
+	req->op = BLOCK_FLUSH;
+	req->iov = NULL;
+	req->niov = 0;
+	req->offset = 0;
+	req->length = 0;
+	return true;
+}
+
+/* Answer GET_ID: at most 20 bytes of serial, padded with NUL. */
+static bool do_get_id(struct virtio_blk_request *slot, uint64_t bytes)
+{
+	const char *from = slot->queue->blk->options.serial;
+	size_t left = bytes < VIRTIO_BLK_ID_BYTES ? bytes :
+						    VIRTIO_BLK_ID_BYTES;
+
+	/* More room than the id has: the status byte is not adjacent. */
+	slot->used_ok = (uint32_t)left + (left == bytes);
+	for (uint32_t i = slot->split; left; i++) {
+		const struct virtio_iov *piece = &slot->iov[i];
+		size_t n = piece->len < left ? piece->len : left;
+
+		memcpy(piece->base, from, n);
+		from += n;
+		left -= n;
+	}
+	return answer(slot, VIRTIO_BLK_S_OK);
+}
+
+/* Header and status are taken: true if the engine has to do something. */
+static bool start_type(struct virtio_blk_request *slot,
+		       const struct virtio_blk_header *header,
+		       uint64_t out_bytes, uint64_t in_bytes)
+{
+	switch (header->type) {
+	case VIRTIO_BLK_T_IN:
+		return start_read(slot, header->sector, in_bytes);
+	case VIRTIO_BLK_T_OUT:
+		return start_write(slot, header->sector, out_bytes);
+	case VIRTIO_BLK_T_FLUSH:
+		return start_flush(slot);
+	case VIRTIO_BLK_T_GET_ID:
+		return do_get_id(slot, in_bytes);
+	default:
+		return answer(slot, VIRTIO_BLK_S_UNSUPP);
+	}
+}
+
+static void slot_reset(struct virtio_blk_request *slot,
+		       struct virtio_blk_queue *bq, uint16_t head)
+{
+	slot->block.flags = bq->vq.mem->pinnable ? 0 : BLOCK_UNPINNABLE;
+	slot->block.result = 0;
+	slot->queue = bq;
+	slot->status = NULL;
+	slot->head = head;
+	slot->cut = 0;
+	slot->cut_bytes = 0;
+	slot->niov = 0;
+	slot->split = 0;
+	/* Written from the start: the status only if nothing is before it. */
+	slot->used_ok = 0;
+	slot->used_failed = 0;
+}
+
+enum started {
+	STARTED,	/* the engine's turn */
+	ANSWERED,	/* done with */
+	STARVED,	/* no room to map it now */
+};
+
+/* A popped chain becomes a request. */
+static enum started start(struct virtio_blk_request *slot,
+			  const struct virtq_chain *chain)
+{
+	struct virtio_blk_header header;
+	int r;
+
+	if (chain->n == 0) {
+		finish(slot, VIRTIO_BLK_S_IOERR);
+		return ANSWERED;
+	}
+	r = map(slot, chain);
+	if (r == -EAGAIN)
+		return STARVED;
+	if (r < 0) {
+		fail_unmapped(slot, chain);
+		return ANSWERED;
+	}
+	take_status(slot);
+	slot->used_ok = chain->writable_bytes == 1;
+	slot->used_failed = slot->used_ok;
+	if (!take_header(slot, &header) || !slot->status) {
+		finish(slot, VIRTIO_BLK_S_IOERR);
+		return ANSWERED;
+	}
+	return start_type(slot, &header,
+			  chain->readable_bytes - sizeof(header),
+			  chain->writable_bytes - 1) ? STARTED : ANSWERED;
+}
+
+static struct virtio_blk_request *slot_for(struct virtio_blk_queue *bq,
+					   const struct virtq_chain *chain)
+{
+	struct virtio_blk_request *slot = &bq->slots[chain->head];
+
+	slot_reset(slot, bq, chain->head);
+	return slot;
+}
+
+struct block_request *virtio_blk_pop(struct virtio_blk_queue *bq)
+{
+	struct virtq_chain chain;
+	int r;
+
+	while ((r = virtqueue_pop(&bq->vq, &chain)) > 0) {
+		struct virtio_blk_request *slot = slot_for(bq, &chain);
+
+		switch (start(slot, &chain)) {
+		case STARTED:
+			return &slot->block;
+		case ANSWERED:
+			break;
+		case STARVED:
+			virtqueue_unpop(&bq->vq, chain.head);
+			return NULL;
+		}
+	}
+	if (r < 0)
+		virtio_device_needs_reset(&bq->blk->dev);
+	return NULL;
+}
+
+struct block_request *virtio_blk_repop(struct virtio_blk_queue *bq)
+{
+	struct virtq_chain chain;
+	int r;
+
+	while ((r = virtqueue_repop(&bq->vq, &chain)) != 0) {
+		struct virtio_blk_request *slot;
+
+		if (r < 0) {
+			virtio_device_needs_reset(&bq->blk->dev);
+			continue;
+		}
+		slot = slot_for(bq, &chain);
+		switch (start(slot, &chain)) {
+		case STARTED:
+			return &slot->block;
+		case ANSWERED:
+			break;
+		case STARVED:
+			/* Nothing else holds room when a queue starts. */
+			fail_unmapped(slot, &chain);
+			break;
+		}
+	}
+	return NULL;
+}

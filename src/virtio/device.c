@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Device status, feature negotiation and the life of the queues; see
+ * virtio/device.h.
+ *
+ * Happy path: ACKNOWLEDGE, DRIVER, features, FEATURES_OK, queues ready,
+ * DRIVER_OK. A queue's rings are mapped when it is set ready; it starts with
+ * DRIVER_OK, when the features are certain.
+ *
+ * Failure: a driver that asks for what it must not is ignored or gets
+ * NEEDS_RESET. Nothing here is asserted about what a driver does.
+ */
+#include "virtio/device.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "virtio/shared.h"
+
+static void queue_defaults(struct virtio_device *dev, unsigned int i)
+{
+	struct virtio_queue_state *qs = &dev->state->queue[i];
+
+	memset(qs, 0, sizeof(*qs));
+	qs->size = dev->queue[i]->size_max;
+}
+
+static void defaults(struct virtio_device *dev)
+{
+	uint32_t generation = dev->state->config_generation;
+
+	memset(dev->state, 0, sizeof(*dev->state));
+	dev->state->config_generation = generation;
+	for (unsigned int i = 0; i < dev->nqueues; i++)
+		queue_defaults(dev, i);
+	dev->kicked = 0;
+	dev->stopping = 0;
+	dev->resetting = false;
+	dev->config_changed = false;
+}
+
+void virtio_device_init(struct virtio_device *dev,
+			struct virtio_device_state *state)
+{
+	assert(dev->nqueues > 0 && dev->nqueues <= VIRTIO_QUEUES_MAX);
+	dev->state = state;
+	if (state->queue[0].size == 0)
+		defaults(dev);
+}
+
+uint64_t virtio_device_features(const struct virtio_device *dev)
+{
+	if (!(dev->state->status & VIRTIO_STATUS_FEATURES_OK))
+		return 0;
+	return dev->state->driver_features & dev->offered;
+}
+
+bool virtio_device_live(const struct virtio_device *dev)
+{
+	const uint32_t mask = VIRTIO_STATUS_DRIVER_OK |
+			      VIRTIO_STATUS_NEEDS_RESET;
+
+	return (dev->state->status & mask) == VIRTIO_STATUS_DRIVER_OK &&
+	       !dev->resetting;
+}
+
+void virtio_device_needs_reset(struct virtio_device *dev)
+{
+	if (dev->state->status & VIRTIO_STATUS_NEEDS_RESET)
+		return;
+	dev->state->status |= VIRTIO_STATUS_NEEDS_RESET;
+	if (dev->state->status & VIRTIO_STATUS_DRIVER_OK)
+		dev->config_changed = true;
+}
+
+static void unmap_part(struct virtio_device *dev, const void *base,
+		       uint64_t bytes)
+{
+	if (base)
+		dev->mem->ops->unmap_ring(dev->mem, (void *)base, bytes);
+}
+
+static void rings_unmap(struct virtio_device *dev,
+			const struct virtq_rings *rings, uint16_t size)
+{
+	unmap_part(dev, rings->desc, vring_desc_bytes(size));
+	unmap_part(dev, rings->avail, vring_avail_bytes(size));
+	unmap_part(dev, rings->used, vring_used_bytes(size));
+}
+
+static bool rings_map(struct virtio_device *dev, struct virtq_rings *rings,
+		      const struct virtio_queue_state *qs)
+{
+	struct guest_memory *mem = dev->mem;
+
+	memset(rings, 0, sizeof(*rings));
+	rings->desc = mem->ops->map_ring(mem, qs->desc,
+					 vring_desc_bytes(qs->size));
+	if (rings->desc)
+		rings->avail = mem->ops->map_ring(mem, qs->driver,
+						  vring_avail_bytes(qs->size));
+	if (rings->avail)
+		rings->used = mem->ops->map_ring(mem, qs->device,
+						 vring_used_bytes(qs->size));
+	if (rings->used)
+		return true;
+	rings_unmap(dev, rings, qs->size);
+	return false;
+}
+
+/* Start a ready queue on the driver's rings, or ask for a reset. */
+static void queue_start(struct virtio_device *dev, unsigned int i)
+{
+	const struct virtio_queue_state *qs = &dev->state->queue[i];
+	struct virtqueue *q = dev->queue[i];
+	struct virtq_rings rings;
+
+	if (q->running)
+		return;
+	if (qs->size == 0 || qs->size > q->size_max ||
+	    !rings_map(dev, &rings, qs)) {
+		virtio_device_needs_reset(dev);
+		return;
+	}
+	memset(dev->inflight[i], 0, virtq_inflight_bytes(q->size_max));
+	if (virtqueue_start(q, &rings, qs->size, virtio_device_features(dev), 0,
+			    dev->inflight[i])) {
+		rings_unmap(dev, &rings, qs->size);
+		virtio_device_needs_reset(dev);
+		return;
+	}
+	dev->kicked |= 1u << i;
+}
+
+static void queue_stop(struct virtio_device *dev, unsigned int i)
+{
+	struct virtqueue *q = dev->queue[i];
+	const struct virtq_rings rings = {
+		.desc = (void *)q->desc, .avail = q->avail, .used = q->used,
+	};
+
+	if (!q->running)
+		return;
+	virtqueue_stop(q);
+	rings_unmap(dev, &rings, q->size);
+}
+
+void virtio_device_stop(struct virtio_device *dev)
+{
+	for (unsigned int i = 0; i < dev->nqueues; i++)
+		queue_stop(dev, i);
+}
+
+static bool features_acceptable(const struct virtio_device *dev)
+{
+	uint64_t wanted = dev->state->driver_features;
+
+	return !(wanted & ~dev->offered) &&
+	       (wanted & VIRTIO_FEATURE(VIRTIO_F_VERSION_1));
+}
+
+static bool drained(const struct virtio_device *dev)
+{
+	for (unsigned int i = 0; i < dev->nqueues; i++)
+		if (dev->queue[i]->in_flight)
+			return false;
+	return true;
+}
+
+bool virtio_device_settle(struct virtio_device *dev)
+{
+	bool settled = false;
+
+	if (dev->resetting) {
+		if (!drained(dev))
+			return false;
+		virtio_device_stop(dev);
+		defaults(dev);
+		return true;
+	}
+	for (unsigned int i = 0; dev->stopping && i < dev->nqueues; i++) {
+		if (!(dev->stopping & (1u << i)) || dev->queue[i]->in_flight)
+			continue;
+		queue_stop(dev, i);
+		dev->state->queue[i].ready = 0;
+		dev->stopping &= ~(1u << i);
+		settled = true;
+	}
+	return settled;
+}
+
+/* Have the effect now, or let the driver wait for it. */
+static enum virtio_answer settle_or_wait(struct virtio_device *dev)
+{
+	return virtio_device_settle(dev) ? VIRTIO_DONE : VIRTIO_WAIT;
+}
+
+enum virtio_answer virtio_device_set_status(struct virtio_device *dev,
+					    uint32_t status)
+{
+	struct virtio_device_state *s = dev->state;
+	const uint32_t known = VIRTIO_STATUS_ACKNOWLEDGE |
+			       VIRTIO_STATUS_DRIVER | VIRTIO_STATUS_DRIVER_OK |
+			       VIRTIO_STATUS_FEATURES_OK |
+			       VIRTIO_STATUS_FAILED;
+	uint32_t new;
+
+	if ((status & 0xff) == 0) {
+		dev->resetting = true;
+		return settle_or_wait(dev);
+	}
+	if (dev->resetting)
+		return VIRTIO_DONE;
+	/* Section 2.1.1: the driver sets bits and clears none but by reset. */
+	new = status & known & ~s->status;
+	if ((new & VIRTIO_STATUS_FEATURES_OK) && !features_acceptable(dev))
+		new &= ~(uint32_t)VIRTIO_STATUS_FEATURES_OK;
+	if (!((s->status | new) & VIRTIO_STATUS_FEATURES_OK))
+		new &= ~(uint32_t)VIRTIO_STATUS_DRIVER_OK;
+	s->status |= new;
+	for (unsigned int i = 0; i < dev->nqueues; i++)
+		if ((new & VIRTIO_STATUS_DRIVER_OK) && s->queue[i].ready)
+			queue_start(dev, i);
+	return VIRTIO_DONE;
+}
+
+void virtio_device_set_features(struct virtio_device *dev, uint32_t sel,
+				uint32_t word)
+{
+	struct virtio_device_state *s = dev->state;
+	unsigned int shift = sel * 32;
+
+	if (sel > 1 || (s->status & VIRTIO_STATUS_FEATURES_OK) ||
+	    dev->resetting)
+		return;
+	s->driver_features &= ~(UINT64_C(0xffffffff) << shift);
+	s->driver_features |= (uint64_t)word << shift;
+}
+
+enum virtio_answer virtio_device_set_ready(struct virtio_device *dev,
+					   unsigned int queue, bool ready)
+{
+	struct virtio_queue_state *qs;
+
+	if (queue >= dev->nqueues || dev->resetting)
+		return VIRTIO_DONE;
+	qs = &dev->state->queue[queue];
+	if (!ready) {
+		if (!qs->ready)
+			return VIRTIO_DONE;
+		dev->stopping |= 1u << queue;
+		virtio_device_settle(dev);
+		return dev->stopping & (1u << queue) ? VIRTIO_WAIT : VIRTIO_DONE;
+	}
+	if (qs->ready || (dev->stopping & (1u << queue)))
+		return VIRTIO_DONE;
+	qs->ready = 1;
+	if (dev->state->status & VIRTIO_STATUS_DRIVER_OK)
+		queue_start(dev, queue);
+	return VIRTIO_DONE;
+}

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The register window of the MMIO transport; see virtio/mmio.h.
+ *
+ * A driver that breaks the transport's rules (an access of another size, a
+ * write to a read-only register, a queue that does not exist) reads zeroes and
+ * writes into nothing: section 4.2.2 leaves the result open, and there is no
+ * reason to punish more than its own device.
+ */
+#include "virtio/mmio.h"
+
+#include <stddef.h>
+#include <string.h>
+
+/* Shown to drivers as the vendor; has no meaning to them. */
+#define VENDOR_ID 0x4b445658u	/* "XVDK" */
+
+static uint64_t config_read(const struct virtio_device *dev, uint64_t offset,
+			    unsigned int size)
+{
+	uint64_t value = 0;
+
+	if (size > sizeof(value) || offset > dev->config_bytes ||
+	    size > dev->config_bytes - offset)
+		return 0;
+	memcpy(&value, (const uint8_t *)dev->config + offset, size);
+	return value;
+}
+
+/* The selected queue's state, or NULL if there is no such queue. */
+static struct virtio_queue_state *selected(const struct virtio_device *dev)
+{
+	uint32_t sel = dev->state->queue_sel;
+
+	return sel < dev->nqueues ? &dev->state->queue[sel] : NULL;
+}
+
+static uint32_t features_read(const struct virtio_device *dev)
+{
+	uint32_t sel = dev->state->device_features_sel;
+
+	return sel > 1 ? 0 : (uint32_t)(dev->offered >> (sel * 32));
+}
+
+static uint32_t queue_read(const struct virtio_device *dev, uint64_t offset)
+{
+	const struct virtio_queue_state *qs = selected(dev);
+
+	if (!qs)
+		return 0;
+	if (offset == VIRTIO_MMIO_QUEUE_READY)
+		return qs->ready;
+	return dev->queue[dev->state->queue_sel]->size_max;
+}
+
+uint64_t virtio_mmio_read(const struct virtio_device *dev, uint64_t offset,
+			  unsigned int size)
+{
+	if (offset >= VIRTIO_MMIO_CONFIG)
+		return config_read(dev, offset - VIRTIO_MMIO_CONFIG, size);
+	if (size != 4)
+		return 0;
+	switch (offset) {
+	case VIRTIO_MMIO_MAGIC_VALUE:
+		return VIRTIO_MMIO_MAGIC;
+	case VIRTIO_MMIO_VERSION:
+		return 2;
+	case VIRTIO_MMIO_DEVICE_ID:
+		return dev->id;
+	case VIRTIO_MMIO_VENDOR_ID:
+		return VENDOR_ID;
+	case VIRTIO_MMIO_DEVICE_FEATURES:
+		return features_read(dev);
+	case VIRTIO_MMIO_QUEUE_NUM_MAX:
+	case VIRTIO_MMIO_QUEUE_READY:
+		return queue_read(dev, offset);
+	case VIRTIO_MMIO_INTERRUPT_STATUS:
+		return dev->state->interrupt_status;
+	case VIRTIO_MMIO_STATUS:
+		return dev->state->status;
+	case VIRTIO_MMIO_SHM_LEN_LOW:	/* no such region: all ones */
+	case VIRTIO_MMIO_SHM_LEN_HIGH:
+	case VIRTIO_MMIO_SHM_BASE_LOW:
+	case VIRTIO_MMIO_SHM_BASE_HIGH:
+		return UINT32_MAX;
+	case VIRTIO_MMIO_CONFIG_GENERATION:
+		return dev->state->config_generation;
+	default:
+		return 0;
+	}
+}
+
+static void set_low(uint64_t *address, uint32_t value)
+{
+	*address = (*address & ~UINT64_C(0xffffffff)) | value;
+}
+
+static void set_high(uint64_t *address, uint32_t value)
+{
+	*address = (*address & UINT64_C(0xffffffff)) | (uint64_t)value << 32;
+}
+
+/* Size and addresses of the selected queue, while it is not in use. */
+static void queue_write(struct virtio_device *dev, uint64_t offset,
+			uint32_t value)
+{
+	struct virtio_queue_state *qs = selected(dev);
+
+	/* Section 4.2.2.2: not while QueueReady is set. */
+	if (!qs || qs->ready || dev->resetting)
+		return;
+	switch (offset) {
+	case VIRTIO_MMIO_QUEUE_NUM:
+		/* What does not fit 16 bits must not become a valid size. */
+		qs->size = value > UINT16_MAX ? 0 : (uint16_t)value;
+		break;
+	case VIRTIO_MMIO_QUEUE_DESC_LOW:
+		set_low(&qs->desc, value);
+		break;
+	case VIRTIO_MMIO_QUEUE_DESC_HIGH:
+		set_high(&qs->desc, value);
+		break;
+	case VIRTIO_MMIO_QUEUE_DRIVER_LOW:
+		set_low(&qs->driver, value);
+		break;
+	case VIRTIO_MMIO_QUEUE_DRIVER_HIGH:
+		set_high(&qs->driver, value);
+		break;
+	case VIRTIO_MMIO_QUEUE_DEVICE_LOW:
+		set_low(&qs->device, value);
+		break;
+	case VIRTIO_MMIO_QUEUE_DEVICE_HIGH:
+		set_high(&qs->device, value);
+		break;
+	}
+}
+
+enum virtio_answer virtio_mmio_write(struct virtio_device *dev,
+				     uint64_t offset, unsigned int size,
+				     uint64_t value64)
+{
+	struct virtio_device_state *s = dev->state;
+	uint32_t value = (uint32_t)value64;
+
+	if (size != 4)
+		return VIRTIO_DONE;
+	switch (offset) {
+	case VIRTIO_MMIO_DEVICE_FEATURES_SEL:
+		s->device_features_sel = value;
+		return VIRTIO_DONE;
+	case VIRTIO_MMIO_DRIVER_FEATURES:
+		virtio_device_set_features(dev, s->driver_features_sel, value);
+		return VIRTIO_DONE;
+	case VIRTIO_MMIO_DRIVER_FEATURES_SEL:
+		s->driver_features_sel = value;
+		return VIRTIO_DONE;
+	case VIRTIO_MMIO_QUEUE_SEL:
+		s->queue_sel = value;
+		return VIRTIO_DONE;
+	case VIRTIO_MMIO_QUEUE_READY:
+		return virtio_device_set_ready(dev, s->queue_sel, value & 1);
+	case VIRTIO_MMIO_QUEUE_NOTIFY:
+		if (value < dev->nqueues)
+			dev->kicked |= 1u << value;
+		return VIRTIO_DONE;
+	case VIRTIO_MMIO_INTERRUPT_ACK:
+		s->interrupt_status &= ~value;
+		return VIRTIO_DONE;
+	case VIRTIO_MMIO_STATUS:
+		return virtio_device_set_status(dev, value);
+	default:
+		queue_write(dev, offset, value);
+		return VIRTIO_DONE;
+	}
+}
+
+void virtio_mmio_interrupt(struct virtio_device *dev,
+			   enum virtio_mmio_interrupt event)
+{
+	dev->state->interrupt_status |= event;
+}
+
+void virtio_mmio_config_updated(struct virtio_device *dev)
+{
+	dev->state->config_generation++;
+	dev->config_changed = true;
+}
