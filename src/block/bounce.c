@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Bounce buffers in front of an engine whose image is opened with O_DIRECT.
+ *
+ * A request whose memory the kernel can use as it is (aligned, and pinnable)
+ * passes straight through. Any other read or write goes by way of an aligned
+ * arena, in pieces that one after another are the inner engine's requests:
+ *
+ *   write   take a run of the arena, copy in, queue to the inner engine
+ *   read    take a run of the arena, queue to the inner engine, copy out
+ *
+ * A request has at most one piece in flight, and gives the run back with each
+ * piece. So a request that holds memory is always one that the inner engine is
+ * working for, and whoever waits for memory gets it by and by: there is nothing
+ * to deadlock. When nothing is free requests wait in the order in which they
+ * came; one that needs more than what is free takes what is free, and for the
+ * rest queues up behind the others. The inner engine never has more than
+ * `depth` requests.
+ *
+ * Failure modes: a piece that fails ends its request with that error; the guest
+ * memory of a failed read piece is not touched. A request whose offset or
+ * length the image cannot do is -EINVAL: it goes to the inner engine as an
+ * operation that no engine knows, which is the way that is already there for an
+ * early answer. Nothing is allocated after open.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "block/image.h"
+#include "arena.h"
+#include "bounce.h"
+#include "request_list.h"
+
+#define BOUNCE_REFUSED UINT8_MAX	/* no enum block_op */
+
+/* A request on its way through the arena. */
+struct bounce_slot {
+	struct block_request piece;	/* the inner engine's */
+	struct virtio_iov buffer;	/* the piece's only segment */
+	struct block_arena_run run;
+	struct block_request *owner;
+	unsigned int segment;	/* where copying goes on, in the owner's iov */
+	size_t within;
+	struct bounce_slot *next_free;
+};
+
+struct bounce {
+	struct block_engine engine;
+	struct block_engine_ops ops;	/* bounce's, with the inner's name */
+	struct block_engine *inner;
+	const struct block_image *image;
+	struct block_arena arena;
+	struct block_request_list waiting;	/* owners, for memory */
+	struct bounce_slot *free;
+	unsigned int nslots;
+	struct bounce_slot slots[];
+};
+
+static struct bounce *bounce_of(struct block_engine *engine)
+{
+	return (struct bounce *)engine;
+}
+
+/* The slot of a request that came back, NULL if it had passed through. */
+static struct bounce_slot *bounce_slot_of(struct bounce *bounce,
+					  struct block_request *req)
+{
+	uintptr_t first = (uintptr_t)bounce->slots;
+	uintptr_t at = (uintptr_t)req;
+
+	if (at < first || at >= (uintptr_t)(bounce->slots + bounce->nslots))
+		return NULL;
+	/* The piece is the slot's first member. */
+	return (struct bounce_slot *)req;
+}
+
+_Static_assert(offsetof(struct bounce_slot, piece) == 0,
+	       "bounce_slot_of() casts");
+
+static bool bounce_is_transfer(const struct block_request *req)
+{
+	return req->op == BLOCK_READ || req->op == BLOCK_WRITE;
+}
+
+/* Can the image do this range with O_DIRECT? */
+static bool bounce_is_possible(const struct bounce *bounce,
+			       const struct block_request *req)
+{
+	return ((req->offset | req->length) &
+		(bounce->image->dio_align - 1)) == 0;
+}
+
+/* Can the kernel not use the request's memory as it is? */
+static bool bounce_is_needed(const struct bounce *bounce,
+			     const struct block_request *req)
+{
+	uintptr_t bases = 0, lengths = 0;
+	uint32_t i;
+
+	if (req->flags & BLOCK_UNPINNABLE)
+		return true;
+	for (i = 0; i < req->niov; i++) {
+		bases |= (uintptr_t)req->iov[i].base;
+		lengths |= req->iov[i].len;
+	}
+	return (bases & (bounce->image->dio_mem_align - 1)) ||
+	       (lengths & (bounce->image->dio_align - 1));
+}
+
+/* Copy the piece's data from (write) or to (read) the owner's memory. */
+static void bounce_copy(struct bounce_slot *slot)
+{
+	const struct block_request *owner = slot->owner;
+	char *buffer = slot->buffer.base;
+	size_t left = slot->buffer.len;
+
+	while (left > 0) {
+		const struct virtio_iov *iov = &owner->iov[slot->segment];
+		char *memory;
+		size_t n;
+
+		assert(slot->segment < owner->niov);
+		memory = (char *)iov->base + slot->within;
+		n = iov->len - slot->within;
+		if (n <= left) {
+			slot->segment++;
+			slot->within = 0;
+		} else {
+			n = left;
+			slot->within += n;
+		}
+		if (n > 0 && owner->op == BLOCK_WRITE)
+			memcpy(buffer, memory, n);
+		else if (n > 0)
+			memcpy(memory, buffer, n);
+		buffer += n;
+		left -= n;
+	}
+}
+
+/* Start the next piece; false if there is no memory for it now. */
+static bool bounce_start(struct bounce *bounce, struct bounce_slot *slot)
+{
+	struct block_request *owner = slot->owner;
+	uint64_t left = owner->length - owner->done;
+	size_t want = left < BLOCK_BOUNCE_PIECE_MAX ?
+		      (size_t)left : BLOCK_BOUNCE_PIECE_MAX;
+	size_t have;
+
+	slot->run = block_arena_take(&bounce->arena,
+				     (unsigned int)((want - 1) /
+						    BLOCK_ARENA_GRANULE + 1));
+	have = (size_t)slot->run.count * BLOCK_ARENA_GRANULE;
+	if (have == 0)
+		return false;
+	slot->buffer.base = block_arena_memory(&bounce->arena, slot->run);
+	slot->buffer.len = want < have ? want : have;
+	slot->piece = (struct block_request){
+		.op = owner->op,
+		.flags = owner->flags & (uint8_t)~BLOCK_UNPINNABLE,
+		.niov = 1,
+		.offset = owner->offset + owner->done,
+		.length = slot->buffer.len,
+		.iov = &slot->buffer,
+	};
+	if (owner->op == BLOCK_WRITE)
+		bounce_copy(slot);
+	bounce->inner->ops->queue(bounce->inner, &slot->piece);
+	return true;
+}
+
+/* Start what waits for memory, in order; true if anything was started. */
+static bool bounce_serve(struct bounce *bounce)
+{
+	struct block_request *owner;
+	bool started = false;
+
+	while ((owner = bounce->waiting.head)) {
+		struct block_request *next = owner->next;
+
+		if (!bounce_start(bounce, owner->engine_data))
+			break;
+		bounce->waiting.head = next;
+		started = true;
+	}
+	return started;
+}
+
+static struct bounce_slot *bounce_enter(struct bounce *bounce,
+					struct block_request *req)
+{
+	struct bounce_slot *slot = bounce->free;
+
+	assert(slot);
+	bounce->free = slot->next_free;
+	slot->owner = req;
+	slot->run.count = 0;
+	slot->segment = 0;
+	slot->within = 0;
+	req->done = 0;
+	req->engine_data = slot;
+	return slot;
+}
+
+static void bounce_leave(struct bounce *bounce, struct bounce_slot *slot)
+{
+	slot->owner->engine_data = NULL;
+	slot->owner = NULL;
+	slot->next_free = bounce->free;
+	bounce->free = slot;
+}
+
+static void bounce_queue(struct block_engine *engine,
+			 struct block_request *req)
+{
+	struct bounce *bounce = bounce_of(engine);
+	struct bounce_slot *slot;
+
+	if (!bounce_is_transfer(req) || req->length == 0) {
+		bounce->inner->ops->queue(bounce->inner, req);
+	} else if (!bounce_is_possible(bounce, req)) {
+		slot = bounce_enter(bounce, req);
+		slot->piece = (struct block_request){ .op = BOUNCE_REFUSED };
+		bounce->inner->ops->queue(bounce->inner, &slot->piece);
+	} else if (!bounce_is_needed(bounce, req)) {
+		bounce->inner->ops->queue(bounce->inner, req);
+	} else {
+		slot = bounce_enter(bounce, req);
+		if (bounce->waiting.head || !bounce_start(bounce, slot))
+			block_request_list_append(&bounce->waiting, req);
+	}
+}
+
+static void bounce_commit(struct block_engine *engine)
+{
+	struct block_engine *inner = bounce_of(engine)->inner;
+
+	inner->ops->commit(inner);
+}
+
+/* A piece came back: true if that completes its owner. */
+static bool bounce_piece_done(struct bounce *bounce, struct bounce_slot *slot)
+{
+	struct block_request *owner = slot->owner;
+
+	owner->result = slot->piece.result;
+	if (owner->result == 0) {
+		if (owner->op == BLOCK_READ)
+			bounce_copy(slot);
+		owner->done += slot->buffer.len;
+	}
+	block_arena_give(&bounce->arena, slot->run);
+	if (owner->result == 0 && owner->done < owner->length) {
+		block_request_list_append(&bounce->waiting, owner);
+		return false;
+	}
+	bounce_leave(bounce, slot);
+	return true;
+}
+
+static struct block_request *bounce_reap(struct block_engine *engine,
+					 unsigned int max)
+{
+	struct bounce *bounce = bounce_of(engine);
+	struct block_engine *inner = bounce->inner;
+	struct block_request *req, *next;
+	struct block_request_list list = { .head = NULL };
+
+	for (req = inner->ops->reap(inner, max); req; req = next) {
+		struct bounce_slot *slot = bounce_slot_of(bounce, req);
+
+		next = req->next;
+		if (!slot) {
+			block_request_list_append(&list, req);
+			continue;
+		}
+		req = slot->owner;
+		if (bounce_piece_done(bounce, slot))
+			block_request_list_append(&list, req);
+	}
+	if (bounce_serve(bounce))
+		inner->ops->commit(inner);
+	return list.head;
+}
+
+static void bounce_close(struct block_engine *engine)
+{
+	struct bounce *bounce = bounce_of(engine);
+
+	if (!engine)
+		return;
+	bounce->inner->ops->close(bounce->inner);
+	block_arena_finish(&bounce->arena);
+	free(bounce);
+}
+
+static const struct block_engine_ops bounce_ops = {
+	.queue = bounce_queue,
+	.commit = bounce_commit,
+	.reap = bounce_reap,
+	.close = bounce_close,
+};
+
+int block_bounce_open(struct block_engine **engine, struct block_engine *inner,
+		      const struct block_image *image, unsigned int depth)
+{
+	struct bounce *bounce;
+	unsigned int i;
+	int rc;
+
+	assert(image->dio_align <= BLOCK_ARENA_GRANULE &&
+	       image->dio_mem_align <= BLOCK_ARENA_GRANULE);
+	bounce = calloc(1, sizeof(*bounce) + depth * sizeof(bounce->slots[0]));
+	if (!bounce)
+		return -ENOMEM;
+	rc = block_arena_init(&bounce->arena);
+	if (rc) {
+		free(bounce);
+		return rc;
+	}
+	/* Whoever asks which engine it is wants to know the one behind. */
+	bounce->ops = bounce_ops;
+	bounce->ops.name = inner->ops->name;
+	bounce->engine.ops = &bounce->ops;
+	bounce->engine.fd = inner->fd;
+	bounce->inner = inner;
+	bounce->image = image;
+	bounce->nslots = depth;
+	for (i = 0; i < depth; i++) {
+		bounce->slots[i].next_free = bounce->free;
+		bounce->free = &bounce->slots[i];
+	}
+	*engine = &bounce->engine;
+	return 0;
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What O_DIRECT asks of offsets, lengths and memory.
+ *
+ * statx tells where kernel, file system and the headers that this was compiled
+ * with know it. Else a block device asks for its logical block size, and a file
+ * is found out by reading: with 512 bytes, else with 4096.
+ *
+ * Failure modes: an alignment of more than a page is not possible for the
+ * bounce buffers and counts as no direct I/O; a probing read that fails for
+ * another reason than alignment says nothing and counts likewise.
+ */
+#define _GNU_SOURCE 1
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "dio.h"
+
+#define DIO_ALIGN_MAX 4096u
+
+static bool dio_is_usable(unsigned int align)
+{
+	return align > 0 && align <= DIO_ALIGN_MAX &&
+	       (align & (align - 1)) == 0;
+}
+
+enum dio_answer { DIO_UNKNOWN, DIO_YES, DIO_NO };
+
+#ifdef STATX_DIOALIGN
+static enum dio_answer dio_ask_statx(int fd, unsigned int *align,
+				     unsigned int *mem_align)
+{
+	struct statx st;
+
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &st) < 0 ||
+	    !(st.stx_mask & STATX_DIOALIGN))
+		return DIO_UNKNOWN;
+	*align = st.stx_dio_offset_align;
+	*mem_align = st.stx_dio_mem_align;
+	return dio_is_usable(*align) && dio_is_usable(*mem_align) ?
+	       DIO_YES : DIO_NO;
+}
+#else
+static enum dio_answer dio_ask_statx(int fd, unsigned int *align,
+				     unsigned int *mem_align)
+{
+	(void)fd;
+	(void)align;
+	(void)mem_align;
+	return DIO_UNKNOWN;
+}
+#endif
+
+/* Does a read at the file's start work with memory aligned to `align` only? */
+static bool dio_try(int fd, unsigned int align)
+{
+	void *memory;
+	ssize_t n;
+
+	if (posix_memalign(&memory, 2 * DIO_ALIGN_MAX, 3 * DIO_ALIGN_MAX))
+		return false;
+	do
+		n = pread(fd, (char *)memory + align, align, 0);
+	while (n < 0 && errno == EINTR);
+	free(memory);
+	return n >= 0;
+}
+
+bool block_dio_probe(int fd, unsigned int sector, unsigned int *align,
+		     unsigned int *mem_align)
+{
+	enum dio_answer answer = dio_ask_statx(fd, align, mem_align);
+
+	if (answer != DIO_UNKNOWN)
+		return answer == DIO_YES;
+	if (sector)
+		*align = sector;
+	else if (dio_try(fd, 512))
+		*align = 512;
+	else if (dio_try(fd, 4096))
+		*align = 4096;
+	else
+		return false;
+	*mem_align = *align;
+	return dio_is_usable(*align);
+}

@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The io_uring engine.
+ *
+ * queue() writes a submission entry, commit() gives all of them to the kernel
+ * in one io_uring_enter, reap() reads the completion ring in shared memory.
+ * DISCARD and WRITE_ZEROES go to a helper thread (see perform.c). The engine's
+ * descriptor is an epoll instance over the ring and the outbox's eventfd: both
+ * are readable by themselves, so nothing has to be read to quieten it, and the
+ * nesting was measured to cost nothing that shows.
+ *
+ * The ring's flags: COOP_TASKRUN with TASKRUN_FLAG, so that a completion does
+ * not interrupt this thread on another CPU; reap() enters the kernel when the
+ * flag says that completions wait for that. Not DEFER_TASKRUN: with it the ring
+ * is not woken for poll (epoll) when work waits to be run (seen on 6.18: lost
+ * wake-ups), and with a registered eventfd instead it is slower than this,
+ * by the read of the eventfd and the extra enter per batch. Not SINGLE_ISSUER:
+ * it serves DEFER_TASKRUN, and alone would bind the ring to the thread that
+ * opens it. A wait that such a completion ends returns EINTR, and the next
+ * wait returns at once.
+ *
+ * The ring is started with restrictions: reads, writes and fsync on the one
+ * registered file, for ever. So a subverted process can do nothing with it that
+ * the image's descriptor does not allow. The file is registered, which saves
+ * its lookup per request.
+ *
+ * Depth is checked against the ring's size at open and each request has at most
+ * one entry, so neither ring can be full. Failure modes of submission: what the
+ * kernel did not take stays in the submission ring and goes with the next
+ * commit() or reap(). If nothing is in flight that would cause one, the outbox
+ * is nudged. An error that is no shortage, or a shortage that lasts, fails what
+ * is in the submission ring.
+ */
+#define _GNU_SOURCE 1
+#include <assert.h>
+#include <errno.h>
+#include <liburing.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "engines.h"
+#include "outbox.h"
+#include "transfer.h"
+#include "worker_pool.h"
+
+/* Threads for DISCARD and WRITE_ZEROES. */
+#define URING_HELPERS 2u
+/* Submissions refused in a row until they are failed. */
+#define URING_REFUSALS_MAX 1000u
+/* The image's index among the registered files. */
+#define URING_FILE 0
+/* Sets of flags to try. */
+#define URING_SETUPS 2u
+
+struct uring {
+	struct block_engine engine;
+	const struct block_image *image;
+	struct io_uring ring;
+	bool ring_is_open;
+	unsigned int inkernel;	/* entries taken by the kernel, not completed */
+	unsigned int refusals;	/* submissions refused in a row */
+	struct block_outbox outbox;
+	struct block_worker_pool *pool;
+	struct block_request_list aside;	/* for the pool */
+};
+
+static struct uring *uring_of(struct block_engine *engine)
+{
+	return (struct uring *)engine;
+}
+
+/*
+ * Submission.
+ */
+
+static void uring_prepare_transfer(struct uring *u, struct io_uring_sqe *sqe,
+				   const struct block_request *req)
+{
+	bool read = req->op == BLOCK_READ;
+	struct block_transfer t;
+
+	block_transfer_next(req, &t);
+	if (t.niov == 0)
+		io_uring_prep_rw(read ? IORING_OP_READ : IORING_OP_WRITE, sqe,
+				 URING_FILE, t.base, t.len, t.offset);
+	else
+		io_uring_prep_rw(read ? IORING_OP_READV : IORING_OP_WRITEV, sqe,
+				 URING_FILE, t.iov, t.niov, t.offset);
+	if (!read && block_transfer_is_stable(u->image, req))
+		sqe->rw_flags = RWF_DSYNC;
+}
+
+/* Write the submission entry for what is next of a request. */
+static void uring_prepare(struct uring *u, struct block_request *req)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&u->ring);
+
+	assert(sqe);
+	if (req->op == BLOCK_FLUSH)
+		io_uring_prep_fsync(sqe, URING_FILE, IORING_FSYNC_DATASYNC);
+	else
+		uring_prepare_transfer(u, sqe, req);
+	sqe->flags |= IOSQE_FIXED_FILE;
+	io_uring_sqe_set_data(sqe, req);
+}
+
+/* Take the entries that the kernel did not take back, and fail them. */
+static void uring_fail_unsubmitted(struct uring *u, int error)
+{
+	struct io_uring_sq *sq = &u->ring.sq;
+	unsigned int head = io_uring_smp_load_acquire(sq->khead);
+	unsigned int i;
+
+	for (i = head; i != sq->sqe_tail; i++) {
+		struct io_uring_sqe *sqe = &sq->sqes[i & sq->ring_mask];
+		void *req = (void *)(uintptr_t)sqe->user_data;
+
+		block_outbox_put(&u->outbox, req, error);
+	}
+	/* The kernel looks at the tail only when it is entered to submit. */
+	sq->sqe_tail = head;
+	sq->sqe_head = head;
+	io_uring_smp_store_release(sq->ktail, head);
+	u->refusals = 0;
+}
+
+static void uring_refused(struct uring *u, int error)
+{
+	bool shortage = error == -EAGAIN || error == -EBUSY ||
+			error == -ENOMEM;
+
+	if (!shortage || ++u->refusals > URING_REFUSALS_MAX)
+		uring_fail_unsubmitted(u, shortage ? -EIO : error);
+	else if (u->inkernel == 0)
+		block_outbox_nudge(&u->outbox);
+}
+
+static void uring_submit(struct uring *u)
+{
+	int rc;
+
+	while (io_uring_sq_ready(&u->ring) > 0) {
+		rc = io_uring_submit(&u->ring);
+		if (rc == -EINTR)
+			continue;
+		if (rc <= 0) {
+			uring_refused(u, rc ? rc : -EAGAIN);
+			return;
+		}
+		u->inkernel += (unsigned int)rc;
+		u->refusals = 0;
+	}
+}
+
+static void uring_queue(struct block_engine *engine, struct block_request *req)
+{
+	struct uring *u = uring_of(engine);
+
+	if (block_transfer_begin(u->image, req))
+		block_outbox_put(&u->outbox, req, req->result);
+	else if (req->op == BLOCK_DISCARD || req->op == BLOCK_WRITE_ZEROES)
+		block_request_list_append(&u->aside, req);
+	else
+		uring_prepare(u, req);
+}
+
+static void uring_commit(struct block_engine *engine)
+{
+	struct uring *u = uring_of(engine);
+
+	uring_submit(u);
+	block_worker_pool_submit(u->pool, &u->aside);
+	block_outbox_announce(&u->outbox);
+}
+
+/*
+ * Completion.
+ */
+
+/* True if the request is complete, false if it has to be submitted again. */
+static bool uring_complete(struct block_request *req, int answer)
+{
+	if (req->op != BLOCK_FLUSH)
+		return block_transfer_advance(req, answer);
+	if (answer == -EINTR || answer == -EAGAIN)
+		return false;
+	req->result = answer;
+	return true;
+}
+
+/* Run what the kernel could not post: deferred work, overflown completions. */
+static void uring_run_kernel_work(struct uring *u)
+{
+	unsigned int flags = IO_URING_READ_ONCE(*u->ring.sq.kflags);
+
+	if (flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW))
+		io_uring_get_events(&u->ring);
+}
+
+static unsigned int uring_take(struct uring *u, struct block_request_list *list,
+			       unsigned int max)
+{
+	unsigned int head, seen = 0, n = 0;
+	struct block_request *req;
+	struct io_uring_cqe *cqe;
+
+	io_uring_for_each_cqe(&u->ring, head, cqe) {
+		if (n == max)
+			break;
+		seen++;
+		req = io_uring_cqe_get_data(cqe);
+		if (uring_complete(req, cqe->res)) {
+			block_request_list_append(list, req);
+			n++;
+		} else {
+			uring_prepare(u, req);
+		}
+	}
+	io_uring_cq_advance(&u->ring, seen);
+	assert(seen <= u->inkernel);
+	u->inkernel -= seen;
+	return n;
+}
+
+static void uring_take_aside(struct uring *u, struct block_request_list *list,
+			     unsigned int max)
+{
+	unsigned int n;
+
+	block_outbox_listen(&u->outbox);
+	n = block_worker_pool_take(u->pool, list, max);
+	block_outbox_take(&u->outbox, list, max - n);
+	block_outbox_settle(&u->outbox);
+}
+
+static struct block_request *uring_reap(struct block_engine *engine,
+					unsigned int max)
+{
+	struct uring *u = uring_of(engine);
+	struct block_request_list list = { .head = NULL };
+	unsigned int n;
+
+	uring_run_kernel_work(u);
+	n = uring_take(u, &list, max);
+	if (!block_outbox_is_idle(&u->outbox) ||
+	    block_worker_pool_is_ready(u->pool))
+		uring_take_aside(u, &list, max - n);
+	/*
+	 * What has to be continued, or was refused before. After the outbox was
+	 * read, because this may ring it for the next time.
+	 */
+	uring_submit(u);
+	block_outbox_announce(&u->outbox);
+	return list.head;
+}
+
+/*
+ * Opening and closing.
+ */
+
+static int uring_register(struct uring *u, unsigned int opcode,
+			  const void *arg, unsigned int nargs)
+{
+	/* liburing 2.3 has no symbol for what is registered this way. */
+	return syscall(__NR_io_uring_register, u->ring.ring_fd, opcode, arg,
+		       nargs) < 0 ? -errno : 0;
+}
+
+/* Restrict a ring that is not started to what this engine does. */
+static int uring_restrict(struct uring *u)
+{
+	static const struct io_uring_restriction allowed[] = {
+		{ .opcode = IORING_RESTRICTION_SQE_OP,
+		  .sqe_op = IORING_OP_READ },
+		{ .opcode = IORING_RESTRICTION_SQE_OP,
+		  .sqe_op = IORING_OP_WRITE },
+		{ .opcode = IORING_RESTRICTION_SQE_OP,
+		  .sqe_op = IORING_OP_READV },
+		{ .opcode = IORING_RESTRICTION_SQE_OP,
+		  .sqe_op = IORING_OP_WRITEV },
+		{ .opcode = IORING_RESTRICTION_SQE_OP,
+		  .sqe_op = IORING_OP_FSYNC },
+		{ .opcode = IORING_RESTRICTION_SQE_FLAGS_REQUIRED,
+		  .sqe_flags = IOSQE_FIXED_FILE },
+		{ .opcode = IORING_RESTRICTION_REGISTER_OP,
+		  .register_op = IORING_UNREGISTER_FILES },
+	};
+
+	return uring_register(u, IORING_REGISTER_RESTRICTIONS, allowed,
+			      sizeof(allowed) / sizeof(allowed[0]));
+}
+
+/* Set up the ring with the best flags that this kernel knows. */
+static int uring_open_ring(struct uring *u, unsigned int depth)
+{
+	static const unsigned int flags[URING_SETUPS] = {
+		IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG |
+		IORING_SETUP_SUBMIT_ALL | IORING_SETUP_R_DISABLED,
+		IORING_SETUP_R_DISABLED,
+	};
+	struct io_uring_params params;
+	unsigned int i;
+	int rc = -EINVAL;
+
+	/* -EINVAL says that the kernel does not know a flag. */
+	for (i = 0; rc == -EINVAL && i < URING_SETUPS; i++) {
+		params = (struct io_uring_params){ .flags = flags[i] };
+		rc = io_uring_queue_init_params(depth, &u->ring, &params);
+	}
+	if (rc)
+		return rc;
+	u->ring_is_open = true;
+	assert(u->ring.sq.ring_entries >= depth);
+	rc = io_uring_register_files(&u->ring, &u->image->fd, 1);
+	if (rc == 0)
+		rc = uring_restrict(u);
+	if (rc == 0)
+		rc = uring_register(u, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
+	return rc;
+}
+
+static int uring_open_fd(struct uring *u)
+{
+	struct epoll_event readable = { .events = EPOLLIN };
+
+	u->engine.fd = epoll_create1(EPOLL_CLOEXEC);
+	if (u->engine.fd < 0 ||
+	    epoll_ctl(u->engine.fd, EPOLL_CTL_ADD, u->ring.ring_fd,
+		      &readable) < 0 ||
+	    epoll_ctl(u->engine.fd, EPOLL_CTL_ADD, u->outbox.fd,
+		      &readable) < 0)
+		return -errno;
+	return 0;
+}
+
+static void uring_close(struct block_engine *engine)
+{
+	struct uring *u = uring_of(engine);
+
+	if (!engine)
+		return;
+	block_worker_pool_destroy(u->pool);
+	if (u->engine.fd >= 0)
+		close(u->engine.fd);
+	if (u->ring_is_open) {
+		/*
+		 * Now, because the kernel frees a closed ring later: until then
+		 * its reference to the file would keep the image locked.
+		 */
+		io_uring_unregister_files(&u->ring);
+		io_uring_queue_exit(&u->ring);
+	}
+	block_outbox_finish(&u->outbox);
+	free(u);
+}
+
+static int uring_open(struct block_engine **engine,
+		      const struct block_image *image, unsigned int depth)
+{
+	struct uring *u;
+	int rc;
+
+	if (image->fd < 0 || depth == 0)
+		return -EINVAL;
+	u = calloc(1, sizeof(*u));
+	if (!u)
+		return -ENOMEM;
+	u->engine.ops = &block_engine_uring;
+	u->engine.fd = -1;
+	u->image = image;
+	rc = block_outbox_init(&u->outbox);
+	if (rc == 0)
+		rc = uring_open_ring(u, depth);
+	if (rc == 0)
+		rc = uring_open_fd(u);
+	if (rc == 0)
+		rc = block_worker_pool_create(&u->pool, image, &u->outbox,
+					      URING_HELPERS);
+	if (rc) {
+		uring_close(&u->engine);
+		return rc;
+	}
+	*engine = &u->engine;
+	return 0;
+}
+
+const struct block_engine_ops block_engine_uring = {
+	.name = "io_uring",
+	.open = uring_open,
+	.queue = uring_queue,
+	.commit = uring_commit,
+	.reap = uring_reap,
+	.close = uring_close,
+};

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * An image: a claimed store, its geometry, and how its cache is used.
+ *
+ *   claim       open and lock it              (claim.c)
+ *   geometry    size and block sizes          (geometry.c)
+ *   cache       O_DIRECT or the page cache    (here, with dio.c)
+ *
+ * cache=auto takes O_DIRECT if the store can do it for every block that the
+ * disk will offer, else the page cache with flushes (writeback). O_DIRECT is
+ * set on the open descriptor, so that there is one open and one lock.
+ *
+ * The format is never guessed from the content: every image is raw.
+ *
+ * Failure modes: each leaves one sentence in `error` and nothing open.
+ */
+#define _GNU_SOURCE 1
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "block/image.h"
+#include "claim.h"
+#include "dio.h"
+#include "explain.h"
+#include "geometry.h"
+
+_Static_assert(sizeof(off_t) == 8, "compile with _FILE_OFFSET_BITS=64");
+
+static const char *const image_caches[] = {
+	[BLOCK_CACHE_AUTO] = "auto",
+	[BLOCK_CACHE_NONE] = "none",
+	[BLOCK_CACHE_WRITEBACK] = "writeback",
+	[BLOCK_CACHE_WRITETHROUGH] = "writethrough",
+	[BLOCK_CACHE_UNSAFE] = "unsafe",
+};
+
+#define IMAGE_CACHES (sizeof(image_caches) / sizeof(image_caches[0]))
+
+int block_cache_parse(const char *text, enum block_cache *cache)
+{
+	unsigned int i;
+
+	for (i = 0; i < IMAGE_CACHES; i++) {
+		if (strcmp(text, image_caches[i]) == 0) {
+			*cache = (enum block_cache)i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+const char *block_cache_name(enum block_cache cache)
+{
+	assert(cache < IMAGE_CACHES);
+	return image_caches[cache];
+}
+
+static int image_set_direct(struct block_image *image, bool on)
+{
+	int flags = fcntl(image->fd, F_GETFL);
+
+	if (flags < 0)
+		return -errno;
+	flags = on ? flags | O_DIRECT : flags & ~O_DIRECT;
+	return fcntl(image->fd, F_SETFL, flags) < 0 ? -errno : 0;
+}
+
+/*
+ * Turn O_DIRECT on. Returns 0, or -EOPNOTSUPP, with dio_align 0 if there is no
+ * direct I/O, else what it would ask for.
+ */
+static int image_try_direct(struct block_image *image, unsigned int sector)
+{
+	image->dio_align = 0;
+	if (image_set_direct(image, true) < 0)
+		return -EOPNOTSUPP;
+	if (!block_dio_probe(image->fd, sector, &image->dio_align,
+			     &image->dio_mem_align)) {
+		image->dio_align = 0;
+		return -EOPNOTSUPP;
+	}
+	return image->dio_align <= image->block_size ? 0 : -EOPNOTSUPP;
+}
+
+static int image_explain_no_direct(const struct block_image *image,
+				   const char *file,
+				   char error[BLOCK_ERROR_MAX])
+{
+	if (image->dio_align)
+		return block_explain(error, -EINVAL, file,
+				     "cache=none needs blocks of %u bytes "
+				     "here: use block-size=%u or "
+				     "cache=writeback",
+				     image->dio_align, image->dio_align);
+	return block_explain(error, -EINVAL, file,
+			     "cache=none is not possible, the file system has "
+			     "no direct I/O: use cache=writeback");
+}
+
+static int image_set_cache(struct block_image *image,
+			   const struct block_image_options *options,
+			   unsigned int sector, char error[BLOCK_ERROR_MAX])
+{
+	enum block_cache cache = options->cache;
+	int rc;
+
+	if (cache == BLOCK_CACHE_AUTO || cache == BLOCK_CACHE_NONE) {
+		image->direct = image_try_direct(image, sector) == 0;
+		if (image->direct)
+			return 0;
+		if (cache == BLOCK_CACHE_NONE)
+			return image_explain_no_direct(image, options->file,
+						       error);
+		rc = image_set_direct(image, false);
+		if (rc)
+			return block_explain(error, rc, options->file,
+					     "cannot be set to buffered I/O: "
+					     "%s", strerror(-rc));
+	}
+	image->dio_align = 1;
+	image->dio_mem_align = 1;
+	image->write_through = cache == BLOCK_CACHE_WRITETHROUGH;
+	image->flush_is_noop = cache == BLOCK_CACHE_UNSAFE;
+	return 0;
+}
+
+int block_image_open(struct block_image *image,
+		     const struct block_image_options *options,
+		     char error[BLOCK_ERROR_MAX])
+{
+	unsigned int sector;
+	int rc;
+
+	*image = (struct block_image){
+		.fd = -1,
+		.readonly = options->readonly,
+		.dio_align = 1,
+		.dio_mem_align = 1,
+	};
+	if (options->file) {
+		rc = block_claim(options->file, options->readonly,
+				 &image->is_block_device, error);
+		if (rc < 0)
+			return rc;
+		image->fd = rc;
+	}
+	rc = block_geometry(image, options, &sector, error);
+	if (rc == 0 && options->file)
+		rc = image_set_cache(image, options, sector, error);
+	if (rc)
+		block_image_close(image);
+	return rc;
+}
+
+void block_image_close(struct block_image *image)
+{
+	if (image->fd >= 0)
+		close(image->fd);
+	image->fd = -1;
+}

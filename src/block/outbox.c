@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * An engine's exit: eventfd and answered requests; see outbox.h.
+ *
+ * Failure modes: none after init. Reading an eventfd that was not rung yet
+ * answers EAGAIN, which leaves the balance as it is: the ring is on its way
+ * (the kernel rings after it has posted) and a later reap() reads it.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "outbox.h"
+
+int block_outbox_init(struct block_outbox *outbox)
+{
+	*outbox = (struct block_outbox){
+		.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+	};
+	return outbox->fd < 0 ? -errno : 0;
+}
+
+void block_outbox_finish(struct block_outbox *outbox)
+{
+	if (outbox->fd >= 0)
+		close(outbox->fd);
+	outbox->fd = -1;
+}
+
+static void outbox_ring(struct block_outbox *outbox, uint64_t times)
+{
+	int rc = eventfd_write(outbox->fd, times);
+
+	/* Cannot fail: nobody rings 2^64 times without being answered. */
+	assert(rc == 0);
+	(void)rc;
+}
+
+void block_outbox_announce(struct block_outbox *outbox)
+{
+	if (!outbox->answered.head || outbox->rung)
+		return;
+	outbox->rung = true;
+	outbox_ring(outbox, 1);
+}
+
+void block_outbox_nudge(struct block_outbox *outbox)
+{
+	outbox->balance++;
+	outbox_ring(outbox, 1);
+}
+
+void block_outbox_listen(struct block_outbox *outbox)
+{
+	eventfd_t rings;
+
+	if (eventfd_read(outbox->fd, &rings) == 0)
+		outbox->balance -= (int64_t)rings;
+}
+
+unsigned int block_outbox_take(struct block_outbox *outbox,
+			       struct block_request_list *list,
+			       unsigned int max)
+{
+	unsigned int n = block_request_list_move(list, &outbox->answered, max);
+
+	if (!outbox->answered.head && outbox->rung) {
+		outbox->rung = false;
+		outbox->balance++;
+	}
+	return n;
+}
+
+void block_outbox_settle(struct block_outbox *outbox)
+{
+	block_outbox_announce(outbox);
+	if (outbox->balance < 0) {
+		outbox_ring(outbox, (uint64_t)-outbox->balance);
+		outbox->balance = 0;
+	}
+}

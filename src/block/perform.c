@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One request, done with blocking system calls.
+ *
+ * Reads and writes are looped until complete. FLUSH is fdatasync. DISCARD and
+ * WRITE_ZEROES are here for all engines, because none of the kernel's
+ * asynchronous interfaces has them without a thread of its own behind:
+ *
+ *   DISCARD        file: punch a hole           device: BLKDISCARD
+ *   WRITE_ZEROES   may unmap: punch a hole (a device zeroes by unmapping), else
+ *                  zero the range keeping it allocated, else write zeroes
+ *
+ * A store that cannot do one is asked again for the next request: the attempt
+ * costs little, and the answer may depend on the range.
+ *
+ * Failure modes: the first error ends the request and is its result. A store
+ * that cannot discard makes a DISCARD -EOPNOTSUPP; WRITE_ZEROES always has the
+ * last resort. A request that is to be stable ends in fdatasync, whose failure
+ * is the request's.
+ */
+#define _GNU_SOURCE 1
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "perform.h"
+#include "transfer.h"
+
+/* What WRITE_ZEROES writes at once, at most: ZEROES_IOV times ZEROES_LEN. */
+#define ZEROES_LEN 65536u
+#define ZEROES_IOV 16u
+
+/*
+ * Never written. It lies in .bss, so it costs address space and no memory, and
+ * is aligned for O_DIRECT.
+ */
+static char zeroes[ZEROES_LEN] __attribute__((aligned(4096)));
+
+static int64_t perform_once(const struct block_image *image,
+			    const struct block_request *req)
+{
+	struct block_transfer t;
+	struct iovec one;
+	ssize_t n;
+
+	block_transfer_next(req, &t);
+	if (t.niov == 0) {
+		one = (struct iovec){ .iov_base = t.base, .iov_len = t.len };
+		t.iov = &one;
+		t.niov = 1;
+	}
+	if (req->op == BLOCK_READ)
+		n = preadv2(image->fd, t.iov, (int)t.niov, (off_t)t.offset, 0);
+	else
+		n = pwritev2(image->fd, t.iov, (int)t.niov, (off_t)t.offset,
+			     block_transfer_is_stable(image, req) ?
+			     RWF_DSYNC : 0);
+	return n < 0 ? -errno : n;
+}
+
+static void perform_transfer(const struct block_image *image,
+			     struct block_request *req)
+{
+	while (!block_transfer_advance(req, perform_once(image, req)))
+		;
+}
+
+static int perform_sync(const struct block_image *image)
+{
+	int rc;
+
+	do
+		rc = fdatasync(image->fd);
+	while (rc < 0 && errno == EINTR);
+	return rc < 0 ? -errno : 0;
+}
+
+static int perform_fallocate(const struct block_image *image, int mode,
+			     const struct block_request *req)
+{
+	int rc;
+
+	do
+		rc = fallocate(image->fd, mode | FALLOC_FL_KEEP_SIZE,
+			       (off_t)req->offset, (off_t)req->length);
+	while (rc < 0 && errno == EINTR);
+	return rc < 0 ? -errno : 0;
+}
+
+/* The several ways in which kernels say that a store cannot do something. */
+static bool perform_is_unsupported(int rc)
+{
+	return rc == -EOPNOTSUPP || rc == -ENOSYS || rc == -ENODEV ||
+	       rc == -ENOTTY || rc == -EINVAL;
+}
+
+static int perform_discard(const struct block_image *image,
+			   const struct block_request *req)
+{
+	uint64_t range[2] = { req->offset, req->length };
+	int rc;
+
+	if (!image->is_block_device)
+		rc = perform_fallocate(image, FALLOC_FL_PUNCH_HOLE, req);
+	else
+		rc = ioctl(image->fd, BLKDISCARD, range) < 0 ? -errno : 0;
+	return perform_is_unsupported(rc) ? -EOPNOTSUPP : rc;
+}
+
+/* The last resort of WRITE_ZEROES; goes on from req->done. */
+static int perform_write_of_zeroes(const struct block_image *image,
+				   struct block_request *req)
+{
+	struct iovec iov[ZEROES_IOV];
+	unsigned int i;
+	ssize_t n;
+
+	while (req->done < req->length) {
+		uint64_t left = req->length - req->done;
+
+		for (i = 0; i < ZEROES_IOV && left > 0; i++) {
+			iov[i].iov_base = zeroes;
+			iov[i].iov_len = left < ZEROES_LEN ? left : ZEROES_LEN;
+			left -= iov[i].iov_len;
+		}
+		n = pwritev2(image->fd, iov, (int)i,
+			     (off_t)(req->offset + req->done), 0);
+		if (n < 0 && errno != EINTR && errno != EAGAIN)
+			return -errno;
+		if (n == 0)
+			return -EIO;
+		if (n > 0)
+			req->done += (uint64_t)n;
+	}
+	return 0;
+}
+
+static int perform_write_zeroes(const struct block_image *image,
+				struct block_request *req)
+{
+	int rc = -EOPNOTSUPP;
+
+	if (req->flags & BLOCK_MAY_UNMAP)
+		rc = perform_fallocate(image, FALLOC_FL_PUNCH_HOLE, req);
+	if (perform_is_unsupported(rc))
+		rc = perform_fallocate(image, FALLOC_FL_ZERO_RANGE, req);
+	if (perform_is_unsupported(rc))
+		rc = perform_write_of_zeroes(image, req);
+	if (rc == 0 && block_transfer_is_stable(image, req))
+		rc = perform_sync(image);
+	return rc;
+}
+
+void block_perform(const struct block_image *image, struct block_request *req)
+{
+	switch (req->op) {
+	case BLOCK_READ:
+	case BLOCK_WRITE:
+		perform_transfer(image, req);
+		return;
+	case BLOCK_FLUSH:
+		req->result = perform_sync(image);
+		return;
+	case BLOCK_DISCARD:
+		req->result = perform_discard(image, req);
+		return;
+	case BLOCK_WRITE_ZEROES:
+		req->result = perform_write_zeroes(image, req);
+		return;
+	}
+	assert(!"block_transfer_begin() answers an unknown operation");
+}

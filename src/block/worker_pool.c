@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Worker threads that do requests with blocking system calls.
+ *
+ * submit() puts a batch on `todo` under one lock and wakes as many idle workers
+ * as there are requests. A worker takes one request, does it unlocked, puts it
+ * on `done` and goes for the next without sleeping. The first to make `done`
+ * not empty rings the engine's eventfd, so that a burst costs one ring.
+ *
+ * The ring is made under the lock: take() may then count on every request that
+ * it sees having rung (see outbox.h). `ready` repeats outside of the lock
+ * whether `done` has something, for a look that costs no lock.
+ *
+ * Threads are started at once and never later, because a sandbox may forbid
+ * starting any. Failure modes: creating fails and leaves nothing behind.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+
+#include "perform.h"
+#include "worker_pool.h"
+
+/* The workers' frames are small; this leaves room for sanitizers. */
+#define WORKER_STACK_SIZE (256u * 1024u)
+
+struct block_worker_pool {
+	const struct block_image *image;
+	struct block_outbox *outbox;
+	bool ready;		/* atomic */
+
+	pthread_mutex_t lock;	/* of all below, up to nthreads */
+	pthread_cond_t work;	/* `todo` got something, or `stop` */
+	struct block_request_list todo;
+	struct block_request_list done;
+	unsigned int idle;	/* workers that wait for work */
+	bool stop;
+
+	unsigned int nthreads;
+	pthread_t threads[];
+};
+
+/* Called and returns with the lock held. */
+static void worker_pool_work_one(struct block_worker_pool *pool,
+				 struct block_request *req)
+{
+	bool first;
+
+	pthread_mutex_unlock(&pool->lock);
+	block_perform(pool->image, req);
+	pthread_mutex_lock(&pool->lock);
+
+	first = !pool->done.head;
+	block_request_list_append(&pool->done, req);
+	if (first) {
+		eventfd_write(pool->outbox->fd, 1);
+		__atomic_store_n(&pool->ready, true, __ATOMIC_RELEASE);
+	}
+}
+
+static void *worker_pool_main(void *arg)
+{
+	struct block_worker_pool *pool = arg;
+	struct block_request *req;
+
+	pthread_mutex_lock(&pool->lock);
+	for (;;) {
+		req = block_request_list_pop(&pool->todo);
+		if (req) {
+			worker_pool_work_one(pool, req);
+			continue;
+		}
+		if (pool->stop)
+			break;
+		pool->idle++;
+		pthread_cond_wait(&pool->work, &pool->lock);
+		pool->idle--;
+	}
+	pthread_mutex_unlock(&pool->lock);
+	return NULL;
+}
+
+/* Start one more worker; signals are the main thread's business. */
+static int worker_pool_start(struct block_worker_pool *pool,
+			     const pthread_attr_t *attr)
+{
+	sigset_t all, old;
+	int rc;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	rc = pthread_create(&pool->threads[pool->nthreads], attr,
+			    worker_pool_main, pool);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (rc == 0)
+		pool->nthreads++;
+	return -rc;
+}
+
+int block_worker_pool_create(struct block_worker_pool **poolp,
+			     const struct block_image *image,
+			     struct block_outbox *outbox,
+			     unsigned int nthreads)
+{
+	struct block_worker_pool *pool;
+	pthread_attr_t attr;
+	int rc;
+
+	pool = calloc(1, sizeof(*pool) + nthreads * sizeof(pool->threads[0]));
+	if (!pool)
+		return -ENOMEM;
+	pool->image = image;
+	pool->outbox = outbox;
+	pthread_mutex_init(&pool->lock, NULL);
+	pthread_cond_init(&pool->work, NULL);
+
+	rc = -pthread_attr_init(&attr);
+	if (rc)
+		goto out_pool;
+	pthread_attr_setstacksize(&attr, WORKER_STACK_SIZE);
+	while (rc == 0 && pool->nthreads < nthreads)
+		rc = worker_pool_start(pool, &attr);
+	pthread_attr_destroy(&attr);
+	if (rc)
+		goto out_pool;
+	*poolp = pool;
+	return 0;
+
+out_pool:
+	block_worker_pool_destroy(pool);
+	return rc;
+}
+
+void block_worker_pool_destroy(struct block_worker_pool *pool)
+{
+	unsigned int i;
+
+	if (!pool)
+		return;
+	pthread_mutex_lock(&pool->lock);
+	assert(!pool->todo.head && !pool->done.head);
+	pool->stop = true;
+	pthread_cond_broadcast(&pool->work);
+	pthread_mutex_unlock(&pool->lock);
+	for (i = 0; i < pool->nthreads; i++)
+		pthread_join(pool->threads[i], NULL);
+	pthread_cond_destroy(&pool->work);
+	pthread_mutex_destroy(&pool->lock);
+	free(pool);
+}
+
+void block_worker_pool_submit(struct block_worker_pool *pool,
+			      struct block_request_list *list)
+{
+	const struct block_request *req;
+	unsigned int wake = 0;
+
+	if (!list->head)
+		return;
+	pthread_mutex_lock(&pool->lock);
+	for (req = list->head; req && wake < pool->idle; req = req->next)
+		wake++;
+	block_request_list_splice(&pool->todo, list);
+	while (wake--)
+		pthread_cond_signal(&pool->work);
+	pthread_mutex_unlock(&pool->lock);
+}
+
+bool block_worker_pool_is_ready(struct block_worker_pool *pool)
+{
+	return __atomic_load_n(&pool->ready, __ATOMIC_ACQUIRE);
+}
+
+unsigned int block_worker_pool_take(struct block_worker_pool *pool,
+				    struct block_request_list *list,
+				    unsigned int max)
+{
+	unsigned int n;
+
+	if (!block_worker_pool_is_ready(pool))
+		return 0;
+	pthread_mutex_lock(&pool->lock);
+	n = block_request_list_move(list, &pool->done, max);
+	if (!pool->done.head) {
+		__atomic_store_n(&pool->ready, false, __ATOMIC_RELAXED);
+		pool->outbox->balance++;
+	}
+	pthread_mutex_unlock(&pool->lock);
+	return n;
+}
