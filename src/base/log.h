@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Log lines on standard error.
+ *
+ * One line each, with the priority that journald understands when it listens.
+ * What a guest can cause goes through LOG_LIMITED, so that it cannot fill the
+ * host's log.
+ */
+#ifndef BASE_LOG_H
+#define BASE_LOG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum log_level {
+	LOG_LEVEL_ERROR,
+	LOG_LEVEL_WARNING,
+	LOG_LEVEL_INFO,
+	LOG_LEVEL_DEBUG,
+};
+
+/* Lines above `level` are dropped. The default is LOG_LEVEL_INFO. */
+void log_set_level(enum log_level level);
+bool log_enabled(enum log_level level);
+
+__attribute__((format(printf, 2, 3))) void log_line(enum log_level level,
+						    const char *format, ...);
+
+#define log_error(...) log_line(LOG_LEVEL_ERROR, __VA_ARGS__)
+#define log_warning(...) log_line(LOG_LEVEL_WARNING, __VA_ARGS__)
+#define log_info(...) log_line(LOG_LEVEL_INFO, __VA_ARGS__)
+#define log_debug(...)                                        \
+	do {                                                  \
+		if (log_enabled(LOG_LEVEL_DEBUG))             \
+			log_line(LOG_LEVEL_DEBUG, __VA_ARGS__); \
+	} while (0)
+
+/* At most LOG_BURST lines in LOG_INTERVAL_NS; then how many were left out. */
+#define LOG_BURST 10
+#define LOG_INTERVAL_NS UINT64_C(10000000000)
+
+struct log_limit {
+	uint64_t since_ns;
+	unsigned int lines;
+	unsigned int dropped;
+};
+
+/* Whether one more line may be written; reports what was left out before. */
+bool log_limit_allows(struct log_limit *limit);
+
+#define log_limited(limit, level, ...)                 \
+	do {                                           \
+		if (log_limit_allows(limit))           \
+			log_line(level, __VA_ARGS__);  \
+	} while (0)
+
+#endif

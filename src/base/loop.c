@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The event loop; see base/loop.h.
+ */
+#include "base/loop.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+enum {
+	/* Adaptive polling starts with this, ns, and doubles. */
+	POLL_MIN_NS = 4000,
+	/* Rounds of polling between two looks at the descriptors. */
+	POLL_ROUNDS = 256,
+};
+
+int loop_init(struct loop *loop)
+{
+	memset(loop, 0, sizeof(*loop));
+	loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	return loop->epoll_fd < 0 ? -errno : 0;
+}
+
+void loop_finish(struct loop *loop)
+{
+	if (loop->epoll_fd >= 0)
+		close(loop->epoll_fd);
+	loop->epoll_fd = -1;
+}
+
+int loop_add(struct loop *loop, struct loop_source *source, uint32_t events)
+{
+	struct epoll_event event = { .events = events, .data.ptr = source };
+
+	assert(source->ready);
+	if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, source->fd, &event))
+		return -errno;
+	return 0;
+}
+
+void loop_remove(struct loop *loop, struct loop_source *source)
+{
+	epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, source->fd, NULL);
+	/* An event of it may wait behind the one that is being handled. */
+	for (int i = 0; i < loop->nevents; i++)
+		if (loop->events[i].data.ptr == source)
+			loop->events[i].data.ptr = NULL;
+}
+
+void loop_add_poller(struct loop *loop, struct loop_poller *poller)
+{
+	struct loop_poller **link = &loop->pollers;
+
+	while (*link)
+		link = &(*link)->next;
+	poller->next = NULL;
+	*link = poller;
+}
+
+void loop_remove_poller(struct loop *loop, struct loop_poller *poller)
+{
+	struct loop_poller **link = &loop->pollers;
+
+	while (*link && *link != poller)
+		link = &(*link)->next;
+	/* poller->next stays: a walk that stands on it goes on from there. */
+	if (*link)
+		*link = poller->next;
+}
+
+void loop_disarm(struct loop *loop, struct loop_timer *timer)
+{
+	struct loop_timer **link = &loop->timers;
+
+	while (*link && *link != timer)
+		link = &(*link)->next;
+	if (*link)
+		*link = timer->next;
+	timer->armed = false;
+}
+
+void loop_arm(struct loop *loop, struct loop_timer *timer, uint64_t ns)
+{
+	assert(timer->due);
+	loop_disarm(loop, timer);
+	timer->at_ns = clock_ns() + ns;
+	timer->armed = true;
+	timer->next = loop->timers;
+	loop->timers = timer;
+}
+
+void loop_quit(struct loop *loop)
+{
+	loop->quit = true;
+}
+
+/* Timers are few (grace times, retries): a list is enough. */
+static struct loop_timer *next_timer(const struct loop *loop)
+{
+	struct loop_timer *first = loop->timers;
+
+	for (struct loop_timer *t = loop->timers; t; t = t->next)
+		if (t->at_ns < first->at_ns)
+			first = t;
+	return first;
+}
+
+static void run_timers(struct loop *loop)
+{
+	struct loop_timer *timer;
+
+	while ((timer = next_timer(loop)) && timer->at_ns <= clock_ns()) {
+		loop_disarm(loop, timer);
+		timer->due(timer);
+	}
+}
+
+/* Milliseconds until the next timer, rounded up; -1 without one. */
+static int timeout_ms(const struct loop *loop)
+{
+	const struct loop_timer *timer = next_timer(loop);
+	uint64_t now = clock_ns();
+	uint64_t ms;
+
+	if (!timer)
+		return -1;
+	if (timer->at_ns <= now)
+		return 0;
+	ms = (timer->at_ns - now + NS_PER_MS - 1) / NS_PER_MS;
+	return ms > INT_MAX ? INT_MAX : (int)ms;
+}
+
+static bool poll_all(struct loop *loop)
+{
+	bool busy = false;
+
+	for (struct loop_poller *p = loop->pollers; p; p = p->next)
+		busy |= p->poll(p);
+	return busy;
+}
+
+static bool rest_all(struct loop *loop)
+{
+	for (struct loop_poller *p = loop->pollers; p; p = p->next)
+		if (!p->rest(p))
+			return false;
+	return true;
+}
+
+/* Learn from how long the loop slept whether polling would have paid. */
+static void adapt(struct loop *loop, uint64_t slept_ns)
+{
+	if (slept_ns > loop->poll_max_ns)
+		loop->poll_ns /= 2;
+	else if (loop->poll_ns == 0)
+		loop->poll_ns = POLL_MIN_NS;
+	else
+		loop->poll_ns *= 2;
+	if (loop->poll_ns < POLL_MIN_NS)
+		loop->poll_ns = 0;
+	if (loop->poll_ns > loop->poll_max_ns)
+		loop->poll_ns = loop->poll_max_ns;
+}
+
+/* Wait up to `timeout` ms for descriptors; number handled or an errno. */
+static int handle_descriptors(struct loop *loop, int timeout)
+{
+	int n = epoll_wait(loop->epoll_fd, loop->events, LOOP_EVENTS_MAX,
+			   timeout);
+
+	if (n < 0)
+		return errno == EINTR ? 0 : -errno;
+	if (loop->slept_ns && loop->poll_max_ns)
+		adapt(loop, clock_ns() - loop->slept_ns);
+	loop->slept_ns = 0;
+	loop->nevents = n;
+	for (int i = 0; i < loop->nevents; i++) {
+		struct loop_source *source = loop->events[i].data.ptr;
+
+		if (source)
+			source->ready(source, loop->events[i].events);
+	}
+	loop->nevents = 0;
+	return n;
+}
+
+/* Poll until nothing was found for the adaptive time. */
+static int poll_for_a_while(struct loop *loop)
+{
+	uint64_t last = 0;
+	unsigned int rounds = 0;
+
+	while (!loop->quit) {
+		if (++rounds % POLL_ROUNDS == 0) {
+			int r = handle_descriptors(loop, 0);
+
+			if (r < 0)
+				return r;
+			run_timers(loop);
+		}
+		if (poll_all(loop)) {
+			last = 0;
+			continue;
+		}
+		if (loop->poll_ns == 0)
+			return 0;
+		if (last == 0)
+			last = clock_ns();
+		else if (clock_ns() - last >= loop->poll_ns)
+			return 0;
+	}
+	return 0;
+}
+
+static int sleep_and_handle(struct loop *loop)
+{
+	int n;
+
+	loop->sleeps++;
+	loop->slept_ns = clock_ns();
+	n = handle_descriptors(loop, timeout_ms(loop));
+	return n < 0 ? n : 0;
+}
+
+int loop_run(struct loop *loop)
+{
+	int r = 0;
+
+	loop->quit = false;
+	while (!loop->quit && r == 0) {
+		r = poll_for_a_while(loop);
+		if (r || loop->quit || !rest_all(loop))
+			continue;
+		r = sleep_and_handle(loop);
+		run_timers(loop);
+	}
+	return r;
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The event loop of one thread: descriptors, timers and pollers.
+ *
+ * A poller is work that can be found by looking at memory: a ring that the
+ * driver moved, an ioreq page, a completion ring. One turn of the loop is
+ *
+ *	poll all pollers until none finds work
+ *	for a short adaptive time: go on polling
+ *	tell all pollers to rest (arrange for a wake-up); one that finds work
+ *	meanwhile makes the loop poll again
+ *	sleep in epoll_wait, handle the descriptors and timers that are due
+ *
+ * The adaptive time grows while work keeps coming soon after the loop went to
+ * sleep, and falls to nothing when it does not: an idle loop never wakes.
+ *
+ * Sources, timers and pollers are embedded in their owner's structs; the loop
+ * allocates nothing. Removing any of them from any handler is allowed.
+ */
+#ifndef BASE_LOOP_H
+#define BASE_LOOP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+
+#define container_of(ptr, type, member) \
+	((type *)((char *)(ptr) - offsetof(type, member)))
+
+struct loop_source {
+	int fd;			/* watched, not owned */
+	void (*ready)(struct loop_source *source, uint32_t events);
+};
+
+struct loop_timer {
+	void (*due)(struct loop_timer *timer);
+	uint64_t at_ns;		/* of the monotonic clock */
+	bool armed;
+	struct loop_timer *next;
+};
+
+struct loop_poller {
+	/* Do the work there is; true if there was any. */
+	bool (*poll)(struct loop_poller *poller);
+	/* The loop wants to sleep. False if there is work after all. */
+	bool (*rest)(struct loop_poller *poller);
+	struct loop_poller *next;
+};
+
+enum { LOOP_EVENTS_MAX = 64 };	/* descriptors handled in one turn */
+
+struct loop {
+	int epoll_fd;
+	bool quit;
+	uint64_t poll_max_ns;	/* longest adaptive polling; 0: none */
+	uint64_t poll_ns;	/* the present adaptive time */
+	struct loop_poller *pollers;
+	struct loop_timer *timers;
+	struct epoll_event events[LOOP_EVENTS_MAX];
+	int nevents;		/* of events, while they are handled */
+	uint64_t slept_ns;	/* when the present sleep began, or 0 */
+	uint64_t sleeps;	/* epoll_wait calls that could block */
+};
+
+/* 0 or a negative errno. */
+int loop_init(struct loop *loop);
+void loop_finish(struct loop *loop);
+
+/* Watch source->fd for `events` (EPOLLIN ...). 0 or a negative errno. */
+int loop_add(struct loop *loop, struct loop_source *source, uint32_t events);
+void loop_remove(struct loop *loop, struct loop_source *source);
+
+/* Pollers are asked in the order in which they were added. */
+void loop_add_poller(struct loop *loop, struct loop_poller *poller);
+void loop_remove_poller(struct loop *loop, struct loop_poller *poller);
+
+/* Call timer->due once, `ns` from now; arms an armed timer anew. */
+void loop_arm(struct loop *loop, struct loop_timer *timer, uint64_t ns);
+void loop_disarm(struct loop *loop, struct loop_timer *timer);
+
+/* Run until loop_quit(). 0, or a negative errno if epoll fails. */
+int loop_run(struct loop *loop);
+void loop_quit(struct loop *loop);
+
+#endif
