@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A virtio-mmio device in a Xen guest: a window of the guest's addresses and an
+ * interrupt line. The transport of a disk on Xen.
+ */
+#ifndef XEN_DEVICE_H
+#define XEN_DEVICE_H
+
+#include <stdint.h>
+
+#include "base/log.h"
+#include "virtio/mmio.h"
+#include "virtio/transport.h"
+#include "xen/ioreq.h"
+
+struct xen_device {
+	struct transport transport; /* first: the seam */
+	struct ioreq_window window;
+	struct ioreq_server *server;
+	struct virtio_device *dev;
+	uint32_t irq;		/* GIC interrupt id, an edge-triggered SPI */
+	uint64_t interrupts;	/* raised, in all */
+	struct log_limit errors;
+};
+
+/*
+ * Answer for `dev` at guest address `base`. From then on the guest may access
+ * it. 0 or a negative errno.
+ */
+int xen_device_open(struct xen_device *device, struct ioreq_server *server,
+		    struct virtio_device *dev, uint64_t base, uint32_t irq);
+
+/* Give the window up; a vCPU that waits is answered. */
+void xen_device_close(struct xen_device *device);
+
+#endif
