@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: MIT
+#
+# make            build (configures itself in a fresh clone)
+# make demo       a guest on a real Xen, on a virtio-disk, in an emulator
+# make check      all tests
+# make help       the other targets
+
+SRC ?= .
+CONFIGURED := $(filter-out demo check bench-xen clean distclean help, \
+	$(or $(MAKECMDGOALS),all))
+
+help_text = \
+	'all           build ./virtio-disk (default)' \
+	'install       install program, man pages, units (DESTDIR, prefix)' \
+	'demo          boot a real Xen and run a guest on a virtio-disk' \
+	'check         all tests: lint, unit tests, scenarios on a real Xen' \
+	'check-unit    unit tests, with sanitizers' \
+	'check-layers  includes against the layer rules; freestanding core' \
+	'check-xen     scenarios on a real Xen' \
+	'lint          clang-tidy and cppcheck' \
+	'bench-xen     against in-kernel blkback on a real Xen' \
+	'clean, distclean'
+
+.PHONY: all install demo check check-unit check-layers check-xen lint \
+	bench-xen clean distclean help
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: virtio-disk
+
+ifneq ($(CONFIGURED),)
+include config.mk
+endif
+
+# ---- configuration -------------------------------------------------------
+
+$(SRC)/configure: $(SRC)/configure.ac
+	cd $(SRC) && autoreconf -fi
+
+config.mk config.h &: $(SRC)/configure $(SRC)/config.mk.in
+	$(if $(wildcard config.status),./config.status --recheck && \
+		./config.status,$(SRC)/configure)
+
+# ---- sources -------------------------------------------------------------
+
+sources = $(patsubst $(SRC)/%,%,$(wildcard $(SRC)/src/$(1)/*.c))
+
+core_sources := $(call sources,virtio)
+block_sources := $(filter-out \
+	$(if $(filter yes,$(HAVE_LIBURING)),,src/block/engine_uring.c) \
+	$(if $(filter yes,$(HAVE_LIBAIO)),,src/block/engine_libaio.c), \
+	$(call sources,block))
+base_sources := $(call sources,base)
+vhost_sources := $(call sources,vhost_user)
+ifeq ($(HAVE_XEN),yes)
+xen_sources := $(call sources,xen)
+daemon_sources := $(filter-out src/daemon/guest_none.c,$(call sources,daemon))
+else
+daemon_sources := $(filter-out src/daemon/guest.c,$(call sources,daemon))
+endif
+# Everything but main(): what the tests link.
+lib_sources := $(core_sources) $(block_sources) $(base_sources) \
+	$(vhost_sources) $(xen_sources) $(filter-out src/daemon/main.c, \
+	$(daemon_sources))
+
+# ---- flags ---------------------------------------------------------------
+
+HARDEN := -fstack-protector-strong -fPIE -fno-strict-aliasing
+ALL_CPPFLAGS = -I. -I$(SRC)/include -I$(SRC)/src -D_GNU_SOURCE \
+	-DVERSION='"$(VERSION)"' $(CPPFLAGS)
+ALL_CFLAGS = -std=gnu11 $(CFLAGS) $(HARDEN) $(WARN_CFLAGS) \
+	$(XEN_CFLAGS) $(LIBURING_CFLAGS) -MMD -MP
+ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now $(LDFLAGS)
+ALL_LIBS = $(XEN_LIBS) $(LIBURING_LIBS) $(LIBAIO_LIBS) $(LIBS) -ldl -lpthread
+SAN := -fsanitize=address,undefined -fno-sanitize-recover=undefined \
+	-fno-omit-frame-pointer
+
+# ---- the program ---------------------------------------------------------
+
+objects := $(patsubst %.c,build/obj/%.o,$(lib_sources))
+
+virtio-disk: build/obj/src/daemon/main.o $(objects)
+	@echo "  LINK    $@"
+	@$(CC) $(ALL_LDFLAGS) $(SANITIZE_FLAGS) -o $@ $^ $(ALL_LIBS)
+
+build/obj/%.o: $(SRC)/%.c config.h
+	@mkdir -p $(@D)
+	@echo "  CC      $<"
+	@$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(SANITIZE_FLAGS) -c -o $@ $<
+
+install: all
+	$(INSTALL) -d $(DESTDIR)$(sbindir) $(DESTDIR)$(mandir)/man8 \
+		$(DESTDIR)$(systemdsystemunitdir)
+	$(INSTALL) -m 755 virtio-disk $(DESTDIR)$(sbindir)/virtio-disk
+	$(INSTALL) -m 644 $(SRC)/man/*.8 $(DESTDIR)$(mandir)/man8
+	sed 's|@sbindir@|$(sbindir)|' $(SRC)/systemd/virtio-disk@.service \
+		>$(DESTDIR)$(systemdsystemunitdir)/virtio-disk@.service
+
+# ---- unit tests, always with sanitizers ----------------------------------
+
+san_objects := $(patsubst %.c,build/san/%.o,$(lib_sources))
+unit_tests := $(patsubst $(SRC)/tests/unit/%.c,build/tests/%, \
+	$(wildcard $(SRC)/tests/unit/*.c))
+
+build/san/%.o: $(SRC)/%.c config.h
+	@mkdir -p $(@D)
+	@echo "  CC san  $<"
+	@$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(SAN) $(CMOCKA_CFLAGS) -c -o $@ $<
+
+build/san/libvirtio-disk.a: $(san_objects)
+	@rm -f $@ && ar rcs $@ $^
+
+build/tests/%: build/san/tests/unit/%.o build/san/libvirtio-disk.a
+	@mkdir -p $(@D)
+	@echo "  LINK    $@"
+	@$(CC) $(ALL_LDFLAGS) $(SAN) $$(sed -n 's,^/\* LDFLAGS: \(.*\) \*/$$,\1,p' \
+		$(SRC)/tests/unit/$*.c) -o $@ $^ $(CMOCKA_LIBS) $(ALL_LIBS)
+
+check-unit: $(unit_tests)
+	@$(SRC)/tests/run-unit $(unit_tests)
+
+# ---- the rest of the tests -----------------------------------------------
+
+check-layers: config.h
+	@CC="$(CC)" $(SRC)/tests/check-layers $(SRC)
+
+lint: config.h
+	@$(SRC)/tests/lint $(SRC) -- $(ALL_CPPFLAGS) -std=gnu11 $(XEN_CFLAGS) \
+		$(LIBURING_CFLAGS) -- $(lib_sources) src/daemon/main.c
+
+check-xen: demo-deps
+	@$(SRC)/tests/rig/check-xen.sh
+
+check:
+	@$(SRC)/tests/check
+
+demo:
+	@$(SRC)/tests/rig/demo.sh
+
+bench-xen:
+	@$(SRC)/tests/rig/bench-xen.sh
+
+.PHONY: demo-deps
+demo-deps:
+	@$(SRC)/tests/rig/deps.sh build cross rig
+
+# ---- housekeeping --------------------------------------------------------
+
+clean:
+	rm -rf build virtio-disk
+
+distclean: clean
+	rm -rf config.mk config.h config.log config.status autom4te.cache
+	cd $(SRC) && rm -rf configure config.h.in config.h.in~ configure~ \
+		aclocal.m4 build-aux
+
+help:
+	@printf 'make %s\n' $(help_text)
+
+-include $(patsubst %.o,%.d,$(objects) $(san_objects) \
+	build/obj/src/daemon/main.o $(unit_tests:build/tests/%=build/san/tests/unit/%.o))

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One disk; see daemon/disk.h.
+ *
+ * The data path is two one-way passes in a poller of each queue:
+ *
+ *	up:    reap all completions, answer each, publish once, notify at most
+ *	       once
+ *	down:  notifications off, pop until empty, commit once; notifications
+ *	       are on again only when the loop goes to sleep
+ *
+ * Failures: an error of the store is the request's status and a log line, of
+ * which a guest can cause only so many. A ring that breaks the rules stops this
+ * device (NEEDS_RESET) and no other.
+ */
+#include "daemon/disk.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+enum {
+	QUEUE_SIZE_DEFAULT = 256,
+	REAP_MAX = 256,		/* completions answered in one pass */
+};
+
+static const char *const op_names[] = {
+	[BLOCK_READ] = "read", [BLOCK_WRITE] = "write",
+	[BLOCK_FLUSH] = "flush", [BLOCK_DISCARD] = "discard",
+	[BLOCK_WRITE_ZEROES] = "write zeroes",
+};
+
+static void log_failure(struct disk *disk, const struct block_request *req)
+{
+	log_limited(&disk->errors, LOG_LEVEL_ERROR,
+		    "%s: %s of %" PRIu64 " bytes at %" PRIu64 " failed: %s",
+		    disk->name, op_names[req->op], req->length, req->offset,
+		    strerror(-req->result));
+}
+
+/* Answer what the engine has completed: true if there was anything. */
+static bool pass_up(struct disk_queue *dq)
+{
+	struct block_request *req = block_engine_reap(dq->engine, REAP_MAX);
+	bool any = req != NULL;
+
+	while (req) {
+		struct block_request *next = req->next;
+
+		if (req->result)
+			log_failure(dq->disk, req);
+		virtio_blk_complete(req);
+		req = next;
+	}
+	return any;
+}
+
+static bool may_take(const struct disk_queue *dq)
+{
+	const struct virtio_device *dev = &dq->disk->blk.dev;
+
+	return virtio_device_live(dev) && !(dev->stopping & (1u << dq->index));
+}
+
+/* Hand what the driver made available to the engine. */
+static void pass_down(struct disk_queue *dq)
+{
+	struct block_request *req;
+
+	virtqueue_notify_off(&dq->bq->vq);
+	while ((req = virtio_blk_pop(dq->bq)))
+		block_engine_queue(dq->engine, req);
+	block_engine_commit(dq->engine);
+}
+
+/* What follows from the passes: notifications, and answers that waited. */
+static void tell_driver(struct disk_queue *dq, bool completed)
+{
+	struct disk *disk = dq->disk;
+	struct virtio_device *dev = &disk->blk.dev;
+	struct transport *transport = disk->transport;
+
+	if (virtqueue_publish(&dq->bq->vq))
+		transport->ops->notify_queue(transport, dq->index);
+	if (completed && (dev->resetting || dev->stopping) &&
+	    virtio_device_settle(dev))
+		transport->ops->stopped(transport);
+	if (dev->config_changed) {
+		dev->config_changed = false;
+		transport->ops->notify_config(transport);
+	}
+}
+
+static bool queue_poll(struct loop_poller *poller)
+{
+	struct disk_queue *dq = container_of(poller, struct disk_queue, poller);
+	struct virtqueue *vq = &dq->bq->vq;
+	bool completed = dq->engine->inflight && pass_up(dq);
+	/* What found no room to be mapped may find it after a completion. */
+	bool taken = may_take(dq) && virtqueue_pending(vq) &&
+		     (!vq->starved || completed);
+
+	if (taken)
+		pass_down(dq);
+	if (completed || taken || dq->disk->blk.dev.config_changed)
+		tell_driver(dq, completed);
+	return completed || taken;
+}
+
+static bool queue_rest(struct loop_poller *poller)
+{
+	struct disk_queue *dq = container_of(poller, struct disk_queue, poller);
+	struct virtqueue *vq = &dq->bq->vq;
+
+	if (!may_take(dq) || vq->starved)
+		return true;
+	return !virtqueue_notify_on(vq);
+}
+
+/* The engine's descriptor woke the loop: the poller does the rest. */
+static void engine_ready(struct loop_source *source, uint32_t events)
+{
+	(void)source;
+	(void)events;
+}
+
+static void *map_memory(size_t bytes)
+{
+	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return memory == MAP_FAILED ? NULL : memory;
+}
+
+static int blk_open(struct disk *disk, const struct disk_options *options,
+		    struct guest_memory *mem)
+{
+	struct virtio_blk_options blk = {
+		.size = disk->image.size,
+		.block_size = disk->image.block_size,
+		.readonly = disk->image.readonly,
+		.nqueues = options->queues ? options->queues : 1,
+		.queue_size = options->queue_size ?
+			      (uint16_t)options->queue_size :
+			      QUEUE_SIZE_DEFAULT,
+	};
+	const char *serial = options->serial ? options->serial :
+			     options->id ? options->id : "virtio-disk";
+
+	memcpy(blk.serial, serial, strnlen(serial, sizeof(blk.serial)));
+	disk->memory_bytes = virtio_blk_memory_bytes(&blk);
+	disk->state_bytes = virtio_blk_state_bytes(&blk);
+	disk->memory = map_memory(disk->memory_bytes);
+	disk->state = map_memory(disk->state_bytes);
+	if (!disk->memory || !disk->state)
+		return -ENOMEM;
+	virtio_blk_init(&disk->blk, &blk, disk->memory, disk->state, mem);
+	disk->nqueues = blk.nqueues;
+	return 0;
+}
+
+static int queues_open(struct disk *disk, const struct disk_options *options)
+{
+	const char *engine = options->engine ? options->engine : "auto";
+	unsigned int depth = disk->blk.options.queue_size;
+
+	for (unsigned int i = 0; i < disk->nqueues; i++) {
+		struct disk_queue *dq = &disk->queue[i];
+		int r = block_engine_open(&dq->engine, engine, &disk->image,
+					  depth);
+
+		if (r)
+			return r;
+		dq->disk = disk;
+		dq->index = i;
+		dq->bq = &disk->blk.queue[i];
+		dq->source = (struct loop_source){ .fd = dq->engine->fd,
+						   .ready = engine_ready };
+		dq->poller = (struct loop_poller){ .poll = queue_poll,
+						   .rest = queue_rest };
+	}
+	return 0;
+}
+
+int disk_open(struct disk *disk, const char *name,
+	      const struct disk_options *options, struct guest_memory *mem,
+	      char error[BLOCK_ERROR_MAX])
+{
+	const struct block_image_options image = {
+		.file = options->file,
+		.size = options->size,
+		.readonly = options->readonly,
+		.cache = options->cache,
+		.block_size = options->block_size,
+	};
+	int r;
+
+	memset(disk, 0, sizeof(*disk));
+	disk->image.fd = -1;
+	snprintf(disk->name, sizeof(disk->name), "%s", name);
+	r = block_image_open(&disk->image, &image, error);
+	if (r)
+		return r;
+	r = blk_open(disk, options, mem);
+	if (r) {
+		snprintf(error, BLOCK_ERROR_MAX, "no memory for the device: %s",
+			 strerror(-r));
+		goto err_after_image;
+	}
+	r = queues_open(disk, options);
+	if (r) {
+		snprintf(error, BLOCK_ERROR_MAX,
+			 "engine %s cannot be used with %s: %s",
+			 options->engine ? options->engine : "auto",
+			 options->file ? options->file : "this disk",
+			 r == -ENOENT ? "this build does not have it" :
+					strerror(-r));
+		goto err_after_image;
+	}
+	return 0;
+
+err_after_image:
+	disk_close(disk);
+	assert(r < 0);
+	return r;
+}
+
+int disk_serve(struct disk *disk, struct loop *loop,
+	       struct transport *transport)
+{
+	disk->transport = transport;
+	for (unsigned int i = 0; i < disk->nqueues; i++) {
+		struct disk_queue *dq = &disk->queue[i];
+		int r = loop_add(loop, &dq->source, EPOLLIN);
+
+		if (r)
+			return r;
+		dq->loop = loop;
+		loop_add_poller(loop, &dq->poller);
+	}
+	return 0;
+}
+
+unsigned int disk_in_flight(const struct disk *disk)
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < disk->nqueues; i++)
+		if (disk->queue[i].engine)
+			n += disk->queue[i].engine->inflight;
+	return n;
+}
+
+static void queue_drain(struct disk_queue *dq)
+{
+	struct pollfd p = { .fd = dq->source.fd, .events = POLLIN };
+
+	if (dq->loop) {
+		loop_remove_poller(dq->loop, &dq->poller);
+		loop_remove(dq->loop, &dq->source);
+		dq->loop = NULL;
+	}
+	while (dq->engine && dq->engine->inflight) {
+		if (!pass_up(dq))
+			poll(&p, 1, 1000);
+	}
+	if (dq->bq)
+		virtqueue_publish(&dq->bq->vq);
+}
+
+void disk_drain(struct disk *disk)
+{
+	for (unsigned int i = 0; i < disk->nqueues; i++)
+		queue_drain(&disk->queue[i]);
+	if (disk->memory && disk->state)
+		virtio_device_stop(&disk->blk.dev);
+}
+
+void disk_close(struct disk *disk)
+{
+	disk_drain(disk);
+	for (unsigned int i = 0; i < disk->nqueues; i++)
+		block_engine_close(disk->queue[i].engine);
+	if (disk->memory)
+		munmap(disk->memory, disk->memory_bytes);
+	if (disk->state)
+		munmap(disk->state, disk->state_bytes);
+	block_image_close(&disk->image);
+	memset(disk, 0, sizeof(*disk));
+	disk->image.fd = -1;
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One disk: a virtio block device joined with an image and block engines.
+ *
+ * Each queue is polled by the loop that it belongs to and has an engine of its
+ * own; nothing on the data path is shared between queues.
+ */
+#ifndef DAEMON_DISK_H
+#define DAEMON_DISK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/log.h"
+#include "base/loop.h"
+#include "block/engine.h"
+#include "block/image.h"
+#include "daemon/options.h"
+#include "virtio/blk.h"
+#include "virtio/transport.h"
+
+struct disk;
+
+struct disk_queue {
+	struct disk *disk;
+	unsigned int index;
+	struct virtio_blk_queue *bq;
+	struct block_engine *engine;
+	struct loop *loop;	/* NULL while it is not served */
+	struct loop_source source; /* engine->fd */
+	struct loop_poller poller;
+};
+
+struct disk {
+	char name[DISK_NAME_MAX]; /* for the log */
+	struct block_image image;
+	struct virtio_blk blk;
+	struct transport *transport;
+	void *memory;		/* of blk; mapped, owned */
+	size_t memory_bytes;
+	void *state;		/* of blk; mapped, owned */
+	size_t state_bytes;
+	unsigned int nqueues;
+	struct disk_queue queue[VIRTIO_QUEUES_MAX];
+	struct log_limit errors;
+};
+
+/*
+ * Open the image of `options` and make a device of it on `mem`. Returns 0, or
+ * a negative errno and a sentence for the log in `error`. `name` is for the log.
+ * The disk is quiet until disk_serve().
+ */
+int disk_open(struct disk *disk, const char *name,
+	      const struct disk_options *options, struct guest_memory *mem,
+	      char error[BLOCK_ERROR_MAX]);
+
+/* Serve the disk's queues in `loop`, talking to the driver by `transport`. */
+int disk_serve(struct disk *disk, struct loop *loop,
+	       struct transport *transport);
+
+/* Requests inside the engines. */
+unsigned int disk_in_flight(const struct disk *disk);
+
+/*
+ * Stop taking requests and wait for those in flight: bounded by the store, not
+ * by the guest. Then stop the queues.
+ */
+void disk_drain(struct disk *disk);
+
+/* Drain and free; a disk that was never opened (zeroed) is allowed. */
+void disk_close(struct disk *disk);
+
+#endif

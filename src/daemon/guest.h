@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Serving one Xen guest: all of its virtio disks, over its reboots, until it is
+ * gone for good.
+ */
+#ifndef DAEMON_GUEST_H
+#define DAEMON_GUEST_H
+
+#include "base/loop.h"
+#include "daemon/options.h"
+
+/*
+ * Serve until the guest is gone or loop_quit() is called. Returns the exit
+ * status of the program.
+ */
+int guest_serve(struct loop *loop, const struct options *options);
+
+/* Log a line of statistics of the guest that is served. */
+void guest_log_stats(void);
+
+#endif

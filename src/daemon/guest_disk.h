@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One disk of a Xen guest, by the back-end directory that the toolstack made:
+ * backend/virtio_disk/DOMID/DEVID. Follows the handshake that libxl expects.
+ */
+#ifndef DAEMON_GUEST_DISK_H
+#define DAEMON_GUEST_DISK_H
+
+#include "daemon/disk.h"
+#include "xen/device.h"
+#include "xen/mapcache.h"
+#include "xen/store.h"
+
+/* States of the back end's node "state" (Xen public header io/xenbus.h). */
+enum xenbus_state {
+	XENBUS_INITIALISING = 1,
+	XENBUS_INIT_WAIT = 2,
+	XENBUS_CLOSING = 5,
+	XENBUS_CLOSED = 6,
+};
+
+enum guest_disk_phase {
+	GUEST_DISK_NONE,	/* this entry is free */
+	GUEST_DISK_SERVED,
+	GUEST_DISK_CLOSING,	/* waits for its requests in flight */
+	GUEST_DISK_DONE,	/* closed or refused; its directory remains */
+};
+
+struct guest_disk {
+	enum guest_disk_phase phase;
+	uint64_t devid;
+	char path[64];		/* its back-end directory */
+	struct disk disk;
+	struct xen_device device;
+};
+
+/*
+ * Whether the directory asks for a new disk to be served: state 1. Any other
+ * state is of another instance, or of the end of a disk.
+ */
+bool guest_disk_is_new(struct store *store, const char *path);
+
+/* Whether the toolstack wants the disk to end, or its directory is gone. */
+bool guest_disk_is_unwanted(struct store *store, const char *path);
+
+/*
+ * Serve the disk whose directory is gd->path: open its image, answer for its
+ * window, and only then tell libxl (state 2). `overrides` are the --disk
+ * options. 0, or a negative errno: logged in one line, and told to libxl.
+ */
+int guest_disk_open(struct guest_disk *gd, struct store *store,
+		    const struct disk_options *overrides,
+		    unsigned int noverrides, const char *guest,
+		    struct loop *loop, struct ioreq_server *server,
+		    struct guest_memory *mem);
+
+/* Begin to end the disk: no new requests. */
+void guest_disk_begin_close(struct guest_disk *gd);
+
+/* Whether a closing disk has nothing in flight any more. */
+bool guest_disk_is_drained(const struct guest_disk *gd);
+
+/* Free what guest_disk_open() made. Then guest_disk_closed() tells libxl. */
+void guest_disk_close(struct guest_disk *gd);
+void guest_disk_closed(struct guest_disk *gd, struct store *store);
+
+/* Tell libxl that this disk will not come, in the quickest way that it has. */
+void guest_disk_refuse(struct guest_disk *gd, struct store *store,
+		       const char *why);
+
+#endif

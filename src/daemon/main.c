@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The program: options, signals, loop. What is served decides the rest.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "daemon/guest.h"
+#include "daemon/options.h"
+
+struct signals {
+	struct loop_source source;
+	struct loop *loop;
+};
+
+static void signal_ready(struct loop_source *source, uint32_t events)
+{
+	struct signals *signals = container_of(source, struct signals, source);
+	struct signalfd_siginfo info;
+
+	(void)events;
+	if (read(source->fd, &info, sizeof(info)) != sizeof(info))
+		return;
+	if (info.ssi_signo == SIGUSR1) {
+		guest_log_stats();
+		return;
+	}
+	log_info("ending on signal %s", strsignal((int)info.ssi_signo));
+	loop_quit(signals->loop);
+}
+
+/* Signals become a descriptor of the loop, for this and all later threads. */
+static int signals_open(struct signals *signals, struct loop *loop)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGUSR1);
+	signal(SIGPIPE, SIG_IGN);
+	if (sigprocmask(SIG_BLOCK, &set, NULL))
+		return -errno;
+	signals->loop = loop;
+	signals->source.ready = signal_ready;
+	signals->source.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (signals->source.fd < 0)
+		return -errno;
+	return loop_add(loop, &signals->source, EPOLLIN);
+}
+
+static int run(const struct options *options)
+{
+	struct signals signals = { .source.fd = -1 };
+	struct loop loop;
+	int status = 1;
+	int r = loop_init(&loop);
+
+	if (r == 0)
+		r = signals_open(&signals, &loop);
+	if (r == 0) {
+		loop.poll_max_ns = options->poll_max_us * NS_PER_US;
+		status = guest_serve(&loop, options);
+	} else {
+		log_error("cannot start: %s", strerror(-r));
+	}
+	if (signals.source.fd >= 0)
+		close(signals.source.fd);
+	loop_finish(&loop);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	struct options options;
+	int status = options_parse(&options, argc, argv);
+
+	if (status < 0) {
+		if (options.verbose)
+			log_set_level(LOG_LEVEL_DEBUG);
+		status = run(&options);
+	}
+	options_finish(&options);
+	return status;
+}
