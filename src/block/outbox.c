@@ -4,7 +4,8 @@
  *
  * Failure modes: none after init. Reading an eventfd that was not rung yet
  * answers EAGAIN, which leaves the balance as it is: the ring is on its way
- * (the kernel rings after it has posted) and a later reap() reads it.
+ * (the kernel and the workers ring after they have posted) and a later reap()
+ * reads it.
  */
 #include <assert.h>
 #include <errno.h>

@@ -7,8 +7,10 @@
  * on `done` and goes for the next without sleeping. The first to make `done`
  * not empty rings the engine's eventfd, so that a burst costs one ring.
  *
- * The ring is made under the lock: take() may then count on every request that
- * it sees having rung (see outbox.h). `ready` repeats outside of the lock
+ * The ring comes last and outside of the lock, because it may put the engine's
+ * thread on this CPU at once, which must then find everything ready and the
+ * lock free. take() may so collect a request shortly before it has rung; the
+ * outbox's balance knows (see outbox.h). `ready` repeats outside of the lock
  * whether `done` has something, for a look that costs no lock.
  *
  * Threads are started at once and never later, because a sandbox may forbid
@@ -55,9 +57,11 @@ static void worker_pool_work_one(struct block_worker_pool *pool,
 
 	first = !pool->done.head;
 	block_request_list_append(&pool->done, req);
+	__atomic_store_n(&pool->ready, true, __ATOMIC_RELEASE);
 	if (first) {
+		pthread_mutex_unlock(&pool->lock);
 		eventfd_write(pool->outbox->fd, 1);
-		__atomic_store_n(&pool->ready, true, __ATOMIC_RELEASE);
+		pthread_mutex_lock(&pool->lock);
 	}
 }
 

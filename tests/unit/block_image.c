@@ -1,0 +1,451 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Opening images: what is refused and with which words, locks, geometry, cache
+ * modes. Block devices are tested on a loop device where the machine allows
+ * one (root), else those tests are skipped.
+ */
+#define _GNU_SOURCE 1
+#include <linux/fs.h>
+#include <linux/loop.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+
+#include "block_harness.h"
+
+static char error[BLOCK_ERROR_MAX];
+
+static int open_as(struct block_image *image, struct block_image_options o)
+{
+	int rc;
+
+	error[0] = '\0';
+	rc = block_image_open(image, &o, error);
+	if (rc < 0) {
+		assert_int_equal(image->fd, -1);
+		/* Names the file and says something. */
+		if (o.file)
+			assert_memory_equal(error, o.file, strlen(o.file));
+		assert_true(strstr(error, ": ") != NULL);
+		assert_null(strchr(error, '\n'));
+	}
+	return rc;
+}
+
+static int open_file(struct block_image *image, const char *name, bool readonly)
+{
+	return open_as(image, (struct block_image_options){
+		.file = harness_path(name), .readonly = readonly,
+	});
+}
+
+/* The open fails with `rc`, and the reason contains `words`. */
+static void check_refused(struct block_image_options options, int rc,
+			  const char *words)
+{
+	struct block_image image;
+
+	assert_int_equal(open_as(&image, options), rc);
+	if (!strstr(error, words))
+		print_error("not \"%s\": %s\n", words, error);
+	assert_non_null(strstr(error, words));
+}
+
+static void check_file_refused(const char *name, int rc, const char *words)
+{
+	check_refused((struct block_image_options){
+		.file = harness_path(name),
+	}, rc, words);
+}
+
+static void test_wrong_files(void **state)
+{
+	(void)state;
+	check_file_refused("absent", -ENOENT, "no such file");
+	check_file_refused(".", -EISDIR, "is a directory");
+	assert_int_equal(mkfifo(harness_path("fifo"), 0600), 0);
+	check_file_refused("fifo", -EINVAL, "is a fifo");
+	check_refused((struct block_image_options){ .file = "/dev/null" },
+		      -EINVAL, "is a character device");
+	free(harness_create("empty", 0));
+	check_file_refused("empty", -EINVAL, "is empty");
+	free(harness_create("tiny", 511));
+	check_file_refused("tiny", -EINVAL, "is empty");
+}
+
+static void test_long_name(void **state)
+{
+	char name[3000];
+	struct block_image_options options = { .file = name };
+	struct block_image image;
+
+	(void)state;
+	memset(name, 'x', sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
+	assert_int_equal(block_image_open(&image, &options, error),
+			 -ENAMETOOLONG);
+	assert_non_null(strstr(error, "xxx: cannot be opened"));
+}
+
+static void test_permissions(void **state)
+{
+	struct block_image image;
+	pid_t child;
+	int status;
+
+	(void)state;
+	free(harness_create("readable", 4096));
+	free(harness_create("private", 4096));
+	assert_int_equal(chmod(harness_path("readable"), 0444), 0);
+	assert_int_equal(chmod(harness_path("private"), 0000), 0);
+	assert_int_equal(chmod(harness_dir, 0755), 0);
+	child = fork();
+	if (child == 0) {
+		/* Root may do all. */
+		if (geteuid() == 0 && setuid(65534) < 0)
+			_exit(1);
+		check_file_refused("readable", -EACCES, "use readonly=on");
+		check_file_refused("private", -EACCES, "permission denied");
+		if (open_file(&image, "readable", true))
+			_exit(2);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+}
+
+static void test_geometry(void **state)
+{
+	struct block_image image;
+
+	(void)state;
+	free(harness_create("odd", 10000));
+	assert_int_equal(open_file(&image, "odd", false), 0);
+	assert_int_equal(image.size, 9728);
+	assert_int_equal(image.block_size, 512);
+	assert_in_range(image.physical_block_size, 512, 4096);
+	assert_false(image.is_block_device);
+	block_image_close(&image);
+	assert_int_equal(image.fd, -1);
+	block_image_close(&image);
+
+	check_refused((struct block_image_options){
+		.file = harness_path("odd"), .block_size = 4096,
+	}, -EINVAL, "size 10000 is not a multiple of block-size 4096");
+	check_refused((struct block_image_options){
+		.file = harness_path("odd"), .block_size = 768,
+	}, -EINVAL, "block-size 768");
+	check_refused((struct block_image_options){
+		.file = harness_path("odd"), .block_size = 8192,
+	}, -EINVAL, "block-size 8192");
+	check_refused((struct block_image_options){
+		.file = harness_path("odd"), .block_size = 256,
+	}, -EINVAL, "block-size 256");
+
+	free(harness_create("even", 12288));
+	assert_int_equal(open_as(&image, (struct block_image_options){
+		.file = harness_path("even"), .block_size = 4096,
+	}), 0);
+	assert_int_equal(image.size, 12288);
+	assert_int_equal(image.block_size, 4096);
+	assert_int_equal(image.physical_block_size, 4096);
+	block_image_close(&image);
+}
+
+static void test_null_image(void **state)
+{
+	struct block_image image;
+	struct block_engine *engine;
+
+	(void)state;
+	assert_int_equal(open_as(&image, (struct block_image_options){
+		.size = 1000000,
+	}), 0);
+	assert_int_equal(image.fd, -1);
+	assert_int_equal(image.size, 999936);
+	assert_false(image.direct);
+	assert_int_equal(block_engine_open(&engine, "auto", &image, 4), 0);
+	assert_string_equal(engine->ops->name, "null");
+	block_engine_close(engine);
+	assert_int_equal(block_engine_open(&engine, "threads", &image, 4),
+			 -EINVAL);
+	block_image_close(&image);
+	check_refused((struct block_image_options){ .size = 0 }, -EINVAL,
+		      "is empty");
+}
+
+static void test_cache(void **state)
+{
+	static const char *const names[] = {
+		"auto", "none", "writeback", "writethrough", "unsafe",
+	};
+	enum block_cache cache = BLOCK_CACHE_AUTO;
+	struct block_image image;
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < 5; i++) {
+		assert_int_equal(block_cache_parse(names[i], &cache), 0);
+		assert_string_equal(block_cache_name(cache), names[i]);
+	}
+	assert_int_equal(block_cache_parse("direct", &cache), -EINVAL);
+
+	free(harness_create("cache", 65536));
+	harness_open_image(&image, "cache", BLOCK_CACHE_WRITEBACK);
+	assert_false(image.direct || image.write_through ||
+		     image.flush_is_noop);
+	assert_int_equal(image.dio_align, 1);
+	assert_false(fcntl(image.fd, F_GETFL) & (O_DIRECT | O_NONBLOCK));
+	assert_true(fcntl(image.fd, F_GETFD) & FD_CLOEXEC);
+	block_image_close(&image);
+
+	harness_open_image(&image, "cache", BLOCK_CACHE_WRITETHROUGH);
+	assert_true(image.write_through);
+	block_image_close(&image);
+	harness_open_image(&image, "cache", BLOCK_CACHE_UNSAFE);
+	assert_true(image.flush_is_noop);
+	block_image_close(&image);
+
+	harness_open_image(&image, "cache", BLOCK_CACHE_AUTO);
+	assert_int_equal(!!(fcntl(image.fd, F_GETFL) & O_DIRECT), image.direct);
+	if (image.direct)
+		assert_in_range(image.dio_align, 1, image.block_size);
+	block_image_close(&image);
+}
+
+/* A file system without O_DIRECT, if there is one here (old tmpfs, proc). */
+static void test_no_direct(void **state)
+{
+	const char *file = "/proc/self/maps";
+	struct block_image image;
+
+	(void)state;
+	if (open_as(&image, (struct block_image_options){
+		.file = file, .readonly = true, .cache = BLOCK_CACHE_NONE,
+	}) == 0) {
+		block_image_close(&image);
+		skip();
+	}
+	/* Empty by its size, before anything else. */
+	assert_non_null(strstr(error, file));
+}
+
+/* Every pair of two users, in this process and in another one. */
+static void test_locks(void **state)
+{
+	struct block_image first, second;
+	int first_ro, second_ro, status;
+	pid_t child;
+
+	(void)state;
+	free(harness_create("lock", 4096));
+	for (first_ro = 0; first_ro < 2; first_ro++) {
+		assert_int_equal(open_file(&first, "lock", first_ro), 0);
+		for (second_ro = 0; second_ro < 2; second_ro++) {
+			int rc = first_ro && second_ro ? 0 : -EAGAIN;
+
+			assert_int_equal(open_file(&second, "lock", second_ro),
+					 rc);
+			assert_true(rc == 0 ||
+				    strstr(error, "already in use"));
+			block_image_close(&second);
+			child = fork();
+			if (child == 0)
+				_exit(open_file(&second, "lock", second_ro) !=
+				      rc);
+			assert_int_equal(waitpid(child, &status, 0), child);
+			assert_int_equal(status, 0);
+		}
+		block_image_close(&first);
+	}
+	/* Free again. */
+	assert_int_equal(open_file(&first, "lock", false), 0);
+	block_image_close(&first);
+}
+
+/* A process that holds an ordinary POSIX lock is named. */
+static void test_lock_pid(void **state)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	int ready[2], status;
+	char byte, pid[32];
+	pid_t child;
+
+	(void)state;
+	free(harness_create("posix", 4096));
+	assert_int_equal(pipe(ready), 0);
+	child = fork();
+	if (child == 0) {
+		int fd = open(harness_path("posix"), O_RDWR);
+
+		if (fcntl(fd, F_SETLK, &lock) < 0)
+			_exit(1);
+		if (write(ready[1], "", 1) != 1)
+			_exit(2);
+		pause();
+	}
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	snprintf(pid, sizeof(pid), "(pid %ld)", (long)child);
+	check_file_refused("posix", -EAGAIN, pid);
+	kill(child, SIGKILL);
+	waitpid(child, &status, 0);
+	close(ready[0]);
+	close(ready[1]);
+}
+
+/* The lock is free as soon as engine and image are closed, for each engine. */
+static void test_lock_after_engine(void **state)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	const struct block_engine_ops *const *ops;
+	struct block_engine *engine;
+	struct block_image image;
+	char memory[512];
+	int fd;
+
+	(void)state;
+	free(harness_create("after", 4096));
+	for (ops = block_engines; *ops; ops++) {
+		harness_open_image(&image, "after", BLOCK_CACHE_WRITEBACK);
+		if (block_engine_open(&engine, (*ops)->name, &image, 4)) {
+			block_image_close(&image);
+			continue;
+		}
+		assert_int_equal(harness_transfer(engine, BLOCK_READ, 0, 0,
+						  memory, 512), 0);
+		block_engine_close(engine);
+		block_image_close(&image);
+		fd = open(harness_path("after"), O_RDWR);
+		assert_int_equal(fcntl(fd, F_OFD_SETLK, &lock), 0);
+		close(fd);
+	}
+}
+
+/* Attach `name` to a free loop device; skips where that is not allowed. */
+static int attach_loop(const char *name, char *device, size_t size,
+		       unsigned int block_size)
+{
+	/* Detached with the last close, however the test ends. */
+	struct loop_config config = {
+		.block_size = block_size,
+		.info.lo_flags = LO_FLAGS_AUTOCLEAR,
+	};
+	int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
+	int index = control < 0 ? -1 : ioctl(control, LOOP_CTL_GET_FREE);
+	int loop, off = 0;
+
+	if (control >= 0)
+		close(control);
+	if (index < 0)
+		skip();
+	snprintf(device, size, "/dev/loop%d", index);
+	loop = open(device, O_RDWR | O_CLOEXEC);
+	config.fd = (unsigned int)open(harness_path(name), O_RDWR | O_CLOEXEC);
+	if (loop < 0 || ioctl(loop, LOOP_CONFIGURE, &config) < 0) {
+		close((int)config.fd);
+		if (loop >= 0)
+			close(loop);
+		skip();
+	}
+	close((int)config.fd);
+	/* What the device's last user may have left. */
+	assert_int_equal(ioctl(loop, BLKROSET, &off), 0);
+	return loop;
+}
+
+static void test_block_device(void **state)
+{
+	unsigned char *content = harness_create("disk", 1 << 20);
+	unsigned char *memory = aligned_alloc(4096, 8192);
+	struct block_image image, second;
+	struct block_engine *engine;
+	char device[64];
+	int loop = attach_loop("disk", device, sizeof(device), 512);
+
+	(void)state;
+	assert_int_equal(open_as(&image, (struct block_image_options){
+		.file = device }), 0);
+	assert_true(image.is_block_device);
+	assert_true(image.direct);
+	assert_int_equal(image.size, 1 << 20);
+	assert_int_equal(image.block_size, 512);
+	/* Exclusive, by claim and by lock. */
+	assert_int_equal(open_as(&second, (struct block_image_options){
+		.file = device }), -EBUSY);
+	assert_non_null(strstr(error, "is mounted or in use"));
+	assert_int_equal(open_as(&second, (struct block_image_options){
+		.file = device, .readonly = true }), -EAGAIN);
+
+	assert_int_equal(block_engine_open(&engine, "auto", &image, 4), 0);
+	assert_int_equal(harness_transfer(engine, BLOCK_READ, BLOCK_UNPINNABLE,
+					  512, memory + 1, 1024), 0);
+	assert_memory_equal(memory + 1, content + 512, 1024);
+	assert_int_equal(harness_command(engine, BLOCK_WRITE_ZEROES,
+					 BLOCK_STABLE, 8192, 4096), 0);
+	assert_int_equal(harness_command(engine, BLOCK_WRITE_ZEROES,
+					 BLOCK_MAY_UNMAP, 65536, 131072), 0);
+	assert_int_equal(harness_command(engine, BLOCK_DISCARD, 0, 262144,
+					 65536), 0);
+	assert_int_equal(harness_command(engine, BLOCK_FLUSH, 0, 0, 0), 0);
+	block_engine_close(engine);
+	block_image_close(&image);
+	memset(content + 8192, 0, 4096);
+	memset(content + 65536, 0, 131072);
+	memset(content + 262144, 0, 65536);
+	harness_check("disk", content, 1 << 20);
+
+	close(loop);
+	free(memory);
+	free(content);
+}
+
+static void test_block_device_4k(void **state)
+{
+	struct block_image image;
+	char device[64];
+	int loop, on = 1;
+
+	(void)state;
+	free(harness_create("disk4k", 1 << 20));
+	loop = attach_loop("disk4k", device, sizeof(device), 4096);
+	assert_int_equal(open_as(&image, (struct block_image_options){
+		.file = device }), 0);
+	assert_int_equal(image.block_size, 4096);
+	assert_int_equal(image.dio_align, 4096);
+	block_image_close(&image);
+	check_refused((struct block_image_options){
+		.file = device, .block_size = 512,
+	}, -EINVAL, "less than the device's 4096");
+
+	assert_int_equal(ioctl(loop, BLKROSET, &on), 0);
+	assert_true(open_as(&image, (struct block_image_options){
+		.file = device }) < 0);
+	assert_non_null(strstr(error, "readonly=on"));
+	assert_int_equal(open_as(&image, (struct block_image_options){
+		.file = device, .readonly = true }), 0);
+	block_image_close(&image);
+	/* The device keeps this otherwise, for whoever has it next. */
+	on = 0;
+	assert_int_equal(ioctl(loop, BLKROSET, &on), 0);
+	close(loop);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_wrong_files),
+		cmocka_unit_test(test_long_name),
+		cmocka_unit_test(test_permissions),
+		cmocka_unit_test(test_geometry),
+		cmocka_unit_test(test_null_image),
+		cmocka_unit_test(test_cache),
+		cmocka_unit_test(test_no_direct),
+		cmocka_unit_test(test_locks),
+		cmocka_unit_test(test_lock_pid),
+		cmocka_unit_test(test_lock_after_engine),
+		cmocka_unit_test(test_block_device),
+		cmocka_unit_test(test_block_device_4k),
+	};
+
+	return cmocka_run_group_tests(tests, harness_setup, harness_teardown);
+}
