@@ -17,7 +17,12 @@ enum {
 	POLL_MIN_NS = 4000,
 	/* Rounds of polling between two looks at the descriptors. */
 	POLL_ROUNDS = 256,
+	/* So often in vain, one after the other, and polling is given up. */
+	POLL_MISSES_MAX = 16,
 };
+
+/* How long it is given up. */
+#define POLL_HOLDOFF_NS NS_PER_SECOND
 
 int loop_init(struct loop *loop)
 {
@@ -152,9 +157,24 @@ static bool rest_all(struct loop *loop)
 	return true;
 }
 
-/* Learn from how long the loop slept whether polling would have paid. */
-static void adapt(struct loop *loop, uint64_t slept_ns)
+/*
+ * Learn from how long the loop slept whether polling would have paid.
+ *
+ * Where whoever we wait for needs this very processor to go on, polling never
+ * finds anything and each sleep is short: that looks like polling for too short
+ * a time, but is the opposite. So a row of misses ends it for a while.
+ */
+static void adapt(struct loop *loop, uint64_t now_ns)
 {
+	uint64_t slept_ns = now_ns - loop->slept_ns;
+
+	if (loop->misses >= POLL_MISSES_MAX) {
+		loop->misses = 0;
+		loop->poll_ns = 0;
+		loop->holdoff_ns = now_ns + POLL_HOLDOFF_NS;
+	}
+	if (now_ns < loop->holdoff_ns)
+		return;
 	if (slept_ns > loop->poll_max_ns)
 		loop->poll_ns /= 2;
 	else if (loop->poll_ns == 0)
@@ -176,7 +196,7 @@ static int handle_descriptors(struct loop *loop, int timeout)
 	if (n < 0)
 		return errno == EINTR ? 0 : -errno;
 	if (loop->slept_ns && loop->poll_max_ns)
-		adapt(loop, clock_ns() - loop->slept_ns);
+		adapt(loop, clock_ns());
 	loop->slept_ns = 0;
 	loop->nevents = n;
 	for (int i = 0; i < loop->nevents; i++) {
@@ -204,15 +224,19 @@ static int poll_for_a_while(struct loop *loop)
 			run_timers(loop);
 		}
 		if (poll_all(loop)) {
+			if (last)
+				loop->misses = 0;
 			last = 0;
 			continue;
 		}
 		if (loop->poll_ns == 0)
 			return 0;
-		if (last == 0)
+		if (last == 0) {
 			last = clock_ns();
-		else if (clock_ns() - last >= loop->poll_ns)
+		} else if (clock_ns() - last >= loop->poll_ns) {
+			loop->misses++;
 			return 0;
+		}
 	}
 	return 0;
 }
