@@ -34,7 +34,7 @@ struct virtio_queue_state {
 
 struct virtio_device_state {
 	uint64_t driver_features; /* as written by the driver */
-	uint32_t status;	/* enum virtio_status bits */
+	uint32_t status;	/* enum virtio_status bits; atomic */
 	uint32_t interrupt_status;
 	uint32_t config_generation;
 	uint32_t device_features_sel;
@@ -63,7 +63,7 @@ struct virtio_device {
 	uint32_t kicked;	/* has, or may have, new chains */
 	uint32_t stopping;	/* QueueReady was set to 0; to be drained */
 	bool resetting;		/* Status was set to 0; to be drained */
-	bool config_changed;	/* the driver is to be told */
+	bool config_changed;	/* the driver is to be told; atomic */
 };
 
 /*
@@ -112,6 +112,14 @@ bool virtio_device_settle(struct virtio_device *dev);
  * NEEDS_RESET and, where the driver is up, config_changed.
  */
 void virtio_device_needs_reset(struct virtio_device *dev);
+
+static inline bool virtio_device_config_changed(const struct virtio_device *dev)
+{
+	return __atomic_load_n(&dev->config_changed, __ATOMIC_RELAXED);
+}
+
+/* Whether the driver is to be told of a change: to one caller only. */
+bool virtio_device_take_config_change(struct virtio_device *dev);
 
 /* Stop all queues and unmap their rings; nothing may be in flight. */
 void virtio_device_stop(struct virtio_device *dev);

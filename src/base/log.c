@@ -62,7 +62,7 @@ void log_line(enum log_level level, const char *format, ...)
 	used = strnlen(line, sizeof(line) - 2);
 	/* One line each: what a guest named must not forge another one. */
 	for (size_t i = 0; i < used; i++)
-		if ((unsigned char)line[i] < ' ')
+		if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
 			line[i] = '?';
 	line[used++] = '\n';
 	if (write(STDERR_FILENO, line, used) < 0)

@@ -73,9 +73,11 @@ void loop_remove_poller(struct loop *loop, struct loop_poller *poller)
 
 	while (*link && *link != poller)
 		link = &(*link)->next;
-	/* poller->next stays: a walk that stands on it goes on from there. */
 	if (*link)
 		*link = poller->next;
+	/* A walk that would come to it next goes on behind it. */
+	if (loop->next_poller == poller)
+		loop->next_poller = poller->next;
 }
 
 void loop_disarm(struct loop *loop, struct loop_timer *timer)
@@ -144,16 +146,20 @@ static bool poll_all(struct loop *loop)
 {
 	bool busy = false;
 
-	for (struct loop_poller *p = loop->pollers; p; p = p->next)
+	for (struct loop_poller *p = loop->pollers; p; p = loop->next_poller) {
+		loop->next_poller = p->next;
 		busy |= p->poll(p);
+	}
 	return busy;
 }
 
 static bool rest_all(struct loop *loop)
 {
-	for (struct loop_poller *p = loop->pollers; p; p = p->next)
+	for (struct loop_poller *p = loop->pollers; p; p = loop->next_poller) {
+		loop->next_poller = p->next;
 		if (!p->rest(p))
 			return false;
+	}
 	return true;
 }
 

@@ -56,6 +56,7 @@ struct loop {
 	uint64_t poll_max_ns;	/* longest adaptive polling; 0: none */
 	uint64_t poll_ns;	/* the present adaptive time */
 	struct loop_poller *pollers;
+	struct loop_poller *next_poller; /* of the walk that is under way */
 	struct loop_timer *timers;
 	struct epoll_event events[LOOP_EVENTS_MAX];
 	int nevents;		/* of events, while they are handled */

@@ -66,6 +66,8 @@ static void arena_flip(struct block_arena *arena, struct block_arena_run run)
 		unsigned int shift = at % 64;
 		unsigned int n = 64 - shift < left ? 64 - shift : left;
 
+		/* n is 1 at least: left and 64 - shift are. */
+		/* cppcheck-suppress shiftTooManyBits */
 		arena->used[at / 64] ^= (~0ull >> (64 - n)) << shift;
 		at += n;
 		left -= n;

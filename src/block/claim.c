@@ -37,7 +37,7 @@
 
 /* How often, and how far apart, a store that is in use is asked for. */
 #define CLAIM_TRIES 20u
-#define CLAIM_PAUSE_NS (25 * 1000 * 1000)
+#define CLAIM_PAUSE_NS 25000000l
 
 static int claim_check_type(const char *file, mode_t mode,
 			    char error[BLOCK_ERROR_MAX])
@@ -211,7 +211,7 @@ static int claim_open(const char *file, bool readonly, bool is_block_device)
 int block_claim(const char *file, bool readonly, bool *is_block_device,
 		char error[BLOCK_ERROR_MAX])
 {
-	struct stat before, st;
+	struct stat before, st = { .st_mode = 0 };
 	int fd, rc;
 
 	if (stat(file, &before) < 0)

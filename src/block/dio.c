@@ -60,7 +60,8 @@ static bool dio_try(int fd, unsigned int align)
 	void *memory;
 	ssize_t n;
 
-	if (posix_memalign(&memory, 2 * DIO_ALIGN_MAX, 3 * DIO_ALIGN_MAX))
+	if (posix_memalign(&memory, (size_t)2 * DIO_ALIGN_MAX,
+			   (size_t)3 * DIO_ALIGN_MAX))
 		return false;
 	do
 		n = pread(fd, (char *)memory + align, align, 0);

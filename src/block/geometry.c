@@ -108,7 +108,7 @@ int block_geometry(struct block_image *image,
 		   unsigned int *sector, char error[BLOCK_ERROR_MAX])
 {
 	const char *file = options->file ? options->file : "null image";
-	struct geometry store;
+	struct geometry store = { .logical = 0 };
 	int rc;
 
 	rc = geometry_of_store(image, options, &store);

@@ -27,7 +27,7 @@
 #include "worker_pool.h"
 
 /* The workers' frames are small; this leaves room for sanitizers. */
-#define WORKER_STACK_SIZE (256u * 1024u)
+#define WORKER_STACK_SIZE ((size_t)256 * 1024)
 
 struct block_worker_pool {
 	const struct block_image *image;

@@ -34,11 +34,11 @@ static const char *const op_names[] = {
 	[BLOCK_WRITE_ZEROES] = "write zeroes",
 };
 
-static void log_failure(struct disk *disk, const struct block_request *req)
+static void log_failure(struct disk_queue *dq, const struct block_request *req)
 {
-	log_limited(&disk->errors, LOG_LEVEL_ERROR,
+	log_limited(&dq->errors, LOG_LEVEL_ERROR,
 		    "%s: %s of %" PRIu64 " bytes at %" PRIu64 " failed: %s",
-		    disk->name, op_names[req->op], req->length, req->offset,
+		    dq->disk->name, op_names[req->op], req->length, req->offset,
 		    strerror(-req->result));
 }
 
@@ -52,7 +52,7 @@ static bool pass_up(struct disk_queue *dq)
 		struct block_request *next = req->next;
 
 		if (req->result)
-			log_failure(dq->disk, req);
+			log_failure(dq, req);
 		virtio_blk_complete(req);
 		req = next;
 	}
@@ -77,6 +77,16 @@ static void pass_down(struct disk_queue *dq)
 	block_engine_commit(dq->engine);
 }
 
+/* Whether what waits for requests in flight may happen now. */
+static bool drained(struct disk_queue *dq)
+{
+	struct virtio_device *dev = &dq->disk->blk.dev;
+
+	if (dq->bq->vq.paused)
+		return dq->bq->vq.in_flight == 0;
+	return (dev->resetting || dev->stopping) && virtio_device_settle(dev);
+}
+
 /* What follows from the passes: notifications, and answers that waited. */
 static void tell_driver(struct disk_queue *dq, bool completed)
 {
@@ -86,13 +96,10 @@ static void tell_driver(struct disk_queue *dq, bool completed)
 
 	if (virtqueue_publish(&dq->bq->vq))
 		transport->ops->notify_queue(transport, dq->index);
-	if (completed && (dev->resetting || dev->stopping) &&
-	    virtio_device_settle(dev))
+	if (completed && drained(dq))
 		transport->ops->stopped(transport);
-	if (dev->config_changed) {
-		dev->config_changed = false;
+	if (virtio_device_take_config_change(dev))
 		transport->ops->notify_config(transport);
-	}
 }
 
 static bool queue_poll(struct loop_poller *poller)
@@ -100,15 +107,20 @@ static bool queue_poll(struct loop_poller *poller)
 	struct disk_queue *dq = container_of(poller, struct disk_queue, poller);
 	struct virtqueue *vq = &dq->bq->vq;
 	bool completed = dq->engine->inflight && pass_up(dq);
-	/* What found no room to be mapped may find it after a completion. */
-	bool taken = may_take(dq) && virtqueue_pending(vq) &&
-		     (!vq->starved || completed);
+	/*
+	 * What found no room to be mapped may find it after a completion; with
+	 * nothing in flight here, after one of another queue or disk, which
+	 * wakes this loop as well.
+	 */
+	bool taken = virtqueue_pending(vq) && may_take(dq) &&
+		     (!vq->starved || completed || !dq->engine->inflight);
 
 	if (taken)
 		pass_down(dq);
-	if (completed || taken || dq->disk->blk.dev.config_changed)
+	if (completed || taken ||
+	    virtio_device_config_changed(&dq->disk->blk.dev))
 		tell_driver(dq, completed);
-	return completed || taken;
+	return completed || (taken && !vq->starved);
 }
 
 static bool queue_rest(struct loop_poller *poller)
@@ -229,20 +241,41 @@ err_after_image:
 	return r;
 }
 
+int disk_serve_queue(struct disk *disk, unsigned int queue, struct loop *loop,
+		     struct transport *transport)
+{
+	struct disk_queue *dq = &disk->queue[queue];
+	int r = loop_add(loop, &dq->source, EPOLLIN);
+
+	if (r)
+		return r;
+	if (!disk->transport)
+		disk->transport = transport;
+	dq->loop = loop;
+	loop_add_poller(loop, &dq->poller);
+	return 0;
+}
+
 int disk_serve(struct disk *disk, struct loop *loop,
 	       struct transport *transport)
 {
-	disk->transport = transport;
-	for (unsigned int i = 0; i < disk->nqueues; i++) {
-		struct disk_queue *dq = &disk->queue[i];
-		int r = loop_add(loop, &dq->source, EPOLLIN);
+	int r = 0;
 
-		if (r)
-			return r;
-		dq->loop = loop;
-		loop_add_poller(loop, &dq->poller);
-	}
-	return 0;
+	for (unsigned int i = 0; r == 0 && i < disk->nqueues; i++)
+		r = disk_serve_queue(disk, i, loop, transport);
+	return r;
+}
+
+void disk_resubmit(struct disk *disk, unsigned int queue)
+{
+	struct disk_queue *dq = &disk->queue[queue];
+	struct block_request *req;
+
+	while ((req = virtio_blk_repop(dq->bq)))
+		block_engine_queue(dq->engine, req);
+	block_engine_commit(dq->engine);
+	/* What could be answered at once was. */
+	tell_driver(dq, false);
 }
 
 unsigned int disk_in_flight(const struct disk *disk)

@@ -29,6 +29,7 @@ struct disk_queue {
 	struct loop *loop;	/* NULL while it is not served */
 	struct loop_source source; /* engine->fd */
 	struct loop_poller poller;
+	struct log_limit errors;
 };
 
 struct disk {
@@ -42,7 +43,6 @@ struct disk {
 	size_t state_bytes;
 	unsigned int nqueues;
 	struct disk_queue queue[VIRTIO_QUEUES_MAX];
-	struct log_limit errors;
 };
 
 /*
@@ -57,6 +57,13 @@ int disk_open(struct disk *disk, const char *name,
 /* Serve the disk's queues in `loop`, talking to the driver by `transport`. */
 int disk_serve(struct disk *disk, struct loop *loop,
 	       struct transport *transport);
+
+/* As disk_serve(), for one queue; called in the loop's thread. */
+int disk_serve_queue(struct disk *disk, unsigned int queue, struct loop *loop,
+		     struct transport *transport);
+
+/* Do again what a queue that was just recovered had in flight. */
+void disk_resubmit(struct disk *disk, unsigned int queue);
 
 /* Requests inside the engines. */
 unsigned int disk_in_flight(const struct disk *disk);

@@ -25,6 +25,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xen/xen.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -47,6 +48,7 @@ struct guest {
 	int domid;		/* or NO_DOMAIN */
 	int former;		/* the last domain that is gone */
 	bool leaving;		/* the domain is gone; disks are drained */
+	bool look_again;	/* xenstore may have changed meanwhile */
 	bool returns;		/* it ended in a way that makes it come back */
 	bool up;		/* server and cache are there */
 	struct ioreq_server server;
@@ -128,8 +130,6 @@ static void begin_close(struct guest *g, struct guest_disk *gd)
 		finish_close(g, gd);
 }
 
-static void review(struct store *store);
-
 /* All disks are closed and the domain is gone: wait for its successor. */
 static void left(struct guest *g)
 {
@@ -141,7 +141,7 @@ static void left(struct guest *g)
 	g->leaving = false;
 	loop_arm(g->loop, &g->grace, g->returns ? GRACE_REBOOT_NS : GRACE_NS);
 	/* It may have come back while its disks were being drained. */
-	review(&g->store);
+	g->look_again = true;
 }
 
 static void leave(struct guest *g)
@@ -152,31 +152,6 @@ static void leave(struct guest *g)
 			begin_close(g, &g->disk[i]);
 	if (!count(g, GUEST_DISK_CLOSING))
 		left(g);
-}
-
-static bool closing_poll(struct loop_poller *poller)
-{
-	struct guest *g = container_of(poller, struct guest, poller);
-	bool any = false;
-
-	for (unsigned int i = 0; i < DISKS_MAX; i++) {
-		struct guest_disk *gd = &g->disk[i];
-
-		if (gd->phase != GUEST_DISK_CLOSING ||
-		    !guest_disk_is_drained(gd))
-			continue;
-		finish_close(g, gd);
-		any = true;
-	}
-	if (any && g->leaving && !count(g, GUEST_DISK_CLOSING))
-		left(g);
-	return any;
-}
-
-static bool closing_rest(struct loop_poller *poller)
-{
-	(void)poller;
-	return true;
 }
 
 static void grace_over(struct loop_timer *timer)
@@ -305,9 +280,16 @@ static void review_life(struct guest *g)
 	}
 }
 
-static bool is_number(const char *text)
+/* A domain id, or NO_DOMAIN for what is none. */
+static int parse_domid(const char *text)
 {
-	return *text && text[strspn(text, "0123456789")] == '\0';
+	char *end;
+	long n;
+
+	if (!isdigit((unsigned char)*text))
+		return NO_DOMAIN;
+	n = strtol(text, &end, 10);
+	return *end == '\0' && n < DOMID_FIRST_RESERVED ? (int)n : NO_DOMAIN;
 }
 
 static bool lives(struct guest *g, int domid)
@@ -326,7 +308,7 @@ static int find_by_name(struct guest *g, const char *name)
 	int found = NO_DOMAIN;
 
 	for (unsigned int i = 0; i < n; i++) {
-		int domid = atoi(ids[i]);
+		int domid = parse_domid(ids[i]);
 		char *other = store_read(&g->store, "/local/domain/%d/name",
 					 domid);
 
@@ -344,9 +326,9 @@ static void find_domain(struct guest *g)
 {
 	const char *wanted = g->options->domain;
 
-	if (!g->name && is_number(wanted)) {
-		int domid = atoi(wanted);
+	int domid = g->name ? NO_DOMAIN : parse_domid(wanted);
 
+	if (domid != NO_DOMAIN) {
 		if (!lives(g, domid))
 			return;
 		g->name = store_read(&g->store, "/local/domain/%d/name", domid);
@@ -373,6 +355,36 @@ static void review(struct store *store)
 		review_disks(g);
 	if (g->domid != NO_DOMAIN)
 		review_life(g);
+}
+
+static bool closing_poll(struct loop_poller *poller)
+{
+	struct guest *g = container_of(poller, struct guest, poller);
+	bool any = false;
+
+	for (unsigned int i = 0; i < DISKS_MAX; i++) {
+		struct guest_disk *gd = &g->disk[i];
+
+		if (gd->phase != GUEST_DISK_CLOSING ||
+		    !guest_disk_is_drained(gd))
+			continue;
+		finish_close(g, gd);
+		any = true;
+	}
+	if (any && g->leaving && !count(g, GUEST_DISK_CLOSING))
+		left(g);
+	if (g->look_again) {
+		g->look_again = false;
+		review(&g->store);
+		any = true;
+	}
+	return any;
+}
+
+static bool closing_rest(struct loop_poller *poller)
+{
+	(void)poller;
+	return true;
 }
 
 static int watch_all(struct guest *g)

@@ -32,10 +32,12 @@ static unsigned int spill_max(const struct virtio_blk_options *options)
 static size_t queue_memory_bytes(const struct virtio_blk_options *options)
 {
 	size_t n = options->queue_size;
+	size_t bytes = n * sizeof(struct virtio_blk_request) +
+		       n * spill_max(options) * sizeof(struct virtio_iov) +
+		       virtqueue_scratch_bytes(options->queue_size);
 
-	return n * sizeof(struct virtio_blk_request) +
-	       n * spill_max(options) * sizeof(struct virtio_iov) +
-	       virtqueue_scratch_bytes(options->queue_size);
+	/* The next queue's share begins where this one ends: aligned. */
+	return (bytes + 15) & ~(size_t)15;
 }
 
 size_t virtio_blk_memory_bytes(const struct virtio_blk_options *options)
@@ -197,23 +199,35 @@ static int map(struct virtio_blk_request *slot, const struct virtq_chain *chain)
 	return n;
 }
 
+enum started {
+	STARTED,	/* the engine's turn */
+	ANSWERED,	/* done with */
+	STARVED,	/* no room to map it now */
+};
+
 /* A chain that cannot be mapped whole: answer by its last byte if possible. */
-static void fail_unmapped(struct virtio_blk_request *slot,
-			  const struct virtq_chain *chain)
+static enum started fail_unmapped(struct virtio_blk_request *slot,
+				  const struct virtq_chain *chain)
 {
 	struct guest_range last = chain->ranges[chain->n - 1];
 	const struct virtq_chain status = {
 		.n = 1, .readable = 0, .ranges = &last,
 	};
+	int r;
 
 	if (chain->readable < chain->n) {
 		last.addr += last.len - 1;
 		last.len = 1;
-		if (map(slot, &status) == 1)
+		r = map(slot, &status);
+		/* Without a status the driver takes an old byte for one. */
+		if (r == -EAGAIN)
+			return STARVED;
+		if (r == 1)
 			slot->status = slot->iov[0].base;
 	}
 	slot->used_failed = chain->writable_bytes == 1;
 	finish(slot, VIRTIO_BLK_S_IOERR);
+	return ANSWERED;
 }
 
 /* Cut the status byte off the end of the writable pieces. */
@@ -391,12 +405,6 @@ static void slot_reset(struct virtio_blk_request *slot,
 	slot->used_failed = 0;
 }
 
-enum started {
-	STARTED,	/* the engine's turn */
-	ANSWERED,	/* done with */
-	STARVED,	/* no room to map it now */
-};
-
 /* A popped chain becomes a request. */
 static enum started start(struct virtio_blk_request *slot,
 			  const struct virtq_chain *chain)
@@ -411,10 +419,8 @@ static enum started start(struct virtio_blk_request *slot,
 	r = map(slot, chain);
 	if (r == -EAGAIN)
 		return STARVED;
-	if (r < 0) {
-		fail_unmapped(slot, chain);
-		return ANSWERED;
-	}
+	if (r < 0)
+		return fail_unmapped(slot, chain);
 	take_status(slot);
 	slot->used_ok = chain->writable_bytes == 1;
 	slot->used_failed = slot->used_ok;
@@ -479,7 +485,8 @@ struct block_request *virtio_blk_repop(struct virtio_blk_queue *bq)
 			break;
 		case STARVED:
 			/* Nothing else holds room when a queue starts. */
-			fail_unmapped(slot, &chain);
+			if (fail_unmapped(slot, &chain) == STARVED)
+				finish(slot, VIRTIO_BLK_S_IOERR);
 			break;
 		}
 	}

@@ -50,7 +50,7 @@ void virtio_device_init(struct virtio_device *dev,
 
 uint64_t virtio_device_features(const struct virtio_device *dev)
 {
-	if (!(dev->state->status & VIRTIO_STATUS_FEATURES_OK))
+	if (!(shared_load(&dev->state->status) & VIRTIO_STATUS_FEATURES_OK))
 		return 0;
 	return dev->state->driver_features & dev->offered;
 }
@@ -60,17 +60,28 @@ bool virtio_device_live(const struct virtio_device *dev)
 	const uint32_t mask = VIRTIO_STATUS_DRIVER_OK |
 			      VIRTIO_STATUS_NEEDS_RESET;
 
-	return (dev->state->status & mask) == VIRTIO_STATUS_DRIVER_OK &&
+	return (shared_load(&dev->state->status) & mask) ==
+		       VIRTIO_STATUS_DRIVER_OK &&
 	       !dev->resetting;
 }
 
 void virtio_device_needs_reset(struct virtio_device *dev)
 {
-	if (dev->state->status & VIRTIO_STATUS_NEEDS_RESET)
-		return;
-	dev->state->status |= VIRTIO_STATUS_NEEDS_RESET;
-	if (dev->state->status & VIRTIO_STATUS_DRIVER_OK)
-		dev->config_changed = true;
+	/* Queues of several threads may find their rings broken at once. */
+	uint32_t old = __atomic_fetch_or(&dev->state->status,
+					 VIRTIO_STATUS_NEEDS_RESET,
+					 __ATOMIC_RELAXED);
+
+	if (!(old & VIRTIO_STATUS_NEEDS_RESET) &&
+	    (old & VIRTIO_STATUS_DRIVER_OK))
+		shared_store(&dev->config_changed, true);
+}
+
+bool virtio_device_take_config_change(struct virtio_device *dev)
+{
+	return virtio_device_config_changed(dev) &&
+	       __atomic_exchange_n(&dev->config_changed, false,
+				   __ATOMIC_RELAXED);
 }
 
 static void unmap_part(struct virtio_device *dev, const void *base,
@@ -159,40 +170,53 @@ static bool features_acceptable(const struct virtio_device *dev)
 	       (wanted & VIRTIO_FEATURE(VIRTIO_F_VERSION_1));
 }
 
+/* Whether nothing is in flight on the queues that somebody waits for. */
 static bool drained(const struct virtio_device *dev)
 {
 	for (unsigned int i = 0; i < dev->nqueues; i++)
-		if (dev->queue[i]->in_flight)
+		if ((dev->resetting || (dev->stopping & (1u << i))) &&
+		    dev->queue[i]->in_flight)
 			return false;
 	return true;
 }
 
+/*
+ * All that waits is settled together: the transport cannot tell which of the
+ * driver's CPUs waits for what, and lets all of them go.
+ */
 bool virtio_device_settle(struct virtio_device *dev)
 {
-	bool settled = false;
-
+	if ((!dev->resetting && !dev->stopping) || !drained(dev))
+		return false;
 	if (dev->resetting) {
-		if (!drained(dev))
-			return false;
 		virtio_device_stop(dev);
 		defaults(dev);
 		return true;
 	}
-	for (unsigned int i = 0; dev->stopping && i < dev->nqueues; i++) {
-		if (!(dev->stopping & (1u << i)) || dev->queue[i]->in_flight)
+	for (unsigned int i = 0; i < dev->nqueues; i++) {
+		if (!(dev->stopping & (1u << i)))
 			continue;
 		queue_stop(dev, i);
 		dev->state->queue[i].ready = 0;
-		dev->stopping &= ~(1u << i);
-		settled = true;
 	}
-	return settled;
+	dev->stopping = 0;
+	return true;
 }
 
-/* Have the effect now, or let the driver wait for it. */
-static enum virtio_answer settle_or_wait(struct virtio_device *dev)
+static bool somebody_waits(const struct virtio_device *dev)
 {
-	return virtio_device_settle(dev) ? VIRTIO_DONE : VIRTIO_WAIT;
+	return dev->resetting || dev->stopping;
+}
+
+/*
+ * Have the effect now, or let the driver wait for it: also where another access
+ * waits already, whose end would otherwise be settled here and told to nobody.
+ */
+static enum virtio_answer settle_or_wait(struct virtio_device *dev, bool waits)
+{
+	if (waits || !virtio_device_settle(dev))
+		return VIRTIO_WAIT;
+	return VIRTIO_DONE;
 }
 
 enum virtio_answer virtio_device_set_status(struct virtio_device *dev,
@@ -206,8 +230,10 @@ enum virtio_answer virtio_device_set_status(struct virtio_device *dev,
 	uint32_t new;
 
 	if ((status & 0xff) == 0) {
+		bool waits = somebody_waits(dev);
+
 		dev->resetting = true;
-		return settle_or_wait(dev);
+		return settle_or_wait(dev, waits);
 	}
 	if (dev->resetting)
 		return VIRTIO_DONE;
@@ -246,11 +272,12 @@ enum virtio_answer virtio_device_set_ready(struct virtio_device *dev,
 		return VIRTIO_DONE;
 	qs = &dev->state->queue[queue];
 	if (!ready) {
+		bool waits = somebody_waits(dev);
+
 		if (!qs->ready)
 			return VIRTIO_DONE;
 		dev->stopping |= 1u << queue;
-		virtio_device_settle(dev);
-		return dev->stopping & (1u << queue) ? VIRTIO_WAIT : VIRTIO_DONE;
+		return settle_or_wait(dev, waits);
 	}
 	if (qs->ready || (dev->stopping & (1u << queue)))
 		return VIRTIO_DONE;

@@ -20,8 +20,9 @@ static uint64_t config_read(const struct virtio_device *dev, uint64_t offset,
 {
 	uint64_t value = 0;
 
-	if (size > sizeof(value) || offset > dev->config_bytes ||
-	    size > dev->config_bytes - offset)
+	if (size != 1 && size != 2 && size != 4 && size != 8)
+		return 0;
+	if (offset > dev->config_bytes || size > dev->config_bytes - offset)
 		return 0;
 	memcpy(&value, (const uint8_t *)dev->config + offset, size);
 	return value;

@@ -63,7 +63,7 @@ void virtqueue_init(struct virtqueue *q, uint16_t size_max, void *scratch,
 	q->table = scratch;
 	/* Direct descriptors and an indirect table after them. */
 	q->ranges = (struct guest_range *)(q->table + size_max);
-	q->pushed = (uint16_t *)(q->ranges + 2 * size_max);
+	q->pushed = (uint16_t *)(q->ranges + 2 * (size_t)size_max);
 	q->busy = (uint8_t *)(q->pushed + size_max);
 	q->mem = mem;
 }

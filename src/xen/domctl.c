@@ -45,14 +45,17 @@ struct xen_domctl {
 static int running_minor(void)
 {
 	FILE *f = fopen("/sys/hypervisor/version/minor", "re");
-	int minor = -1;
+	char line[16] = "";
+	char *end;
+	long minor;
 
 	if (!f)
 		return -1;
-	if (fscanf(f, "%d", &minor) != 1)
-		minor = -1;
+	if (!fgets(line, sizeof(line), f))
+		line[0] = '\0';
 	fclose(f);
-	return minor;
+	minor = strtol(line, &end, 10);
+	return end == line || minor > MINOR_NEWEST ? -1 : (int)minor;
 }
 
 static void *open_library(void)

@@ -204,16 +204,17 @@ static int failed(const struct ioreq_server *server, const char *what)
 static int create(struct ioreq_server *server)
 {
 	const struct xen_handles *xen = server->xen;
+	unsigned int nvcpus;
 	void *page = NULL;
 
-	if (xendevicemodel_nr_vcpus(xen->model, server->domid,
-				    &server->nvcpus))
+	if (xendevicemodel_nr_vcpus(xen->model, server->domid, &nvcpus))
 		return failed(server, "learn the number of vCPUs");
-	if (server->nvcpus > IOREQ_VCPUS_MAX) {
+	if (nvcpus > IOREQ_VCPUS_MAX) {
 		log_error("domain %u has %u vCPUs; at most %d are supported",
-			  server->domid, server->nvcpus, IOREQ_VCPUS_MAX);
+			  server->domid, nvcpus, IOREQ_VCPUS_MAX);
 		return -E2BIG;
 	}
+	server->nvcpus = nvcpus;
 	if (xendevicemodel_create_ioreq_server(xen->model, server->domid,
 					       BUFIOREQ_OFF, &server->id))
 		return failed(server, "create an IOREQ server");
@@ -253,8 +254,10 @@ int ioreq_server_open(struct ioreq_server *server,
 	server->poller = (struct loop_poller){ .poll = server_poll,
 					       .rest = server_rest };
 	r = loop_add(loop, &server->source, EPOLLIN);
-	if (r)
-		return r;
+	if (r) {
+		errno = -r;
+		return failed(server, "watch the event channels");
+	}
 	server->loop = loop;
 	loop_add_poller(loop, &server->poller);
 	return 0;

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A virtio block device for tests, with its driver, guest memory and an engine
+ * that is an array. Requests that reach the engine wait until the test runs
+ * them; it may do so in any order, and may make them fail.
+ */
+#ifndef MODEL_BLK_H
+#define MODEL_BLK_H
+
+#include "model_driver.h"
+
+#include "virtio/blk.h"
+
+enum {
+	MODEL_BLK_PAGES = 48,	/* of guest memory */
+	MODEL_SECTORS = 64,	/* of the disk, unless told otherwise */
+};
+
+/* How the device and the driver are to be; zeroes mean what is usual. */
+struct model_setup {
+	unsigned int nqueues;	/* 1 */
+	uint16_t queue_size;	/* 8, offered */
+	uint16_t ring_size;	/* what the driver takes: queue_size */
+	uint64_t sectors;	/* MODEL_SECTORS */
+	uint64_t refused;	/* features that the driver does not take */
+	bool readonly;
+	bool pinnable;
+};
+
+struct model_blk {
+	struct model_memory mem;
+	struct virtio_blk blk;
+	struct model_ring ring[VIRTIO_QUEUES_MAX];
+	struct model_setup setup;
+	uint64_t heap;		/* the first guest address after the rings */
+	void *memory;
+	void *state;
+	uint8_t *store;
+	uint64_t store_bytes;
+	int engine_fails;	/* result of the requests that are run; or 0 */
+	uint8_t *shadow;	/* what guest memory should look like */
+	uint8_t *shadow_store;
+};
+
+static const char model_serial[VIRTIO_BLK_ID_BYTES] = "serial-0123456789-ab";
+
+static inline void *model_alloc(size_t bytes)
+{
+	void *p = NULL;
+
+	/* Exactly as long as asked for, so that ASan sees what is beyond. */
+	assert_int_equal(posix_memalign(&p, MODEL_PAGE, bytes), 0);
+	memset(p, 0, bytes);
+	return p;
+}
+
+static inline void model_setup_defaults(struct model_setup *s)
+{
+	if (!s->nqueues)
+		s->nqueues = 1;
+	if (!s->queue_size)
+		s->queue_size = 8;
+	if (!s->ring_size)
+		s->ring_size = s->queue_size;
+	if (!s->sectors)
+		s->sectors = MODEL_SECTORS;
+}
+
+static inline void model_rings_init(struct model_blk *m)
+{
+	uint64_t at = MODEL_BASE;
+
+	for (unsigned int i = 0; i < m->setup.nqueues; i++)
+		at = model_ring_init(&m->ring[i], &m->mem, at,
+				     m->setup.ring_size);
+	m->heap = (at + MODEL_PAGE - 1) & ~(uint64_t)(MODEL_PAGE - 1);
+}
+
+static inline void model_store_init(struct model_blk *m)
+{
+	m->store_bytes = m->setup.sectors * VIRTIO_BLK_SECTOR_SIZE;
+	m->store = malloc(m->store_bytes);
+	m->shadow_store = malloc(m->store_bytes);
+	m->shadow = malloc(m->mem.size);
+	assert_non_null(m->store);
+	assert_non_null(m->shadow_store);
+	assert_non_null(m->shadow);
+	for (uint64_t i = 0; i < m->store_bytes; i++)
+		m->store[i] = (uint8_t)(i * 7 + i / 512);
+	memcpy(m->shadow_store, m->store, m->store_bytes);
+}
+
+/* A device after power-on; its driver has done nothing yet. */
+static inline void model_blk_init(struct model_blk *m, struct model_setup setup)
+{
+	struct virtio_blk_options options = { .block_size = 512 };
+
+	memset(m, 0, sizeof(*m));
+	model_setup_defaults(&setup);
+	m->setup = setup;
+	model_memory_init(&m->mem, MODEL_BLK_PAGES * MODEL_PAGE);
+	m->mem.memory.pinnable = setup.pinnable;
+	model_rings_init(m);
+	model_store_init(m);
+	options.size = m->store_bytes;
+	options.readonly = setup.readonly;
+	options.nqueues = setup.nqueues;
+	options.queue_size = setup.queue_size;
+	memcpy(options.serial, model_serial, sizeof(options.serial));
+	m->memory = model_alloc(virtio_blk_memory_bytes(&options));
+	m->state = model_alloc(virtio_blk_state_bytes(&options));
+	virtio_blk_init(&m->blk, &options, m->memory, m->state,
+			&m->mem.memory);
+}
+
+/* What the driver does up to DRIVER_OK. */
+static inline void model_blk_drive(struct model_blk *m)
+{
+	struct virtio_device *dev = &m->blk.dev;
+
+	assert_true(model_negotiate(dev, model_offered(dev) &
+					 ~m->setup.refused));
+	for (unsigned int i = 0; i < m->setup.nqueues; i++)
+		model_set_queue(dev, i, &m->ring[i]);
+	model_driver_ok(dev);
+	assert_true(virtio_device_live(dev));
+}
+
+static inline void model_blk_start(struct model_blk *m,
+				   struct model_setup setup)
+{
+	model_blk_init(m, setup);
+	model_blk_drive(m);
+}
+
+/* Reset by the driver, which has to happen at once, and make a new start. */
+static inline void model_blk_restart(struct model_blk *m)
+{
+	assert_int_equal(model_set(&m->blk.dev, VIRTIO_MMIO_STATUS, 0),
+			 VIRTIO_DONE);
+	for (unsigned int i = 0; i < m->setup.nqueues; i++)
+		model_ring_reset(&m->ring[i], 0);
+	model_blk_drive(m);
+}
+
+static inline void model_blk_finish(struct model_blk *m)
+{
+	virtio_device_stop(&m->blk.dev);
+	model_memory_finish(&m->mem);
+	free(m->memory);
+	free(m->state);
+	free(m->store);
+	free(m->shadow_store);
+	free(m->shadow);
+}
+
+/* ---- the engine ---------------------------------------------------------- */
+
+static inline void model_move(struct model_blk *m,
+			      const struct block_request *req)
+{
+	uint8_t *at = m->store + req->offset;
+
+	for (uint32_t i = 0; i < req->niov; i++) {
+		const struct virtio_iov *iov = &req->iov[i];
+
+		if (req->op == BLOCK_READ)
+			memcpy(iov->base, at, iov->len);
+		else
+			memcpy(at, iov->base, iov->len);
+		at += iov->len;
+	}
+}
+
+/* What every engine may rely on. */
+static inline void model_check_block(const struct model_blk *m,
+				     const struct block_request *req)
+{
+	uint64_t bytes = 0;
+	bool flush = req->op == BLOCK_FLUSH;
+
+	assert_true(req->op == BLOCK_READ || req->op == BLOCK_WRITE || flush);
+	for (uint32_t i = 0; i < req->niov; i++) {
+		assert_true(req->iov[i].len > 0);
+		bytes += req->iov[i].len;
+	}
+	assert_int_equal(bytes, req->length);
+	assert_int_equal(bytes % VIRTIO_BLK_SECTOR_SIZE, 0);
+	assert_int_equal(req->offset % VIRTIO_BLK_SECTOR_SIZE, 0);
+	assert_true(req->length <= m->store_bytes);
+	assert_true(req->offset <= m->store_bytes - req->length);
+	assert_int_equal(bytes == 0, flush);
+	assert_int_equal(req->result, 0);
+	assert_int_equal(!(req->flags & BLOCK_UNPINNABLE), m->setup.pinnable);
+	if (m->setup.readonly)
+		assert_int_not_equal(req->op, BLOCK_WRITE);
+}
+
+/* Do a request and answer it. Not yet published. */
+static inline void model_run(struct model_blk *m, struct block_request *req)
+{
+	model_check_block(m, req);
+	req->result = m->engine_fails;
+	if (!req->result)
+		model_move(m, req);
+	virtio_blk_complete(req);
+}
+
+/* Pop, run and publish until there is nothing more: how many were run. */
+static inline unsigned int model_serve(struct model_blk *m, unsigned int queue)
+{
+	struct virtio_blk_queue *bq = &m->blk.queue[queue];
+	struct block_request *req;
+	unsigned int n = 0;
+
+	while ((req = virtio_blk_pop(bq))) {
+		assert_ptr_equal(virtio_blk_queue_of(req), bq);
+		model_run(m, req);
+		n++;
+	}
+	virtqueue_publish(&bq->vq);
+	return n;
+}
+
+/* ---- requests ------------------------------------------------------------ */
+
+/* Write a header to guest memory. */
+static inline void model_header(struct model_blk *m, uint64_t at,
+				uint32_t type, uint64_t sector)
+{
+	struct virtio_blk_header header = { .type = type, .sector = sector };
+	void *p = model_at(&m->mem, at, sizeof(header));
+
+	assert_non_null(p);
+	memcpy(p, &header, sizeof(header));
+}
+
+static inline uint8_t *model_byte(struct model_blk *m, uint64_t at)
+{
+	uint8_t *p = model_at(&m->mem, at, 1);
+
+	assert_non_null(p);
+	return p;
+}
+
+/*
+ * Offer a request as drivers do it: header, `bytes` of data and status in a
+ * descriptor each, at `at`: the header there, the data in the next page, the
+ * status behind the data. Returns the address of the status byte.
+ */
+static inline uint64_t model_request(struct model_blk *m, unsigned int queue,
+				     uint64_t at, uint32_t type,
+				     uint64_t sector, uint32_t bytes)
+{
+	const uint64_t data = at + 512, status = data + bytes;
+	const struct model_buf bufs[] = {
+		{ at, 16, false },
+		{ data, bytes, type != VIRTIO_BLK_T_OUT },
+		{ status, 1, true },
+	};
+
+	model_header(m, at, type, sector);
+	*model_byte(m, status) = 0xee;
+	model_offer(&m->ring[queue], bufs, 3);
+	return status;
+}
+
+#endif

@@ -1,0 +1,458 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The virtqueue with a driver that keeps the rules: what is popped is what was
+ * offered, used elements, the one index store of a batch, notifications with
+ * and without EVENT_IDX, and the wrap of the 16-bit positions.
+ */
+#include "model_queue.h"
+
+static void check_chain(const struct virtq_chain *chain,
+			const struct model_buf *bufs, unsigned int n)
+{
+	unsigned int k = 0;
+	uint64_t bytes[2] = { 0, 0 };
+
+	for (unsigned int i = 0; i < n; i++) {
+		bytes[bufs[i].write] += bufs[i].len;
+		if (bufs[i].len == 0)
+			continue;
+		assert_true(k < chain->n);
+		assert_int_equal(chain->ranges[k].addr, bufs[i].addr);
+		assert_int_equal(chain->ranges[k].len, bufs[i].len);
+		assert_int_equal(k < chain->readable, !bufs[i].write);
+		k++;
+	}
+	assert_int_equal(chain->n, k);
+	assert_int_equal(chain->readable_bytes, bytes[0]);
+	assert_int_equal(chain->writable_bytes, bytes[1]);
+}
+
+static void test_empty(void **state)
+{
+	struct model_queue m;
+	struct virtq_chain chain;
+
+	(void)state;
+	model_queue_init(&m, 8, 8, 0, 0);
+	assert_int_equal(virtqueue_pop(&m.q, &chain), 0);
+	assert_false(virtqueue_pending(&m.q));
+	assert_false(virtqueue_publish(&m.q));
+	assert_int_equal(m.ring.used->idx, 0);
+	assert_false(m.q.broken);
+	model_queue_finish(&m);
+}
+
+static void test_pop_gives_what_was_offered(void **state)
+{
+	const struct model_buf bufs[] = {
+		{ MODEL_DATA, 16, false }, { MODEL_DATA + 512, 0, false },
+		{ 0, 4096, false }, { MODEL_DATA + 1024, 512, true },
+		{ UINT64_MAX - 5, 3, true }, { MODEL_DATA, 0, true },
+		{ MODEL_DATA + 2048, 1, true },
+	};
+	struct model_queue m;
+	struct virtq_chain chain;
+
+	(void)state;
+	model_queue_init(&m, 8, 8, 0, 0);
+	model_offer(&m.ring, bufs, 7);
+	assert_true(virtqueue_pending(&m.q));
+	assert_int_equal(virtqueue_pop(&m.q, &chain), 1);
+	check_chain(&chain, bufs, 7);
+	assert_false(virtqueue_pending(&m.q));
+	model_queue_finish(&m);
+}
+
+/* Every split of a chain into direct descriptors and an indirect table. */
+static void test_indirect_and_mixed(void **state)
+{
+	const struct model_buf bufs[] = {
+		{ MODEL_DATA, 7, false }, { MODEL_DATA + 64, 9, false },
+		{ MODEL_DATA + 128, 512, true }, { MODEL_DATA + 1024, 1, true },
+	};
+
+	(void)state;
+	for (uint64_t piece = 0; piece <= 64; piece += 16) {
+		struct model_queue m;
+		struct virtq_chain chain;
+		struct vring_used_elem elem;
+
+		model_queue_init(&m, 8, 8, MODEL_BOTH, 0);
+		m.mem.piece = piece;
+		for (unsigned int direct = 0; direct < 4; direct++) {
+			uint16_t head = model_offer_mixed(&m.ring, bufs, direct,
+							  4, MODEL_TABLES);
+
+			assert_int_equal(virtqueue_pop(&m.q, &chain), 1);
+			assert_int_equal(chain.head, head);
+			check_chain(&chain, bufs, 4);
+			virtqueue_push(&m.q, head, 0);
+			virtqueue_publish(&m.q);
+			assert_true(model_used(&m.ring, &elem));
+			model_memory_check_idle(&m.mem);
+		}
+		model_queue_finish(&m);
+	}
+}
+
+/* Section 2.7.5.3.2: WRITE means nothing on the descriptor of a table. */
+static void test_write_flag_of_table_is_ignored(void **state)
+{
+	const struct model_buf bufs[] = { { MODEL_DATA, 16, false } };
+	struct model_queue m;
+	struct virtq_chain chain;
+	uint16_t head;
+
+	(void)state;
+	model_queue_init(&m, 8, 8, MODEL_BOTH, 0);
+	model_table(&m.mem, MODEL_TABLES, bufs, 1);
+	head = model_take_desc(&m.ring);
+	model_desc(&m.ring, head, MODEL_TABLES, 16,
+		   VRING_DESC_INDIRECT | VRING_DESC_WRITE, 0);
+	model_avail(&m.ring, head);
+	assert_int_equal(virtqueue_pop(&m.q, &chain), 1);
+	check_chain(&chain, bufs, 1);
+	model_queue_finish(&m);
+}
+
+/* As long as a chain may be: a full ring, and a full table after it. */
+static void test_longest_chains(void **state)
+{
+	struct model_buf bufs[15];
+	struct model_queue m;
+	struct virtq_chain chain;
+
+	(void)state;
+	for (unsigned int i = 0; i < 15; i++)
+		bufs[i] = (struct model_buf){ MODEL_DATA + 16 * i, 16, i > 6 };
+	model_queue_init(&m, 8, 8, MODEL_BOTH, 0);
+	model_offer(&m.ring, bufs, 8);
+	assert_int_equal(virtqueue_pop(&m.q, &chain), 1);
+	check_chain(&chain, bufs, 8);
+	virtqueue_push(&m.q, chain.head, 0);
+	virtqueue_publish(&m.q);
+	model_ring_reset(&m.ring, 1);
+	model_offer_mixed(&m.ring, bufs, 7, 15, MODEL_TABLES);
+	assert_int_equal(virtqueue_pop(&m.q, &chain), 1);
+	check_chain(&chain, bufs, 15);
+	model_queue_finish(&m);
+}
+
+static void test_batch_is_shown_by_publish(void **state)
+{
+	struct model_queue m;
+	struct vring_used_elem elem;
+	uint16_t head[2];
+
+	(void)state;
+	model_queue_init(&m, 8, 4, 0, 0);
+	for (int i = 0; i < 2; i++)
+		head[i] = model_offer_pair(&m.ring);
+	for (int i = 0; i < 2; i++)
+		model_pop(&m, head[i]);
+	/* Out of order, as completions come. */
+	virtqueue_push(&m.q, head[1], 17);
+	virtqueue_push(&m.q, head[0], 4);
+	assert_int_equal(m.ring.used->idx, 0);
+	assert_true(virtqueue_publish(&m.q));
+	assert_int_equal(m.ring.used->idx, 2);
+	assert_true(model_used(&m.ring, &elem));
+	assert_int_equal(elem.id, head[1]);
+	assert_int_equal(elem.len, 17);
+	assert_true(model_used(&m.ring, &elem));
+	assert_int_equal(elem.id, head[0]);
+	assert_int_equal(elem.len, 4);
+	assert_int_equal(m.q.notifications, 1);
+	assert_false(virtqueue_publish(&m.q));
+	model_queue_finish(&m);
+}
+
+/* P2 of the reference: used.idx is never read back. */
+static void test_used_index_of_the_guest_is_ignored(void **state)
+{
+	struct model_queue m;
+
+	(void)state;
+	model_queue_init(&m, 4, 4, 0, 0);
+	for (uint16_t i = 0; i < 20; i++) {
+		uint16_t head = model_offer_pair(&m.ring);
+		struct vring_used_elem elem;
+
+		model_pop(&m, head);
+		m.ring.used->idx = (uint16_t)(i * 1000u);
+		virtqueue_push(&m.q, head, 1);
+		virtqueue_publish(&m.q);
+		assert_int_equal(m.ring.used->idx, i + 1);
+		assert_true(model_used(&m.ring, &elem));
+		assert_int_equal(elem.id, head);
+	}
+	model_queue_finish(&m);
+}
+
+static void test_unpop(void **state)
+{
+	struct model_queue m;
+	struct virtq_chain chain;
+	uint16_t head[2];
+
+	(void)state;
+	model_queue_init(&m, 4, 4, 0, 0);
+	for (int i = 0; i < 2; i++)
+		head[i] = model_offer_pair(&m.ring);
+	model_pop(&m, head[0]);
+	virtqueue_unpop(&m.q, head[0]);
+	assert_true(m.q.starved);
+	assert_int_equal(m.q.in_flight, 0);
+	assert_int_equal(m.inflight->desc[head[0]].inflight, 0);
+	assert_true(virtqueue_pending(&m.q));
+	for (int i = 0; i < 2; i++)
+		model_pop(&m, head[i]);
+	assert_false(m.q.starved);
+	assert_int_equal(virtqueue_pop(&m.q, &chain), 0);
+	model_queue_finish(&m);
+}
+
+/* No room for the table now: the chain stays on the ring, and nothing leaks. */
+static void test_starved_by_a_table(void **state)
+{
+	const struct model_buf bufs[] = { { MODEL_DATA, 16, false } };
+	struct model_queue m;
+	struct virtq_chain chain;
+	uint16_t head;
+
+	(void)state;
+	model_queue_init(&m, 4, 4, MODEL_BOTH, 0);
+	head = model_offer_mixed(&m.ring, bufs, 0, 1, MODEL_TABLES);
+	m.mem.fail_at = 1;
+	m.mem.fail_calls = 3;
+	m.mem.fail_with = -EAGAIN;
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(virtqueue_pop(&m.q, &chain), 0);
+		assert_true(m.q.starved);
+		assert_false(m.q.broken);
+		assert_int_equal(m.q.in_flight, 0);
+	}
+	model_pop(&m, head);
+	assert_false(m.q.starved);
+	model_queue_finish(&m);
+}
+
+/* Section 2.7.7: without EVENT_IDX avail.flags decides, used_event does not. */
+static void test_notify_by_flag(void **state)
+{
+	struct model_queue m;
+
+	(void)state;
+	model_queue_init(&m, 4, 4, 0, 0);
+	for (unsigned int i = 0; i < 64; i++) {
+		bool wanted = i % 3;
+		uint16_t head = model_offer_pair(&m.ring);
+		struct vring_used_elem elem;
+
+		m.ring.avail->flags = wanted ? 0 : VRING_AVAIL_NO_INTERRUPT;
+		*model_used_event(&m.ring) = (uint16_t)(i * 7u);
+		model_pop(&m, head);
+		virtqueue_push(&m.q, head, 1);
+		assert_int_equal(virtqueue_publish(&m.q), wanted);
+		assert_true(model_used(&m.ring, &elem));
+	}
+	assert_int_equal(m.q.notifications, 42);
+	model_queue_finish(&m);
+}
+
+/* Whether a batch of `n` at `base` notifies a driver that waits for `event`. */
+static bool notifies(uint16_t base, unsigned int n, uint16_t event)
+{
+	struct model_queue m;
+	struct virtq_chain chain;
+	bool notify;
+
+	model_queue_init(&m, 4, 4, MODEL_BOTH, base);
+	m.ring.avail->flags = VRING_AVAIL_NO_INTERRUPT; /* means nothing here */
+	*model_used_event(&m.ring) = event;
+	for (uint16_t i = 0; i < n; i++) {
+		model_desc(&m.ring, i, MODEL_DATA, 1, 0, 0);
+		model_avail(&m.ring, i);
+	}
+	while (virtqueue_pop(&m.q, &chain) == 1)
+		virtqueue_push(&m.q, chain.head, 0);
+	notify = virtqueue_publish(&m.q);
+	assert_int_equal(m.ring.used->idx, (uint16_t)(base + n));
+	assert_int_equal(m.ring.used->flags, 0);
+	model_queue_finish(&m);
+	return notify;
+}
+
+/* Every used_event around every batch, with positions about to wrap. */
+static void test_notify_by_event_index(void **state)
+{
+	static const uint16_t bases[] = { 0, 100, 65531, 65535 };
+
+	(void)state;
+	for (unsigned int b = 0; b < 4; b++)
+		for (int n = 1; n <= 4; n++)
+			for (int event = -6; event <= 6; event++)
+				assert_int_equal(
+					notifies(bases[b], (unsigned int)n,
+						 (uint16_t)(bases[b] + event)),
+					event >= 0 && event < n);
+}
+
+static void test_kicks_off_and_on_by_flag(void **state)
+{
+	struct model_queue m;
+
+	(void)state;
+	model_queue_init(&m, 4, 4, 0, 0);
+	virtqueue_notify_off(&m.q);
+	assert_int_equal(m.ring.used->flags, VRING_USED_NO_NOTIFY);
+	assert_false(virtqueue_notify_on(&m.q));
+	assert_int_equal(m.ring.used->flags, 0);
+	virtqueue_notify_off(&m.q);
+	model_offer_pair(&m.ring);
+	/* A chain that came in between is told. */
+	assert_true(virtqueue_notify_on(&m.q));
+	assert_int_equal(*model_avail_event(&m.ring), 0);
+	model_queue_finish(&m);
+}
+
+static void test_kicks_off_and_on_by_event_index(void **state)
+{
+	struct model_queue m;
+
+	(void)state;
+	model_queue_init(&m, 4, 4, MODEL_BOTH, 65535);
+	virtqueue_notify_off(&m.q);
+	assert_false(virtqueue_notify_on(&m.q));
+	assert_int_equal(*model_avail_event(&m.ring), 65535);
+	model_pop(&m, model_offer_pair(&m.ring));
+	/* Off: what was written before is behind the driver now. */
+	virtqueue_notify_off(&m.q);
+	assert_int_equal(*model_avail_event(&m.ring), 65535);
+	assert_false(virtqueue_notify_on(&m.q));
+	assert_int_equal(*model_avail_event(&m.ring), 0);
+	model_offer_pair(&m.ring);
+	assert_true(virtqueue_notify_on(&m.q));
+	assert_int_equal(m.ring.used->flags, 0);
+	model_queue_finish(&m);
+}
+
+/* Positions run over 16 bits more than once, some chains always in flight. */
+static void run_wrap(uint64_t features)
+{
+	struct model_queue m;
+	struct vring_used_elem elem;
+	uint16_t waiting[3];
+	uint64_t rnd = 88172645463325252u;
+
+	model_queue_init(&m, 16, 8, features, 0);
+	for (int i = 0; i < 3; i++) {
+		waiting[i] = model_offer_pair(&m.ring);
+		model_pop(&m, waiting[i]);
+	}
+	for (uint32_t n = 0; n < 150000; n++) {
+		unsigned int i = model_random_below(&rnd, 3);
+
+		*model_used_event(&m.ring) = m.ring.used_seen;
+		virtqueue_push(&m.q, waiting[i], n);
+		assert_true(virtqueue_publish(&m.q));
+		assert_true(model_used(&m.ring, &elem));
+		assert_int_equal(elem.id, waiting[i]);
+		assert_int_equal(elem.len, n);
+		waiting[i] = model_offer_pair(&m.ring);
+		model_pop(&m, waiting[i]);
+		assert_int_equal(m.q.in_flight, 3);
+	}
+	model_queue_finish(&m);
+}
+
+static void test_positions_wrap(void **state)
+{
+	(void)state;
+	run_wrap(0);
+	run_wrap(MODEL_BOTH);
+}
+
+static void test_start_refuses(void **state)
+{
+	static const uint16_t sizes[] = { 0, 3, 5, 7, 9, 12, 15, 32, 33, 1024,
+					  32768, 65535 };
+	struct model_queue m;
+	struct virtq_rings good, bad;
+
+	(void)state;
+	model_queue_init(&m, 16, 16, 0, 0);
+	virtqueue_stop(&m.q);
+	good = model_rings(&m.ring);
+	for (unsigned int i = 0; i < sizeof(sizes) / sizeof(*sizes); i++)
+		assert_int_equal(virtqueue_start(&m.q, &good, sizes[i], 0, 0,
+						 m.inflight), -EINVAL);
+	for (uintptr_t off = 1; off < 16; off++) {
+		bad = good;
+		bad.desc = (uint8_t *)good.desc + off;
+		assert_int_equal(virtqueue_start(&m.q, &bad, 16, 0, 0,
+						 m.inflight), -EINVAL);
+		bad = good;
+		bad.avail = (uint8_t *)good.avail + off;
+		if (off % 2)
+			assert_int_equal(virtqueue_start(&m.q, &bad, 16, 0, 0,
+							 m.inflight), -EINVAL);
+		bad = good;
+		bad.used = (uint8_t *)good.used + off;
+		if (off % 4)
+			assert_int_equal(virtqueue_start(&m.q, &bad, 16, 0, 0,
+							 m.inflight), -EINVAL);
+	}
+	assert_false(m.q.running);
+	for (uint16_t size = 1; size <= 16; size = (uint16_t)(size * 2)) {
+		assert_int_equal(virtqueue_start(&m.q, &good, size, 0, 0,
+						 m.inflight), 0);
+		virtqueue_stop(&m.q);
+	}
+	model_queue_start(&m, 0, 0);
+	model_queue_finish(&m);
+}
+
+/* A queue that does not run answers every verb by doing nothing. */
+static void test_stopped_queue_is_quiet(void **state)
+{
+	struct model_queue m;
+	struct virtq_chain chain;
+
+	(void)state;
+	model_queue_init(&m, 4, 4, 0, 0);
+	virtqueue_stop(&m.q);
+	model_offer_pair(&m.ring);
+	assert_false(virtqueue_pending(&m.q));
+	assert_int_equal(virtqueue_pop(&m.q, &chain), 0);
+	assert_false(virtqueue_publish(&m.q));
+	virtqueue_notify_off(&m.q);
+	assert_false(virtqueue_notify_on(&m.q));
+	assert_int_equal(m.ring.used->flags, 0);
+	model_queue_start(&m, 0, 0);
+	model_queue_finish(&m);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_empty),
+		cmocka_unit_test(test_pop_gives_what_was_offered),
+		cmocka_unit_test(test_indirect_and_mixed),
+		cmocka_unit_test(test_write_flag_of_table_is_ignored),
+		cmocka_unit_test(test_longest_chains),
+		cmocka_unit_test(test_batch_is_shown_by_publish),
+		cmocka_unit_test(test_used_index_of_the_guest_is_ignored),
+		cmocka_unit_test(test_unpop),
+		cmocka_unit_test(test_starved_by_a_table),
+		cmocka_unit_test(test_notify_by_flag),
+		cmocka_unit_test(test_notify_by_event_index),
+		cmocka_unit_test(test_kicks_off_and_on_by_flag),
+		cmocka_unit_test(test_kicks_off_and_on_by_event_index),
+		cmocka_unit_test(test_positions_wrap),
+		cmocka_unit_test(test_start_refuses),
+		cmocka_unit_test(test_stopped_queue_is_quiet),
+	};
+
+	return cmocka_run_group_tests_name("virtio_queue", tests, NULL, NULL);
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/* LDFLAGS: -Wl,--wrap=xendevicemodel_nr_vcpus */
+/* LDFLAGS: -Wl,--wrap=xendevicemodel_create_ioreq_server */
+/* LDFLAGS: -Wl,--wrap=xendevicemodel_destroy_ioreq_server */
+/* LDFLAGS: -Wl,--wrap=xendevicemodel_set_ioreq_server_state */
+/* LDFLAGS: -Wl,--wrap=xendevicemodel_map_io_range_to_ioreq_server */
+/* LDFLAGS: -Wl,--wrap=xendevicemodel_unmap_io_range_from_ioreq_server */
+/* LDFLAGS: -Wl,--wrap=xendevicemodel_set_irq_level */
+/* LDFLAGS: -Wl,--wrap=xenforeignmemory_map_resource */
+/* LDFLAGS: -Wl,--wrap=xenforeignmemory_unmap_resource */
+/* LDFLAGS: -Wl,--wrap=xenevtchn_fd */
+/* LDFLAGS: -Wl,--wrap=xenevtchn_bind_interdomain */
+/* LDFLAGS: -Wl,--wrap=xenevtchn_unbind */
+/* LDFLAGS: -Wl,--wrap=xenevtchn_notify */
+/*
+ * The virtio-mmio device in a guest of the fake hypervisor: its window, its
+ * interrupt line, and that a reset holds the vCPU until it has happened.
+ */
+#include "config.h"
+#include "model_memory.h"
+
+#ifdef HAVE_XEN
+
+#include "model_blk.h"
+#include "model_server.h"
+
+#include "xen/device.h"
+
+enum { DEVICE = 0x2000800, IRQ = 33 };
+
+static void test_device(void **state)
+{
+	struct model_blk m;
+	struct xen_device device;
+	const struct transport_ops *ops;
+
+	(void)state;
+	start(1);
+	model_blk_start(&m, (struct model_setup){ 0 });
+	assert_int_equal(xen_device_open(&device, &f.server, &m.blk.dev,
+					 DEVICE, IRQ), 0);
+	ops = device.transport.ops;
+	assert_int_equal(access_now(0, DEVICE, 4, true, 0), 0x74726976);
+	ops->notify_queue(&device.transport, 0);
+	assert_int_equal(xen.irq, IRQ);
+	assert_int_equal(xen.irqs, 1);
+	assert_int_equal(access_now(0, DEVICE + 0x60, 4, true, 0), 1);
+	ops->notify_config(&device.transport);
+	assert_int_equal(xen.irqs, 2);
+	assert_int_equal(access_now(0, DEVICE + 0x60, 4, true, 0), 3);
+	access_now(0, DEVICE + 0x64, 4, false, 3);
+	assert_int_equal(access_now(0, DEVICE + 0x60, 4, true, 0), 0);
+	xen_device_close(&device);
+	assert_int_equal(access_now(0, DEVICE, 4, true, 0), UINT64_MAX);
+	xen_device_close(&device);
+	model_blk_finish(&m);
+	finish();
+}
+
+/* A reset with a request in flight holds the vCPU until stopped(). */
+static void test_device_reset_waits(void **state)
+{
+	struct model_blk m;
+	struct xen_device device;
+	struct block_request *req;
+
+	(void)state;
+	start(2);
+	model_blk_start(&m, (struct model_setup){ 0 });
+	xen_device_open(&device, &f.server, &m.blk.dev, DEVICE, IRQ);
+	model_request(&m, 0, m.heap, VIRTIO_BLK_T_IN, 0, 512);
+	req = virtio_blk_pop(&m.blk.queue[0]);
+	assert_non_null(req);
+	f.vcpu = 0;
+	xen_access(0, DEVICE + 0x70, 4, false, 0);
+	assert_true(poll_server());
+	assert_int_equal(xen.vcpu[0].answers, 0);
+	assert_int_not_equal(access_now(1, DEVICE + 0x70, 4, true, 0), 0);
+	model_run(&m, req);
+	assert_true(virtio_device_settle(&m.blk.dev));
+	device.transport.ops->stopped(&device.transport);
+	assert_int_equal(xen.vcpu[0].answers, 1);
+	assert_int_equal(access_now(0, DEVICE + 0x70, 4, true, 0), 0);
+	xen_device_close(&device);
+	model_blk_finish(&m);
+	finish();
+}
+
+/* A guest can make this happen as often as it likes, but not fill the log. */
+static void test_interrupt_fails(void **state)
+{
+	struct model_blk m;
+	struct xen_device device;
+	struct model_log log;
+
+	(void)state;
+	start(1);
+	model_blk_init(&m, (struct model_setup){ 0 });
+	xen_device_open(&device, &f.server, &m.blk.dev, DEVICE, IRQ);
+	log_begin(&log);
+	for (int i = 0; i < 1000; i++) {
+		xen.fail_at = xen.calls + 1;
+		xen.fail_errno = EINVAL;
+		device.transport.ops->notify_queue(&device.transport, 0);
+	}
+	assert_in_range(log_end(&log), 1, LOG_BURST);
+	assert_int_equal(device.interrupts, 1000);
+	xen_device_close(&device);
+	model_blk_finish(&m);
+	finish();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_device),
+		cmocka_unit_test(test_device_reset_waits),
+		cmocka_unit_test(test_interrupt_fails),
+	};
+
+	return cmocka_run_group_tests_name("xen_device", tests, NULL, NULL);
+}
+
+#else
+#include "model_needs_xen.h"
+#endif
