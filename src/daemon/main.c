@@ -13,6 +13,7 @@
 #include "base/loop.h"
 #include "daemon/guest.h"
 #include "daemon/options.h"
+#include "daemon/vhost.h"
 
 struct signals {
 	struct loop_source source;
@@ -29,6 +30,7 @@ static void signal_ready(struct loop_source *source, uint32_t events)
 		return;
 	if (info.ssi_signo == SIGUSR1) {
 		guest_log_stats();
+		vhost_log_stats();
 		return;
 	}
 	log_info("ending on signal %s", strsignal((int)info.ssi_signo));
@@ -66,7 +68,8 @@ static int run(const struct options *options)
 		r = signals_open(&signals, &loop);
 	if (r == 0) {
 		loop.poll_max_ns = options->poll_max_us * NS_PER_US;
-		status = guest_serve(&loop, options);
+		status = options->vhost ? vhost_serve(&loop, options) :
+					  guest_serve(&loop, options);
 	} else {
 		log_error("cannot start: %s", strerror(-r));
 	}

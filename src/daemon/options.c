@@ -8,10 +8,12 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/vhost_socket.h"
 #include "virtio/blk_wire.h"
 #include "virtio/device.h"
 
@@ -63,7 +65,8 @@ static int set_size(uint64_t *to, const char *value)
 	if (*value < '0' || *value > '9')
 		return -EINVAL;
 	errno = 0;
-	*to = strtoull(value, &end, 0);
+	/* Not 0: that would take 010 for octal. */
+	*to = strtoull(value, &end, value[1] == 'x' ? 16 : 10);
 	if (errno)
 		return -EINVAL;
 	if (*end) {
@@ -151,6 +154,11 @@ static int set_queues(struct disk_options *disk, const char *value)
 	return set_number(&disk->queues, value, 1, VIRTIO_QUEUES_MAX);
 }
 
+static int set_iothreads(struct disk_options *disk, const char *value)
+{
+	return set_number(&disk->iothreads, value, 0, VIRTIO_QUEUES_MAX);
+}
+
 static int set_disk_size(struct disk_options *disk, const char *value)
 {
 	return set_size(&disk->size, value);
@@ -172,8 +180,12 @@ static const struct disk_key disk_keys[] = {
 	{ "block-size", "512|1024|2048|4096", "logical block size",
 	  set_block_size },
 	{ "queues", "1..16", "number of queues", set_queues },
-	{ "queue-size", "2..1024", "entries of a queue, a power of two (256)",
+	{ "queue-size", "a power of two, 2..1024",
+	  "entries of a queue (256; 1024 for vhost-user)",
 	  set_queue_size },
+	{ "iothreads", "0..16",
+	  "threads that serve the queues (0: the main one; vhost-user only)",
+	  set_iothreads },
 	{ "size", "BYTES", "size of a disk with engine=null", set_disk_size },
 };
 
@@ -272,6 +284,8 @@ void disk_options_fill(struct disk_options *to, const struct disk_options *from)
 		to->queue_size = from->queue_size;
 	if (!to->queues)
 		to->queues = from->queues;
+	if (!to->iothreads)
+		to->iothreads = from->iothreads;
 	if (!to->size)
 		to->size = from->size;
 }
@@ -288,10 +302,12 @@ void disk_options_finish(struct disk_options *disk)
 static void usage(FILE *to)
 {
 	fputs("Usage: virtio-disk --domain NAME|ID [--disk KEY=VALUE,...]...\n"
+	      "       virtio-disk --vhost-user SOCKET --disk KEY=VALUE,...\n"
 	      "\n"
-	      "Serves the virtio disks of a Xen guest. Start it before the "
-	      "guest:\n"
+	      "Serves the virtio disks of a Xen guest (start it before the "
+	      "guest), or one disk\nto vhost-user front ends:\n"
 	      "\n"
+	      "  virtio-disk --vhost-user /run/disk.sock --disk file=web.img\n"
 	      "  virtio-disk --domain web\n"
 	      "  xl create web.cfg   with   disk = [ 'phy:/dev/vg/web,xvda,w,"
 	      "backendtype=standalone,specification=virtio' ]\n"
@@ -300,7 +316,14 @@ static void usage(FILE *to)
 	      "there yet\n"
 	      "  -k, --disk KEY=VALUE,...\n"
 	      "                        add to or replace what xl says of the "
-	      "disk id=\n"
+	      "disk id=;\n"
+	      "                        with vhost-user: the disk\n"
+	      "  -s, --vhost-user SOCKET\n"
+	      "                        serve front ends that connect here, "
+	      "one at a time\n"
+	      "      --fd N            the same on an inherited socket (as "
+	      "LISTEN_FDS)\n"
+	      "      --once            end when the first front end has gone\n"
 	      "      --poll-max-us N   poll at most so long before sleeping "
 	      "(32; 0: never)\n"
 	      "  -v, --verbose         say more\n"
@@ -329,24 +352,64 @@ static int add_disk(struct options *options, const char *text)
 
 	if (options->ndisks == DISKS_MAX)
 		return wrong("more than 16 --disk options");
-	if (disk_options_parse(&options->disk[options->ndisks], text, error))
+	/* Counted also where it is wrong, so that it is freed. */
+	if (disk_options_parse(&options->disk[options->ndisks++], text, error))
 		return wrong(error);
-	if (!options->disk[options->ndisks++].id)
-		return wrong("--disk needs id=, the disk that it is about");
 	return -1;
 }
 
-enum { OPTION_POLL_MAX_US = 256 };
+enum {
+	OPTION_POLL_MAX_US = 256,
+	OPTION_FD,
+	OPTION_ONCE,
+};
 
 static const struct option long_options[] = {
 	{ "domain", required_argument, NULL, 'd' },
 	{ "disk", required_argument, NULL, 'k' },
+	{ "vhost-user", required_argument, NULL, 's' },
+	{ "socket-path", required_argument, NULL, 's' }, /* QEMU's word */
+	{ "fd", required_argument, NULL, OPTION_FD },
+	{ "once", no_argument, NULL, OPTION_ONCE },
 	{ "poll-max-us", required_argument, NULL, OPTION_POLL_MAX_US },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "version", no_argument, NULL, 'V' },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
 };
+
+static int set_fd(int *to, const char *value)
+{
+	unsigned int n;
+
+	if (set_number(&n, value, 0, INT_MAX))
+		return -EINVAL;
+	*to = (int)n;
+	return 0;
+}
+
+/* What has to be there together: as options_parse(). */
+static int check_vhost(const struct options *options)
+{
+	if (options->domain)
+		return wrong("--domain and vhost-user exclude each other");
+	if (options->vhost_socket && options->vhost_fd >= 0)
+		return wrong("--vhost-user and --fd exclude each other");
+	if (options->ndisks != 1)
+		return wrong("vhost-user serves one --disk");
+	return -1;
+}
+
+static int check_domain(const struct options *options)
+{
+	if (!options->domain)
+		return wrong("--domain or --vhost-user is needed");
+	for (unsigned int i = 0; i < options->ndisks; i++)
+		if (!options->disk[i].id)
+			return wrong("--disk needs id=, the disk that it is "
+				     "about");
+	return -1;
+}
 
 static int parse_one(struct options *options, int c)
 {
@@ -356,6 +419,15 @@ static int parse_one(struct options *options, int c)
 		       wrong("--domain needs a name or an id") : -1;
 	case 'k':
 		return add_disk(options, optarg);
+	case 's':
+		return set_string(&options->vhost_socket, optarg) ?
+		       wrong("--vhost-user needs the path of a socket") : -1;
+	case OPTION_FD:
+		return set_fd(&options->vhost_fd, optarg) ?
+		       wrong("--fd needs the number of a descriptor") : -1;
+	case OPTION_ONCE:
+		options->once = true;
+		return -1;
 	case OPTION_POLL_MAX_US:
 		return set_number(&options->poll_max_us, optarg, 0,
 				  POLL_MAX_US_LIMIT) ?
@@ -382,7 +454,8 @@ int options_parse(struct options *options, int argc, char **argv)
 
 	memset(options, 0, sizeof(*options));
 	options->poll_max_us = DEFAULT_POLL_MAX_US;
-	while ((c = getopt_long(argc, argv, "d:k:vVh", long_options, NULL)) !=
+	options->vhost_fd = -1;
+	while ((c = getopt_long(argc, argv, "d:k:s:vVh", long_options, NULL)) !=
 	       -1) {
 		r = parse_one(options, c);
 		if (r >= 0)
@@ -390,14 +463,15 @@ int options_parse(struct options *options, int argc, char **argv)
 	}
 	if (optind < argc)
 		return wrong("there are no arguments without an option");
-	if (!options->domain)
-		return wrong("--domain is needed");
-	return -1;
+	options->vhost = options->vhost_socket || options->vhost_fd >= 0 ||
+			 (!options->domain && vhost_socket_is_inherited());
+	return options->vhost ? check_vhost(options) : check_domain(options);
 }
 
 void options_finish(struct options *options)
 {
 	free(options->domain);
+	free(options->vhost_socket);
 	for (unsigned int i = 0; i < options->ndisks; i++)
 		disk_options_finish(&options->disk[i]);
 	memset(options, 0, sizeof(*options));

@@ -26,11 +26,16 @@ struct disk_options {
 	unsigned int block_size;
 	unsigned int queue_size; /* entries; 0: the default */
 	unsigned int queues;	/* 0: one */
+	unsigned int iothreads;	/* 0: the main thread serves the queues */
 	uint64_t size;		/* bytes, for engine=null */
 };
 
 struct options {
 	char *domain;		/* name or id; owned */
+	char *vhost_socket;	/* path; owned */
+	int vhost_fd;		/* inherited socket; or -1 */
+	bool vhost;		/* serve vhost-user front ends, not a domain */
+	bool once;		/* end with the first front end */
 	struct disk_options disk[DISKS_MAX];
 	unsigned int ndisks;
 	unsigned int poll_max_us; /* longest adaptive polling */

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Serving one disk to vhost-user front ends; see daemon/vhost.h.
+ *
+ * Happy path: open the image, start the threads, give each queue to one,
+ * listen. While a front end is connected the listener is not watched, so that
+ * the next one waits its turn. At the end, on a signal as well, the requests in
+ * flight are finished and told to the driver before the connection is closed.
+ *
+ * Failure: what a front end does wrong ends its session (src/vhost_user), never
+ * this loop.
+ */
+#include "daemon/vhost.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/thread_loop.h"
+#include "daemon/disk.h"
+#include "daemon/vhost_socket.h"
+#include "vhost_user/bus_guard.h"
+#include "vhost_user/session.h"
+
+enum {
+	/*
+	 * The front end chooses the size of a queue, and some choose the
+	 * largest. Memory is taken only by what is used.
+	 */
+	QUEUE_SIZE_DEFAULT = VIRTQUEUE_SIZE_MAX,
+};
+
+struct vhost {
+	struct vhost_owner owner;
+	struct loop *loop;
+	struct vhost_socket listener;
+	struct loop_source source; /* the listener */
+	bool once;
+	bool serving;		/* queues have been given to the loops */
+	struct disk disk;
+	struct queue_memory memory; /* of the device, until a session's */
+	struct vhost_session session;
+	struct thread_loop thread[VIRTIO_QUEUES_MAX];
+	unsigned int nthreads;
+	struct thread_loop *thread_of[VIRTIO_QUEUES_MAX]; /* by queue */
+};
+
+/* One per process; too large for a stack. */
+static struct vhost the_vhost;
+
+static int watch_listener(struct vhost *vh)
+{
+	return loop_add(vh->loop, &vh->source, EPOLLIN);
+}
+
+static void resubmit(struct vhost_owner *owner, unsigned int queue)
+{
+	struct vhost *vh = container_of(owner, struct vhost, owner);
+
+	disk_resubmit(&vh->disk, queue);
+}
+
+static void closed(struct vhost_owner *owner)
+{
+	struct vhost *vh = container_of(owner, struct vhost, owner);
+
+	if (vh->once || watch_listener(vh))
+		loop_quit(vh->loop);
+}
+
+static const struct vhost_owner_ops owner_ops = {
+	.resubmit = resubmit,
+	.closed = closed,
+};
+
+static void accept_one(struct loop_source *source, uint32_t events)
+{
+	struct vhost *vh = container_of(source, struct vhost, source);
+	int fd = accept4(source->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	(void)events;
+	if (fd < 0)
+		return;
+	if (vhost_session_open(&vh->session, fd))
+		return;
+	log_info("%s: a front end has connected", vh->disk.name);
+	loop_remove(vh->loop, source);
+}
+
+/* ---- threads ---- */
+
+static int start_threads(struct vhost *vh, unsigned int n)
+{
+	for (; vh->nthreads < n; vh->nthreads++) {
+		int r = thread_loop_start(&vh->thread[vh->nthreads],
+					  vh->loop->poll_max_ns);
+
+		if (r)
+			return r;
+	}
+	for (unsigned int i = 0; n && i < vh->disk.nqueues; i++)
+		vh->thread_of[i] = &vh->thread[i % n];
+	return 0;
+}
+
+static void stop_threads(struct vhost *vh)
+{
+	while (vh->nthreads)
+		thread_loop_stop(&vh->thread[--vh->nthreads]);
+}
+
+struct give {
+	struct vhost *vh;
+	unsigned int queue;
+	int result;
+};
+
+static void give_queue(void *arg)
+{
+	struct give *give = arg;
+	struct vhost *vh = give->vh;
+	struct thread_loop *thread = vh->thread_of[give->queue];
+
+	give->result = disk_serve_queue(&vh->disk, give->queue,
+					thread ? &thread->loop : vh->loop,
+					&vh->session.transport);
+}
+
+static int give_queues(struct vhost *vh)
+{
+	struct give give = { .vh = vh };
+
+	for (; give.queue < vh->disk.nqueues; give.queue++) {
+		thread_loop_call(vh->thread_of[give.queue], give_queue, &give);
+		if (give.result)
+			return give.result;
+	}
+	return 0;
+}
+
+/* ---- life ---- */
+
+/* A guest wants as many as it has CPUs, and is not refused by fewer of ours. */
+static unsigned int queues_default(void)
+{
+	long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (n < 1)
+		return 1;
+	return n < VIRTIO_QUEUES_MAX ? (unsigned int)n : VIRTIO_QUEUES_MAX;
+}
+
+static int open_disk(struct vhost *vh, const struct disk_options *given,
+		     char error[BLOCK_ERROR_MAX])
+{
+	struct disk_options o = *given;
+	const char *name = o.id ? o.id : "vhost-user";
+
+	if (!o.queues)
+		o.queues = queues_default();
+	if (!o.queue_size)
+		o.queue_size = QUEUE_SIZE_DEFAULT;
+	queue_memory_init(&vh->memory, &vh->session.regions);
+	return disk_open(&vh->disk, name, &o, &vh->memory.mem, error);
+}
+
+/* Listen, or talk to who is connected already. */
+static int begin(struct vhost *vh)
+{
+	if (!vh->listener.connected) {
+		vh->source = (struct loop_source){ .fd = vh->listener.fd,
+						   .ready = accept_one };
+		return watch_listener(vh);
+	}
+	vh->once = true;
+	return vhost_session_open(&vh->session, vh->listener.fd);
+}
+
+static int serve_disk(struct vhost *vh, const struct disk_options *o,
+		      char error[BLOCK_ERROR_MAX])
+{
+	int r = bus_guard_install();
+
+	if (r == 0)
+		r = start_threads(vh, o->iothreads);
+	if (r == 0)
+		r = vhost_session_init(&vh->session, vh->disk.name,
+				       &vh->disk.blk.dev, &vh->owner, vh->loop,
+				       vh->thread_of);
+	if (r == 0) {
+		vh->serving = true;
+		r = give_queues(vh);
+	}
+	if (r == 0)
+		r = begin(vh);
+	if (r)
+		snprintf(error, BLOCK_ERROR_MAX, "cannot serve: %s",
+			 strerror(-r));
+	return r;
+}
+
+/* Let the front end's requests finish; a second signal cuts that short. */
+static void end(struct vhost *vh)
+{
+	if (vh->serving && vhost_session_is_open(&vh->session)) {
+		vh->once = true;
+		vhost_session_close(&vh->session);
+		if (vhost_session_is_open(&vh->session))
+			loop_run(vh->loop);
+	}
+	stop_threads(vh);
+	disk_close(&vh->disk);
+	if (vh->serving && !vhost_session_is_open(&vh->session))
+		vhost_session_finish(&vh->session);
+	/* A connected socket is the session's. */
+	if (vh->listener.connected && vh->serving)
+		vh->listener.fd = -1;
+	vhost_socket_close(&vh->listener);
+}
+
+static void log_start(const struct vhost *vh, const struct options *options)
+{
+	log_info("%s: %" PRIu64 " MiB, %u queues, %u threads, on %s",
+		 options->disk[0].file ? options->disk[0].file : "no file",
+		 vh->disk.image.size >> 20, vh->disk.nqueues,
+		 vh->nthreads ? vh->nthreads : 1,
+		 options->vhost_socket ? options->vhost_socket :
+					 "an inherited socket");
+}
+
+int vhost_serve(struct loop *loop, const struct options *options)
+{
+	struct vhost *vh = &the_vhost;
+	char error[BLOCK_ERROR_MAX];
+	int r;
+
+	memset(vh, 0, sizeof(*vh));
+	vh->owner.ops = &owner_ops;
+	vh->loop = loop;
+	vh->once = options->once;
+	vh->listener.fd = -1;
+	r = open_disk(vh, &options->disk[0], error);
+	/* Who finds the socket finds the disk. */
+	if (r == 0)
+		r = vhost_socket_open(&vh->listener, options, error);
+	if (r == 0)
+		r = serve_disk(vh, &options->disk[0], error);
+	if (r) {
+		log_error("%s", error);
+	} else {
+		log_start(vh, options);
+		r = loop_run(loop);
+	}
+	end(vh);
+	return r ? 1 : 0;
+}
+
+void vhost_log_stats(void)
+{
+	const struct vhost *vh = &the_vhost;
+
+	for (unsigned int i = 0; i < vh->disk.nqueues; i++) {
+		const struct virtio_blk_queue *bq = &vh->disk.blk.queue[i];
+
+		if (bq->requests)
+			log_info("%s: queue %u: %" PRIu64 " requests, %" PRIu64
+				 " failed, %" PRIu64 " notifications",
+				 vh->disk.name, i, bq->requests, bq->failed,
+				 bq->vq.notifications);
+	}
+}

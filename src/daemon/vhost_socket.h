@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The socket on which front ends come: made by us, or inherited from systemd
+ * (LISTEN_FDS) or from whoever started us (--fd).
+ */
+#ifndef DAEMON_VHOST_SOCKET_H
+#define DAEMON_VHOST_SOCKET_H
+
+#include <stdbool.h>
+
+#include "block/image.h"
+#include "daemon/options.h"
+
+struct vhost_socket {
+	int fd;			/* or -1 */
+	bool connected;		/* it is a front end, not a listener for some */
+	const char *path;	/* to be removed at the end, or NULL */
+};
+
+/* Whether systemd has passed a socket on. */
+bool vhost_socket_is_inherited(void);
+
+/* 0, or a negative errno and a sentence in `error`. */
+int vhost_socket_open(struct vhost_socket *vs, const struct options *options,
+		      char error[BLOCK_ERROR_MAX]);
+
+/* Close, and remove what we made. Also for one that failed to open. */
+void vhost_socket_close(struct vhost_socket *vs);
+
+#endif

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One vhost-user message; see vhost_user/message.h.
+ *
+ * The socket is a stream: header and payload may come in any pieces. Never more
+ * is read than the message has, so that the next one keeps its descriptors.
+ *
+ * Failure: descriptors beyond VHOST_FDS_MAX are closed at once and make the
+ * message wrong, as does a payload that no message is large enough for.
+ */
+#include "vhost_user/message.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+enum {
+	/* Room for more than is allowed, so that too many are noticed. */
+	FDS_ROOM = 2 * VHOST_FDS_MAX,
+};
+
+void vhost_message_init(struct vhost_message *m)
+{
+	m->nfds = 0;
+	m->got = 0;
+}
+
+void vhost_message_clear(struct vhost_message *m)
+{
+	for (unsigned int i = 0; i < m->nfds; i++)
+		if (m->fd[i] >= 0)
+			close(m->fd[i]);
+	vhost_message_init(m);
+}
+
+int vhost_message_take_fd(struct vhost_message *m, unsigned int i)
+{
+	int fd = m->fd[i];
+
+	m->fd[i] = -1;
+	return fd;
+}
+
+/* Keep the descriptors of one control message: false if there are too many. */
+static bool keep_fds(struct vhost_message *m, const struct cmsghdr *c)
+{
+	size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+	bool ok = true;
+
+	for (size_t i = 0; i < n; i++) {
+		int fd;
+
+		memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(fd));
+		if (m->nfds < VHOST_FDS_MAX) {
+			m->fd[m->nfds++] = fd;
+		} else {
+			close(fd);
+			ok = false;
+		}
+	}
+	return ok;
+}
+
+static bool take_control(struct vhost_message *m, struct msghdr *msg)
+{
+	bool ok = !(msg->msg_flags & MSG_CTRUNC);
+
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c))
+		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
+			ok &= keep_fds(m, c);
+	return ok;
+}
+
+/* Receive up to `len` bytes at `to`: how many, 0 for later, or an errno. */
+static int receive(struct vhost_message *m, int sock, void *to, size_t len)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(FDS_ROOM * sizeof(int))];
+	} control;
+	struct iovec iov = { .iov_base = to, .iov_len = len };
+	struct msghdr msg = {
+		.msg_iov = &iov, .msg_iovlen = 1,
+		.msg_control = &control, .msg_controllen = sizeof(control),
+	};
+	ssize_t n = recvmsg(sock, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+	if (!take_control(m, &msg))
+		return -EPROTO;
+	if (n == 0)
+		return -EPIPE;
+	m->got += (size_t)n;
+	return (int)n;
+}
+
+static bool header_ok(const struct vhost_header *h)
+{
+	return (h->flags & VHOST_HEADER_VERSION_MASK) == VHOST_HEADER_VERSION &&
+	       !(h->flags & VHOST_HEADER_REPLY) &&
+	       h->size <= sizeof(union vhost_payload);
+}
+
+int vhost_message_receive(struct vhost_message *m, int sock)
+{
+	while (m->got < sizeof(m->header)) {
+		int r = receive(m, sock, (char *)&m->header + m->got,
+				sizeof(m->header) - m->got);
+
+		if (r <= 0)
+			return r;
+		if (m->got < sizeof(m->header))
+			continue;
+		if (!header_ok(&m->header))
+			return -EPROTO;
+		memset(&m->payload, 0, sizeof(m->payload));
+	}
+	while (m->got < sizeof(m->header) + m->header.size) {
+		size_t at = m->got - sizeof(m->header);
+		int r = receive(m, sock, (char *)&m->payload + at,
+				m->header.size - at);
+
+		if (r <= 0)
+			return r;
+	}
+	return 1;
+}
+
+int vhost_message_reply(const struct vhost_message *m, int sock, int fd)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = { 0 };
+	struct vhost_header header = {
+		.request = m->header.request,
+		.flags = VHOST_HEADER_VERSION | VHOST_HEADER_REPLY,
+		.size = m->header.size,
+	};
+	struct iovec iov[2] = {
+		{ .iov_base = &header, .iov_len = sizeof(header) },
+		{ .iov_base = (void *)&m->payload, .iov_len = header.size },
+	};
+	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 2 };
+	ssize_t n;
+
+	if (fd >= 0) {
+		msg.msg_control = &control;
+		msg.msg_controllen = sizeof(control);
+		control.align.cmsg_level = SOL_SOCKET;
+		control.align.cmsg_type = SCM_RIGHTS;
+		control.align.cmsg_len = CMSG_LEN(sizeof(fd));
+		memcpy(CMSG_DATA(&control.align), &fd, sizeof(fd));
+	}
+	n = sendmsg(sock, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (n < 0)
+		return -errno;
+	/* A message this small does not fit only if nobody reads. */
+	return (size_t)n == sizeof(header) + header.size ? 0 : -EAGAIN;
+}

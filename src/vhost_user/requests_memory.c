@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The requests of a vhost-user front end that are about memory which it shares
+ * with us: the guest's regions, the dirty log, the area of requests in flight.
+ *
+ * The table of regions changes while the queues' threads stand still; a region
+ * is unmapped only when nothing is in flight, since the kernel may be writing
+ * to it until then.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "vhost_user/requests.h"
+
+/* ---- regions ---- */
+
+static const char *why_not_mapped(int r)
+{
+	switch (r) {
+	case -EINVAL:
+		return "it is empty, does not begin with a page, runs over, or "
+		       "is not in a regular file";
+	case -ENODATA:
+		return "its file is too short";
+	case -EEXIST:
+		return "it overlaps another region";
+	case -ENOSPC:
+		return "too many regions";
+	default:
+		return strerror(-r);
+	}
+}
+
+static int add_region(struct vhost_session *s, const struct vhost_region *new,
+		      int fd)
+{
+	int r = regions_add(&s->regions, new, fd, s->wake.fd);
+
+	if (r == 0)
+		return 0;
+	return vhost_session_wrong(s, "region of 0x%" PRIx64 " bytes at 0x%"
+				   PRIx64 ": %s", new->size, new->guest,
+				   why_not_mapped(r));
+}
+
+static void set_mem_table_drained(struct vhost_session *s)
+{
+	const struct vhost_mem_table *table = &s->message.payload.table;
+	uint32_t running = vhost_session_running(s);
+	int r = 0;
+
+	vhost_session_stop(s);
+	vhost_session_hold(s);
+	regions_clear(&s->regions);
+	for (unsigned int i = 0; r == 0 && i < table->n; i++)
+		r = add_region(s, &table->region[i], s->message.fd[i]);
+	vhost_session_release(s);
+	if (r == 0)
+		r = vhost_session_start(s);
+	if (r == 0 && (running & ~vhost_session_running(s)))
+		r = vhost_session_wrong(s, "a running queue has lost its "
+					   "rings");
+	vhost_session_answer(s, r);
+}
+
+int vhost_set_mem_table(struct vhost_session *s, struct vhost_message *m)
+{
+	const struct vhost_mem_table *table = &m->payload.table;
+
+	if (table->n > VHOST_TABLE_REGIONS_MAX || table->n != m->nfds ||
+	    m->header.size != VHOST_MEM_TABLE_HEAD +
+			      table->n * sizeof(table->region[0]))
+		return vhost_session_wrong(s, "%" PRIu32 " regions in %" PRIu32
+					   " bytes with %u descriptors",
+					   table->n, m->header.size, m->nfds);
+	vhost_session_drain(s, vhost_session_running(s), set_mem_table_drained);
+	return VHOST_ANSWER_LATER;
+}
+
+int vhost_get_max_mem_slots(struct vhost_session *s, struct vhost_message *m)
+{
+	(void)s;
+	return vhost_reply_u64(m, VHOST_REGIONS_MAX);
+}
+
+int vhost_add_mem_reg(struct vhost_session *s, struct vhost_message *m)
+{
+	int r;
+
+	vhost_session_hold(s);
+	r = add_region(s, &m->payload.reg.region, m->fd[0]);
+	vhost_session_release(s);
+	return r ? r : vhost_session_start(s);
+}
+
+/* Queues whose rings go with the region stay stopped. */
+static void rem_mem_reg_drained(struct vhost_session *s)
+{
+	int r;
+
+	vhost_session_stop(s);
+	vhost_session_hold(s);
+	r = regions_remove(&s->regions, &s->message.payload.reg.region);
+	vhost_session_release(s);
+	if (r)
+		r = vhost_session_wrong(s, "there is no such region");
+	else
+		r = vhost_session_start(s);
+	vhost_session_answer(s, r);
+}
+
+int vhost_rem_mem_reg(struct vhost_session *s, struct vhost_message *m)
+{
+	(void)m;
+	vhost_session_drain(s, vhost_session_running(s), rem_mem_reg_drained);
+	return VHOST_ANSWER_LATER;
+}
+
+/* ---- dirty log ---- */
+
+void vhost_update_logging(struct vhost_session *s)
+{
+	bool logging = (s->features & VHOST_BIT(VHOST_F_LOG_ALL)) &&
+		       s->regions.log.map.data;
+
+	for (unsigned int i = 0; i < s->dev->nqueues; i++)
+		queue_memory_log(&s->vring[i].memory, logging);
+}
+
+int vhost_set_log_base(struct vhost_session *s, struct vhost_message *m)
+{
+	const struct vhost_log *log = &m->payload.log;
+	struct mapping map;
+	int r;
+
+	if (log->size < dirty_log_bytes(regions_last(&s->regions)))
+		return vhost_session_wrong(s, "the log is too small");
+	r = mapping_open(&map, m->fd[0], log->offset, log->size, s->wake.fd);
+	if (r)
+		return vhost_session_wrong(s, "the log cannot be mapped: %s",
+					   why_not_mapped(r));
+	vhost_session_hold(s);
+	mapping_close(&s->regions.log.map);
+	s->regions.log.map = map;
+	vhost_update_logging(s);
+	vhost_session_release(s);
+	return vhost_reply_u64(m, 0);
+}
+
+/* ---- requests in flight ---- */
+
+int vhost_get_inflight_fd(struct vhost_session *s, struct vhost_message *m)
+{
+	int fd = inflight_create(&m->payload.inflight, s->dev->nqueues);
+
+	if (fd < 0)
+		return vhost_session_wrong(s, "%u queues of %u: %s",
+					   m->payload.inflight.num_queues,
+					   m->payload.inflight.queue_size,
+					   strerror(-fd));
+	s->reply_fd = fd;
+	return VHOST_ANSWER_REPLY;
+}
+
+int vhost_set_inflight_fd(struct vhost_session *s, struct vhost_message *m)
+{
+	int r;
+
+	if (vhost_session_running(s))
+		return vhost_session_wrong(s, "queues are running");
+	inflight_close(&s->inflight);
+	r = inflight_open(&s->inflight, &m->payload.inflight, m->fd[0],
+			  s->dev->nqueues, s->wake.fd);
+	return r ? vhost_session_wrong(s, "the area cannot be mapped: %s",
+				       why_not_mapped(r)) : VHOST_ANSWER_OK;
+}

@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One virtqueue of a vhost-user session; see vhost_user/vring.h.
+ *
+ * A kick only wakes the loop, whose poller looks at the ring; the eventfd is
+ * watched edge-triggered and not read while the queue runs, which saves a
+ * system call per kick. A kick that comes before the queue can start is passed
+ * on to the session.
+ *
+ * Failure: a peer could send any descriptor and block us in read() or write()
+ * with it. So nothing but an eventfd is accepted, and set to not block.
+ */
+#include "vhost_user/vring.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#define EVENTFD_NAME "anon_inode:[eventfd]"
+
+/* Take `fd` as an eventfd: 0, or -EINVAL after closing it. */
+static int check_eventfd(int fd)
+{
+	char path[32], name[32];
+	ssize_t n;
+
+	if (fd < 0)
+		return 0;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	n = readlink(path, name, sizeof(name));
+	if (n == (ssize_t)strlen(EVENTFD_NAME) &&
+	    !memcmp(name, EVENTFD_NAME, (size_t)n) &&
+	    fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK) == 0)
+		return 0;
+	close(fd);
+	return -EINVAL;
+}
+
+static void signal_fd(int fd)
+{
+	const uint64_t one = 1;
+	ssize_t n = write(fd, &one, sizeof(one));
+
+	/* A full counter is a signal already. */
+	(void)n;
+}
+
+/* Take the kicks so far: who uses the eventfd next starts afresh. */
+static void clear_fd(int fd)
+{
+	uint64_t n;
+	const struct iovec iov = { .iov_base = &n, .iov_len = sizeof(n) };
+
+	if (preadv2(fd, &iov, 1, -1, RWF_NOWAIT) < 0)
+		return;
+}
+
+static void kicked(struct loop_source *source, uint32_t events)
+{
+	struct vring *v = container_of(source, struct vring, kick);
+
+	(void)events;
+	if (v->vq->running)
+		return;	/* the poller does the rest */
+	__atomic_store_n(&v->early_kick, true, __ATOMIC_RELEASE);
+	signal_fd(v->wake_fd);
+}
+
+void vring_init(struct vring *v, const struct regions *regions)
+{
+	queue_memory_init(&v->memory, regions);
+	v->vq->mem = &v->memory.mem;
+	v->size = 0;
+	v->base = 0;
+	v->has_addr = false;
+	v->enabled = false;
+	v->err_fd = -1;
+	v->running = false;
+	v->held = false;
+	v->call_fd = -1;
+	v->call_owed = false;
+	v->kick = (struct loop_source){ .fd = -1, .ready = kicked };
+	v->early_kick = false;
+}
+
+/* What a call into the queue's thread is about. */
+struct errand {
+	struct vring *v;
+	int fd;
+	int result;
+	/* Of a start. */
+	struct virtq_rings rings;
+	uint64_t features;
+	struct virtq_inflight *inflight;
+};
+
+static void drop_kick(struct vring *v)
+{
+	if (v->kick.fd < 0)
+		return;
+	loop_remove(v->loop, &v->kick);
+	clear_fd(v->kick.fd);
+	close(v->kick.fd);
+	v->kick.fd = -1;
+}
+
+static void set_kick(void *arg)
+{
+	struct errand *e = arg;
+	struct vring *v = e->v;
+
+	drop_kick(v);
+	v->kick.fd = e->fd;
+	v->early_kick = false;
+	if (e->fd >= 0)
+		e->result = loop_add(v->loop, &v->kick, EPOLLIN | EPOLLET);
+}
+
+int vring_set_kick(struct vring *v, int fd)
+{
+	struct errand e = { .v = v, .fd = fd, .result = check_eventfd(fd) };
+
+	if (e.result == 0)
+		thread_loop_call(v->thread, set_kick, &e);
+	return e.result;
+}
+
+static void set_call(void *arg)
+{
+	struct errand *e = arg;
+	struct vring *v = e->v;
+
+	if (v->call_fd >= 0)
+		close(v->call_fd);
+	v->call_fd = e->fd;
+	if (v->call_owed)
+		vring_notify(v);
+}
+
+int vring_set_call(struct vring *v, int fd)
+{
+	struct errand e = { .v = v, .fd = fd, .result = check_eventfd(fd) };
+
+	if (e.result == 0)
+		thread_loop_call(v->thread, set_call, &e);
+	return e.result;
+}
+
+int vring_set_err(struct vring *v, int fd)
+{
+	int r = check_eventfd(fd);
+
+	if (r)
+		return r;
+	if (v->err_fd >= 0)
+		close(v->err_fd);
+	v->err_fd = fd;
+	return 0;
+}
+
+void vring_finish(struct vring *v)
+{
+	assert(!v->running);
+	vring_set_kick(v, -1);
+	vring_set_call(v, -1);
+	vring_set_err(v, -1);
+}
+
+void vring_notify(struct vring *v)
+{
+	v->call_owed = v->call_fd < 0;
+	if (v->call_fd >= 0)
+		signal_fd(v->call_fd);
+}
+
+void vring_signal_error(const struct vring *v)
+{
+	if (v->err_fd >= 0)
+		signal_fd(v->err_fd);
+}
+
+bool vring_is_ready(const struct vring *v)
+{
+	return !v->running && v->size && v->has_addr && v->enabled &&
+	       v->kick.fd >= 0;
+}
+
+/*
+ * Go on writing where the used ring ends, which is not `base` when a back end
+ * before us was lost with requests.
+ */
+static void continue_used(struct virtqueue *vq)
+{
+	uint16_t used = __atomic_load_n(&vq->used->idx, __ATOMIC_RELAXED);
+
+	vq->used_next = used;
+	vq->used_shown = used;
+	vq->inflight->used_idx = used;
+}
+
+static void start(void *arg)
+{
+	struct errand *e = arg;
+	struct vring *v = e->v;
+	struct virtqueue *vq = v->vq;
+	bool is_new = __atomic_load_n(&e->inflight->version,
+				      __ATOMIC_RELAXED) == 0;
+
+	e->result = virtqueue_start(vq, &e->rings, v->size, e->features,
+				    v->base, e->inflight);
+	if (e->result)
+		return;
+	if (is_new)
+		continue_used(vq);
+	else
+		e->result = virtqueue_recover(vq);
+	if (e->result < 0) {
+		virtqueue_stop(vq);
+		return;
+	}
+	if (e->result > 0)
+		v->owner->ops->resubmit(v->owner, v->index);
+	/* A process before us may have died before it notified. */
+	if (vq->used_shown)
+		vring_notify(v);
+	e->result = 0;
+}
+
+static bool map_rings(const struct vring *v, struct virtq_rings *rings)
+{
+	const struct regions *regions = v->memory.regions;
+
+	rings->desc = regions_from_user(regions, v->addr.desc,
+					vring_desc_bytes(v->size));
+	rings->avail = regions_from_user(regions, v->addr.avail,
+					 vring_avail_bytes(v->size));
+	rings->used = regions_from_user(regions, v->addr.used,
+					vring_used_bytes(v->size));
+	return rings->desc && rings->avail && rings->used;
+}
+
+int vring_start(struct vring *v, uint64_t features,
+		struct virtq_inflight *inflight)
+{
+	struct errand e = {
+		.v = v, .features = features, .inflight = inflight,
+	};
+
+	assert(vring_is_ready(v));
+	if (!map_rings(v, &e.rings))
+		return VRING_NOT_MAPPED;
+	v->memory.log_used = v->addr.flags & VHOST_VRING_LOG;
+	v->memory.used_log = v->addr.log;
+	thread_loop_call(v->thread, start, &e);
+	v->running = e.result == 0;
+	return e.result;
+}
+
+static void update_pause(void *arg)
+{
+	struct vring *v = arg;
+
+	v->vq->paused = v->held || !v->enabled;
+}
+
+void vring_update_pause(struct vring *v)
+{
+	if (v->running)
+		thread_loop_call(v->thread, update_pause, v);
+}
+
+static void look_drained(void *arg)
+{
+	struct errand *e = arg;
+
+	e->result = e->v->vq->in_flight == 0;
+}
+
+bool vring_is_drained(struct vring *v)
+{
+	struct errand e = { .v = v };
+
+	if (!v->running)
+		return true;
+	thread_loop_call(v->thread, look_drained, &e);
+	return e.result;
+}
+
+static void stop(void *arg)
+{
+	struct vring *v = arg;
+
+	v->base = v->vq->last_avail;
+	virtqueue_stop(v->vq);
+}
+
+void vring_stop(struct vring *v)
+{
+	if (!v->running)
+		return;
+	thread_loop_call(v->thread, stop, v);
+	v->running = false;
+}
+
+static void look_broken(void *arg)
+{
+	struct errand *e = arg;
+
+	e->result = e->v->vq->broken;
+}
+
+bool vring_is_broken(struct vring *v)
+{
+	struct errand e = { .v = v };
+
+	if (v->running)
+		thread_loop_call(v->thread, look_broken, &e);
+	return e.result;
+}

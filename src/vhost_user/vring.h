@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One virtqueue as a vhost-user session sees it: what the front end has set for
+ * it, its event descriptors, and the thread that serves it.
+ *
+ * The functions are called by the session's thread. What touches the running
+ * queue they do in the queue's own thread, and wait for it.
+ */
+#ifndef VHOST_USER_VRING_H
+#define VHOST_USER_VRING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/thread_loop.h"
+#include "vhost_user/inflight.h"
+#include "vhost_user/regions.h"
+#include "virtio/device.h"
+
+struct vhost_owner;
+
+struct vhost_owner_ops {
+	/*
+	 * Take what virtqueue_repop() gives of this queue, which has just been
+	 * recovered. Called in the queue's thread.
+	 */
+	void (*resubmit)(struct vhost_owner *owner, unsigned int queue);
+	/* The session is over: another one may be opened. */
+	void (*closed)(struct vhost_owner *owner);
+};
+
+struct vhost_owner {
+	const struct vhost_owner_ops *ops;
+};
+
+struct vring {
+	unsigned int index;
+	struct virtqueue *vq;
+	struct vhost_owner *owner;
+	struct loop *loop;	/* that serves it ... */
+	struct thread_loop *thread; /* ... here; NULL: the session's thread */
+	int wake_fd;		/* the session's */
+	struct queue_memory memory;
+
+	/* As the front end has set it. */
+	uint16_t size;		/* entries; 0: not set */
+	uint16_t base;		/* where it starts */
+	bool has_addr;
+	struct vhost_vring_addr addr;
+	bool enabled;
+	int err_fd;		/* or -1 */
+
+	bool running;
+	bool held;		/* paused for a change by the session */
+
+	/* The queue's thread's. */
+	int call_fd;		/* or -1 */
+	bool call_owed;		/* notify as soon as there is a call_fd */
+	struct loop_source kick; /* fd -1: none */
+	bool early_kick;	/* kicked, but not running; atomic */
+};
+
+enum { VRING_NOT_MAPPED = 1 };	/* answer of vring_start() */
+
+/* Ready for a front end; vq and threads are set. */
+void vring_init(struct vring *v, const struct regions *regions);
+
+/* Give these up, stop watching them; the queue must not run. */
+void vring_finish(struct vring *v);
+
+/*
+ * Set an event descriptor, owned from here on, or -1 for none. 0, -EINVAL for
+ * what is not an eventfd, or an errno of epoll.
+ */
+int vring_set_kick(struct vring *v, int fd);
+int vring_set_call(struct vring *v, int fd);
+int vring_set_err(struct vring *v, int fd);
+
+/* Whether the front end has set all that a start needs. */
+bool vring_is_ready(const struct vring *v);
+
+/*
+ * Start, with what is noted in flight in `inflight` (if anything) first. 0;
+ * VRING_NOT_MAPPED if the rings are not in guest memory (yet); or -EINVAL for
+ * rings or an in-flight area that cannot be.
+ */
+int vring_start(struct vring *v, uint64_t features,
+		struct virtq_inflight *inflight);
+
+/* Take no more chains while not enabled or held. */
+void vring_update_pause(struct vring *v);
+
+/* Whether nothing is in flight. */
+bool vring_is_drained(struct vring *v);
+
+/* Stop; nothing is in flight. The position becomes the new base. */
+void vring_stop(struct vring *v);
+
+/* Whether the driver broke the rules of the ring. */
+bool vring_is_broken(struct vring *v);
+
+/* Tell the front end that the ring is broken. */
+void vring_signal_error(const struct vring *v);
+
+/* Send the driver a used buffer notification. In the queue's thread. */
+void vring_notify(struct vring *v);
+
+#endif
