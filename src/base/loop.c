@@ -15,11 +15,14 @@
 enum {
 	/* Adaptive polling starts with this, ns, and doubles. */
 	POLL_MIN_NS = 4000,
-	/* Rounds of polling between two looks at the descriptors. */
+	/* Rounds of polling between two looks at the clock. */
 	POLL_ROUNDS = 256,
 	/* So often in vain, one after the other, and polling is given up. */
 	POLL_MISSES_MAX = 16,
 };
+
+/* A loop that polls looks at its descriptors and timers at least so often. */
+#define POLL_LOOK_NS NS_PER_MS
 
 /* How long it is given up. */
 #define POLL_HOLDOFF_NS NS_PER_SECOND
@@ -215,20 +218,30 @@ static int handle_descriptors(struct loop *loop, int timeout)
 	return n;
 }
 
+/* Descriptors and timers have their turn also while work never ends. */
+static int look_aside(struct loop *loop)
+{
+	uint64_t now = clock_ns();
+	int r;
+
+	if (now - loop->looked_ns < POLL_LOOK_NS)
+		return 0;
+	loop->looked_ns = now;
+	r = handle_descriptors(loop, 0);
+	run_timers(loop);
+	return r < 0 ? r : 0;
+}
+
 /* Poll until nothing was found for the adaptive time. */
 static int poll_for_a_while(struct loop *loop)
 {
 	uint64_t last = 0;
 	unsigned int rounds = 0;
+	int r = 0;
 
-	while (!loop->quit) {
-		if (++rounds % POLL_ROUNDS == 0) {
-			int r = handle_descriptors(loop, 0);
-
-			if (r < 0)
-				return r;
-			run_timers(loop);
-		}
+	while (!loop->quit && r == 0) {
+		if (++rounds % POLL_ROUNDS == 0)
+			r = look_aside(loop);
 		if (poll_all(loop)) {
 			if (last)
 				loop->misses = 0;
@@ -236,15 +249,15 @@ static int poll_for_a_while(struct loop *loop)
 			continue;
 		}
 		if (loop->poll_ns == 0)
-			return 0;
+			return r;
 		if (last == 0) {
 			last = clock_ns();
 		} else if (clock_ns() - last >= loop->poll_ns) {
 			loop->misses++;
-			return 0;
+			return r;
 		}
 	}
-	return 0;
+	return r;
 }
 
 static int sleep_and_handle(struct loop *loop)

@@ -62,6 +62,7 @@ struct loop {
 	int nevents;		/* of events, while they are handled */
 	unsigned int misses;	/* polled in vain, since it last paid */
 	uint64_t holdoff_ns;	/* no polling before this time */
+	uint64_t looked_ns;	/* when it last looked aside while polling */
 	uint64_t slept_ns;	/* when the present sleep began, or 0 */
 	uint64_t sleeps;	/* epoll_wait calls that could block */
 };

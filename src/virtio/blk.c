@@ -178,24 +178,22 @@ static int map(struct virtio_blk_request *slot, const struct virtq_chain *chain)
 {
 	struct virtio_blk_queue *bq = slot->queue;
 	struct guest_memory *mem = bq->vq.mem;
-	unsigned int split;
 	int n = -E2BIG;
 
 	slot->iov = slot->inline_iov;
 	if (chain->n <= VIRTIO_BLK_INLINE_IOV)
 		n = mem->ops->map(mem, chain->ranges, chain->n,
 				  chain->readable, slot->iov,
-				  VIRTIO_BLK_INLINE_IOV, &split);
+				  VIRTIO_BLK_INLINE_IOV, &slot->split);
 	if (n == -E2BIG) {
 		slot->iov = bq->spill + slot->head * (size_t)bq->spill_max;
 		n = mem->ops->map(mem, chain->ranges, chain->n,
 				  chain->readable, slot->iov, bq->spill_max,
-				  &split);
+				  &slot->split);
 	}
 	if (n < 0)
 		return n;
 	slot->niov = (uint32_t)n;
-	slot->split = split;
 	return n;
 }
 
@@ -251,6 +249,13 @@ static bool take_header(struct virtio_blk_request *slot,
 	size_t got = 0;
 	uint32_t i = 0;
 
+	/* As drivers do it: a descriptor of its own. */
+	if (slot->split && slot->iov[0].len == sizeof(*header)) {
+		shared_copy(header, slot->iov[0].base, sizeof(*header));
+		slot->block.iov = &slot->iov[1];
+		slot->block.niov = slot->split - 1;
+		return true;
+	}
 	while (i < slot->split && got < sizeof(*header)) {
 		struct virtio_iov *piece = &slot->iov[i];
 		size_t n = sizeof(*header) - got;

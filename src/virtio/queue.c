@@ -153,9 +153,9 @@ static int look(struct virtqueue *q)
 	return ahead != 0;
 }
 
-/* Append a copied descriptor to the chain. */
-static int chain_add(const struct virtqueue *q, struct virtq_chain *chain,
-		     const struct vring_desc *d)
+/* Append a copied descriptor to the chain: 0 or a negative errno. */
+static inline int chain_add(struct virtq_chain *chain,
+			    const struct vring_desc *d, unsigned int max)
 {
 	bool writable = d->flags & VRING_DESC_WRITE;
 
@@ -166,7 +166,7 @@ static int chain_add(const struct virtqueue *q, struct virtq_chain *chain,
 		return -E2BIG;
 	if (d->len == 0)
 		return 0;
-	if (chain->n == 2u * q->size_max)
+	if (chain->n == max)
 		return -E2BIG;
 	chain->ranges[chain->n].addr = d->addr;
 	chain->ranges[chain->n].len = d->len;
@@ -174,10 +174,44 @@ static int chain_add(const struct virtqueue *q, struct virtq_chain *chain,
 	if (writable) {
 		chain->writable_bytes += d->len;
 	} else {
-		chain->readable++;
 		chain->readable_bytes += d->len;
+		chain->readable = chain->n;
 	}
 	return 0;
+}
+
+/*
+ * Walk a table of `n` descriptors from entry `i` on, each copied once. 0 at the
+ * end of the chain, 1 for one that points to an indirect table, which is stored
+ * in `d`, or a negative errno. The chain is worked on in a local copy, which
+ * the compiler can keep in registers.
+ */
+static inline int walk_list(const struct vring_desc *table, unsigned int n,
+			    unsigned int i, struct virtq_chain *into,
+			    unsigned int max, struct vring_desc *d)
+{
+	struct virtq_chain chain = *into;
+
+	for (unsigned int steps = 0; steps < n; steps++) {
+		int r;
+
+		shared_copy(d, &table[i], sizeof(*d));
+		if (d->flags & VRING_DESC_INDIRECT) {
+			*into = chain;
+			return 1;
+		}
+		r = chain_add(&chain, d, max);
+		if (r)
+			return r;
+		if (!(d->flags & VRING_DESC_NEXT)) {
+			*into = chain;
+			return 0;
+		}
+		i = d->next;
+		if (i >= n)
+			return -ERANGE;
+	}
+	return -ELOOP;
 }
 
 /* Copy an indirect table into q->table: number of entries, or an error. */
@@ -212,58 +246,27 @@ static int walk_table(struct virtqueue *q, const struct vring_desc *pointing,
 		      struct virtq_chain *chain)
 {
 	int entries = table_copy(q, pointing);
-	unsigned int i = 0;
+	struct vring_desc d;
+	int r;
 
 	if (entries < 0)
 		return entries;
-	for (int steps = 0; steps < entries; steps++) {
-		const struct vring_desc *d = &q->table[i];
-		int r;
-
-		if (d->flags & VRING_DESC_INDIRECT)
-			return -EPROTO;	/* section 2.7.5.3.1: not nested */
-		r = chain_add(q, chain, d);
-		if (r)
-			return r;
-		if (!(d->flags & VRING_DESC_NEXT))
-			return 0;
-		i = d->next;
-		if (i >= (unsigned int)entries)
-			return -ERANGE;
-	}
-	return -ELOOP;
-}
-
-static void desc_copy(struct vring_desc *d, const struct vring_desc *from)
-{
-	shared_copy(d, from, sizeof(*d));
+	r = walk_list(q->table, (unsigned int)entries, 0, chain,
+		      2u * q->size_max, &d);
+	return r == 1 ? -EPROTO : r; /* section 2.7.5.3.1: not nested */
 }
 
 /* Copy the chain that starts at `head` out of the guest's memory. */
 static int walk(struct virtqueue *q, uint16_t head, struct virtq_chain *chain)
 {
-	uint16_t i = head;
+	struct vring_desc d;
+	int r = walk_list(q->desc, q->size, head, chain, 2u * q->size_max, &d);
 
-	for (unsigned int steps = 0; steps < q->size; steps++) {
-		struct vring_desc d;
-		int r;
-
-		desc_copy(&d, &q->desc[i]);
-		if (d.flags & VRING_DESC_INDIRECT) {
-			if (!q->indirect || (d.flags & VRING_DESC_NEXT))
-				return -EPROTO;
-			return walk_table(q, &d, chain);
-		}
-		r = chain_add(q, chain, &d);
-		if (r)
-			return r;
-		if (!(d.flags & VRING_DESC_NEXT))
-			return 0;
-		i = d.next;
-		if (i >= q->size)
-			return -ERANGE;
-	}
-	return -ELOOP;
+	if (r != 1)
+		return r;
+	if (!q->indirect || (d.flags & VRING_DESC_NEXT))
+		return -EPROTO;
+	return walk_table(q, &d, chain);
 }
 
 static void chain_init(const struct virtqueue *q, struct virtq_chain *chain,

@@ -51,6 +51,20 @@ needs() {
 		cpio cpio
 		xz-utils xz
 		END
+	bench) cat <<-'END' ;;
+		gcc gcc
+		make make
+		fio fio
+		qemu-system-common qemu-storage-daemon
+		python3 python3
+		util-linux unshare
+		mount losetup
+		END
+	core) cat <<-'END' ;;
+		gcc gcc
+		valgrind valgrind
+		libcmocka-dev pc:cmocka
+		END
 	sanitize) cat <<-'END' ;;
 		gcc gcc
 		libc6-dev file:stdlib.h
