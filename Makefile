@@ -6,7 +6,8 @@
 # make help       the other targets
 
 SRC ?= .
-CONFIGURED := $(filter-out demo check bench-xen clean distclean help, \
+CONFIGURED := $(filter-out demo check check-xen bench bench-quick bench-core \
+	bench-xen clean distclean help, \
 	$(or $(MAKECMDGOALS),all))
 
 help_text = \
@@ -19,10 +20,13 @@ help_text = \
 	'check-xen     scenarios on a real Xen' \
 	'lint          clang-tidy and cppcheck' \
 	'bench-xen     against in-kernel blkback on a real Xen' \
+	'bench         over vhost-user, against qemu-storage-daemon and fio' \
+	'bench-quick   the same, in three minutes' \
+	'bench-core    instructions per request, under callgrind' \
 	'clean, distclean'
 
 .PHONY: all install demo check check-unit check-layers check-xen lint \
-	bench-xen clean distclean help
+	bench bench-quick bench-core bench-xen clean distclean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -128,7 +132,7 @@ lint: config.h
 	@$(SRC)/tests/lint $(SRC) -- $(ALL_CPPFLAGS) -std=gnu11 $(XEN_CFLAGS) \
 		$(LIBURING_CFLAGS) -- $(lib_sources) src/daemon/main.c
 
-check-xen: demo-deps
+check-xen:
 	@$(SRC)/tests/rig/check-xen.sh
 
 check:
@@ -140,9 +144,14 @@ demo:
 bench-xen:
 	@$(SRC)/tests/rig/bench-xen.sh
 
-.PHONY: demo-deps
-demo-deps:
-	@$(SRC)/tests/rig/deps.sh build cross rig
+bench:
+	@$(SRC)/tests/bench/bench.sh --write-docs
+
+bench-quick:
+	@$(SRC)/tests/bench/bench.sh --quick
+
+bench-core:
+	@$(SRC)/tests/bench/core.sh
 
 # ---- housekeeping --------------------------------------------------------
 

@@ -13,6 +13,7 @@ import pathlib
 import re
 import selectors
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -331,6 +332,8 @@ def parse_options():
 
 
 def main():
+    # QEMU ends with this program, however that ends.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("rig: terminated"))
     options = parse_options()
     paths = sorted(XEN.glob("[0-9][0-9]-*.sh"))
     if options.script:

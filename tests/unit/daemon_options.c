@@ -288,7 +288,7 @@ static void test_program_options(void **state)
 	assert_int_equal(o.poll_max_us, 0);
 	options_finish(&o);
 	assert_int_equal(run(&o, out, sizeof(out), ARGS("--domain=7")), -1);
-	assert_int_equal(o.poll_max_us, 32);
+	assert_int_equal(o.poll_max_us, 1000);
 	options_finish(&o);
 }
 
