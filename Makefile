@@ -17,6 +17,7 @@ help_text = \
 	'check         all tests: lint, unit tests, scenarios on a real Xen' \
 	'check-unit    unit tests, with sanitizers' \
 	'check-layers  includes against the layer rules; freestanding core' \
+	'check-build   the build without Xen, and what is installed' \
 	'check-xen     scenarios on a real Xen' \
 	'lint          clang-tidy and cppcheck' \
 	'bench-xen     against in-kernel blkback on a real Xen' \
@@ -25,7 +26,7 @@ help_text = \
 	'bench-core    instructions per request, under callgrind' \
 	'clean, distclean'
 
-.PHONY: all install demo check check-unit check-layers check-xen lint \
+.PHONY: all install demo check check-unit check-layers check-build check-xen lint \
 	bench bench-quick bench-core bench-xen clean distclean help
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -60,7 +61,8 @@ ifeq ($(HAVE_XEN),yes)
 xen_sources := $(call sources,xen)
 daemon_sources := $(filter-out src/daemon/guest_none.c,$(call sources,daemon))
 else
-daemon_sources := $(filter-out src/daemon/guest.c,$(call sources,daemon))
+daemon_sources := $(filter-out src/daemon/guest.c src/daemon/guest_disk.c, \
+	$(call sources,daemon))
 endif
 # Everything but main(): what the tests link.
 lib_sources := $(core_sources) $(block_sources) $(base_sources) \
@@ -131,6 +133,9 @@ check-layers: config.h
 lint: config.h
 	@$(SRC)/tests/lint $(SRC) -- $(ALL_CPPFLAGS) -std=gnu11 $(XEN_CFLAGS) \
 		$(LIBURING_CFLAGS) -- $(lib_sources) src/daemon/main.c
+
+check-build: $(SRC)/configure
+	@$(SRC)/tests/check-build $(SRC)
 
 check-xen:
 	@$(SRC)/tests/rig/check-xen.sh
