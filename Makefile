@@ -18,6 +18,7 @@ help_text = \
 	'check-unit    unit tests, with sanitizers' \
 	'check-layers  includes against the layer rules; freestanding core' \
 	'check-build   the build without Xen, and what is installed' \
+	'check-vhost   vhost-user with real clients (libblkio)' \
 	'check-xen     scenarios on a real Xen' \
 	'lint          clang-tidy and cppcheck' \
 	'bench-xen     against in-kernel blkback on a real Xen' \
@@ -26,7 +27,8 @@ help_text = \
 	'bench-core    instructions per request, under callgrind' \
 	'clean, distclean'
 
-.PHONY: all install demo check check-unit check-layers check-build check-xen lint \
+.PHONY: all install demo check check-unit check-layers check-build \
+	check-vhost check-xen lint \
 	bench bench-quick bench-core bench-xen clean distclean help
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -136,6 +138,9 @@ lint: config.h
 
 check-build: $(SRC)/configure
 	@$(SRC)/tests/check-build $(SRC)
+
+check-vhost: virtio-disk
+	@$(SRC)/tests/vhost/run.sh ./virtio-disk
 
 check-xen:
 	@$(SRC)/tests/rig/check-xen.sh

@@ -36,23 +36,60 @@ static const struct region *find(const struct regions *regions, uint64_t addr)
 	return addr - r->guest < r->size ? r : NULL;
 }
 
+static struct queue_memory *of(struct guest_memory *mem)
+{
+	return (struct queue_memory *)mem;
+}
+
+/* Forget the regions that were found last if they may be others by now. */
+static void check_last(struct queue_memory *qm)
+{
+	if (qm->changes == qm->regions->changes)
+		return;
+	qm->changes = qm->regions->changes;
+	qm->last[0].size = 0;
+	qm->last[1].size = 0;
+}
+
+static void remember(struct queue_memory *qm, const struct region *r)
+{
+	qm->last[1] = qm->last[0];
+	qm->last[0].guest = r->guest;
+	qm->last[0].size = r->size;
+	qm->last[0].host = r->map.data;
+}
+
+/* Map a range that lies in a region that was found before. */
+static inline bool map_in(const struct found_region *found,
+			  const struct guest_range *range,
+			  struct virtio_iov *iov)
+{
+	uint64_t at = range->addr - found->guest;
+
+	if (at >= found->size || range->len > found->size - at)
+		return false;
+	iov->base = found->host + at;
+	iov->len = range->len;
+	return true;
+}
+
 /* Map one range to at most `max` pieces: how many, or a negative errno. */
-static int map_range(const struct regions *regions,
-		     const struct guest_range *range, struct virtio_iov *iov,
-		     unsigned int max)
+static int map_range(struct queue_memory *qm, const struct guest_range *range,
+		     struct virtio_iov *iov, unsigned int max)
 {
 	uint64_t addr = range->addr;
 	uint64_t left = range->len;
 	unsigned int n = 0;
 
 	while (left) {
-		const struct region *r = find(regions, addr);
+		const struct region *r = find(qm->regions, addr);
 		uint64_t len;
 
 		if (!r)
 			return -EFAULT;
 		if (n == max)
 			return -E2BIG;
+		remember(qm, r);
 		len = r->size - (addr - r->guest);
 		if (len > left)
 			len = left;
@@ -65,24 +102,26 @@ static int map_range(const struct regions *regions,
 	return (int)n;
 }
 
-static const struct queue_memory *of(const struct guest_memory *mem)
-{
-	return (const struct queue_memory *)mem;
-}
-
 static int map(struct guest_memory *mem, const struct guest_range *ranges,
 	       unsigned int n, unsigned int readable, struct virtio_iov *iov,
 	       unsigned int max, unsigned int *split)
 {
-	const struct regions *regions = of(mem)->regions;
+	struct queue_memory *qm = of(mem);
 	unsigned int pieces = 0;
 
+	check_last(qm);
 	for (unsigned int i = 0; i < n; i++) {
 		int r;
 
 		if (i == readable)
 			*split = pieces;
-		r = map_range(regions, &ranges[i], iov + pieces, max - pieces);
+		if (pieces < max && ranges[i].len &&
+		    (map_in(&qm->last[0], &ranges[i], &iov[pieces]) ||
+		     map_in(&qm->last[1], &ranges[i], &iov[pieces]))) {
+			pieces++;
+			continue;
+		}
+		r = map_range(qm, &ranges[i], iov + pieces, max - pieces);
 		if (r < 0)
 			return r;
 		pieces += (unsigned int)r;
@@ -214,6 +253,7 @@ int regions_add(struct regions *regions, const struct vhost_region *new,
 		regions->region[at] = regions->region[at - 1];
 	regions->region[at] = region;
 	regions->n++;
+	regions->changes++;
 	return 0;
 }
 
@@ -227,6 +267,7 @@ int regions_remove(struct regions *regions, const struct vhost_region *old)
 			continue;
 		mapping_close(&r->map);
 		regions->n--;
+		regions->changes++;
 		memmove(r, r + 1, (regions->n - i) * sizeof(*r));
 		return 0;
 	}
@@ -235,6 +276,7 @@ int regions_remove(struct regions *regions, const struct vhost_region *old)
 
 void regions_clear(struct regions *regions)
 {
+	regions->changes++;
 	while (regions->n)
 		mapping_close(&regions->region[--regions->n].map);
 }

@@ -30,6 +30,7 @@ struct region {
 };
 
 struct regions {
+	uint64_t changes;	/* to the table so far */
 	unsigned int n;
 	struct region region[VHOST_REGIONS_MAX]; /* by guest address */
 	struct dirty_log log;
@@ -67,6 +68,17 @@ struct queue_memory {
 	const struct regions *regions;
 	bool log_used;		/* log writes to the used ring ... */
 	uint64_t used_log;	/* ... as if it were at this guest address */
+
+	/*
+	 * The regions that were found last, when the table was at `changes`:
+	 * one for data, and one that may have all else.
+	 */
+	uint64_t changes;
+	struct found_region {
+		uint64_t guest;
+		uint64_t size;
+		uint8_t *host;
+	} last[2];
 };
 
 /* Look `regions` up; with `logging` note what is written in their log. */

@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A vhost-user client on libblkio that knows what it has written.
+ *
+ * The disk is a row of 4 KiB blocks. A state file says for each block which
+ * generation of data was written to it and which is on its way; the data is
+ * made of block, generation and sector, so that each sector can be told. A
+ * client that is killed leaves blocks that may have either generation; the next
+ * client, with the same state file, accepts both and no other.
+ *
+ * Each queue has a thread of its own and every n-th block.
+ *
+ * usage: blkio_check SOCKET STATE [queues=N] [depth=N] [ops=N] [seed=N]
+ *                    [poll=1] [readonly=1]
+ *	  blkio_check --image FILE STATE	look at the image itself
+ */
+#include <blkio.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+	BLOCK = 4096,
+	SECTOR = 512,
+	WORDS = SECTOR / 8,
+	RUN_MAX = 8,		/* blocks of one request */
+	DEPTH_MAX = 128,
+	QUEUES_MAX = 16,
+	WAIT_SECONDS = 20,	/* for one completion */
+};
+
+struct block_state {
+	uint32_t done;		/* generation; 0: zeroes */
+	uint32_t pending;	/* the same, or what is being written */
+};
+
+struct request {
+	enum { READ, WRITE, FLUSH, ZEROES } op;
+	bool busy;
+	uint64_t first;		/* block */
+	unsigned int n;		/* blocks */
+	uint8_t *buffer;
+};
+
+struct worker {
+	pthread_t thread;
+	struct blkioq *queue;
+	unsigned int index;
+	unsigned int seed;
+	struct request request[DEPTH_MAX];
+	uint64_t counts[4];
+};
+
+static unsigned int nqueues = 1, depth = 16, seed = 1, poll_queues, readonly;
+static uint64_t ops = 20000, nblocks;
+static struct block_state *states;
+static struct worker workers[QUEUES_MAX];
+
+static _Noreturn void die(const char *what, const char *why)
+{
+	fprintf(stderr, "blkio_check: %s: %s\n", what, why);
+	exit(1);
+}
+
+static void must(int r, const char *what)
+{
+	if (r < 0)
+		die(what, blkio_get_error_msg());
+}
+
+static uint64_t mix(uint64_t x)
+{
+	x ^= x >> 33;
+	x *= UINT64_C(0xff51afd7ed558ccd);
+	x ^= x >> 33;
+	x *= UINT64_C(0xc4ceb9fe1a85ec53);
+	return x ^ x >> 33;
+}
+
+/* ---- data ---- */
+
+/* Word 0 of a sector: block, generation; all others follow from it. */
+static uint64_t stamp(uint64_t block, uint32_t generation)
+{
+	return block << 32 | generation;
+}
+
+static void fill(uint8_t *data, uint64_t block, uint32_t generation)
+{
+	uint64_t words[WORDS];
+
+	for (unsigned int s = 0; s < BLOCK / SECTOR; s++) {
+		words[0] = stamp(block, generation);
+		for (unsigned int i = 1; i < WORDS; i++)
+			words[i] = generation ? mix(words[0] + i + s * WORDS) :
+						0;
+		if (!generation)
+			words[0] = 0;
+		memcpy(data + s * SECTOR, words, SECTOR);
+	}
+}
+
+static bool sector_is(const uint8_t *data, unsigned int s, uint64_t block,
+		      uint32_t generation)
+{
+	uint8_t wanted[BLOCK];
+
+	fill(wanted, block, generation);
+	return !memcmp(data + s * SECTOR, wanted + s * SECTOR, SECTOR);
+}
+
+static void check_block(const uint8_t *data, uint64_t block)
+{
+	const struct block_state *b = &states[block];
+
+	for (unsigned int s = 0; s < BLOCK / SECTOR; s++) {
+		uint64_t found;
+
+		if (sector_is(data, s, block, b->done) ||
+		    (b->pending != b->done &&
+		     sector_is(data, s, block, b->pending)))
+			continue;
+		memcpy(&found, data + s * SECTOR, sizeof(found));
+		fprintf(stderr, "blkio_check: block %llu sector %u: %#llx; "
+			"generation %u or %u was written\n",
+			(unsigned long long)block, s, (unsigned long long)found,
+			b->done, b->pending);
+		exit(1);
+	}
+}
+
+/* ---- requests ---- */
+
+static unsigned int pick(struct worker *w, unsigned int n)
+{
+	return (unsigned int)rand_r(&w->seed) % n;
+}
+
+/* Whether no request of this worker touches the blocks. */
+static bool is_free(const struct worker *w, uint64_t first, unsigned int n)
+{
+	for (unsigned int i = 0; i < depth; i++) {
+		const struct request *r = &w->request[i];
+
+		if (r->busy && r->op != FLUSH && first < r->first + r->n &&
+		    r->first < first + n)
+			return false;
+	}
+	return true;
+}
+
+static void begin_write(struct worker *w, struct request *r)
+{
+	for (unsigned int i = 0; i < r->n; i++) {
+		struct block_state *b = &states[r->first + i];
+		uint32_t next = b->done > b->pending ? b->done : b->pending;
+
+		b->pending = r->op == ZEROES ? 0 : next + 1;
+		if (r->op == WRITE)
+			fill(r->buffer + i * BLOCK, r->first + i, b->pending);
+	}
+	if (r->op == WRITE)
+		blkioq_write(w->queue, r->first * BLOCK, r->buffer,
+			     r->n * BLOCK, r, 0);
+	else
+		blkioq_write_zeroes(w->queue, r->first * BLOCK, r->n * BLOCK, r,
+				    0);
+}
+
+/* Each worker has a share of the disk of its own. */
+static void choose(struct worker *w, struct request *r)
+{
+	uint64_t share = nblocks / nqueues;
+	unsigned int dice = pick(w, 100);
+
+	r->op = dice < 45 || readonly ? READ : dice < 93 ? WRITE : FLUSH;
+	do {
+		r->n = 1 + pick(w, RUN_MAX);
+		r->first = w->index * share +
+			   pick(w, (unsigned int)share - r->n);
+	} while (!is_free(w, r->first, r->n));
+}
+
+static void begin(struct worker *w, struct request *r)
+{
+	choose(w, r);
+	r->busy = true;
+	switch (r->op) {
+	case READ:
+		memset(r->buffer, 0xaa, r->n * BLOCK);
+		blkioq_read(w->queue, r->first * BLOCK, r->buffer, r->n * BLOCK,
+			    r, 0);
+		break;
+	case FLUSH:
+		blkioq_flush(w->queue, r, 0);
+		break;
+	default:
+		begin_write(w, r);
+	}
+}
+
+static void end(struct worker *w, struct request *r, int result)
+{
+	if (result)
+		die("a request failed", strerror(-result));
+	for (unsigned int i = 0; r->op != FLUSH && i < r->n; i++) {
+		struct block_state *b = &states[r->first + i];
+
+		if (r->op == READ)
+			check_block(r->buffer + i * BLOCK, r->first + i);
+		else
+			b->done = b->pending;
+	}
+	w->counts[r->op]++;
+	r->busy = false;
+}
+
+static void *work(void *arg)
+{
+	struct worker *w = arg;
+	struct blkio_completion done[DEPTH_MAX];
+	uint64_t begun = 0, ended = 0;
+
+	while (ended < ops) {
+		struct timespec limit = { .tv_sec = WAIT_SECONDS };
+		int n;
+
+		for (unsigned int i = 0; i < depth && begun < ops; i++)
+			if (!w->request[i].busy) {
+				begin(w, &w->request[i]);
+				begun++;
+			}
+		n = blkioq_do_io(w->queue, done, 1, (int)depth, &limit);
+		if (n < 0)
+			die("no completion", strerror(-n));
+		for (int i = 0; i < n; i++)
+			end(w, done[i].user_data, done[i].ret);
+		ended += (uint64_t)n;
+	}
+	return NULL;
+}
+
+/* ---- the disk ---- */
+
+static struct blkio *connect_disk(const char *path)
+{
+	struct blkio *b;
+	uint64_t capacity;
+
+	must(blkio_create("virtio-blk-vhost-user", &b), "create");
+	must(blkio_set_str(b, "path", path), "path");
+	must(blkio_set_bool(b, "read-only", readonly), "read-only");
+	must(blkio_connect(b), "connect");
+	must(blkio_get_uint64(b, "capacity", &capacity), "capacity");
+	must(blkio_set_int(b, "num-queues", poll_queues ? 0 : (int)nqueues),
+	     "num-queues");
+	if (poll_queues)
+		must(blkio_set_int(b, "num-poll-queues", (int)nqueues),
+		     "num-poll-queues");
+	must(blkio_start(b), "start");
+	nblocks = capacity / BLOCK;
+	return b;
+}
+
+static void give_buffers(struct blkio *b)
+{
+	struct blkio_mem_region region;
+	uint8_t *at;
+
+	must(blkio_alloc_mem_region(b, &region, (size_t)nqueues * depth *
+				    RUN_MAX * BLOCK), "memory");
+	must(blkio_map_mem_region(b, &region), "memory");
+	at = region.addr;
+	for (unsigned int q = 0; q < nqueues; q++)
+		for (unsigned int i = 0; i < depth; i++) {
+			workers[q].request[i].buffer = at;
+			at += RUN_MAX * BLOCK;
+		}
+}
+
+static void open_states(const char *path)
+{
+	int fd = open(path, O_RDWR | O_CREAT, 0600);
+
+	if (fd < 0 || ftruncate(fd, (off_t)(nblocks * sizeof(*states))))
+		die(path, strerror(errno));
+	states = mmap(NULL, nblocks * sizeof(*states), PROT_READ | PROT_WRITE,
+		      MAP_SHARED, fd, 0);
+	if (states == MAP_FAILED)
+		die(path, strerror(errno));
+	close(fd);
+}
+
+static int check_image(const char *image, const char *state)
+{
+	uint8_t data[BLOCK];
+	struct stat st;
+	int fd = open(image, O_RDONLY);
+
+	if (fd < 0 || fstat(fd, &st))
+		die(image, strerror(errno));
+	nblocks = (uint64_t)st.st_size / BLOCK;
+	open_states(state);
+	for (uint64_t i = 0; i < nblocks; i++) {
+		if (pread(fd, data, BLOCK, (off_t)(i * BLOCK)) != BLOCK)
+			die(image, "short read");
+		check_block(data, i);
+	}
+	printf("%llu blocks of the image are right\n",
+	       (unsigned long long)nblocks);
+	return 0;
+}
+
+static void parse(char *arg)
+{
+	static const struct {
+		const char *name;
+		unsigned int *to;
+		unsigned int max;
+	} keys[] = {
+		{ "queues", &nqueues, QUEUES_MAX },
+		{ "depth", &depth, DEPTH_MAX },
+		{ "seed", &seed, ~0u }, { "poll", &poll_queues, 1 },
+		{ "readonly", &readonly, 1 },
+	};
+	char *value = strchr(arg, '=');
+
+	if (!value)
+		die(arg, "not KEY=VALUE");
+	*value++ = '\0';
+	if (!strcmp(arg, "ops")) {
+		ops = strtoull(value, NULL, 0);
+		return;
+	}
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+		if (!strcmp(arg, keys[i].name)) {
+			*keys[i].to = (unsigned int)strtoul(value, NULL, 0);
+			if (*keys[i].to > keys[i].max)
+				die(arg, "too large");
+			return;
+		}
+	die(arg, "unknown");
+}
+
+int main(int argc, char **argv)
+{
+	struct blkio *b;
+	uint64_t counts[4] = { 0 };
+
+	if (argc == 4 && !strcmp(argv[1], "--image"))
+		return check_image(argv[2], argv[3]);
+	if (argc < 3)
+		die("usage", "blkio_check SOCKET STATE [KEY=VALUE]...");
+	for (int i = 3; i < argc; i++)
+		parse(argv[i]);
+	b = connect_disk(argv[1]);
+	open_states(argv[2]);
+	give_buffers(b);
+	for (unsigned int q = 0; q < nqueues; q++) {
+		struct worker *w = &workers[q];
+
+		w->index = q;
+		w->seed = seed * 1000 + q;
+		w->queue = poll_queues ? blkio_get_poll_queue(b, (int)q) :
+					 blkio_get_queue(b, (int)q);
+		if (!w->queue || pthread_create(&w->thread, NULL, work, w))
+			die("a queue", "cannot be used");
+	}
+	for (unsigned int q = 0; q < nqueues; q++) {
+		pthread_join(workers[q].thread, NULL);
+		for (unsigned int i = 0; i < 4; i++)
+			counts[i] += workers[q].counts[i];
+	}
+	blkio_destroy(&b);
+	printf("%llu reads, %llu writes, %llu flushes\n",
+	       (unsigned long long)counts[READ],
+	       (unsigned long long)counts[WRITE],
+	       (unsigned long long)counts[FLUSH]);
+	return 0;
+}

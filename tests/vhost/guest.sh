@@ -1,0 +1,159 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# guest.sh [PROGRAM]: the vhost-user back end under QEMU and a stock Debian
+# kernel: data, a daemon that is killed and started again, live migration. The
+# guest is emulated, so that this needs no KVM.
+
+set -u
+
+HERE=$(cd "$(dirname "$0")" && pwd)
+. "$HERE/lib.sh" "$@"
+
+"$HERE/../rig/deps.sh" build vhost || exit 1
+KERNEL=$("$HERE/amd64.sh" kernel) || exit 1
+
+make_initrd() {
+	mkdir -p root/bin root/dev root/proc root/sys
+	cp -r "$KERNEL/modules" root/modules
+	cp /bin/busybox root/bin/
+	cp "$HERE/guest_init" root/init
+	chmod +x root/init
+	gcc -O2 -static -D_GNU_SOURCE "$HERE/../xen/tools/blkload.c" \
+		-o root/bin/blkload &&
+		( cd root && find . | cpio --quiet -o -H newc -R 0:0 ) >initrd
+}
+
+( cd "$WORK" && make_initrd ) || exit 1
+
+# guest NAME LOAD [ARGUMENT...]: boots one; its console is $WORK/NAME.
+guest() {
+	_name=$1
+	_load=$2
+	shift 2
+	: >"$WORK/$_name"
+	timeout -k 5 300 qemu-system-x86_64 -M q35,memory-backend=m \
+		-smp 2 -m 192 -nodefaults -display none -no-reboot \
+		-object memory-backend-memfd,id=m,size=192M,share=on \
+		-serial "file:$WORK/$_name" \
+		-monitor "unix:$WORK/$_name.monitor,server,nowait" \
+		-chardev "socket,id=c,path=$SOCKET,reconnect=1" \
+		-device vhost-user-blk-pci,chardev=c,num-queues=2 \
+		-kernel "$KERNEL/vmlinuz" -initrd "$WORK/initrd" \
+		-append "console=ttyS0 quiet panic=-1 load=$_load" "$@" \
+		2>>"$WORK/qemu" &
+	QEMU=$!
+	OTHERS="$OTHERS $QEMU"
+}
+
+# console NAME TEXT [SECONDS]: until it shows that.
+console() {
+	for _ in $(seq $((${3:-120} * 5))); do
+		grep -q "$2" "$WORK/$1" && return 0
+		sleep 0.2
+	done
+	fail "no \"$2\" on the console of $1:"
+	tail -n 5 "$WORK/$1" >&2
+	tail -n 3 "$WORK/qemu" >&2
+	return 1
+}
+
+finished_well() {
+	console "$1" '@@done' && { grep -q '@@done 0' "$WORK/$1" ||
+		{ grep -v '^$' "$WORK/$1" | tail -n 8 >&2; return 1; }; }
+}
+
+# monitor NAME COMMAND: what the monitor answers.
+monitor() {
+	python3 - "$WORK/$1.monitor" "$2" <<-'END'
+		import socket, sys
+		s = socket.socket(socket.AF_UNIX)
+		s.settimeout(20)
+		s.connect(sys.argv[1])
+		def prompt():
+		    text = b''
+		    while not text.endswith(b'(qemu) '):
+		        text += s.recv(4096)
+		    return text.decode()
+		prompt()
+		s.sendall(sys.argv[2].encode() + b'\n')
+		print(prompt())
+	END
+}
+
+# ---- tests ----------------------------------------------------------------
+
+guest_moves_data() {
+	new_image 48M
+	serve queues=4 || return 1
+	guest one mixed,6,32,4096
+	console one '@@ready 98304 sectors 2 queues' && finished_well one &&
+		wait "$QEMU" && stop
+}
+
+guest_large_requests() {
+	new_image 48M
+	serve queues=2,iothreads=2 || return 1
+	guest one mixed,6,16,262144
+	finished_well one && stop
+}
+
+# The requests of a killed daemon are done by the next: no error, no hang.
+daemon_killed_under_guest() {
+	new_image 48M
+	serve queues=2 || return 1
+	guest one mixed,15,64,4096
+	console one '@@ready' || return 1
+	for _ in 1 2 3 4 5; do
+		sleep 2
+		stop KILL
+		serve queues=2 || return 1
+	done
+	finished_well one && stop
+}
+
+# A reset under load, after which the guest sets the device up again.
+guest_reset() {
+	new_image 48M
+	serve queues=2 || return 1
+	guest one mixed,8,32,4096 -action reboot=reset
+	console one '@@ready' || return 1
+	sleep 2
+	monitor one system_reset >/dev/null
+	finished_well one || return 1
+	[ "$(grep -c '@@ready' "$WORK/one")" = 2 ] ||
+		fail "it did not boot twice" || return 1
+	stop
+}
+
+# Requests write to memory while it is copied: every page that they wrote must
+# be in the log, or the guest finds old data at the other end.
+live_migration() {
+	new_image 48M
+	serve || return 1
+	guest one fill,1,32,4096
+	finished_well one && wait "$QEMU" && stop || return 1
+	serve readonly=on || return 1
+	guest one check,20,32,4096
+	console one '@@ready' || return 1
+	OTHERS="$OTHERS $DAEMON"
+	SOCKET=$WORK/socket2
+	serve readonly=on || return 1
+	guest two check,20,32,4096 -incoming "unix:$WORK/migration"
+	wait_for test -S "$WORK/migration" || return 1
+	sleep 1
+	monitor one "migrate -d unix:$WORK/migration" >/dev/null
+	for _ in $(seq 100); do
+		monitor one "info migrate" >"$WORK/migrate"
+		grep -q 'status: completed' "$WORK/migrate" && break
+		sleep 0.3
+	done
+	grep -q 'status: completed' "$WORK/migrate" ||
+		fail "$(head -n 12 "$WORK/migrate")" || return 1
+	! grep -q '@@done' "$WORK/one" ||
+		fail "finished before it moved" || return 1
+	finished_well two
+}
+
+run_all guest_moves_data guest_large_requests daemon_killed_under_guest \
+	guest_reset live_migration

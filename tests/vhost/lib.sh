@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: MIT
+#
+# What the vhost-user tests share: a daemon on a socket, and how a test is run.
+# Sourced with HERE (this folder) and the program's path as $1.
+
+PROGRAM=$(realpath "${1:-$HERE/../../virtio-disk}")
+WORK=$(mktemp -d /var/tmp/virtio-disk-vhost.XXXXXX)
+SOCKET=$WORK/socket
+DAEMON=
+passed=0
+failed=0
+
+# Tests may put what they started into $OTHERS.
+OTHERS=
+
+cleanup() {
+	# The others may be timeout(1), which passes this signal on.
+	for _pid in $OTHERS; do
+		kill "$_pid" 2>/dev/null
+		wait "$_pid" 2>/dev/null
+	done
+	if [ -n "$DAEMON" ]; then
+		kill -9 "$DAEMON" 2>/dev/null
+		wait "$DAEMON" 2>/dev/null
+	fi
+	DAEMON=
+	OTHERS=
+	rm -f "$SOCKET"
+}
+trap 'cleanup; [ -n "${KEEP:-}" ] || rm -rf "$WORK"' EXIT
+
+# ---- helpers: each says on standard error what it does not like ----------
+
+fail() {
+	echo "    $*" >&2
+	return 1
+}
+
+# wait_for COMMAND...: until it succeeds, 5 seconds at most.
+wait_for() {
+	for _ in $(seq 100); do
+		"$@" 2>/dev/null && return 0
+		sleep 0.05
+	done
+	fail "in vain waited for: $*"
+}
+
+new_image() {
+	rm -f "$WORK/image" "$WORK/state"
+	truncate -s "${1:-64M}" "$WORK/image"
+}
+
+# start ARGUMENT...: a daemon on $SOCKET.
+start() {
+	: >"$SOCKET.log"
+	"$PROGRAM" ${VERBOSE:+-v} --vhost-user "$SOCKET" "$@" 2>"$SOCKET.log" &
+	DAEMON=$!
+	wait_for grep -q "threads, on" "$SOCKET.log"
+}
+
+serve() { start --disk "file=$WORK/image${1:+,$1}"; }
+
+gone() { ! kill -0 "$DAEMON" 2>/dev/null; }
+
+# stop [SIGNAL]: ends the daemon; its exit status.
+stop() {
+	kill "-${1:-TERM}" "$DAEMON"
+	wait_for gone || return 1
+	wait "$DAEMON" 2>/dev/null
+	status=$?
+	DAEMON=
+	return $status
+}
+
+# run NAME: one line, and what it said if it failed.
+run() {
+	rm -f "$WORK"/*.log
+	if "$1" 2>"$WORK/why"; then
+		echo "ok $1"
+		passed=$((passed + 1))
+	else
+		echo "not ok $1"
+		cat "$WORK/why"
+		tail -q -n 5 "$WORK"/*.log | sed 's/^/    /'
+		failed=$((failed + 1))
+	fi
+	cleanup
+}
+
+# run_all NAME...: those of $ONLY, if that is set. The script's exit status.
+run_all() {
+	for _name in ${ONLY:-$*}; do
+		run "$_name"
+	done
+	echo "$passed passed, $failed failed"
+	[ "$failed" -eq 0 ]
+}
