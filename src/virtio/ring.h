@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What queue.c and the ring layouts (split.c) say to each other. The functions of a
+ * layout are those of virtio/queue.h of the same name; queue.c has looked at
+ * `running`, `broken` and `paused` before.
+ */
+#ifndef VIRTIO_RING_H
+#define VIRTIO_RING_H
+
+#include "virtio/queue.h"
+
+/* What virtqueue.busy tells of a head. */
+enum virtq_busy {
+	VIRTQ_IDLE,
+	VIRTQ_POPPED,
+	VIRTQ_RECOVERED, /* popped by the process before, to be popped again */
+};
+
+/* The driver broke the ring's rules: returns `reason`. */
+static inline int virtq_broken(struct virtqueue *q, int reason)
+{
+	q->broken = true;
+	return reason;
+}
+
+/* Section 2.7.7.2: whether old -> new passes the other side's event. */
+static inline bool virtq_passes(uint16_t event, uint16_t old, uint16_t new)
+{
+	return (uint16_t)(new - event - 1) < (uint16_t)(new - old);
+}
+
+void virtq_split_start(struct virtqueue *q, uint16_t base);
+int virtq_split_recover(struct virtqueue *q);
+int virtq_split_repop(struct virtqueue *q, struct virtq_chain *chain);
+bool virtq_split_pending(const struct virtqueue *q);
+int virtq_split_pop(struct virtqueue *q, struct virtq_chain *chain);
+void virtq_split_unpop(struct virtqueue *q, uint16_t head);
+void virtq_split_push(struct virtqueue *q, uint16_t head, uint32_t len);
+bool virtq_split_publish(struct virtqueue *q);
+void virtq_split_notify_off(struct virtqueue *q);
+void virtq_split_notify_on(struct virtqueue *q);
+
+#endif
