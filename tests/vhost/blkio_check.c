@@ -4,9 +4,11 @@
  *
  * The disk is a row of 4 KiB blocks. A state file says for each block which
  * generation of data was written to it and which is on its way; the data is
- * made of block, generation and sector, so that each sector can be told. A
- * client that is killed leaves blocks that may have either generation; the next
- * client, with the same state file, accepts both and no other.
+ * made of block, generation and sector, so that each sector can be told. When a
+ * client or the daemon is killed, a write that was not answered may have
+ * happened, and nothing tells whether until a later one is answered. So what
+ * is accepted is the last generation that was answered and any that was begun
+ * after it, by whichever client.
  *
  * Each queue has a thread of its own and every n-th block.
  *
@@ -39,12 +41,12 @@ enum {
 };
 
 struct block_state {
-	uint32_t done;		/* generation; 0: zeroes */
-	uint32_t pending;	/* the same, or what is being written */
+	uint32_t done;		/* generation that was answered; 0: zeroes */
+	uint32_t begun;		/* the same, or the last one begun since */
 };
 
 struct request {
-	enum { READ, WRITE, FLUSH, ZEROES } op;
+	enum { READ, WRITE, FLUSH, OPS } op;
 	bool busy;
 	uint64_t first;		/* block */
 	unsigned int n;		/* blocks */
@@ -57,7 +59,7 @@ struct worker {
 	unsigned int index;
 	unsigned int seed;
 	struct request request[DEPTH_MAX];
-	uint64_t counts[4];
+	uint64_t counts[OPS];
 };
 
 static unsigned int nqueues = 1, depth = 16, seed = 1, poll_queues, readonly;
@@ -94,46 +96,53 @@ static uint64_t stamp(uint64_t block, uint32_t generation)
 	return block << 32 | generation;
 }
 
+static void fill_sector(uint64_t words[WORDS], unsigned int s, uint64_t block,
+			uint32_t generation)
+{
+	memset(words, 0, SECTOR);
+	if (!generation)
+		return;
+	words[0] = stamp(block, generation);
+	for (unsigned int i = 1; i < WORDS; i++)
+		words[i] = mix(words[0] + i + s * WORDS);
+}
+
 static void fill(uint8_t *data, uint64_t block, uint32_t generation)
 {
 	uint64_t words[WORDS];
 
 	for (unsigned int s = 0; s < BLOCK / SECTOR; s++) {
-		words[0] = stamp(block, generation);
-		for (unsigned int i = 1; i < WORDS; i++)
-			words[i] = generation ? mix(words[0] + i + s * WORDS) :
-						0;
-		if (!generation)
-			words[0] = 0;
+		fill_sector(words, s, block, generation);
 		memcpy(data + s * SECTOR, words, SECTOR);
 	}
 }
 
-static bool sector_is(const uint8_t *data, unsigned int s, uint64_t block,
-		      uint32_t generation)
+static bool sector_is_right(const uint8_t *data, unsigned int s, uint64_t block)
 {
-	uint8_t wanted[BLOCK];
+	const struct block_state *b = &states[block];
+	uint64_t words[WORDS];
 
-	fill(wanted, block, generation);
-	return !memcmp(data + s * SECTOR, wanted + s * SECTOR, SECTOR);
+	for (uint32_t g = b->done; g <= b->begun; g++) {
+		fill_sector(words, s, block, g);
+		if (!memcmp(data, words, SECTOR))
+			return true;
+	}
+	return false;
 }
 
 static void check_block(const uint8_t *data, uint64_t block)
 {
-	const struct block_state *b = &states[block];
-
 	for (unsigned int s = 0; s < BLOCK / SECTOR; s++) {
+		const uint8_t *sector = data + s * SECTOR;
 		uint64_t found;
 
-		if (sector_is(data, s, block, b->done) ||
-		    (b->pending != b->done &&
-		     sector_is(data, s, block, b->pending)))
+		if (sector_is_right(sector, s, block))
 			continue;
-		memcpy(&found, data + s * SECTOR, sizeof(found));
+		memcpy(&found, sector, sizeof(found));
 		fprintf(stderr, "blkio_check: block %llu sector %u: %#llx; "
-			"generation %u or %u was written\n",
+			"generations %u to %u were written\n",
 			(unsigned long long)block, s, (unsigned long long)found,
-			b->done, b->pending);
+			states[block].done, states[block].begun);
 		exit(1);
 	}
 }
@@ -160,20 +169,11 @@ static bool is_free(const struct worker *w, uint64_t first, unsigned int n)
 
 static void begin_write(struct worker *w, struct request *r)
 {
-	for (unsigned int i = 0; i < r->n; i++) {
-		struct block_state *b = &states[r->first + i];
-		uint32_t next = b->done > b->pending ? b->done : b->pending;
-
-		b->pending = r->op == ZEROES ? 0 : next + 1;
-		if (r->op == WRITE)
-			fill(r->buffer + i * BLOCK, r->first + i, b->pending);
-	}
-	if (r->op == WRITE)
-		blkioq_write(w->queue, r->first * BLOCK, r->buffer,
-			     r->n * BLOCK, r, 0);
-	else
-		blkioq_write_zeroes(w->queue, r->first * BLOCK, r->n * BLOCK, r,
-				    0);
+	for (unsigned int i = 0; i < r->n; i++)
+		fill(r->buffer + i * BLOCK, r->first + i,
+		     ++states[r->first + i].begun);
+	blkioq_write(w->queue, r->first * BLOCK, r->buffer, r->n * BLOCK, r,
+		     0);
 }
 
 /* Each worker has a share of the disk of its own. */
@@ -218,7 +218,7 @@ static void end(struct worker *w, struct request *r, int result)
 		if (r->op == READ)
 			check_block(r->buffer + i * BLOCK, r->first + i);
 		else
-			b->done = b->pending;
+			b->done = b->begun;
 	}
 	w->counts[r->op]++;
 	r->busy = false;
@@ -354,7 +354,7 @@ static void parse(char *arg)
 int main(int argc, char **argv)
 {
 	struct blkio *b;
-	uint64_t counts[4] = { 0 };
+	uint64_t counts[OPS] = { 0 };
 
 	if (argc == 4 && !strcmp(argv[1], "--image"))
 		return check_image(argv[2], argv[3]);
@@ -377,7 +377,7 @@ int main(int argc, char **argv)
 	}
 	for (unsigned int q = 0; q < nqueues; q++) {
 		pthread_join(workers[q].thread, NULL);
-		for (unsigned int i = 0; i < 4; i++)
+		for (unsigned int i = 0; i < OPS; i++)
 			counts[i] += workers[q].counts[i];
 	}
 	blkio_destroy(&b);
