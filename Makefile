@@ -20,6 +20,9 @@ help_text = \
 	'check-build   the build without Xen, and what is installed' \
 	'check-vhost   vhost-user with real clients (libblkio)' \
 	'check-xen     scenarios on a real Xen' \
+	'coverage      lines and branches of src/virtio that the unit tests reach' \
+	'fuzz          fuzz all targets, or TARGET=name, for SECONDS=60 each' \
+	'check-fuzz    the same as part of make check' \
 	'lint          clang-tidy and cppcheck' \
 	'bench-xen     against in-kernel blkback on a real Xen' \
 	'bench         over vhost-user, against qemu-storage-daemon and fio' \
@@ -28,7 +31,8 @@ help_text = \
 	'clean, distclean'
 
 .PHONY: all install demo check check-unit check-layers check-build \
-	check-vhost check-xen lint \
+	check-vhost check-xen lint fuzz check-fuzz fuzz-corpus \
+	coverage \
 	bench bench-quick bench-core bench-xen clean distclean help
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -136,6 +140,67 @@ lint: config.h
 	@$(SRC)/tests/lint $(SRC) -- $(ALL_CPPFLAGS) -std=gnu11 $(XEN_CFLAGS) \
 		$(LIBURING_CFLAGS) -- $(lib_sources) src/daemon/main.c
 
+# ---- coverage of the core by its unit tests ------------------------------
+
+cov_flags := -O0 -g --coverage
+cov_objects := $(patsubst %.c,build/cov/%.o,$(lib_sources))
+cov_tests := $(patsubst build/tests/%,build/cov/%, \
+	$(filter build/tests/virtio_% build/tests/hostile_%,$(unit_tests)))
+
+build/cov/%.o: $(SRC)/%.c config.h
+	@mkdir -p $(@D)
+	@echo "  CC cov  $<"
+	@$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(cov_flags) $(CMOCKA_CFLAGS) \
+		-c -o $@ $<
+
+build/cov/libvirtio-disk.a: $(cov_objects)
+	@rm -f $@ && ar rcs $@ $^
+
+build/cov/%: build/cov/tests/unit/%.o build/cov/libvirtio-disk.a
+	@echo "  LINK    $@"
+	@$(CC) $(ALL_LDFLAGS) --coverage $$(sed -n \
+		's,^/\* LDFLAGS: \(.*\) \*/$$,\1,p' $(SRC)/tests/unit/$*.c) \
+		-o $@ $^ $(CMOCKA_LIBS) $(ALL_LIBS)
+
+coverage: $(cov_tests)
+	@$(SRC)/tests/coverage $(SRC) $(core_sources) -- $(cov_tests)
+
+# ---- fuzz targets: clang's libFuzzer, ASan and UBSan ---------------------
+
+FUZZ_CC ?= clang
+SECONDS ?= 60
+fuzz_flags := -O1 -g -fsanitize=address,undefined \
+	-fno-sanitize-recover=undefined -fno-omit-frame-pointer
+fuzz_cflags = -std=gnu11 $(fuzz_flags) -fsanitize=fuzzer-no-link -Wall \
+	$(XEN_CFLAGS) $(LIBURING_CFLAGS) $(CMOCKA_CFLAGS) -MMD -MP
+fuzz_sources := $(filter-out $(if $(filter yes,$(HAVE_XEN)),,tests/fuzz/store.c), \
+	$(patsubst $(SRC)/%,%,$(wildcard $(SRC)/tests/fuzz/*.c)))
+fuzz_objects := $(patsubst %.c,build/fuzz/%.o,$(lib_sources))
+fuzz_targets := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(fuzz_sources))
+
+build/fuzz/%.o: $(SRC)/%.c config.h
+	@mkdir -p $(@D)
+	@echo "  CC fuzz $<"
+	@$(FUZZ_CC) $(ALL_CPPFLAGS) $(fuzz_cflags) -c -o $@ $<
+
+build/fuzz/libvirtio-disk.a: $(fuzz_objects)
+	@rm -f $@ && ar rcs $@ $^
+
+build/fuzz/%: build/fuzz/tests/fuzz/%.o build/fuzz/libvirtio-disk.a
+	@echo "  LINK    $@"
+	@$(FUZZ_CC) $(fuzz_flags) -fsanitize=fuzzer $$(sed -n \
+		's,^/\* LDFLAGS: \(.*\) \*/$$,\1,p' $(SRC)/tests/fuzz/$*.c) \
+		-o $@ $^ $(CMOCKA_LIBS) $(ALL_LIBS)
+
+fuzz check-fuzz: $(fuzz_targets)
+	@$(SRC)/tests/fuzz/run.sh "$(SRC)" $(SECONDS) \
+		$(if $(TARGET),build/fuzz/$(TARGET),$(fuzz_targets))
+
+fuzz-corpus: $(fuzz_targets)
+	@$(SRC)/tests/fuzz/corpus.sh $(SRC) $(fuzz_targets)
+
+# ---- the rest of the tests -----------------------------------------------
+
 check-build: $(SRC)/configure
 	@$(SRC)/tests/check-build $(SRC)
 
@@ -177,4 +242,7 @@ help:
 	@printf 'make %s\n' $(help_text)
 
 -include $(patsubst %.o,%.d,$(objects) $(san_objects) \
-	build/obj/src/daemon/main.o $(unit_tests:build/tests/%=build/san/tests/unit/%.o))
+	build/obj/src/daemon/main.o \
+	$(unit_tests:build/tests/%=build/san/tests/unit/%.o) \
+	$(cov_objects) $(cov_tests:build/cov/%=build/cov/tests/unit/%.o) \
+	$(fuzz_objects) $(fuzz_targets:build/fuzz/%=build/fuzz/tests/fuzz/%.o))
