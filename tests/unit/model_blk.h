@@ -23,6 +23,7 @@ struct model_setup {
 	uint16_t ring_size;	/* what the driver takes: queue_size */
 	uint64_t sectors;	/* MODEL_SECTORS */
 	uint64_t refused;	/* features that the driver does not take */
+	unsigned int pages;	/* of guest memory: MODEL_BLK_PAGES */
 	bool readonly;
 	bool pinnable;
 };
@@ -64,6 +65,8 @@ static inline void model_setup_defaults(struct model_setup *s)
 		s->ring_size = s->queue_size;
 	if (!s->sectors)
 		s->sectors = MODEL_SECTORS;
+	if (!s->pages)
+		s->pages = MODEL_BLK_PAGES;
 }
 
 static inline void model_rings_init(struct model_blk *m)
@@ -98,7 +101,7 @@ static inline void model_blk_init(struct model_blk *m, struct model_setup setup)
 	memset(m, 0, sizeof(*m));
 	model_setup_defaults(&setup);
 	m->setup = setup;
-	model_memory_init(&m->mem, MODEL_BLK_PAGES * MODEL_PAGE);
+	model_memory_init(&m->mem, (uint64_t)setup.pages * MODEL_PAGE);
 	m->mem.memory.pinnable = setup.pinnable;
 	model_rings_init(m);
 	model_store_init(m);
