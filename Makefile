@@ -21,6 +21,7 @@ help_text = \
 	'check-vhost   vhost-user with real clients (libblkio)' \
 	'check-xen     scenarios on a real Xen' \
 	'coverage      lines and branches of src/virtio that the unit tests reach' \
+	'check-matrix  hostile tests by gcc and clang, -O0 to LTO (MATRIX=short)' \
 	'fuzz          fuzz all targets, or TARGET=name, for SECONDS=60 each' \
 	'check-fuzz    the same as part of make check' \
 	'lint          clang-tidy and cppcheck' \
@@ -32,7 +33,7 @@ help_text = \
 
 .PHONY: all install demo check check-unit check-layers check-build \
 	check-vhost check-xen lint fuzz check-fuzz fuzz-corpus \
-	coverage \
+	coverage check-matrix \
 	bench bench-quick bench-core bench-xen clean distclean help
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -120,7 +121,7 @@ build/san/%.o: $(SRC)/%.c config.h
 	@$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(SAN) $(CMOCKA_CFLAGS) -c -o $@ $<
 
 build/san/libvirtio-disk.a: $(san_objects)
-	@rm -f $@ && ar rcs $@ $^
+	@rm -f $@ && $(AR) rcs $@ $^
 
 build/tests/%: build/san/tests/unit/%.o build/san/libvirtio-disk.a
 	@mkdir -p $(@D)
@@ -154,7 +155,7 @@ build/cov/%.o: $(SRC)/%.c config.h
 		-c -o $@ $<
 
 build/cov/libvirtio-disk.a: $(cov_objects)
-	@rm -f $@ && ar rcs $@ $^
+	@rm -f $@ && $(AR) rcs $@ $^
 
 build/cov/%: build/cov/tests/unit/%.o build/cov/libvirtio-disk.a
 	@echo "  LINK    $@"
@@ -184,7 +185,7 @@ build/fuzz/%.o: $(SRC)/%.c config.h
 	@$(FUZZ_CC) $(ALL_CPPFLAGS) $(fuzz_cflags) -c -o $@ $<
 
 build/fuzz/libvirtio-disk.a: $(fuzz_objects)
-	@rm -f $@ && ar rcs $@ $^
+	@rm -f $@ && $(AR) rcs $@ $^
 
 build/fuzz/%: build/fuzz/tests/fuzz/%.o build/fuzz/libvirtio-disk.a
 	@echo "  LINK    $@"
@@ -200,6 +201,9 @@ fuzz-corpus: $(fuzz_targets)
 	@$(SRC)/tests/fuzz/corpus.sh $(SRC) $(fuzz_targets)
 
 # ---- the rest of the tests -----------------------------------------------
+
+check-matrix: config.h
+	@$(SRC)/tests/matrix $(SRC) $(or $(MATRIX),full)
 
 check-build: $(SRC)/configure
 	@$(SRC)/tests/check-build $(SRC)

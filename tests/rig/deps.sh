@@ -73,6 +73,13 @@ needs() {
 		clang clang
 		libclang-rt-dev clang-runtime
 		END
+	matrix) cat <<-'END' ;;
+		gcc gcc
+		clang clang
+		lld ld.lld
+		llvm llvm-ar
+		libcmocka-dev pc:cmocka
+		END
 	lint) cat <<-'END' ;;
 		clang-tidy clang-tidy
 		cppcheck cppcheck
