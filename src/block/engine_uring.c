@@ -24,12 +24,16 @@
  * the image's descriptor does not allow. The file is registered, which saves
  * its lookup per request.
  *
- * Depth is checked against the ring's size at open and each request has at most
- * one entry, so neither ring can be full. Failure modes of submission: what the
- * kernel did not take stays in the submission ring and goes with the next
- * commit() or reap(). If nothing is in flight that would cause one, the outbox
- * is nudged. An error that is no shortage, or a shortage that lasts, fails what
- * is in the submission ring.
+ * The rings have a fixed size, for the kernel takes their memory at once and
+ * most queues never have much in flight. What finds no entry waits in a list:
+ * more than the completion ring holds is never in the kernel, so that it cannot
+ * run over. For the same reason the helper threads are started by the first
+ * request that they get; without them it is done here and now.
+ *
+ * Failure modes of submission: what the kernel did not take stays in the
+ * submission ring and goes with the next commit() or reap(). If nothing is in
+ * flight that would cause one, the outbox is nudged. An error that is no
+ * shortage, or a shortage that lasts, fails what is in the submission ring.
  */
 #define _GNU_SOURCE 1
 #include <assert.h>
@@ -42,11 +46,15 @@
 
 #include "engines.h"
 #include "outbox.h"
+#include "perform.h"
 #include "transfer.h"
 #include "worker_pool.h"
 
 /* Threads for DISCARD and WRITE_ZEROES. */
 #define URING_HELPERS 2u
+/* Entries of the rings: of one submission, and in the kernel at a time. */
+#define URING_BATCH_MAX 64u
+#define URING_INKERNEL_MAX 256u
 /* Submissions refused in a row until they are failed. */
 #define URING_REFUSALS_MAX 1000u
 /* The image's index among the registered files. */
@@ -61,8 +69,9 @@ struct uring {
 	bool ring_is_open;
 	unsigned int inkernel;	/* entries taken by the kernel, not completed */
 	unsigned int refusals;	/* submissions refused in a row */
+	struct block_request_list waiting;	/* for an entry */
 	struct block_outbox outbox;
-	struct block_worker_pool *pool;
+	struct block_worker_pool *pool;		/* NULL until it is needed */
 	struct block_request_list aside;	/* for the pool */
 };
 
@@ -92,18 +101,43 @@ static void uring_prepare_transfer(struct uring *u, struct io_uring_sqe *sqe,
 		sqe->rw_flags = RWF_DSYNC;
 }
 
-/* Write the submission entry for what is next of a request. */
-static void uring_prepare(struct uring *u, struct block_request *req)
+/* A submission entry, or NULL if either ring would be full. */
+static struct io_uring_sqe *uring_entry(struct uring *u)
 {
-	struct io_uring_sqe *sqe = io_uring_get_sqe(&u->ring);
+	if (u->inkernel + io_uring_sq_ready(&u->ring) ==
+	    u->ring.cq.ring_entries)
+		return NULL;
+	return io_uring_get_sqe(&u->ring);
+}
 
-	assert(sqe);
+/* Write the submission entry for what is next of a request. */
+static void uring_write_entry(struct uring *u, struct io_uring_sqe *sqe,
+			      struct block_request *req)
+{
 	if (req->op == BLOCK_FLUSH)
 		io_uring_prep_fsync(sqe, URING_FILE, IORING_FSYNC_DATASYNC);
 	else
 		uring_prepare_transfer(u, sqe, req);
 	sqe->flags |= IOSQE_FIXED_FILE;
 	io_uring_sqe_set_data(sqe, req);
+}
+
+static void uring_prepare(struct uring *u, struct block_request *req)
+{
+	struct io_uring_sqe *sqe = uring_entry(u);
+
+	if (sqe)
+		uring_write_entry(u, sqe, req);
+	else
+		block_request_list_append(&u->waiting, req);
+}
+
+static void uring_prepare_waiting(struct uring *u)
+{
+	struct io_uring_sqe *sqe;
+
+	while (u->waiting.head && (sqe = uring_entry(u)))
+		uring_write_entry(u, sqe, block_request_list_pop(&u->waiting));
 }
 
 /* Take the entries that the kernel did not take back, and fail them. */
@@ -141,7 +175,10 @@ static void uring_submit(struct uring *u)
 {
 	int rc;
 
-	while (io_uring_sq_ready(&u->ring) > 0) {
+	for (;;) {
+		uring_prepare_waiting(u);
+		if (io_uring_sq_ready(&u->ring) == 0)
+			return;
 		rc = io_uring_submit(&u->ring);
 		if (rc == -EINTR)
 			continue;
@@ -166,12 +203,30 @@ static void uring_queue(struct block_engine *engine, struct block_request *req)
 		uring_prepare(u, req);
 }
 
+static void uring_commit_aside(struct uring *u)
+{
+	struct block_request *req;
+
+	if (!u->pool)
+		block_worker_pool_create(&u->pool, u->image, &u->outbox,
+					 URING_HELPERS);
+	if (u->pool) {
+		block_worker_pool_submit(u->pool, &u->aside);
+		return;
+	}
+	while ((req = block_request_list_pop(&u->aside))) {
+		block_perform(u->image, req);
+		block_outbox_put(&u->outbox, req, req->result);
+	}
+}
+
 static void uring_commit(struct block_engine *engine)
 {
 	struct uring *u = uring_of(engine);
 
 	uring_submit(u);
-	block_worker_pool_submit(u->pool, &u->aside);
+	if (u->aside.head)
+		uring_commit_aside(u);
 	block_outbox_announce(&u->outbox);
 }
 
@@ -230,7 +285,7 @@ static void uring_take_aside(struct uring *u, struct block_request_list *list,
 	unsigned int n;
 
 	block_outbox_listen(&u->outbox);
-	n = block_worker_pool_take(u->pool, list, max);
+	n = u->pool ? block_worker_pool_take(u->pool, list, max) : 0;
 	block_outbox_take(&u->outbox, list, max - n);
 	block_outbox_settle(&u->outbox);
 }
@@ -245,7 +300,7 @@ static struct block_request *uring_reap(struct block_engine *engine,
 	uring_run_kernel_work(u);
 	n = uring_take(u, &list, max);
 	if (!block_outbox_is_idle(&u->outbox) ||
-	    block_worker_pool_is_ready(u->pool))
+	    (u->pool && block_worker_pool_is_ready(u->pool)))
 		uring_take_aside(u, &list, max - n);
 	/*
 	 * What has to be continued, or was refused before. After the outbox was
@@ -292,6 +347,11 @@ static int uring_restrict(struct uring *u)
 			      sizeof(allowed) / sizeof(allowed[0]));
 }
 
+static unsigned int uring_min(unsigned int a, unsigned int b)
+{
+	return a < b ? a : b;
+}
+
 /* Set up the ring with the best flags that this kernel knows. */
 static int uring_open_ring(struct uring *u, unsigned int depth)
 {
@@ -306,13 +366,17 @@ static int uring_open_ring(struct uring *u, unsigned int depth)
 
 	/* -EINVAL says that the kernel does not know a flag. */
 	for (i = 0; rc == -EINVAL && i < URING_SETUPS; i++) {
-		params = (struct io_uring_params){ .flags = flags[i] };
-		rc = io_uring_queue_init_params(depth, &u->ring, &params);
+		params = (struct io_uring_params){
+			.flags = flags[i] | IORING_SETUP_CQSIZE,
+			.cq_entries = uring_min(depth, URING_INKERNEL_MAX),
+		};
+		rc = io_uring_queue_init_params(uring_min(depth,
+							  URING_BATCH_MAX),
+						&u->ring, &params);
 	}
 	if (rc)
 		return rc;
 	u->ring_is_open = true;
-	assert(u->ring.sq.ring_entries >= depth);
 	rc = io_uring_register_files(&u->ring, &u->image->fd, 1);
 	if (rc == 0)
 		rc = uring_restrict(u);
@@ -375,9 +439,6 @@ static int uring_open(struct block_engine **engine,
 		rc = uring_open_ring(u, depth);
 	if (rc == 0)
 		rc = uring_open_fd(u);
-	if (rc == 0)
-		rc = block_worker_pool_create(&u->pool, image, &u->outbox,
-					      URING_HELPERS);
 	if (rc) {
 		uring_close(&u->engine);
 		return rc;

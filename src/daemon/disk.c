@@ -175,27 +175,33 @@ static int blk_open(struct disk *disk, const struct disk_options *options,
 	return 0;
 }
 
+static int open_engine(struct disk_queue *dq, const char *name)
+{
+	struct disk *disk = dq->disk;
+	int r = block_engine_open(&dq->engine, name, &disk->image,
+				  disk->blk.options.queue_size);
+
+	if (r)
+		return r;
+	dq->source = (struct loop_source){ .fd = dq->engine->fd,
+					   .ready = engine_ready };
+	return 0;
+}
+
+/* The first engine is opened now, to know that it can be. */
 static int queues_open(struct disk *disk, const struct disk_options *options)
 {
-	const char *engine = options->engine ? options->engine : "auto";
-	unsigned int depth = disk->blk.options.queue_size;
-
 	for (unsigned int i = 0; i < disk->nqueues; i++) {
 		struct disk_queue *dq = &disk->queue[i];
-		int r = block_engine_open(&dq->engine, engine, &disk->image,
-					  depth);
 
-		if (r)
-			return r;
 		dq->disk = disk;
 		dq->index = i;
 		dq->bq = &disk->blk.queue[i];
-		dq->source = (struct loop_source){ .fd = dq->engine->fd,
-						   .ready = engine_ready };
 		dq->poller = (struct loop_poller){ .poll = queue_poll,
 						   .rest = queue_rest };
 	}
-	return 0;
+	return open_engine(&disk->queue[0],
+			   options->engine ? options->engine : "auto");
 }
 
 int disk_open(struct disk *disk, const char *name,
@@ -244,9 +250,17 @@ err_after_image:
 int disk_serve_queue(struct disk *disk, unsigned int queue, struct loop *loop,
 		     struct transport *transport)
 {
+	const struct block_engine *first = disk->queue[0].engine;
 	struct disk_queue *dq = &disk->queue[queue];
-	int r = loop_add(loop, &dq->source, EPOLLIN);
+	int r = 0;
 
+	assert(first);
+	if (dq->loop)
+		return 0;
+	if (!dq->engine)
+		r = open_engine(dq, first->ops->name);
+	if (r == 0)
+		r = loop_add(loop, &dq->source, EPOLLIN);
 	if (r)
 		return r;
 	if (!disk->transport)

@@ -58,7 +58,11 @@ int disk_open(struct disk *disk, const char *name,
 int disk_serve(struct disk *disk, struct loop *loop,
 	       struct transport *transport);
 
-/* As disk_serve(), for one queue; called in the loop's thread. */
+/*
+ * As disk_serve(), for one queue; called in the loop's thread. One that is
+ * served stays as it is. Its engine, rings and threads of the kernel's and
+ * ours, is opened here, so that a queue which is never served costs nothing.
+ */
 int disk_serve_queue(struct disk *disk, unsigned int queue, struct loop *loop,
 		     struct transport *transport);
 

@@ -2,10 +2,11 @@
 /*
  * Serving one disk to vhost-user front ends; see daemon/vhost.h.
  *
- * Happy path: open the image, start the threads, give each queue to one,
- * listen. While a front end is connected the listener is not watched, so that
- * the next one waits its turn. At the end, on a signal as well, the requests in
- * flight are finished and told to the driver before the connection is closed.
+ * Happy path: open the image, start the threads, listen. A queue is given to
+ * its thread when it is first started, since many never are. While a front end
+ * is connected the listener is not watched, so that the next one waits its
+ * turn. At the end, on a signal as well, the requests in flight are finished and
+ * told to the driver before the connection is closed.
  *
  * Failure: what a front end does wrong ends its session (src/vhost_user), never
  * this loop.
@@ -39,7 +40,7 @@ struct vhost {
 	struct vhost_socket listener;
 	struct loop_source source; /* the listener */
 	bool once;
-	bool serving;		/* queues have been given to the loops */
+	bool serving;		/* there is a session */
 	struct disk disk;
 	struct queue_memory memory; /* of the device, until a session's */
 	struct vhost_session session;
@@ -48,12 +49,22 @@ struct vhost {
 	struct thread_loop *thread_of[VIRTIO_QUEUES_MAX]; /* by queue */
 };
 
-/* One per process; too large for a stack. */
+/* One per process; too large for a stack, and touched where it is used. */
 static struct vhost the_vhost;
 
 static int watch_listener(struct vhost *vh)
 {
 	return loop_add(vh->loop, &vh->source, EPOLLIN);
+}
+
+static int serve(struct vhost_owner *owner, unsigned int queue)
+{
+	struct vhost *vh = container_of(owner, struct vhost, owner);
+	struct thread_loop *thread = vh->thread_of[queue];
+
+	return disk_serve_queue(&vh->disk, queue,
+				thread ? &thread->loop : vh->loop,
+				&vh->session.transport);
 }
 
 static void resubmit(struct vhost_owner *owner, unsigned int queue)
@@ -72,6 +83,7 @@ static void closed(struct vhost_owner *owner)
 }
 
 static const struct vhost_owner_ops owner_ops = {
+	.serve = serve,
 	.resubmit = resubmit,
 	.closed = closed,
 };
@@ -110,35 +122,6 @@ static void stop_threads(struct vhost *vh)
 {
 	while (vh->nthreads)
 		thread_loop_stop(&vh->thread[--vh->nthreads]);
-}
-
-struct give {
-	struct vhost *vh;
-	unsigned int queue;
-	int result;
-};
-
-static void give_queue(void *arg)
-{
-	struct give *give = arg;
-	struct vhost *vh = give->vh;
-	struct thread_loop *thread = vh->thread_of[give->queue];
-
-	give->result = disk_serve_queue(&vh->disk, give->queue,
-					thread ? &thread->loop : vh->loop,
-					&vh->session.transport);
-}
-
-static int give_queues(struct vhost *vh)
-{
-	struct give give = { .vh = vh };
-
-	for (; give.queue < vh->disk.nqueues; give.queue++) {
-		thread_loop_call(vh->thread_of[give.queue], give_queue, &give);
-		if (give.result)
-			return give.result;
-	}
-	return 0;
 }
 
 /* ---- life ---- */
@@ -192,10 +175,8 @@ static int serve_disk(struct vhost *vh, const struct disk_options *o,
 				       vh->thread_of);
 	if (r == 0) {
 		vh->serving = true;
-		r = give_queues(vh);
-	}
-	if (r == 0)
 		r = begin(vh);
+	}
 	if (r)
 		snprintf(error, BLOCK_ERROR_MAX, "cannot serve: %s",
 			 strerror(-r));
@@ -237,7 +218,6 @@ int vhost_serve(struct loop *loop, const struct options *options)
 	char error[BLOCK_ERROR_MAX];
 	int r;
 
-	memset(vh, 0, sizeof(*vh));
 	vh->owner.ops = &owner_ops;
 	vh->loop = loop;
 	vh->once = options->once;

@@ -169,10 +169,11 @@ static int start_one(struct vhost_session *s, struct vring *v)
 	r = vring_start(v, virtio_device_features(s->dev), inflight_for(s, v));
 	device_down_if_unused(s);
 	if (r < 0)
-		return vhost_session_wrong(s, "queue %u cannot start: its "
-					   "rings are not aligned, or its "
-					   "in-flight area is not one",
-					   v->index);
+		return vhost_session_wrong(s, "queue %u cannot start: %s",
+					   v->index, r == -EINVAL ?
+					   "its rings are not aligned, or its "
+					   "in-flight area is not one" :
+					   strerror(-r));
 	if (r == VRING_NOT_MAPPED && kicked)
 		return vhost_session_wrong(s, "queue %u was kicked, but its "
 					   "rings are not in a memory region",
@@ -516,7 +517,6 @@ int vhost_session_init(struct vhost_session *s, const char *name,
 {
 	int r;
 
-	memset(s, 0, sizeof(*s));
 	s->transport.ops = &ops;
 	s->name = name;
 	s->dev = dev;

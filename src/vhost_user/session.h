@@ -60,7 +60,8 @@ struct vhost_session {
 };
 
 /*
- * Make a session for `dev`, none of whose queues runs. Every queue i is served
+ * Make a session for `dev`, none of whose queues runs, of zeroed memory, most of
+ * which stays untouched. Every queue i is served
  * by the loop of threads[i], or by `loop` where that is NULL. All pointers
  * outlive the session. 0 or a negative errno.
  */

@@ -210,6 +210,9 @@ static void start(void *arg)
 	bool is_new = __atomic_load_n(&e->inflight->version,
 				      __ATOMIC_RELAXED) == 0;
 
+	e->result = v->owner->ops->serve(v->owner, v->index);
+	if (e->result)
+		return;
 	e->result = virtqueue_start(vq, &e->rings, v->size, e->features,
 				    v->base, e->inflight);
 	if (e->result)

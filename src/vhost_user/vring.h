@@ -21,6 +21,11 @@ struct vhost_owner;
 
 struct vhost_owner_ops {
 	/*
+	 * This queue is about to start: serve it from now on. Called in the
+	 * queue's thread; 0 or a negative errno.
+	 */
+	int (*serve)(struct vhost_owner *owner, unsigned int queue);
+	/*
 	 * Take what virtqueue_repop() gives of this queue, which has just been
 	 * recovered. Called in the queue's thread.
 	 */
@@ -81,8 +86,9 @@ bool vring_is_ready(const struct vring *v);
 
 /*
  * Start, with what is noted in flight in `inflight` (if anything) first. 0;
- * VRING_NOT_MAPPED if the rings are not in guest memory (yet); or -EINVAL for
- * rings or an in-flight area that cannot be.
+ * VRING_NOT_MAPPED if the rings are not in guest memory (yet); -EINVAL for
+ * rings or an in-flight area that cannot be; or another negative errno of the
+ * owner, who cannot serve the queue.
  */
 int vring_start(struct vring *v, uint64_t features,
 		struct virtq_inflight *inflight);

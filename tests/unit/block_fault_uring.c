@@ -1,27 +1,37 @@
 /* SPDX-License-Identifier: MIT */
 /* LDFLAGS: -Wl,--wrap=io_uring_submit */
+/* LDFLAGS: -Wl,--wrap=pthread_create */
 /*
  * What the kernel may do to the io_uring engine, injected at io_uring_submit:
  * refuse for now, refuse for good, move less than asked for, complete with an
  * error. The rings are in shared memory, so that entries are changed before
- * the kernel sees them, and completions before the engine does.
+ * the kernel sees them, and completions before the engine does. Threads are
+ * refused at pthread_create.
  */
 #define _GNU_SOURCE 1
 #include <liburing.h>
+#include <pthread.h>
 
-#include "block_harness.h"
+#include "block_fault.h"
 
-static int refuse_wait;		/* submissions that are let through first */
-static int refuse_count;	/* submissions that are refused then */
-static int refuse_error;
-static unsigned int short_to;	/* bytes moved by a transfer, 0: all */
 static int answer_count;	/* completions that are changed to ... */
 static int answer;		/* ... this */
 static bool break_fsync;	/* make FSYNC entries invalid */
-static int calls, stable, syncs;
+static bool no_threads;
 
 int __real_io_uring_submit(struct io_uring *ring);
 int __wrap_io_uring_submit(struct io_uring *ring);
+int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attr,
+			  void *(*start)(void *), void *arg);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr,
+			  void *(*start)(void *), void *arg);
+
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr,
+			  void *(*start)(void *), void *arg)
+{
+	return no_threads ? EAGAIN :
+			    __real_pthread_create(thread, attr, start, arg);
+}
 
 /* Change an entry before the kernel sees it. */
 static void look_at(struct io_uring_sqe *sqe)
@@ -67,13 +77,8 @@ int __wrap_io_uring_submit(struct io_uring *ring)
 	unsigned int i;
 	int rc;
 
-	calls++;
-	if (refuse_wait > 0) {
-		refuse_wait--;
-	} else if (refuse_count > 0) {
-		refuse_count--;
+	if (fault_refuses())
 		return -refuse_error;
-	}
 	for (i = *ring->sq.khead; i != ring->sq.sqe_tail; i++)
 		look_at(&ring->sq.sqes[i & ring->sq.ring_mask]);
 	rc = __real_io_uring_submit(ring);
@@ -81,71 +86,12 @@ int __wrap_io_uring_submit(struct io_uring *ring)
 	return rc;
 }
 
-#define N 16u
-#define BLOCK 4096u
-#define SIZE (N * BLOCK)
-
-static struct block_image image;
-static struct block_engine *engine;
-static unsigned char *content;
-static unsigned char *memory;
-
 static void open_all(enum block_cache cache)
 {
-	refuse_wait = refuse_count = answer_count = calls = stable = syncs = 0;
-	short_to = 0;
+	answer_count = 0;
 	break_fsync = false;
-	content = harness_create("image", SIZE);
-	memory = aligned_alloc(4096, SIZE);
-	memset(memory, 0, SIZE);
-	harness_open_image(&image, "image", cache);
-	engine = harness_open_engine("io_uring", &image, N);
-}
-
-static void close_all(void)
-{
-	harness_check_idle(engine);
-	block_engine_close(engine);
-	block_image_close(&image);
-	free(memory);
-	free(content);
-}
-
-/* Read or write the whole image with N requests; returns how many failed. */
-static unsigned int do_all(enum block_op op, int error)
-{
-	struct block_request req[N], *done;
-	struct virtio_iov iov[N];
-	unsigned int i, n = 0, failed = 0;
-
-	for (i = 0; i < N; i++) {
-		iov[i] = (struct virtio_iov){ memory + i * BLOCK, BLOCK };
-		req[i] = (struct block_request){
-			.op = (uint8_t)op, .niov = 1, .length = BLOCK,
-			.offset = i * BLOCK, .iov = &iov[i],
-		};
-		block_engine_queue(engine, &req[i]);
-	}
-	block_engine_commit(engine);
-	while (n < N)
-		for (done = harness_wait(engine); done; done = done->next) {
-			n++;
-			if (done->result) {
-				assert_int_equal(done->result, error);
-				failed++;
-			}
-		}
-	return failed;
-}
-
-static void check_all_good(void)
-{
-	assert_int_equal(do_all(BLOCK_READ, 0), 0);
-	assert_memory_equal(memory, content, SIZE);
-	harness_fill(memory, SIZE);
-	assert_int_equal(do_all(BLOCK_WRITE, 0), 0);
-	harness_check("image", memory, SIZE);
-	memcpy(content, memory, SIZE);
+	no_threads = false;
+	fault_open("io_uring", cache);
 }
 
 static void test_one_call(void **state)
@@ -154,7 +100,7 @@ static void test_one_call(void **state)
 	open_all(BLOCK_CACHE_WRITEBACK);
 	assert_int_equal(do_all(BLOCK_READ, 0), 0);
 	assert_int_equal(calls, 1);
-	close_all();
+	fault_close();
 }
 
 /* Nothing else would come to try again: the engine has to see to it. */
@@ -175,7 +121,7 @@ static void test_refused_for_now(void **state)
 			check_all_good();
 			refuse_count = 5;
 			check_all_good();
-			close_all();
+			fault_close();
 		}
 	}
 }
@@ -188,19 +134,66 @@ static void test_refused_for_good(void **state)
 	refuse_count = 1;
 	assert_int_equal(do_all(BLOCK_READ, -EPERM), N);
 	check_all_good();
-	/* A shortage that does not end does not hang, and then goes on. */
+	check_lasting_shortage();
+	fault_close();
+}
+
+enum { MANY = 1000 };	/* more than both rings hold */
+
+/* What finds no entry waits, also while entries are refused. */
+static void test_more_than_the_rings(void **state)
+{
+	unsigned int failed;
+
+	(void)state;
+	open_all(BLOCK_CACHE_WRITEBACK);
+	block_engine_close(engine);
+	engine = harness_open_engine("io_uring", &image, MANY);
+	assert_int_equal(do_many(BLOCK_READ, MANY, 0), 0);
+	assert_memory_equal(memory, content, SIZE);
+	assert_in_range(calls, 4, MANY / 4);
+	for (int wait = 0; wait < 8; wait++) {
+		refuse_error = EAGAIN;
+		refuse_count = 5;
+		refuse_wait = wait;
+		assert_int_equal(do_many(BLOCK_READ, MANY, 0), 0);
+	}
+	refuse_error = EPERM;
+	refuse_count = 1;
+	refuse_wait = 2;
+	failed = do_many(BLOCK_READ, MANY, -EPERM);
+	assert_in_range(failed, 1, MANY / 4);
 	refuse_error = EAGAIN;
 	refuse_count = 1000000;
-	assert_int_equal(do_all(BLOCK_READ, -EIO), N);
+	assert_int_equal(do_many(BLOCK_READ, MANY, -EIO), MANY);
 	refuse_count = 0;
+	answer = -EAGAIN;
+	answer_count = 5;
+	assert_int_equal(do_many(BLOCK_READ, MANY, 0), 0);
+	fault_close();
+}
+
+/* Helpers are started when they are needed; without them it works as well. */
+static void test_no_helpers(void **state)
+{
+	(void)state;
+	open_all(BLOCK_CACHE_WRITEBACK);
+	no_threads = true;
+	assert_int_equal(harness_command(engine, BLOCK_WRITE_ZEROES, 0, 0,
+					 BLOCK), 0);
+	memset(content, 0, BLOCK);
+	harness_check("image", content, SIZE);
+	no_threads = false;
+	assert_int_equal(harness_command(engine, BLOCK_WRITE_ZEROES, 0, BLOCK,
+					 BLOCK), 0);
+	memset(content + BLOCK, 0, BLOCK);
+	harness_check("image", content, SIZE);
 	check_all_good();
-	close_all();
+	fault_close();
 }
 
 static void test_short(void **state)
 {
-	struct virtio_iov iov[3];
-	struct block_request req = { .niov = 3, .length = SIZE, .iov = iov };
 	static const enum block_cache caches[] = {
 		BLOCK_CACHE_AUTO, BLOCK_CACHE_WRITEBACK,
 	};
@@ -211,14 +204,8 @@ static void test_short(void **state)
 		open_all(caches[i]);
 		short_to = 512;
 		check_all_good();
-		iov[0] = (struct virtio_iov){ memory, 1024 };
-		iov[1] = (struct virtio_iov){ memory + 1024, 4096 };
-		iov[2] = (struct virtio_iov){ memory + 5120, SIZE - 5120 };
-		memset(memory, 0, SIZE);
-		req.op = BLOCK_READ;
-		assert_int_equal(harness_do(engine, &req), 0);
-		assert_memory_equal(memory, content, SIZE);
-		close_all();
+		check_short_pieces();
+		fault_close();
 	}
 }
 
@@ -242,33 +229,27 @@ static void test_answers(void **state)
 	answer_count = 3;
 	assert_int_equal(do_all(BLOCK_READ, -EIO), 3);
 	check_all_good();
-	close_all();
+	fault_close();
 }
 
 static void test_flush(void **state)
 {
 	(void)state;
 	open_all(BLOCK_CACHE_WRITEBACK);
-	assert_int_equal(do_all(BLOCK_WRITE, 0), 0);
-	assert_int_equal(stable, 0);
-	assert_int_equal(harness_command(engine, BLOCK_FLUSH, 0, 0, 0), 0);
-	assert_int_equal(syncs, 1);
-	assert_int_equal(harness_transfer(engine, BLOCK_WRITE, BLOCK_STABLE, 0,
-					  memory, SIZE), 0);
-	assert_int_equal(stable, 1);
-	close_all();
+	check_flush();
+	fault_close();
 
 	open_all(BLOCK_CACHE_WRITETHROUGH);
 	assert_int_equal(do_all(BLOCK_WRITE, 0), 0);
 	assert_int_equal(stable, N);
-	close_all();
+	fault_close();
 
 	open_all(BLOCK_CACHE_UNSAFE);
 	assert_int_equal(harness_transfer(engine, BLOCK_WRITE, BLOCK_STABLE, 0,
 					  memory, SIZE), 0);
 	assert_int_equal(harness_command(engine, BLOCK_FLUSH, 0, 0, 0), 0);
 	assert_int_equal(stable + syncs, 0);
-	close_all();
+	fault_close();
 }
 
 static void test_sticky(void **state)
@@ -279,7 +260,7 @@ static void test_sticky(void **state)
 	assert_int_equal(harness_command(engine, BLOCK_FLUSH, 0, 0, 0), -EIO);
 	break_fsync = false;
 	harness_check_sticky("io_uring", &image, engine);
-	close_all();
+	fault_close();
 }
 
 int main(void)
@@ -288,6 +269,8 @@ int main(void)
 		cmocka_unit_test(test_one_call),
 		cmocka_unit_test(test_refused_for_now),
 		cmocka_unit_test(test_refused_for_good),
+		cmocka_unit_test(test_more_than_the_rings),
+		cmocka_unit_test(test_no_helpers),
 		cmocka_unit_test(test_short),
 		cmocka_unit_test(test_answers),
 		cmocka_unit_test(test_flush),

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the fault tests of the kernel's engines share: an image of N blocks that
+ * is moved by as many requests, and submissions that are refused. The program
+ * puts itself in front of the engine's submitting call with --wrap.
+ */
+#ifndef BLOCK_FAULT_H
+#define BLOCK_FAULT_H
+
+#include "block_harness.h"
+
+#define N 16u
+#define BLOCK 4096u
+#define SIZE (N * BLOCK)
+
+static int refuse_wait;		/* submissions that are let through first */
+static int refuse_count;	/* submissions that are refused then */
+static int refuse_error;
+static unsigned int short_to;	/* bytes moved by a transfer, 0: all */
+static int calls, stable, syncs;
+
+static struct block_image image;
+static struct block_engine *engine;
+static unsigned char *content;
+static unsigned char *memory;
+
+/* Counts the submission; whether it is refused, with refuse_error. */
+static inline bool fault_refuses(void)
+{
+	calls++;
+	if (refuse_wait > 0) {
+		refuse_wait--;
+		return false;
+	}
+	if (refuse_count == 0)
+		return false;
+	refuse_count--;
+	return true;
+}
+
+static inline void fault_open(const char *name, enum block_cache cache)
+{
+	refuse_wait = refuse_count = calls = stable = syncs = 0;
+	short_to = 0;
+	content = harness_create("image", SIZE);
+	memory = aligned_alloc(4096, SIZE);
+	memset(memory, 0, SIZE);
+	harness_open_image(&image, "image", cache);
+	engine = harness_open_engine(name, &image, N);
+}
+
+static inline void fault_close(void)
+{
+	harness_check_idle(engine);
+	block_engine_close(engine);
+	block_image_close(&image);
+	free(memory);
+	free(content);
+}
+
+/*
+ * `count` requests at once, of a block each, over and over the image; returns
+ * how many failed.
+ */
+static inline unsigned int do_many(enum block_op op, unsigned int count,
+				   int error)
+{
+	struct block_request *req = calloc(count, sizeof(*req)), *done;
+	struct virtio_iov *iov = calloc(count, sizeof(*iov));
+	unsigned int i, n = 0, failed = 0;
+
+	for (i = 0; i < count; i++) {
+		iov[i] = (struct virtio_iov){ memory + i % N * BLOCK, BLOCK };
+		req[i] = (struct block_request){
+			.op = (uint8_t)op, .niov = 1, .length = BLOCK,
+			.offset = i % N * BLOCK, .iov = &iov[i],
+		};
+		block_engine_queue(engine, &req[i]);
+	}
+	block_engine_commit(engine);
+	while (n < count)
+		for (done = harness_wait(engine); done; done = done->next) {
+			n++;
+			if (done->result) {
+				assert_int_equal(done->result, error);
+				failed++;
+			}
+		}
+	free(iov);
+	free(req);
+	return failed;
+}
+
+/* Read or write the whole image with N requests; returns how many failed. */
+static inline unsigned int do_all(enum block_op op, int error)
+{
+	return do_many(op, N, error);
+}
+
+static inline void check_all_good(void)
+{
+	assert_int_equal(do_all(BLOCK_READ, 0), 0);
+	assert_memory_equal(memory, content, SIZE);
+	harness_fill(memory, SIZE);
+	assert_int_equal(do_all(BLOCK_WRITE, 0), 0);
+	harness_check("image", memory, SIZE);
+	memcpy(content, memory, SIZE);
+}
+
+/* One request of several pieces, none of which is moved wholly at once. */
+static inline void check_short_pieces(void)
+{
+	struct virtio_iov iov[] = {
+		{ memory, 1024 }, { memory + 1024, 4096 },
+		{ memory + 5120, SIZE - 5120 },
+	};
+	struct block_request req = { .op = BLOCK_READ, .niov = 3,
+				     .length = SIZE, .iov = iov };
+
+	memset(memory, 0, SIZE);
+	assert_int_equal(harness_do(engine, &req), 0);
+	assert_memory_equal(memory, content, SIZE);
+}
+
+/* A shortage that does not end does not hang, and then goes on. */
+static inline void check_lasting_shortage(void)
+{
+	refuse_error = EAGAIN;
+	refuse_count = 1000000;
+	assert_int_equal(do_all(BLOCK_READ, -EIO), N);
+	refuse_count = 0;
+	check_all_good();
+}
+
+static inline void check_flush(void)
+{
+	assert_int_equal(do_all(BLOCK_WRITE, 0), 0);
+	assert_int_equal(stable, 0);
+	assert_int_equal(harness_command(engine, BLOCK_FLUSH, 0, 0, 0), 0);
+	assert_int_equal(syncs, 1);
+	assert_int_equal(harness_transfer(engine, BLOCK_WRITE, BLOCK_STABLE, 0,
+					  memory, SIZE), 0);
+	assert_int_equal(stable, 1);
+}
+
+#endif
