@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# The daemon comes three seconds after xl create has begun to wait for it.
+# The daemon comes three seconds after xl create has begun to wait for it, and
+# is told the domain by its number.
 # limit: 200
 
 . /rig/lib.sh
@@ -21,6 +22,7 @@ wait_until 10 xenstore-exists "/local/domain/0/backend/virtio_disk" ||
 sleep 3
 ! exists "$RUN/created" || fail "xl create did not wait"
 
+DOMAIN=$(xl domid "$GUEST")
 daemon_start
 wait_until 20 exists "$RUN/created" || fail "xl create does not end"
 [ "$(cat "$RUN/created")" -eq 0 ] || fail "xl create failed"

@@ -43,7 +43,7 @@ seconds() {
 
 ### The daemon; several of them have several names in $DAEMON.
 
-# daemon_start [ARGUMENT...]: serves $GUEST.
+# daemon_start [ARGUMENT...]: serves $GUEST, or the domain of number $DOMAIN.
 daemon_start() {
 	rm -f "$RUN/$DAEMON.status" "$RUN/$DAEMON.pid"
 	daemon_process "$@" &
@@ -53,7 +53,7 @@ daemon_start() {
 daemon_process() {
 	set +e
 	sh -c 'echo $$ >"$0"; exec "$@"' "$RUN/$DAEMON.pid" \
-		${DAEMON_AS:-} virtio-disk --domain "$GUEST" "$@" \
+		${DAEMON_AS:-} virtio-disk --domain "${DOMAIN:-$GUEST}" "$@" \
 		>>"$RUN/$DAEMON.log" 2>&1
 	echo $? >"$RUN/$DAEMON.status.new"
 	mv "$RUN/$DAEMON.status.new" "$RUN/$DAEMON.status"
@@ -115,7 +115,7 @@ guest_config() {
 		ramdisk = "/guest/initrd"
 		memory = ${GUEST_MEMORY:-256}
 		vcpus = ${GUEST_VCPUS:-1}
-		extra = "console=hvc0 quiet vd.script=$_script vd.args=$(echo "$*" | tr ' ' ,)"
+		extra = "console=hvc0 quiet ${GUEST_EXTRA:-} vd.script=$_script vd.args=$(echo "$*" | tr ' ' ,)"
 		on_poweroff = "destroy"
 		on_reboot = "restart"
 		on_crash = "destroy"
