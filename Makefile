@@ -94,12 +94,14 @@ objects := $(patsubst %.c,build/obj/%.o,$(lib_sources))
 
 virtio-disk: build/obj/src/daemon/main.o $(objects)
 	@echo "  LINK    $@"
-	@$(CC) $(ALL_LDFLAGS) $(SANITIZE_FLAGS) -o $@ $^ $(ALL_LIBS)
+	@$(CC) $(CFLAGS) $(LTO_FLAGS) $(ALL_LDFLAGS) $(SANITIZE_FLAGS) -o $@ $^ \
+		$(ALL_LIBS)
 
 build/obj/%.o: $(SRC)/%.c config.h
 	@mkdir -p $(@D)
 	@echo "  CC      $<"
-	@$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(SANITIZE_FLAGS) -c -o $@ $<
+	@$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(LTO_FLAGS) $(SANITIZE_FLAGS) \
+		-c -o $@ $<
 
 install: all
 	$(INSTALL) -d $(DESTDIR)$(sbindir) $(DESTDIR)$(mandir)/man8 \

@@ -10,6 +10,7 @@
 #define VIRTIO_MEMORY_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "virtio/iov.h"
@@ -60,9 +61,39 @@ struct guest_memory_ops {
 			uint64_t len);
 };
 
+/*
+ * A stretch of guest memory that is mapped as one piece and stays so while
+ * queues run: what lies in it is found without map(). unmap() gets such pieces
+ * as any others, but has nothing to release for them. Size 0: none.
+ */
+struct guest_window {
+	uint64_t guest;	/* guest address, bytes */
+	uint64_t size;	/* bytes */
+	uint8_t *host;
+};
+
+enum { GUEST_WINDOWS = 2 };	/* drivers keep headers and data apart */
+
 struct guest_memory {
 	const struct guest_memory_ops *ops;
 	bool pinnable;	/* the kernel can do O_DIRECT on the pieces */
+	/* Kept up by the implementer; the core only reads them. */
+	struct guest_window window[GUEST_WINDOWS];
 };
+
+/* The host's address of a range if it lies in one window wholly, or NULL. */
+static inline uint8_t *guest_memory_look(const struct guest_memory *mem,
+					 uint64_t addr, uint32_t len)
+{
+	const struct guest_window *w = mem->window;
+
+	for (int i = 0; i < GUEST_WINDOWS; i++, w++) {
+		uint64_t at = addr - w->guest;
+
+		if (at < w->size && len <= w->size - at)
+			return w->host + at;
+	}
+	return NULL;
+}
 
 #endif

@@ -41,36 +41,20 @@ static struct queue_memory *of(struct guest_memory *mem)
 	return (struct queue_memory *)mem;
 }
 
-/* Forget the regions that were found last if they may be others by now. */
-static void check_last(struct queue_memory *qm)
+void queue_memory_forget(struct queue_memory *qm)
 {
-	if (qm->changes == qm->regions->changes)
-		return;
-	qm->changes = qm->regions->changes;
-	qm->last[0].size = 0;
-	qm->last[1].size = 0;
+	memset(qm->mem.window, 0, sizeof(qm->mem.window));
 }
 
+/* The two regions found last: one for data, one that may have all else. */
 static void remember(struct queue_memory *qm, const struct region *r)
 {
-	qm->last[1] = qm->last[0];
-	qm->last[0].guest = r->guest;
-	qm->last[0].size = r->size;
-	qm->last[0].host = r->map.data;
-}
+	struct guest_window *window = qm->mem.window;
 
-/* Map a range that lies in a region that was found before. */
-static inline bool map_in(const struct found_region *found,
-			  const struct guest_range *range,
-			  struct virtio_iov *iov)
-{
-	uint64_t at = range->addr - found->guest;
-
-	if (at >= found->size || range->len > found->size - at)
-		return false;
-	iov->base = found->host + at;
-	iov->len = range->len;
-	return true;
+	window[1] = window[0];
+	window[0] = (struct guest_window){
+		.guest = r->guest, .size = r->size, .host = r->map.data,
+	};
 }
 
 /* Map one range to at most `max` pieces: how many, or a negative errno. */
@@ -109,18 +93,11 @@ static int map(struct guest_memory *mem, const struct guest_range *ranges,
 	struct queue_memory *qm = of(mem);
 	unsigned int pieces = 0;
 
-	check_last(qm);
 	for (unsigned int i = 0; i < n; i++) {
 		int r;
 
 		if (i == readable)
 			*split = pieces;
-		if (pieces < max && ranges[i].len &&
-		    (map_in(&qm->last[0], &ranges[i], &iov[pieces]) ||
-		     map_in(&qm->last[1], &ranges[i], &iov[pieces]))) {
-			pieces++;
-			continue;
-		}
 		r = map_range(qm, &ranges[i], iov + pieces, max - pieces);
 		if (r < 0)
 			return r;
@@ -253,7 +230,6 @@ int regions_add(struct regions *regions, const struct vhost_region *new,
 		regions->region[at] = regions->region[at - 1];
 	regions->region[at] = region;
 	regions->n++;
-	regions->changes++;
 	return 0;
 }
 
@@ -267,7 +243,6 @@ int regions_remove(struct regions *regions, const struct vhost_region *old)
 			continue;
 		mapping_close(&r->map);
 		regions->n--;
-		regions->changes++;
 		memmove(r, r + 1, (regions->n - i) * sizeof(*r));
 		return 0;
 	}
@@ -276,7 +251,6 @@ int regions_remove(struct regions *regions, const struct vhost_region *old)
 
 void regions_clear(struct regions *regions)
 {
-	regions->changes++;
 	while (regions->n)
 		mapping_close(&regions->region[--regions->n].map);
 }

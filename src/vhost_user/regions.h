@@ -30,7 +30,6 @@ struct region {
 };
 
 struct regions {
-	uint64_t changes;	/* to the table so far */
 	unsigned int n;
 	struct region region[VHOST_REGIONS_MAX]; /* by guest address */
 	struct dirty_log log;
@@ -68,21 +67,16 @@ struct queue_memory {
 	const struct regions *regions;
 	bool log_used;		/* log writes to the used ring ... */
 	uint64_t used_log;	/* ... as if it were at this guest address */
-
-	/*
-	 * The regions that were found last, when the table was at `changes`:
-	 * one for data, and one that may have all else.
-	 */
-	uint64_t changes;
-	struct found_region {
-		uint64_t guest;
-		uint64_t size;
-		uint8_t *host;
-	} last[2];
 };
 
 /* Look `regions` up; with `logging` note what is written in their log. */
 void queue_memory_init(struct queue_memory *qm, const struct regions *regions);
 void queue_memory_log(struct queue_memory *qm, bool logging);
+
+/*
+ * Forget the regions that were found last. To be called before a queue runs
+ * again after a region has been removed.
+ */
+void queue_memory_forget(struct queue_memory *qm);
 
 #endif

@@ -256,6 +256,8 @@ int vring_start(struct vring *v, uint64_t features,
 	assert(vring_is_ready(v));
 	if (!map_rings(v, &e.rings))
 		return VRING_NOT_MAPPED;
+	/* A region goes only while every queue stands still. */
+	queue_memory_forget(&v->memory);
 	v->memory.log_used = v->addr.flags & VHOST_VRING_LOG;
 	v->memory.used_log = v->addr.log;
 	thread_loop_call(v->thread, start, &e);

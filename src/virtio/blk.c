@@ -173,14 +173,38 @@ void virtio_blk_complete(struct block_request *req)
 	finish((struct virtio_blk_request *)req, status_of(req->result));
 }
 
-/* Map the chain: number of pieces, or a negative errno. */
-static int map(struct virtio_blk_request *slot, const struct virtq_chain *chain)
+/* Find a short chain that lies in windows of the memory: true if it does. */
+static inline bool look(struct virtio_blk_request *slot,
+			const struct virtq_chain *chain)
+{
+	const struct guest_memory *mem = slot->queue->vq.mem;
+	const struct guest_range *range = chain->ranges;
+	const struct guest_range *end = range + chain->n;
+	struct virtio_iov *iov = slot->iov;
+
+	if (chain->n > VIRTIO_BLK_INLINE_IOV)
+		return false;
+	for (; range != end; range++, iov++) {
+		uint8_t *base = guest_memory_look(mem, range->addr, range->len);
+
+		if (!base)
+			return false;
+		iov->base = base;
+		iov->len = range->len;
+	}
+	slot->split = chain->readable;
+	slot->niov = chain->n;
+	return true;
+}
+
+/* Map any chain: number of pieces, or a negative errno. */
+static int map_pieces(struct virtio_blk_request *slot,
+		      const struct virtq_chain *chain)
 {
 	struct virtio_blk_queue *bq = slot->queue;
 	struct guest_memory *mem = bq->vq.mem;
 	int n = -E2BIG;
 
-	slot->iov = slot->inline_iov;
 	if (chain->n <= VIRTIO_BLK_INLINE_IOV)
 		n = mem->ops->map(mem, chain->ranges, chain->n,
 				  chain->readable, slot->iov,
@@ -191,10 +215,16 @@ static int map(struct virtio_blk_request *slot, const struct virtq_chain *chain)
 				  chain->readable, slot->iov, bq->spill_max,
 				  &slot->split);
 	}
-	if (n < 0)
-		return n;
-	slot->niov = (uint32_t)n;
+	if (n > 0)
+		slot->niov = (uint32_t)n;
 	return n;
+}
+
+static inline int map(struct virtio_blk_request *slot,
+		      const struct virtq_chain *chain)
+{
+	slot->iov = slot->inline_iov;
+	return look(slot, chain) ? (int)chain->n : map_pieces(slot, chain);
 }
 
 enum started {

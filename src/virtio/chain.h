@@ -21,40 +21,59 @@ enum {
 /* A chain may have as many bytes as 32 bits can tell, section 2.7.5.1. */
 #define CHAIN_BYTES_MAX UINT64_C(0xffffffff)
 
-static inline void virtq_chain_init(const struct virtqueue *q,
-				    struct virtq_chain *chain, uint16_t head)
+/*
+ * A chain while it is put together: in a local variable, whose members the
+ * compiler can keep in registers.
+ */
+struct virtq_builder {
+	struct guest_range *to;		/* where the next range goes */
+	struct guest_range *writable;	/* end of the device-readable ones */
+	uint64_t bytes;
+	uint64_t readable_bytes;
+};
+
+static inline struct virtq_builder virtq_chain_begin(const struct virtqueue *q)
 {
-	chain->head = head;
-	chain->n = 0;
-	chain->readable = 0;
-	chain->readable_bytes = 0;
-	chain->writable_bytes = 0;
-	chain->ranges = q->ranges;
+	return (struct virtq_builder){ .to = q->ranges, .writable = q->ranges };
 }
 
-/* Append a copied descriptor to a chain of `max` at most: 0 or an errno. */
-static inline int virtq_chain_add(struct virtq_chain *chain, uint64_t addr,
-				  uint32_t len, bool writable,
-				  unsigned int max)
+/*
+ * Append a copied descriptor: false if it is a device-readable one after a
+ * device-writable one, section 2.7.4.2. There is room for the descriptors of a
+ * ring and of an indirect table; the caller walks no further.
+ */
+static inline bool virtq_chain_add(struct virtq_builder *b, uint64_t addr,
+				   uint32_t len, bool writable)
 {
-	if (!writable && chain->writable_bytes)
-		return -EPROTO;	/* section 2.7.4.2: readable ones first */
-	if (chain->readable_bytes + chain->writable_bytes + len >
-	    CHAIN_BYTES_MAX)
-		return -E2BIG;
+	if (!writable && b->to != b->writable)
+		return false;
 	if (len == 0)
-		return 0;
-	if (chain->n == max)
-		return -E2BIG;
-	chain->ranges[chain->n].addr = addr;
-	chain->ranges[chain->n].len = len;
-	chain->n++;
-	if (writable) {
-		chain->writable_bytes += len;
-	} else {
-		chain->readable_bytes += len;
-		chain->readable = chain->n;
+		return true;
+	b->to->addr = addr;
+	b->to->len = len;
+	b->to++;
+	b->bytes += len;
+	if (!writable) {
+		b->writable = b->to;
+		b->readable_bytes = b->bytes;
 	}
+	return true;
+}
+
+/* Make a chain of what was put together: 0 or -E2BIG. */
+static inline int virtq_chain_end(const struct virtqueue *q,
+				  const struct virtq_builder *b, uint16_t head,
+				  struct virtq_chain *chain)
+{
+	/* A sum of no more than 2048 lengths does not run over. */
+	if (b->bytes > CHAIN_BYTES_MAX)
+		return -E2BIG;
+	chain->head = head;
+	chain->n = (unsigned int)(b->to - q->ranges);
+	chain->readable = (unsigned int)(b->writable - q->ranges);
+	chain->readable_bytes = b->readable_bytes;
+	chain->writable_bytes = b->bytes - b->readable_bytes;
+	chain->ranges = q->ranges;
 	return 0;
 }
 
@@ -70,6 +89,7 @@ static inline int virtq_chain_copy_table(struct virtqueue *q, uint64_t addr,
 	struct virtio_iov iov[CHAIN_TABLE_PIECES_MAX];
 	uint32_t entries = len / (uint32_t)sizeof(struct vring_desc);
 	uint8_t *to = (uint8_t *)q->table;
+	const uint8_t *window;
 	unsigned int split;
 	int n;
 
@@ -77,6 +97,11 @@ static inline int virtq_chain_copy_table(struct virtqueue *q, uint64_t addr,
 		return -EPROTO;
 	if (entries > q->size_max)
 		return -E2BIG;
+	window = guest_memory_look(q->mem, addr, len);
+	if (window) {
+		shared_copy(to, window, len);
+		return (int)entries;
+	}
 	n = q->mem->ops->map(q->mem, &range, 1, 1, iov, CHAIN_TABLE_PIECES_MAX,
 			     &split);
 	if (n < 0)

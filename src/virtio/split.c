@@ -69,35 +69,47 @@ static int look(struct virtqueue *q)
 	return ahead != 0;
 }
 
+/* A descriptor, read once, as the two words that it is. */
+static inline struct vring_desc desc_load(const struct vring_desc *at)
+{
+	const uint64_t *words = (const uint64_t *)at;
+	uint64_t rest = shared_load(&words[1]);
+
+	return (struct vring_desc){
+		.addr = shared_load(&words[0]),
+		.len = (uint32_t)rest,
+		.flags = (uint16_t)(rest >> 32),
+		.next = (uint16_t)(rest >> 48),
+	};
+}
+
 /*
  * Walk a table of `n` descriptors from entry `i` on, each copied once. 0 at the
  * end of the chain, 1 for one that points to an indirect table, which is stored
- * in `d`, or a negative errno. The chain is worked on in a local copy, which
- * the compiler can keep in registers.
+ * in `pointing`, or a negative errno.
  */
 static inline int walk_list(const struct vring_desc *table, unsigned int n,
-			    unsigned int i, struct virtq_chain *into,
-			    unsigned int max, struct vring_desc *d)
+			    unsigned int i, struct virtq_builder *into,
+			    struct vring_desc *pointing)
 {
-	struct virtq_chain chain = *into;
+	struct virtq_builder b = *into;
 
-	for (unsigned int steps = 0; steps < n; steps++) {
-		int r;
+	for (unsigned int left = n; left; left--) {
+		struct vring_desc d = desc_load(&table[i]);
 
-		shared_copy(d, &table[i], sizeof(*d));
-		if (d->flags & VRING_DESC_INDIRECT) {
-			*into = chain;
+		if (d.flags & VRING_DESC_INDIRECT) {
+			*pointing = d;
+			*into = b;
 			return 1;
 		}
-		r = virtq_chain_add(&chain, d->addr, d->len,
-				    d->flags & VRING_DESC_WRITE, max);
-		if (r)
-			return r;
-		if (!(d->flags & VRING_DESC_NEXT)) {
-			*into = chain;
+		if (!virtq_chain_add(&b, d.addr, d.len,
+				     d.flags & VRING_DESC_WRITE))
+			return -EPROTO;
+		if (!(d.flags & VRING_DESC_NEXT)) {
+			*into = b;
 			return 0;
 		}
-		i = d->next;
+		i = d.next;
 		if (i >= n)
 			return -ERANGE;
 	}
@@ -106,31 +118,31 @@ static inline int walk_list(const struct vring_desc *table, unsigned int n,
 
 /* Walk an indirect table: a private copy, so nothing changes meanwhile. */
 static int walk_table(struct virtqueue *q, const struct vring_desc *pointing,
-		      struct virtq_chain *chain)
+		      struct virtq_builder *b)
 {
-	int entries = virtq_chain_copy_table(q, pointing->addr,
-					     pointing->len);
 	struct vring_desc d;
+	int entries;
 	int r;
 
+	if (!q->indirect || (pointing->flags & VRING_DESC_NEXT))
+		return -EPROTO;
+	entries = virtq_chain_copy_table(q, pointing->addr, pointing->len);
 	if (entries < 0)
 		return entries;
-	r = walk_list(q->table, (unsigned int)entries, 0, chain,
-		      2u * q->size_max, &d);
+	r = walk_list(q->table, (unsigned int)entries, 0, b, &d);
 	return r == 1 ? -EPROTO : r; /* section 2.7.5.3.1: not nested */
 }
 
 /* Copy the chain that starts at `head` out of the guest's memory. */
 static int walk(struct virtqueue *q, uint16_t head, struct virtq_chain *chain)
 {
+	struct virtq_builder b = virtq_chain_begin(q);
 	struct vring_desc d;
-	int r = walk_list(q->desc, q->size, head, chain, 2u * q->size_max, &d);
+	int r = walk_list(q->desc, q->size, head, &b, &d);
 
-	if (r != 1)
-		return r;
-	if (!q->indirect || (d.flags & VRING_DESC_NEXT))
-		return -EPROTO;
-	return walk_table(q, &d, chain);
+	if (r == 1)
+		r = walk_table(q, &d, &b);
+	return r ? r : virtq_chain_end(q, &b, head, chain);
 }
 
 /* Note the chain at `head` as in flight. */
@@ -159,7 +171,6 @@ int virtq_split_pop(struct virtqueue *q, struct virtq_chain *chain)
 	head = shared_load(&q->avail->ring[q->last_avail & mask(q)]);
 	if (head >= q->size || q->busy[head])
 		return virtq_broken(q, -ERANGE);
-	virtq_chain_init(q, chain, head);
 	r = walk(q, head, chain);
 	if (r == -EAGAIN) {
 		q->starved = true;
@@ -329,7 +340,6 @@ int virtq_split_repop(struct virtqueue *q, struct virtq_chain *chain)
 	}
 	if (best < 0)
 		return 0;
-	virtq_chain_init(q, chain, (uint16_t)best);
 	r = q->broken ? -ERANGE : walk(q, (uint16_t)best, chain);
 	q->busy[best] = r ? VIRTQ_IDLE : VIRTQ_POPPED;
 	if (!r)

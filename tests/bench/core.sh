@@ -9,8 +9,8 @@
 # core.sh --profile [ENGINE]  show where the instructions of a batch of 32 are
 #                             (ENGINE on a file, e.g. io_uring)
 #
-# CFLAGS (-O2) and CC (gcc) may be set in the environment; other flags than -O2
-# are compared with nothing.
+# CFLAGS (-O2 -flto, as configure has it) and CC (gcc) may be set in the
+# environment; other flags are compared with nothing.
 
 set -eu
 
@@ -19,7 +19,7 @@ TOP=$(cd "$HERE/../.." && pwd)
 BUILD=${BUILD:-$TOP/build/bench/core}
 EXPECTED=$HERE/core.expected
 CC=${CC:-gcc}
-CFLAGS=${CFLAGS:--O2}
+CFLAGS=${CFLAGS:--O2 -flto}
 
 # Of a request in a batch of 32: no more than this, wherever it is compiled.
 LIMIT=600

@@ -26,6 +26,7 @@ struct model_setup {
 	unsigned int pages;	/* of guest memory: MODEL_BLK_PAGES */
 	bool readonly;
 	bool pinnable;
+	bool windows;		/* the memory is mapped for good */
 };
 
 struct model_blk {
@@ -103,6 +104,8 @@ static inline void model_blk_init(struct model_blk *m, struct model_setup setup)
 	m->setup = setup;
 	model_memory_init(&m->mem, (uint64_t)setup.pages * MODEL_PAGE);
 	m->mem.memory.pinnable = setup.pinnable;
+	if (setup.windows)
+		model_memory_windows(&m->mem);
 	model_rings_init(m);
 	model_store_init(m);
 	options.size = m->store_bytes;

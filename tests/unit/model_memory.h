@@ -137,7 +137,8 @@ static inline int model_map(struct guest_memory *gm,
 	}
 	if (mem->limit && mem->live + pieces > mem->limit)
 		return mem->live ? -EAGAIN : -E2BIG;
-	model_note_map(mem, iov, pieces, *split);
+	if (gm->ops->unmap)
+		model_note_map(mem, iov, pieces, *split);
 	return (int)pieces;
 }
 
@@ -216,6 +217,27 @@ static inline void model_memory_init(struct model_memory *mem, uint64_t size)
 	mem->memory.ops = &model_memory_ops;
 	mem->base = MODEL_BASE;
 	mem->size = size;
+}
+
+/*
+ * Both halves as windows, as a memory has them that is mapped for good: unmap()
+ * has nothing to do, and what is mapped is not counted.
+ */
+static inline void model_memory_windows(struct model_memory *mem)
+{
+	static const struct guest_memory_ops ops = {
+		.map = model_map,
+		.map_ring = model_map_ring,
+		.unmap_ring = model_unmap_ring,
+	};
+	uint64_t half = mem->size / 2;
+
+	mem->memory.ops = &ops;
+	mem->memory.window[0] = (struct guest_window){
+		mem->base + half, mem->size - half, mem->bytes + half
+	};
+	mem->memory.window[1] = (struct guest_window){ mem->base, half,
+						       mem->bytes };
 }
 
 /* Nothing may be mapped any more. */

@@ -347,8 +347,8 @@ static inline void kick(unsigned int q)
 }
 
 /* Put a request into the ring: 3 descriptors from 4 * slot on. */
-static inline void submit(unsigned int q, unsigned int slot, uint32_t type,
-			  uint64_t sector, uint32_t len)
+static inline void submit_at(unsigned int q, unsigned int slot, uint32_t type,
+			     uint64_t sector, uint64_t data, uint32_t len)
 {
 	struct vring_desc *d = ring_desc(q) + (slot * 4) % PEER_RING;
 	struct virtio_blk_header header = { .type = type, .sector = sector };
@@ -360,15 +360,22 @@ static inline void submit(unsigned int q, unsigned int slot, uint32_t type,
 	d[0] = (struct vring_desc){ at, sizeof(header), VRING_DESC_NEXT,
 				    (uint16_t)(first + 1) };
 	d[1] = (struct vring_desc){
-		at + 0x1000, len,
-		VRING_DESC_NEXT | (type == VIRTIO_BLK_T_IN ? VRING_DESC_WRITE :
-							     0),
+		data, len,
+		VRING_DESC_NEXT | (type == VIRTIO_BLK_T_OUT ? 0 :
+							      VRING_DESC_WRITE),
 		(uint16_t)(first + 2)
 	};
 	d[2] = (struct vring_desc){ at + 512, 1, VRING_DESC_WRITE, 0 };
 	ring_avail(q)->ring[peer.avail[q]++ % PEER_RING] = first;
 	__atomic_store_n(&ring_avail(q)->idx, peer.avail[q], __ATOMIC_RELEASE);
 	kick(q);
+}
+
+static inline void submit(unsigned int q, unsigned int slot, uint32_t type,
+			  uint64_t sector, uint32_t len)
+{
+	submit_at(q, slot, type, sector,
+		  PEER_GUEST + slot_at(q, slot) + 0x1000, len);
 }
 
 static inline bool used_is(unsigned int q, uint16_t idx)

@@ -155,6 +155,33 @@ static void memory_changes_while_queues_run(void **state)
 	}
 }
 
+/*
+ * What was found in a region must not be found there after it has gone. GET_ID:
+ * the kernel would see to a read.
+ */
+static void removed_memory_is_not_used(void **state)
+{
+	const struct vhost_region more = {
+		.guest = PEER_GUEST + PEER_MEMORY, .size = 0x4000,
+		.user = PEER_USER + 2 * PEER_MEMORY,
+	};
+	struct vhost_mem_reg reg = { .region = more };
+
+	(void)state;
+	set_up();
+	ask_ok(VHOST_ADD_MEM_REG, &reg, sizeof(reg), &peer.memfd, 1);
+	for (unsigned int i = 0; i < 3; i++) {
+		submit_at(0, i, VIRTIO_BLK_T_GET_ID, 0, more.guest, 20);
+		await(0);
+		assert_int_equal(slot_status(0, i), VIRTIO_BLK_S_OK);
+	}
+	ask_ok(VHOST_REM_MEM_REG, &reg, sizeof(reg), NULL, 0);
+	submit_at(0, 3, VIRTIO_BLK_T_GET_ID, 0, more.guest, 20);
+	await(0);
+	assert_int_equal(slot_status(0, 3), VIRTIO_BLK_S_IOERR);
+	do_io(0, 128, 5);
+}
+
 static void reset_forgets_the_queues(void **state)
 {
 	struct vhost_message m;
@@ -374,6 +401,8 @@ static int run(const char *name)
 		cmocka_unit_test_setup_teardown(next_front_end_finds_all, start,
 						end),
 		cmocka_unit_test_setup_teardown(memory_changes_while_queues_run,
+						start, end),
+		cmocka_unit_test_setup_teardown(removed_memory_is_not_used,
 						start, end),
 		cmocka_unit_test_setup_teardown(reset_forgets_the_queues, start,
 						end),

@@ -166,6 +166,8 @@ static void test_random_requests(void **state)
 	soak((struct model_setup){ 0 }, 0, 1);
 	soak((struct model_setup){ .pinnable = true }, 256, 2);
 	soak((struct model_setup){ .readonly = true }, 100, 3);
+	soak((struct model_setup){ .windows = true }, 0, 4);
+	soak((struct model_setup){ .windows = true, .pinnable = true }, 256, 5);
 }
 
 /* Random bytes in ring and tables: T2 of the plan, at the device's border. */

@@ -289,8 +289,6 @@ static bool model_add(struct verdict *v, const struct vring_desc *d)
 
 	if (!w && v->bytes[1])
 		v->result = -EPROTO;
-	else if (v->bytes[0] + v->bytes[1] + d->len > 0xffffffffu)
-		v->result = -E2BIG;
 	v->bytes[w] += d->len;
 	v->n += d->len != 0;
 	return v->result == 1;
@@ -338,6 +336,9 @@ static void hold_against_model(struct model_queue *m, uint16_t head)
 	int r;
 
 	model_walk(m, &v, m->ring.desc, m->ring.size, head, false);
+	/* How long it is in all is looked at last. */
+	if (v.result == 1 && v.bytes[0] + v.bytes[1] > UINT32_MAX)
+		v.result = -E2BIG;
 	model_avail(&m->ring, head);
 	r = virtqueue_pop(&m->q, &chain);
 	assert_int_equal(r, v.result);
