@@ -427,8 +427,8 @@ static void test_polling_adapts(void **state)
 	/* And long sleeps make it fall to nothing. */
 	loop.poll_max_ns = NS_PER_MS;
 	loop_remove(&loop, &w.source);
-	for (int i = 0; i < 12; i++)
-		run_for(&loop, 4 * NS_PER_MS);
+	for (int i = 0; i < 20; i++)
+		run_for(&loop, 2 * loop.poll_ns + 4 * NS_PER_MS);
 	assert_int_equal(loop.poll_ns, 0);
 	close(w.source.fd);
 	loop_finish(&loop);
