@@ -389,6 +389,41 @@ static void truncated_memory_is_survived(void **state)
 	do_io(0, 0, 2);
 }
 
+/* The log, and then the area of requests in flight, while they are written. */
+static void truncated_areas_are_survived(void **state)
+{
+	const struct vhost_log log = { .size = 0x100000 };
+	const struct vhost_inflight in = { 8192, 0, PEER_QUEUES, PEER_RING, 0 };
+
+	(void)state;
+	assert_int_equal(bus_guard_install(), 0);
+	for (int i = 0; i < 2; i++) {
+		int fd = memfd_create("area", MFD_CLOEXEC);
+
+		assert_int_equal(ftruncate(fd, 0x100000), 0);
+		negotiate();
+		share_memory();
+		if (i == 0)
+			ask_ok(VHOST_SET_LOG_BASE, &log, sizeof(log), &fd, 1);
+		else
+			ask_ok(VHOST_SET_INFLIGHT_FD, &in, sizeof(in), &fd, 1);
+		if (i == 0)
+			ask_u64(VHOST_SET_FEATURES, peer.session.features |
+				VHOST_BIT(VHOST_F_LOG_ALL));
+		set_up_queue(0);
+		do_io(0, 0, 1);
+		assert_int_equal(ftruncate(fd, 0), 0);
+		submit(0, 0, VIRTIO_BLK_T_IN, 0, 512);
+		kick(0);
+		expect_closed();
+		close(fd);
+		close(peer.sock);
+		connect_peer();
+	}
+	set_up();
+	do_io(0, 0, 2);
+}
+
 static int run(const char *name)
 {
 	const struct CMUnitTest tests[] = {
@@ -415,6 +450,8 @@ static int run(const char *name)
 		cmocka_unit_test_setup_teardown(messages_come_in_pieces, start,
 						end),
 		cmocka_unit_test_setup_teardown(truncated_memory_is_survived,
+						start, end),
+		cmocka_unit_test_setup_teardown(truncated_areas_are_survived,
 						start, end),
 	};
 
