@@ -10,7 +10,6 @@
 . "$(dirname "$0")/common.sh"
 
 SUITE=trixie
-KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
 
 # libgcc_s is linked by nobody, but pthread_exit loads it and aborts without it.
 DOM0_PACKAGES="libc6 libgcc-s1 busybox-static xen-utils-4.20 xenstore-utils
@@ -31,42 +30,9 @@ SYSROOT_PACKAGES="libc6 libc6-dev linux-libc-dev libcrypt1 libcrypt-dev
 	liburing2 liburing-dev libsystemd0 libsystemd-dev libcap2 libcap-dev
 	libseccomp2 libseccomp-dev libcmocka0 libcmocka-dev"
 
-mirror() {
-	_mirror=${VIRTIO_DISK_MIRROR:-$(host_mirror)}
-	[ -n "$_mirror" ] || die "apt knows no Debian archive (is apt-get update" \
-		"needed?): set VIRTIO_DISK_MIRROR to the address of one"
-	echo "${_mirror%/}"
-}
-
-host_mirror() {
-	apt-get indextargets --format '$(REPO_URI)' 'Label: Debian' |
-		head -n 1
-}
-
-# Writes an apt configuration that knows the suite's arm64 packages alone.
-apt_conf() {
-	cat >"$1/apt.conf" <<-END
-		Dir::State "$1/state";
-		Dir::State::status "$1/status";
-		Dir::Cache "$1/cache";
-		Dir::Etc::SourceList "$1/sources.list";
-		Dir::Etc::SourceParts "/dev/null";
-		Dir::Etc::Preferences "/dev/null";
-		Dir::Etc::PreferencesParts "/dev/null";
-		APT::Architecture "arm64";
-		APT::Architectures { "arm64"; };
-		APT::Sandbox::User "";
-		Acquire::Languages "none";
-		Acquire::Retries "3";
-		Acquire::http::Timeout "60";
-	END
-	echo "deb [signed-by=$KEYRING] $(mirror) $SUITE main" >"$1/sources.list"
-}
-
 make_index() {
-	[ -e "$KEYRING" ] || die "no $KEYRING: install debian-archive-keyring"
 	# The configuration names the final folder: it is used after the rename.
-	apt_conf "$1"
+	apt_conf "$1" arm64 "$SUITE"
 	mkdir -p state/lists/partial cache/archives/partial
 	: >status
 	say "reading the package lists of $SUITE/arm64"

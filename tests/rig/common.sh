@@ -77,3 +77,41 @@ drop_old() {
 		rm -rf "$_old"
 	done
 }
+
+# ---- the Debian archive ----
+
+KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
+
+mirror() {
+	_mirror=${VIRTIO_DISK_MIRROR:-$(host_mirror)}
+	[ -n "$_mirror" ] || die "apt knows no Debian archive (is apt-get update" \
+		"needed?): set VIRTIO_DISK_MIRROR to the address of one"
+	echo "${_mirror%/}"
+}
+
+host_mirror() {
+	apt-get indextargets --format '$(REPO_URI)' 'Label: Debian' |
+		head -n 1
+}
+
+# apt_conf FOLDER ARCHITECTURE SUITE: writes a configuration of apt there that
+# knows those packages alone, from the archive that the host uses.
+apt_conf() {
+	[ -e "$KEYRING" ] || die "no $KEYRING: install debian-archive-keyring"
+	cat >"$1/apt.conf" <<-END
+		Dir::State "$1/state";
+		Dir::State::status "$1/status";
+		Dir::Cache "$1/cache";
+		Dir::Etc::SourceList "$1/sources.list";
+		Dir::Etc::SourceParts "/dev/null";
+		Dir::Etc::Preferences "/dev/null";
+		Dir::Etc::PreferencesParts "/dev/null";
+		APT::Architecture "$2";
+		APT::Architectures { "$2"; };
+		APT::Sandbox::User "";
+		Acquire::Languages "none";
+		Acquire::Retries "3";
+		Acquire::http::Timeout "60";
+	END
+	echo "deb [signed-by=$KEYRING] $(mirror) $3 main" >"$1/sources.list"
+}

@@ -13,36 +13,13 @@
 
 SUITE=trixie
 KERNEL_SUITE=bookworm
-KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
 KERNEL_MODULES="virtio_pci virtio_blk"
 
-apt_conf() {
-	cat >"$1/apt.conf" <<-END
-		Dir::State "$1/state";
-		Dir::State::status "$1/status";
-		Dir::Cache "$1/cache";
-		Dir::Etc::SourceList "$1/sources.list";
-		Dir::Etc::SourceParts "/dev/null";
-		Dir::Etc::Preferences "/dev/null";
-		Dir::Etc::PreferencesParts "/dev/null";
-		APT::Architecture "amd64";
-		APT::Architectures { "amd64"; };
-		APT::Sandbox::User "";
-		Acquire::Languages "none";
-		Acquire::Retries "3";
-		Acquire::http::Timeout "60";
-	END
-	mirror=$("$RIG/../rig/arm64.sh" mirror)
-	echo "deb [signed-by=$KEYRING] $mirror $SUITE main" >"$1/sources.list"
-}
-
-# open_archive FOLDER [SUITE]: apt knows its packages until close_archive.
+# open_archive FOLDER SUITE: apt knows its packages until close_archive.
 open_archive() {
-	[ -e "$KEYRING" ] || die "no $KEYRING: install debian-archive-keyring"
 	mkdir -p "$1/state/lists/partial" "$1/cache/archives/partial" "$1/deb"
 	: >"$1/status"
-	SUITE=${2:-$SUITE}
-	apt_conf "$1"
+	apt_conf "$1" amd64 "$2"
 	export APT_CONFIG="$1/apt.conf"
 	quiet "$CACHE/log/amd64" timeout 600 apt-get update
 }
@@ -65,7 +42,7 @@ unpack() {
 }
 
 make_libblkio() {
-	open_archive "$1"
+	open_archive "$1" "$SUITE"
 	unpack "$1" libblkio1 libblkio-dev
 	close_archive "$1"
 }
