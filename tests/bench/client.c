@@ -18,17 +18,13 @@
  *	daemon=PID	whose expenses to tell
  *	tracefs=PATH	count its system calls too; makes it slower
  */
-#include <blkio.h>
 #include <errno.h>
 #include <sched.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+#define PROGRAM_NAME "bench client"
+#include "../vhost/disk_client.h"
 #include "histogram.h"
 #include "watch.h"
 
@@ -36,7 +32,6 @@ enum {
 	DEPTH_MAX = 256,
 	BLOCK_MAX = 1 << 20,	/* bytes */
 	MIXED_READS = 70,	/* percent */
-	WAIT_SECONDS = 20,	/* for one completion */
 	IDLE_SECONDS = 600,	/* at most */
 	IDLE_DISKS_MAX = 1024,
 };
@@ -71,18 +66,6 @@ struct client {
 	struct watch watch;
 };
 
-static _Noreturn void die(const char *what, const char *why)
-{
-	fprintf(stderr, "bench client: %s: %s\n", what, why);
-	exit(1);
-}
-
-static void must(int r, const char *what)
-{
-	if (r < 0)
-		die(what, blkio_get_error_msg());
-}
-
 static uint64_t clock_of(clockid_t id)
 {
 	struct timespec ts;
@@ -106,32 +89,18 @@ static void connect_disk(struct client *c, const char *path, bool readonly)
 {
 	uint64_t capacity;
 
-	must(blkio_create("virtio-blk-vhost-user", &c->disk), "create");
-	must(blkio_set_str(c->disk, "path", path), "path");
-	must(blkio_set_bool(c->disk, "read-only", readonly), "read-only");
-	must(blkio_connect(c->disk), path);
-	must(blkio_get_uint64(c->disk, "capacity", &capacity), "capacity");
-	must(blkio_set_int(c->disk, "num-queues", c->o.poll ? 0 : 1), "queues");
-	if (c->o.poll)
-		must(blkio_set_int(c->disk, "num-poll-queues", 1), "queues");
-	must(blkio_start(c->disk), path);
-	c->queue = c->o.poll ? blkio_get_poll_queue(c->disk, 0) :
-			       blkio_get_queue(c->disk, 0);
+	c->disk = disk_connect(path, 1, c->o.poll, readonly, &capacity);
+	c->queue = disk_queue(c->disk, c->o.poll, 0);
 	c->nblocks = capacity / c->o.block;
-	if (!c->queue || !c->nblocks)
-		die(path, "no queue, or smaller than a block");
+	if (!c->nblocks)
+		die(path, "smaller than a block");
 }
 
 static void give_buffers(struct client *c)
 {
-	struct blkio_mem_region region;
 	size_t bytes = (size_t)c->o.depth * c->o.block;
-	uint8_t *at;
+	uint8_t *at = disk_memory(c->disk, bytes);
 
-	bytes = (bytes + 4095) & ~(size_t)4095;
-	must(blkio_alloc_mem_region(c->disk, &region, bytes), "memory");
-	must(blkio_map_mem_region(c->disk, &region), "memory");
-	at = region.addr;
 	memset(at, 0x5a, bytes);
 	for (unsigned int i = 0; i < c->o.depth; i++)
 		c->request[i].buffer = at + (size_t)i * c->o.block;
@@ -168,20 +137,6 @@ static void begin(struct client *c, struct request *r, uint64_t now)
 		blkioq_write(c->queue, at, r->buffer, c->o.block, r, 0);
 }
 
-/* Wait for completions, at least one. */
-static int collect(struct client *c, struct blkio_completion *done)
-{
-	struct timespec limit = { .tv_sec = WAIT_SECONDS };
-	int n = blkioq_do_io(c->queue, done, 1, (int)c->o.depth, &limit);
-
-	if (n < 0)
-		die("no completion", strerror(-n));
-	for (int i = 0; i < n; i++)
-		if (done[i].ret)
-			die("a request failed", strerror(-done[i].ret));
-	return n;
-}
-
 /* Keep all requests going until `end`: when it really ended. */
 static uint64_t run_until(struct client *c, uint64_t end)
 {
@@ -189,7 +144,7 @@ static uint64_t run_until(struct client *c, uint64_t end)
 	uint64_t now;
 
 	do {
-		int n = collect(c, done);
+		int n = disk_wait(c->queue, done, c->o.depth);
 
 		now = clock_of(CLOCK_MONOTONIC);
 		for (int i = 0; i < n; i++) {
@@ -207,7 +162,7 @@ static void drain(struct client *c)
 	struct blkio_completion done[DEPTH_MAX];
 
 	for (unsigned int left = c->o.depth; left;)
-		left -= (unsigned int)collect(c, done);
+		left -= (unsigned int)disk_wait(c->queue, done, c->o.depth);
 }
 
 static void print(const struct client *c, double seconds,
@@ -275,7 +230,7 @@ static int stay_idle(char **paths, int n)
 		connect_disk(c, paths[i], true);
 		give_buffers(c);
 		begin(c, &c->request[0], 0);
-		collect(c, done);
+		disk_wait(c->queue, done, c->o.depth);
 	}
 	printf("ready\n");
 	fflush(stdout);
@@ -297,13 +252,9 @@ static void set_load(struct options *o, const char *value)
 	die(value, "no such load");
 }
 
-static bool set_number(struct options *o, const char *key, const char *value)
+static void set_count(struct options *o, const char *key, const char *value)
 {
-	const struct {
-		const char *key;
-		unsigned int *to;
-		unsigned int min, max;
-	} keys[] = {
+	const struct number_key keys[] = {
 		{ "bs", &o->block, 512, BLOCK_MAX },
 		{ "depth", &o->depth, 1, DEPTH_MAX },
 		{ "poll", &o->poll, 0, 1 },
@@ -311,26 +262,14 @@ static bool set_number(struct options *o, const char *key, const char *value)
 		{ "daemon", &o->pid, 1, 1u << 30 },
 		{ "seed", &o->seed, 1, ~0u },
 	};
-	unsigned long n = strtoul(value, NULL, 0);
 
-	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
-		if (strcmp(keys[i].key, key))
-			continue;
-		if (n < keys[i].min || n > keys[i].max)
-			die(key, "out of range");
-		*keys[i].to = (unsigned int)n;
-		return true;
-	}
-	return false;
+	set_number(keys, sizeof(keys) / sizeof(keys[0]), key, value);
 }
 
 static void set(struct options *o, char *arg)
 {
-	char *value = strchr(arg, '=');
+	const char *value = split_argument(arg);
 
-	if (!value)
-		die(arg, "not KEY=VALUE");
-	*value++ = '\0';
 	if (!strcmp(arg, "rw"))
 		set_load(o, value);
 	else if (!strcmp(arg, "seconds"))
@@ -339,8 +278,8 @@ static void set(struct options *o, char *arg)
 		o->warmup = strtod(value, NULL);
 	else if (!strcmp(arg, "tracefs"))
 		o->tracefs = value;
-	else if (!set_number(o, arg, value))
-		die(arg, "unknown");
+	else
+		set_count(o, arg, value);
 }
 
 static void pin(unsigned int cpu)

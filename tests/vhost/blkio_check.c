@@ -16,19 +16,16 @@
  *                    [poll=1] [readonly=1]
  *	  blkio_check --image FILE STATE	look at the image itself
  */
-#include <blkio.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+
+#define PROGRAM_NAME "blkio_check"
+#include "disk_client.h"
 
 enum {
 	BLOCK = 4096,
@@ -37,7 +34,6 @@ enum {
 	RUN_MAX = 8,		/* blocks of one request */
 	DEPTH_MAX = 128,
 	QUEUES_MAX = 16,
-	WAIT_SECONDS = 20,	/* for one completion */
 };
 
 struct block_state {
@@ -66,18 +62,6 @@ static unsigned int nqueues = 1, depth = 16, seed = 1, poll_queues, readonly;
 static uint64_t ops = 20000, nblocks;
 static struct block_state *states;
 static struct worker workers[QUEUES_MAX];
-
-static _Noreturn void die(const char *what, const char *why)
-{
-	fprintf(stderr, "blkio_check: %s: %s\n", what, why);
-	exit(1);
-}
-
-static void must(int r, const char *what)
-{
-	if (r < 0)
-		die(what, blkio_get_error_msg());
-}
 
 static uint64_t mix(uint64_t x)
 {
@@ -208,10 +192,8 @@ static void begin(struct worker *w, struct request *r)
 	}
 }
 
-static void end(struct worker *w, struct request *r, int result)
+static void end(struct worker *w, struct request *r)
 {
-	if (result)
-		die("a request failed", strerror(-result));
 	for (unsigned int i = 0; r->op != FLUSH && i < r->n; i++) {
 		struct block_state *b = &states[r->first + i];
 
@@ -231,7 +213,6 @@ static void *work(void *arg)
 	uint64_t begun = 0, ended = 0;
 
 	while (ended < ops) {
-		struct timespec limit = { .tv_sec = WAIT_SECONDS };
 		int n;
 
 		for (unsigned int i = 0; i < depth && begun < ops; i++)
@@ -239,11 +220,9 @@ static void *work(void *arg)
 				begin(w, &w->request[i]);
 				begun++;
 			}
-		n = blkioq_do_io(w->queue, done, 1, (int)depth, &limit);
-		if (n < 0)
-			die("no completion", strerror(-n));
+		n = disk_wait(w->queue, done, depth);
 		for (int i = 0; i < n; i++)
-			end(w, done[i].user_data, done[i].ret);
+			end(w, done[i].user_data);
 		ended += (uint64_t)n;
 	}
 	return NULL;
@@ -251,35 +230,10 @@ static void *work(void *arg)
 
 /* ---- the disk ---- */
 
-static struct blkio *connect_disk(const char *path)
-{
-	struct blkio *b;
-	uint64_t capacity;
-
-	must(blkio_create("virtio-blk-vhost-user", &b), "create");
-	must(blkio_set_str(b, "path", path), "path");
-	must(blkio_set_bool(b, "read-only", readonly), "read-only");
-	must(blkio_connect(b), "connect");
-	must(blkio_get_uint64(b, "capacity", &capacity), "capacity");
-	must(blkio_set_int(b, "num-queues", poll_queues ? 0 : (int)nqueues),
-	     "num-queues");
-	if (poll_queues)
-		must(blkio_set_int(b, "num-poll-queues", (int)nqueues),
-		     "num-poll-queues");
-	must(blkio_start(b), "start");
-	nblocks = capacity / BLOCK;
-	return b;
-}
-
 static void give_buffers(struct blkio *b)
 {
-	struct blkio_mem_region region;
-	uint8_t *at;
+	uint8_t *at = disk_memory(b, (size_t)nqueues * depth * RUN_MAX * BLOCK);
 
-	must(blkio_alloc_mem_region(b, &region, (size_t)nqueues * depth *
-				    RUN_MAX * BLOCK), "memory");
-	must(blkio_map_mem_region(b, &region), "memory");
-	at = region.addr;
 	for (unsigned int q = 0; q < nqueues; q++)
 		for (unsigned int i = 0; i < depth; i++) {
 			workers[q].request[i].buffer = at;
@@ -322,38 +276,24 @@ static int check_image(const char *image, const char *state)
 
 static void parse(char *arg)
 {
-	static const struct {
-		const char *name;
-		unsigned int *to;
-		unsigned int max;
-	} keys[] = {
-		{ "queues", &nqueues, QUEUES_MAX },
-		{ "depth", &depth, DEPTH_MAX },
-		{ "seed", &seed, ~0u }, { "poll", &poll_queues, 1 },
-		{ "readonly", &readonly, 1 },
+	static const struct number_key keys[] = {
+		{ "queues", &nqueues, 1, QUEUES_MAX },
+		{ "depth", &depth, 1, DEPTH_MAX },
+		{ "seed", &seed, 0, ~0u }, { "poll", &poll_queues, 0, 1 },
+		{ "readonly", &readonly, 0, 1 },
 	};
-	char *value = strchr(arg, '=');
+	const char *value = split_argument(arg);
 
-	if (!value)
-		die(arg, "not KEY=VALUE");
-	*value++ = '\0';
-	if (!strcmp(arg, "ops")) {
+	if (!strcmp(arg, "ops"))
 		ops = strtoull(value, NULL, 0);
-		return;
-	}
-	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
-		if (!strcmp(arg, keys[i].name)) {
-			*keys[i].to = (unsigned int)strtoul(value, NULL, 0);
-			if (*keys[i].to > keys[i].max)
-				die(arg, "too large");
-			return;
-		}
-	die(arg, "unknown");
+	else
+		set_number(keys, sizeof(keys) / sizeof(keys[0]), arg, value);
 }
 
 int main(int argc, char **argv)
 {
 	struct blkio *b;
+	uint64_t capacity;
 	uint64_t counts[OPS] = { 0 };
 
 	if (argc == 4 && !strcmp(argv[1], "--image"))
@@ -362,7 +302,8 @@ int main(int argc, char **argv)
 		die("usage", "blkio_check SOCKET STATE [KEY=VALUE]...");
 	for (int i = 3; i < argc; i++)
 		parse(argv[i]);
-	b = connect_disk(argv[1]);
+	b = disk_connect(argv[1], nqueues, poll_queues, readonly, &capacity);
+	nblocks = capacity / BLOCK;
 	open_states(argv[2]);
 	give_buffers(b);
 	for (unsigned int q = 0; q < nqueues; q++) {
@@ -370,10 +311,9 @@ int main(int argc, char **argv)
 
 		w->index = q;
 		w->seed = seed * 1000 + q;
-		w->queue = poll_queues ? blkio_get_poll_queue(b, (int)q) :
-					 blkio_get_queue(b, (int)q);
-		if (!w->queue || pthread_create(&w->thread, NULL, work, w))
-			die("a queue", "cannot be used");
+		w->queue = disk_queue(b, poll_queues, q);
+		if (pthread_create(&w->thread, NULL, work, w))
+			die("a thread", "cannot be started");
 	}
 	for (unsigned int q = 0; q < nqueues; q++) {
 		pthread_join(workers[q].thread, NULL);
