@@ -19,6 +19,7 @@ help_text = \
 	'check-layers  includes against the layer rules; freestanding core' \
 	'check-build   the build without Xen, and what is installed' \
 	'check-vhost   vhost-user with real clients (libblkio)' \
+	'check-vhost-guest  vhost-user under QEMU and a stock kernel' \
 	'check-xen     scenarios on a real Xen' \
 	'coverage      lines and branches of src/virtio that the unit tests reach' \
 	'check-matrix  hostile tests by gcc and clang, -O0 to LTO (MATRIX=short)' \
@@ -32,7 +33,7 @@ help_text = \
 	'clean, distclean'
 
 .PHONY: all install demo check check-unit check-layers check-build \
-	check-vhost check-xen lint fuzz check-fuzz fuzz-corpus \
+	check-vhost check-vhost-guest check-xen lint fuzz check-fuzz fuzz-corpus \
 	coverage check-matrix \
 	bench bench-quick bench-core bench-xen clean distclean help
 .DELETE_ON_ERROR:
@@ -212,6 +213,9 @@ check-build: $(SRC)/configure
 
 check-vhost: virtio-disk
 	@$(SRC)/tests/vhost/run.sh ./virtio-disk
+
+check-vhost-guest: virtio-disk
+	@$(SRC)/tests/vhost/guest.sh ./virtio-disk
 
 check-xen:
 	@$(SRC)/tests/rig/check-xen.sh

@@ -47,6 +47,7 @@ needs() {
 	vhost) cat <<-'END' ;;
 		qemu-system-x86 qemu-system-x86_64
 		busybox-static busybox
+		e2fsprogs mkfs.ext4
 		python3 python3
 		cpio cpio
 		xz-utils xz

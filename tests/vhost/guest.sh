@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: MIT
 #
 # guest.sh [PROGRAM]: the vhost-user back end under QEMU and a stock Debian
-# kernel: data, a daemon that is killed and started again, live migration. The
-# guest is emulated, so that this needs no KVM.
+# kernel: data, a file system, a daemon that is killed and started again, live
+# migration, and the lines of README.md. The guest is emulated, so that this
+# needs no KVM.
 
 set -u
 
@@ -26,25 +27,34 @@ make_initrd() {
 
 ( cd "$WORK" && make_initrd ) || exit 1
 
-# guest NAME LOAD [ARGUMENT...]: boots one; its console is $WORK/NAME.
+# What QEMU has besides the disk: sets $BOOT for a guest with this console and
+# load. Paths have no blanks in them.
+boot() {
+	: >"$WORK/$1"
+	BOOT="-nodefaults -display none -no-reboot -serial file:$WORK/$1
+		-kernel $KERNEL/vmlinuz -initrd $WORK/initrd
+		-append 'console=ttyS0 quiet panic=-1 load=$2'"
+	BOOT=$(echo $BOOT)
+}
+
+# guest NAME LOAD [ARGUMENT...]: boots one; its console is $WORK/NAME. What
+# $PROPERTIES has is added to those of the disk.
 guest() {
 	_name=$1
-	_load=$2
+	boot "$1" "$2"
 	shift 2
-	: >"$WORK/$_name"
+	eval "set -- $BOOT \"\$@\""
 	timeout -k 5 300 qemu-system-x86_64 -M q35,memory-backend=m \
-		-smp 2 -m 192 -nodefaults -display none -no-reboot \
+		-smp 2 -m 192 \
 		-object memory-backend-memfd,id=m,size=192M,share=on \
-		-serial "file:$WORK/$_name" \
 		-monitor "unix:$WORK/$_name.monitor,server,nowait" \
 		-chardev "socket,id=c,path=$SOCKET,reconnect=1" \
-		-device vhost-user-blk-pci,chardev=c,num-queues=2 \
-		-kernel "$KERNEL/vmlinuz" -initrd "$WORK/initrd" \
-		-append "console=ttyS0 quiet panic=-1 load=$_load" "$@" \
-		2>>"$WORK/qemu" &
+		-device "vhost-user-blk-pci,chardev=c,num-queues=2$PROPERTIES" \
+		"$@" 2>>"$WORK/qemu" &
 	QEMU=$!
 	OTHERS="$OTHERS $QEMU"
 }
+PROPERTIES=
 
 # console NAME TEXT [SECONDS]: until it shows that.
 console() {
@@ -126,6 +136,48 @@ guest_reset() {
 	stop
 }
 
+# A journal over kills of the daemon and a reset of the machine: what was synced
+# is there afterwards, and the file system is clean.
+guest_ext4() {
+	new_image 48M
+	mkfs.ext4 -q -F "$WORK/image" || return 1
+	serve queues=2 || return 1
+	guest one ext4,8 -action reboot=reset
+	console one '@@found 0 files' || return 1
+	for _ in 1 2 3; do
+		sleep 2
+		stop KILL
+		serve queues=2 || return 1
+	done
+	monitor one system_reset >/dev/null
+	console one '@@found [1-9]' && finished_well one && stop || return 1
+	e2fsck -f -n "$WORK/image" >"$WORK/fsck.log" 2>&1 ||
+		fail "$(tail -n 5 "$WORK/fsck.log")"
+}
+
+# The two commands that README.md shows, as they stand there but for the names
+# of files; what its dots are for is a guest.
+readme() {
+	new_image 48M
+	boot one mixed,2,16,4096
+	awk '/^## / { on = /Without Xen/ } on && /^    /' \
+		"$HERE/../../README.md" |
+		sed -e ':more; /\\$/ { N; s/\\\n//; b more }' |
+		sed -e "s|/run/disk.sock|$SOCKET|; s|web.img|$WORK/image|" \
+			-e "s|^ *virtio-disk |$PROGRAM |; s|\\.\\.\\.|$BOOT|" \
+			-e "s|^ *qemu|exec timeout -k 5 200 qemu|" >"$WORK/lines"
+	[ "$(wc -l <"$WORK/lines")" = 2 ] ||
+		fail "README.md shows: $(cat "$WORK/lines")" || return 1
+	head -n 1 "$WORK/lines" >"$WORK/first"
+	. "$WORK/first" 2>"$SOCKET.log"
+	DAEMON=$!
+	wait_for grep -q "threads, on" "$SOCKET.log" || return 1
+	tail -n 1 "$WORK/lines" | sh 2>"$WORK/qemu" &
+	QEMU=$!
+	OTHERS="$OTHERS $QEMU"
+	finished_well one && wait "$QEMU" && stop
+}
+
 # Requests write to memory while it is copied: every page that they wrote must
 # be in the log, or the guest finds old data at the other end.
 live_migration() {
@@ -155,5 +207,5 @@ live_migration() {
 	finished_well two
 }
 
-run_all guest_moves_data guest_large_requests daemon_killed_under_guest \
-	guest_reset live_migration
+run_all readme guest_moves_data guest_large_requests guest_ext4 \
+	daemon_killed_under_guest guest_reset live_migration
