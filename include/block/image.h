@@ -26,9 +26,14 @@ struct block_image_options {
 
 struct block_image {
 	int fd;			/* -1 for a null image */
-	uint64_t size;		/* bytes, rounded down to block_size */
+	uint64_t size;		/* bytes, whole blocks of block_size */
 	unsigned int block_size; /* logical block that the device offers */
 	unsigned int physical_block_size; /* of the store, >= block_size */
+	unsigned int alignment_offset; /* bytes to a physical block's start */
+	unsigned int min_io_size; /* bytes that the store likes; 0: not known */
+	unsigned int opt_io_size;
+	unsigned int discard_granularity; /* bytes; 0: cannot discard */
+	bool can_secure_erase;
 	unsigned int dio_align;	/* offset and length, for O_DIRECT; else 1 */
 	unsigned int dio_mem_align; /* memory, for O_DIRECT; else 1 */
 	bool readonly;
@@ -57,6 +62,12 @@ struct block_image {
 int block_image_open(struct block_image *image,
 		     const struct block_image_options *options,
 		     char error[BLOCK_ERROR_MAX]);
+
+/*
+ * Look at the store's size anew. Returns whether `size` has changed; what of
+ * the new one is no whole block is not counted. Of no concern to engines.
+ */
+bool block_image_look(struct block_image *image);
 
 /* Close and unlock; a closed or never opened (fd -1) image is allowed. */
 void block_image_close(struct block_image *image);

@@ -20,6 +20,7 @@ enum block_op {
 	BLOCK_FLUSH,		/* make every completed write stable; no iov */
 	BLOCK_DISCARD,		/* the range's content is no longer needed */
 	BLOCK_WRITE_ZEROES,	/* the range reads as zeroes afterwards */
+	BLOCK_SECURE_ERASE,	/* ... is destroyed, wherever it was copied to */
 };
 
 enum block_request_flags {

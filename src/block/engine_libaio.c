@@ -29,7 +29,7 @@
 #include "transfer.h"
 #include "worker_pool.h"
 
-/* Threads for DISCARD and WRITE_ZEROES. */
+/* Threads for what works on ranges without data: see perform.c. */
 #define LIBAIO_HELPERS 2u
 /* Submissions refused in a row until they are failed. */
 #define LIBAIO_REFUSALS_MAX 1000u
@@ -189,7 +189,7 @@ static void libaio_queue(struct block_engine *engine, struct block_request *req)
 
 	if (block_transfer_begin(aio->image, req))
 		block_outbox_put(&aio->outbox, req, req->result);
-	else if (req->op == BLOCK_DISCARD || req->op == BLOCK_WRITE_ZEROES ||
+	else if (block_transfer_is_range(req) ||
 		 (req->op == BLOCK_FLUSH && aio->no_fdsync))
 		block_request_list_append(&aio->aside, req);
 	else

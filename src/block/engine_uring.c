@@ -50,7 +50,7 @@
 #include "transfer.h"
 #include "worker_pool.h"
 
-/* Threads for DISCARD and WRITE_ZEROES. */
+/* Threads for what works on ranges without data: see perform.c. */
 #define URING_HELPERS 2u
 /* Entries of the rings: of one submission, and in the kernel at a time. */
 #define URING_BATCH_MAX 64u
@@ -197,7 +197,7 @@ static void uring_queue(struct block_engine *engine, struct block_request *req)
 
 	if (block_transfer_begin(u->image, req))
 		block_outbox_put(&u->outbox, req, req->result);
-	else if (req->op == BLOCK_DISCARD || req->op == BLOCK_WRITE_ZEROES)
+	else if (block_transfer_is_range(req))
 		block_request_list_append(&u->aside, req);
 	else
 		uring_prepare(u, req);

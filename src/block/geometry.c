@@ -5,7 +5,10 @@
  *   block size     as asked for, else a device's logical one, else 512
  *   physical       a device's physical one, a file's preferred I/O size as far
  *                  as that is a sensible block; what the guest aligns to
- *   size           down to whole blocks of 512; larger blocks have to fit
+ *   size           whole blocks; a rest would be hidden from the guest, which
+ *                  may have it for the end of its data, so it is refused. Of a
+ *                  store that grows later the rest waits for its block
+ *   topology       a device's hints as they are; a file's preferred I/O size
  *
  * Failure modes: block sizes that are no power of two between 512 and 4096 or
  * less than the device's, an empty store, a size that the block size does not
@@ -32,12 +35,30 @@ struct geometry {
 	uint64_t size;
 	unsigned int logical;
 	unsigned int physical;
+	unsigned int alignment_offset;
+	unsigned int min_io;
+	unsigned int opt_io;
 };
 
 static bool geometry_is_block(uint64_t size, unsigned int max)
 {
 	return size >= GEOMETRY_BLOCK_MIN && size <= max &&
 	       (size & (size - 1)) == 0;
+}
+
+/* What a device says of good I/O; one that does not is no failure. */
+static void geometry_hints(int fd, struct geometry *store)
+{
+	int offset = 0;
+
+	/* Less than 0: parts of a stacked device are not aligned alike. */
+	if (ioctl(fd, BLKALIGNOFF, &offset) == 0 && offset > 0)
+		store->alignment_offset = (unsigned int)offset %
+					  store->physical;
+	if (ioctl(fd, BLKIOMIN, &store->min_io) < 0)
+		store->min_io = 0;
+	if (ioctl(fd, BLKIOOPT, &store->opt_io) < 0)
+		store->opt_io = 0;
 }
 
 static int geometry_of_device(int fd, struct geometry *store)
@@ -52,6 +73,7 @@ static int geometry_of_device(int fd, struct geometry *store)
 	store->logical = (unsigned int)logical;
 	store->physical = geometry_is_block(physical, GEOMETRY_PHYSICAL_MAX) ?
 			  physical : store->logical;
+	geometry_hints(fd, store);
 	return 0;
 }
 
@@ -66,6 +88,10 @@ static int geometry_of_file(int fd, struct geometry *store)
 	store->physical = geometry_is_block((uint64_t)st.st_blksize,
 					    GEOMETRY_BLOCK_MAX) ?
 			  (unsigned int)st.st_blksize : GEOMETRY_BLOCK_MAX;
+	store->min_io = store->physical;
+	/* More than a block: what a network file system transfers at once. */
+	if (st.st_blksize > GEOMETRY_BLOCK_MAX && st.st_blksize <= INT32_MAX)
+		store->opt_io = (unsigned int)st.st_blksize;
 	return 0;
 }
 
@@ -93,14 +119,18 @@ static int geometry_check_size(const struct block_image *image,
 		return block_explain(error, -EINVAL, file,
 				     "is empty: give it a size of at least %u "
 				     "bytes", GEOMETRY_BLOCK_MIN);
-	if (image->block_size > GEOMETRY_BLOCK_MIN &&
-	    store->size % image->block_size)
+	if (store->size % image->block_size == 0)
+		return 0;
+	if (store->size % GEOMETRY_BLOCK_MIN == 0)
 		return block_explain(error, -EINVAL, file,
 				     "size %" PRIu64 " is not a multiple of "
 				     "block-size %u: resize it, or use "
 				     "block-size=512", store->size,
 				     image->block_size);
-	return 0;
+	return block_explain(error, -EINVAL, file,
+			     "size %" PRIu64 " is not a multiple of block-size "
+			     "%u: make it one (truncate -s %%%u)", store->size,
+			     image->block_size, image->block_size);
 }
 
 int block_geometry(struct block_image *image,
@@ -131,9 +161,30 @@ int block_geometry(struct block_image *image,
 	rc = geometry_check_size(image, &store, file, error);
 	if (rc)
 		return rc;
-	image->size = store.size - store.size % image->block_size;
+	image->size = store.size;
 	image->physical_block_size = store.physical > image->block_size ?
 				     store.physical : image->block_size;
+	image->alignment_offset = store.alignment_offset;
+	image->min_io_size = store.min_io;
+	image->opt_io_size = store.opt_io;
 	*sector = image->is_block_device ? store.logical : 0;
 	return 0;
+}
+
+bool block_geometry_look(struct block_image *image)
+{
+	struct geometry store = { .size = image->size };
+	uint64_t size;
+
+	if (image->fd < 0)
+		return false;
+	if (image->is_block_device ?
+		    geometry_of_device(image->fd, &store) :
+		    geometry_of_file(image->fd, &store))
+		return false;
+	size = store.size - store.size % image->block_size;
+	if (size == image->size)
+		return false;
+	image->size = size;
+	return true;
 }

@@ -8,12 +8,15 @@
 #include "block/image.h"
 
 /*
- * Fill in size, block_size and physical_block_size of `image`, whose fd (or -1)
+ * Fill in size, block sizes and hints of `image`, whose fd (or -1)
  * and is_block_device are set. `sector` gets a device's logical block size, 0
  * for a file. Returns 0, or a negative errno with the reason in `error`.
  */
 int block_geometry(struct block_image *image,
 		   const struct block_image_options *options,
 		   unsigned int *sector, char error[BLOCK_ERROR_MAX]);
+
+/* As block_image_look(). */
+bool block_geometry_look(struct block_image *image);
 
 #endif

@@ -4,6 +4,7 @@
  *
  *   claim       open and lock it              (claim.c)
  *   geometry    size and block sizes          (geometry.c)
+ *   ability     what it can do with ranges    (ability.c)
  *   cache       O_DIRECT or the page cache    (here, with dio.c)
  *
  * cache=auto takes O_DIRECT if the store can do it for every block that the
@@ -22,6 +23,7 @@
 #include <unistd.h>
 
 #include "block/image.h"
+#include "ability.h"
 #include "claim.h"
 #include "dio.h"
 #include "explain.h"
@@ -148,11 +150,18 @@ int block_image_open(struct block_image *image,
 		image->fd = rc;
 	}
 	rc = block_geometry(image, options, &sector, error);
+	if (rc == 0)
+		rc = block_ability(image, options->file, error);
 	if (rc == 0 && options->file)
 		rc = image_set_cache(image, options, sector, error);
 	if (rc)
 		block_image_close(image);
 	return rc;
+}
+
+bool block_image_look(struct block_image *image)
+{
+	return block_geometry_look(image);
 }
 
 void block_image_close(struct block_image *image)

@@ -2,11 +2,12 @@
 /*
  * One request, done with blocking system calls.
  *
- * Reads and writes are looped until complete. FLUSH is fdatasync. DISCARD and
- * WRITE_ZEROES are here for all engines, because none of the kernel's
- * asynchronous interfaces has them without a thread of its own behind:
+ * Reads and writes are looped until complete. FLUSH is fdatasync. What works on
+ * a range without data is here for all engines, because none of the kernel's
+ * asynchronous interfaces has it without a thread of its own behind:
  *
  *   DISCARD        file: punch a hole           device: BLKDISCARD
+ *   SECURE_ERASE   file: never                  device: BLKSECDISCARD
  *   WRITE_ZEROES   may unmap: punch a hole (a device zeroes by unmapping), else
  *                  zero the range keeping it allocated, else write zeroes
  *
@@ -16,7 +17,8 @@
  * Failure modes: the first error ends the request and is its result. A store
  * that cannot discard makes a DISCARD -EOPNOTSUPP; WRITE_ZEROES always has the
  * last resort. A request that is to be stable ends in fdatasync, whose failure
- * is the request's.
+ * is the request's. Where O_DIRECT asks for larger blocks than the range has and
+ * the store cannot zero by itself, WRITE_ZEROES is -EINVAL, as a write is.
  */
 #define _GNU_SOURCE 1
 #include <assert.h>
@@ -99,17 +101,44 @@ static bool perform_is_unsupported(int rc)
 	       rc == -ENOTTY || rc == -EINVAL;
 }
 
+/*
+ * A device does whole blocks and refuses others. To discard less than was asked
+ * for is allowed, even nothing.
+ */
+static int perform_discard_blocks(const struct block_image *image,
+				  const struct block_request *req)
+{
+	uint64_t mask = image->block_size - 1;
+	uint64_t begin = (req->offset + mask) & ~mask;
+	uint64_t end = (req->offset + req->length) & ~mask;
+	uint64_t range[2] = { begin, end - begin };
+
+	if (begin >= end)
+		return 0;
+	return ioctl(image->fd, BLKDISCARD, range) < 0 ? -errno : 0;
+}
+
 static int perform_discard(const struct block_image *image,
 			   const struct block_request *req)
 {
-	uint64_t range[2] = { req->offset, req->length };
 	int rc;
 
-	if (!image->is_block_device)
-		rc = perform_fallocate(image, FALLOC_FL_PUNCH_HOLE, req);
+	if (image->is_block_device)
+		rc = perform_discard_blocks(image, req);
 	else
-		rc = ioctl(image->fd, BLKDISCARD, range) < 0 ? -errno : 0;
+		rc = perform_fallocate(image, FALLOC_FL_PUNCH_HOLE, req);
 	return perform_is_unsupported(rc) ? -EOPNOTSUPP : rc;
+}
+
+/* All of the range or an error; nothing else will do in its place. */
+static int perform_secure_erase(const struct block_image *image,
+				const struct block_request *req)
+{
+	uint64_t range[2] = { req->offset, req->length };
+
+	if (!image->can_secure_erase)
+		return -EOPNOTSUPP;
+	return ioctl(image->fd, BLKSECDISCARD, range) < 0 ? -errno : 0;
 }
 
 /* The last resort of WRITE_ZEROES; goes on from req->done. */
@@ -171,6 +200,9 @@ void block_perform(const struct block_image *image, struct block_request *req)
 		return;
 	case BLOCK_WRITE_ZEROES:
 		req->result = perform_write_zeroes(image, req);
+		return;
+	case BLOCK_SECURE_ERASE:
+		req->result = perform_secure_erase(image, req);
 		return;
 	}
 	assert(!"block_transfer_begin() answers an unknown operation");

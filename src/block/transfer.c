@@ -70,8 +70,7 @@ bool block_transfer_advance(struct block_request *req, int64_t answer)
 
 static bool transfer_is_modifying(const struct block_request *req)
 {
-	return req->op == BLOCK_WRITE || req->op == BLOCK_DISCARD ||
-	       req->op == BLOCK_WRITE_ZEROES;
+	return req->op == BLOCK_WRITE || block_transfer_is_range(req);
 }
 
 bool block_transfer_begin(const struct block_image *image,
@@ -80,7 +79,7 @@ bool block_transfer_begin(const struct block_image *image,
 	req->done = 0;
 	req->engine_data = NULL;
 	req->result = 0;
-	if (req->op > BLOCK_WRITE_ZEROES)
+	if (req->op > BLOCK_SECURE_ERASE)
 		req->result = -EINVAL;
 	else if (image->readonly && transfer_is_modifying(req))
 		req->result = -EROFS;

@@ -65,6 +65,13 @@ bool block_transfer_advance(struct block_request *req, int64_t answer);
 bool block_transfer_begin(const struct block_image *image,
 			  struct block_request *req);
 
+/* Is it for perform.c, whatever the engine? */
+static inline bool block_transfer_is_range(const struct block_request *req)
+{
+	return req->op == BLOCK_DISCARD || req->op == BLOCK_WRITE_ZEROES ||
+	       req->op == BLOCK_SECURE_ERASE;
+}
+
 /* Has the data of this request to be stable before it completes? */
 static inline bool block_transfer_is_stable(const struct block_image *image,
 					    const struct block_request *req)

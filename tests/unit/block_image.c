@@ -120,7 +120,11 @@ static void test_geometry(void **state)
 
 	(void)state;
 	free(harness_create("odd", 10000));
-	assert_int_equal(open_file(&image, "odd", false), 0);
+	/* Its last bytes would be hidden. */
+	check_file_refused("odd", -EINVAL, "size 10000 is not a multiple of "
+			   "block-size 512: make it one (truncate -s %512)");
+	free(harness_create("whole", 9728));
+	assert_int_equal(open_file(&image, "whole", false), 0);
 	assert_int_equal(image.size, 9728);
 	assert_int_equal(image.block_size, 512);
 	assert_in_range(image.physical_block_size, 512, 4096);
@@ -130,8 +134,9 @@ static void test_geometry(void **state)
 	block_image_close(&image);
 
 	check_refused((struct block_image_options){
-		.file = harness_path("odd"), .block_size = 4096,
-	}, -EINVAL, "size 10000 is not a multiple of block-size 4096");
+		.file = harness_path("whole"), .block_size = 4096,
+	}, -EINVAL, "size 9728 is not a multiple of block-size 4096: resize "
+	"it, or use block-size=512");
 	check_refused((struct block_image_options){
 		.file = harness_path("odd"), .block_size = 768,
 	}, -EINVAL, "block-size 768");
@@ -149,6 +154,8 @@ static void test_geometry(void **state)
 	assert_int_equal(image.size, 12288);
 	assert_int_equal(image.block_size, 4096);
 	assert_int_equal(image.physical_block_size, 4096);
+	assert_int_equal(image.min_io_size, 4096);
+	assert_int_equal(image.alignment_offset, 0);
 	block_image_close(&image);
 }
 
@@ -159,7 +166,7 @@ static void test_null_image(void **state)
 
 	(void)state;
 	assert_int_equal(open_as(&image, (struct block_image_options){
-		.size = 1000000,
+		.size = 999936,
 	}), 0);
 	assert_int_equal(image.fd, -1);
 	assert_int_equal(image.size, 999936);
@@ -399,6 +406,97 @@ static void test_block_device(void **state)
 	free(content);
 }
 
+/*
+ * Zeroes for parts of blocks: exactly what was asked for, or an error as for a
+ * write. Discards do less.
+ */
+static void test_block_device_parts(void **state)
+{
+	unsigned char *content = harness_create("parts", 1 << 20);
+	struct block_image image;
+	struct block_engine *engine;
+	char device[64];
+	int loop = attach_loop("parts", device, sizeof(device), 4096);
+
+	(void)state;
+	assert_int_equal(open_as(&image, (struct block_image_options){
+		.file = device, .cache = BLOCK_CACHE_WRITEBACK }), 0);
+	assert_int_equal(block_engine_open(&engine, "auto", &image, 4), 0);
+	assert_int_equal(harness_command(engine, BLOCK_WRITE_ZEROES,
+					 BLOCK_MAY_UNMAP | BLOCK_STABLE, 512,
+					 9216), 0);
+	memset(content + 512, 0, 9216);
+	assert_int_equal(harness_command(engine, BLOCK_DISCARD, 0, 65536 + 512,
+					 7680), 0);
+	memset(content + 65536 + 4096, 0, 4096);
+	assert_int_equal(harness_command(engine, BLOCK_DISCARD, 0, 512, 512),
+			 0);
+	assert_int_equal(harness_command(engine, BLOCK_FLUSH, 0, 0, 0), 0);
+	block_engine_close(engine);
+	block_image_close(&image);
+	harness_check("parts", content, 1 << 20);
+
+	assert_int_equal(open_as(&image, (struct block_image_options){
+		.file = device, .cache = BLOCK_CACHE_NONE }), 0);
+	assert_int_equal(block_engine_open(&engine, "auto", &image, 4), 0);
+	assert_int_equal(harness_command(engine, BLOCK_WRITE_ZEROES, 0,
+					 32768 + 512, 4096), -EINVAL);
+	assert_int_equal(harness_command(engine, BLOCK_SECURE_ERASE, 0, 0,
+					 4096), -EOPNOTSUPP);
+	block_engine_close(engine);
+	block_image_close(&image);
+	harness_check("parts", content, 1 << 20);
+	close(loop);
+	free(content);
+}
+
+/* A device that becomes longer, as logical volumes do. */
+static void test_block_device_grows(void **state)
+{
+	struct block_image image;
+	char device[64];
+	int loop;
+
+	(void)state;
+	free(harness_create("grows", 1 << 20));
+	loop = attach_loop("grows", device, sizeof(device), 512);
+	assert_int_equal(open_as(&image, (struct block_image_options){
+		.file = device }), 0);
+	assert_false(block_image_look(&image));
+	assert_int_equal(truncate(harness_path("grows"), 3 << 20), 0);
+	assert_false(block_image_look(&image));
+	assert_int_equal(ioctl(loop, LOOP_SET_CAPACITY), 0);
+	assert_true(block_image_look(&image));
+	assert_int_equal(image.size, 3 << 20);
+	assert_false(block_image_look(&image));
+	block_image_close(&image);
+	close(loop);
+}
+
+/* A file's size: whole blocks of it. */
+static void test_look(void **state)
+{
+	struct block_image image;
+
+	(void)state;
+	free(harness_create("look", 8192));
+	assert_int_equal(open_as(&image, (struct block_image_options){
+		.file = harness_path("look"), .block_size = 4096 }), 0);
+	assert_int_equal(truncate(harness_path("look"), 12287), 0);
+	assert_false(block_image_look(&image));
+	assert_int_equal(truncate(harness_path("look"), 12288 + 512), 0);
+	assert_true(block_image_look(&image));
+	assert_int_equal(image.size, 12288);
+	assert_int_equal(truncate(harness_path("look"), 100), 0);
+	assert_true(block_image_look(&image));
+	assert_int_equal(image.size, 0);
+	block_image_close(&image);
+	assert_int_equal(open_as(&image, (struct block_image_options){
+		.size = 8192 }), 0);
+	assert_false(block_image_look(&image));
+	block_image_close(&image);
+}
+
 static void test_block_device_4k(void **state)
 {
 	struct block_image image;
@@ -445,6 +543,9 @@ int main(void)
 		cmocka_unit_test(test_lock_after_engine),
 		cmocka_unit_test(test_block_device),
 		cmocka_unit_test(test_block_device_4k),
+		cmocka_unit_test(test_block_device_parts),
+		cmocka_unit_test(test_block_device_grows),
+		cmocka_unit_test(test_look),
 	};
 
 	return cmocka_run_group_tests(tests, harness_setup, harness_teardown);

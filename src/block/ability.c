@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a store can do with ranges; see ability.h.
+ *
+ * A device is asked by the request itself with a range that no device takes:
+ * one that cannot do it at all says so first. A file is asked by punching a
+ * hole where it has nothing. The unit in which a device discards is in sysfs
+ * only, in the directory of the whole disk for a partition.
+ *
+ * A host-managed zoned device takes writes at its zones' write pointers only:
+ * as a plain disk it would fail most writes, so it is refused.
+ *
+ * Failure modes: what cannot be found out counts as not possible, but for the
+ * unit: then it is a block.
+ */
+#define _GNU_SOURCE 1
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/blkzoned.h>
+#include <linux/falloc.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "ability.h"
+#include "explain.h"
+
+/* Behind the end of the file: far, in case that it is growing right now. */
+#define ABILITY_FAR (UINT64_C(1) << 30)
+/* A unit that means anything for a driver's requests. */
+#define ABILITY_GRANULARITY_MAX (1u << 30)
+
+static bool ability_read(const char *path, char *text, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n;
+
+	if (fd < 0)
+		return false;
+	n = read(fd, text, size - 1);
+	close(fd);
+	if (n <= 0)
+		return false;
+	text[n] = '\0';
+	text[strcspn(text, "\n")] = '\0';
+	return true;
+}
+
+/* An attribute of the device's request queue. */
+static bool ability_attribute(int fd, const char *name, char *text, size_t size)
+{
+	/* Of the device itself, else of the disk that it is a part of. */
+	static const char *const owners[] = { "", "/.." };
+	char path[96];
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return false;
+	for (unsigned int i = 0; i < 2; i++) {
+		snprintf(path, sizeof(path), "/sys/dev/block/%u:%u%s/queue/%s",
+			 major(st.st_rdev), minor(st.st_rdev), owners[i], name);
+		if (ability_read(path, text, size))
+			return true;
+	}
+	return false;
+}
+
+/* The range is of no length that a device takes; nothing is ever done. */
+static bool ability_of_device(int fd, unsigned long request)
+{
+	uint64_t range[2] = { 1, 1 };
+
+	return ioctl(fd, request, range) < 0 && errno == EINVAL;
+}
+
+static bool ability_to_punch(const struct block_image *image)
+{
+	int rc;
+
+	do
+		rc = fallocate(image->fd,
+			       FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			       (off_t)(image->size + ABILITY_FAR),
+			       image->block_size);
+	while (rc < 0 && errno == EINTR);
+	/* Larger than the file system's files can be: it got that far. */
+	return rc == 0 || errno == EFBIG;
+}
+
+static unsigned int ability_granularity(const struct block_image *image)
+{
+	char text[24];
+	unsigned long n;
+
+	if (!image->is_block_device)
+		return image->physical_block_size;
+	if (!ability_attribute(image->fd, "discard_granularity", text,
+			       sizeof(text)))
+		return image->block_size;
+	n = strtoul(text, NULL, 10);
+	return n > image->block_size && n <= ABILITY_GRANULARITY_MAX ?
+	       (unsigned int)n : image->block_size;
+}
+
+static bool ability_is_host_managed(int fd)
+{
+	unsigned int sectors = 0;
+	char model[24];
+
+	if (ability_attribute(fd, "zoned", model, sizeof(model)))
+		return strcmp(model, "host-managed") == 0;
+	return ioctl(fd, BLKGETZONESZ, &sectors) == 0 && sectors > 0;
+}
+
+int block_ability(struct block_image *image, const char *file,
+		  char error[BLOCK_ERROR_MAX])
+{
+	bool discards;
+
+	if (image->fd < 0) {
+		image->discard_granularity = image->block_size;
+		return 0;
+	}
+	if (image->is_block_device && ability_is_host_managed(image->fd))
+		return block_explain(error, -EINVAL, file,
+				     "is a host-managed zoned device, which "
+				     "cannot be a disk of the guest: use a "
+				     "device that takes writes anywhere");
+	if (image->readonly)
+		return 0;
+	discards = image->is_block_device ?
+		   ability_of_device(image->fd, BLKDISCARD) :
+		   ability_to_punch(image);
+	if (discards)
+		image->discard_granularity = ability_granularity(image);
+	image->can_secure_erase = image->is_block_device &&
+				  ability_of_device(image->fd, BLKSECDISCARD);
+	return 0;
+}
