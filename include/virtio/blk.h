@@ -9,7 +9,8 @@
  *	down:  while ((req = virtio_blk_pop(bq)))
  *		       block_engine_queue(engine, req);
  *	       block_engine_commit(engine);
- *	up:    for each reaped req: virtio_blk_complete(req);
+ *	up:    for each reaped req: virtio_blk_complete(req)
+ *		       || block_engine_queue(engine, req);
  *	       if (virtqueue_publish(&bq->vq)) notify the driver
  *
  * Every popped chain ends in exactly one used element. There is one request
@@ -29,6 +30,14 @@
 enum {
 	/* Pieces that a request slot holds in itself; larger chains spill. */
 	VIRTIO_BLK_INLINE_IOV = 6,
+	/* Ranges of one DISCARD, WRITE_ZEROES or SECURE_ERASE. */
+	VIRTIO_BLK_SEGMENTS_MAX = 32,
+	/*
+	 * Sectors of one such range. Zeroing may have to be done by writing, and
+	 * a reset waits for it.
+	 */
+	VIRTIO_BLK_DISCARD_SECTORS_MAX = 1 << 22,
+	VIRTIO_BLK_ZEROES_SECTORS_MAX = 1 << 17,
 };
 
 /* Bytes of data in one request; above, it is answered with IOERR. */
@@ -42,6 +51,15 @@ struct virtio_blk_options {
 	unsigned int nqueues;	/* 1 .. VIRTIO_QUEUES_MAX */
 	uint16_t queue_size;	/* entries, a power of two */
 	uint64_t extra_features; /* of the transport, e.g. ACCESS_PLATFORM */
+	bool write_through;	/* how the cache mode starts: writeback is 0 */
+	bool discard;		/* offered; and WRITE_ZEROES may deallocate */
+	bool secure_erase;	/* offered */
+	uint32_t discard_granularity; /* bytes; 0: block_size */
+	/* Of the store, bytes; 0: not known. For the driver's alignment. */
+	uint32_t physical_block_size;
+	uint32_t alignment_offset; /* of the first physical block boundary */
+	uint32_t min_io_size;
+	uint32_t opt_io_size;
 	char serial[VIRTIO_BLK_ID_BYTES]; /* padded with NUL */
 };
 
@@ -56,6 +74,8 @@ struct virtio_blk_request {
 	uint16_t head;
 	uint16_t cut;		/* iov[cut].base was moved on by cut_bytes */
 	uint16_t cut_bytes;
+	uint8_t segment;	/* of the ranges: the one under way ... */
+	uint8_t nsegments;	/* ... and their number; 0: no such request */
 	uint32_t niov;		/* mapped pieces */
 	uint32_t split;		/* of them device-readable, first */
 	uint32_t used_ok;	/* used length if it succeeds */
@@ -69,6 +89,8 @@ struct virtio_blk_queue {
 	struct virtio_blk_request *slots; /* by head */
 	struct virtio_iov *spill; /* spill_max entries per slot */
 	unsigned int spill_max;
+	/* Copied ranges, VIRTIO_BLK_SEGMENTS_MAX per slot. */
+	struct virtio_blk_segment *segments;
 	/* Totals since the start. */
 	uint64_t requests;	/* chains answered */
 	uint64_t failed;	/* of them with a status other than OK */
@@ -77,7 +99,8 @@ struct virtio_blk_queue {
 struct virtio_blk {
 	struct virtio_device dev;
 	struct virtio_blk_options options;
-	struct virtio_blk_config config;
+	struct virtio_blk_config config; /* capacity, writeback: atomic */
+	bool flush_owed;	/* see virtio_blk_take_flush(); atomic */
 	struct virtio_blk_queue queue[VIRTIO_QUEUES_MAX];
 };
 
@@ -108,8 +131,25 @@ struct block_request *virtio_blk_pop(struct virtio_blk_queue *bq);
 /* As virtio_blk_pop(), for what the process before left in flight. */
 struct block_request *virtio_blk_repop(struct virtio_blk_queue *bq);
 
-/* Answer a request that the engine has given back. Not yet published. */
-void virtio_blk_complete(struct block_request *req);
+/*
+ * Answer a request that the engine has given back; not yet published. False if
+ * it is one of several ranges and goes to the engine again for the next one.
+ */
+bool virtio_blk_complete(struct block_request *req);
+
+/*
+ * The store has another size now: bytes, a multiple of the block size. True if
+ * the configuration changed, of which the owner has to tell the driver.
+ * Requests that were popped before are not affected. Called by the thread that
+ * answers for the configuration space.
+ */
+bool virtio_blk_resize(struct virtio_blk *blk, uint64_t size);
+
+/*
+ * Whether the driver has switched to write-through, so that the owner has to
+ * make stable what was written before: to one caller only.
+ */
+bool virtio_blk_take_flush(struct virtio_blk *blk);
 
 /* The queue that a request came from. */
 struct virtio_blk_queue *virtio_blk_queue_of(struct block_request *req);

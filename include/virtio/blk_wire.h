@@ -23,6 +23,9 @@ enum virtio_blk_feature_bit {
 	VIRTIO_BLK_F_MQ = 12,
 	VIRTIO_BLK_F_DISCARD = 13,
 	VIRTIO_BLK_F_WRITE_ZEROES = 14,
+	VIRTIO_BLK_F_LIFETIME = 15,
+	VIRTIO_BLK_F_SECURE_ERASE = 16,
+	VIRTIO_BLK_F_ZONED = 17,
 };
 
 /* Request types, section 5.2.6. */
@@ -31,8 +34,17 @@ enum virtio_blk_type {
 	VIRTIO_BLK_T_OUT = 1,
 	VIRTIO_BLK_T_FLUSH = 4,
 	VIRTIO_BLK_T_GET_ID = 8,
+	VIRTIO_BLK_T_GET_LIFETIME = 10,
 	VIRTIO_BLK_T_DISCARD = 11,
 	VIRTIO_BLK_T_WRITE_ZEROES = 13,
+	VIRTIO_BLK_T_SECURE_ERASE = 14,
+	VIRTIO_BLK_T_ZONE_APPEND = 15,
+	VIRTIO_BLK_T_ZONE_REPORT = 16,
+	VIRTIO_BLK_T_ZONE_OPEN = 18,
+	VIRTIO_BLK_T_ZONE_CLOSE = 20,
+	VIRTIO_BLK_T_ZONE_FINISH = 22,
+	VIRTIO_BLK_T_ZONE_RESET = 24,
+	VIRTIO_BLK_T_ZONE_RESET_ALL = 26,
 };
 
 enum virtio_blk_status {
@@ -53,6 +65,19 @@ struct virtio_blk_header {
 };
 
 _Static_assert(sizeof(struct virtio_blk_header) == 16, "section 5.2.6");
+
+/* A range of DISCARD, WRITE_ZEROES and SECURE_ERASE, section 5.2.6. */
+struct virtio_blk_segment {
+	uint64_t sector;
+	uint32_t num_sectors;
+	uint32_t flags;
+};
+
+enum virtio_blk_segment_flag {
+	VIRTIO_BLK_SEGMENT_UNMAP = 1,	/* of WRITE_ZEROES only */
+};
+
+_Static_assert(sizeof(struct virtio_blk_segment) == 16, "section 5.2.6");
 
 /* Device configuration, section 5.2.4; packed by its own layout. */
 struct virtio_blk_config {
@@ -84,7 +109,12 @@ struct virtio_blk_config {
 };
 
 _Static_assert(offsetof(struct virtio_blk_config, blk_size) == 20, "5.2.4");
+_Static_assert(offsetof(struct virtio_blk_config, writeback) == 32, "5.2.4");
 _Static_assert(offsetof(struct virtio_blk_config, num_queues) == 34, "5.2.4");
+_Static_assert(offsetof(struct virtio_blk_config, max_write_zeroes_sectors) ==
+	       48, "5.2.4");
+_Static_assert(offsetof(struct virtio_blk_config, max_secure_erase_sectors) ==
+	       60, "5.2.4");
 _Static_assert(sizeof(struct virtio_blk_config) == 96, "5.2.4");
 
 #endif

@@ -40,6 +40,7 @@ struct virtio_device_state {
 	uint32_t device_features_sel;
 	uint32_t driver_features_sel;
 	uint32_t queue_sel;
+	uint32_t type_state;	/* the device type's own; 0 after a reset */
 	struct virtio_queue_state queue[VIRTIO_QUEUES_MAX];
 };
 
@@ -48,7 +49,19 @@ enum virtio_answer {
 	VIRTIO_WAIT,	/* it will have it when requests in flight are done */
 };
 
+struct virtio_device;
+
+/* What a device type does at the driver's doing. */
+struct virtio_device_ops {
+	/* `size` bytes are written to the configuration space, within it. */
+	void (*config_write)(struct virtio_device *dev, uint32_t offset,
+			     const uint8_t *bytes, uint32_t size);
+	/* Other features are in force: FEATURES_OK, or none after a reset. */
+	void (*negotiated)(struct virtio_device *dev);
+};
+
 struct virtio_device {
+	const struct virtio_device_ops *ops; /* NULL: nothing to do */
 	uint32_t id;		/* device type, section 5 */
 	uint64_t offered;	/* feature bits */
 	unsigned int nqueues;
@@ -106,6 +119,16 @@ enum virtio_answer virtio_device_set_ready(struct virtio_device *dev,
  * with VIRTIO_WAIT has now had its effect.
  */
 bool virtio_device_settle(struct virtio_device *dev);
+
+/*
+ * The driver writes `size` bytes of the configuration space. What is not
+ * writable, or not within it, is ignored.
+ */
+void virtio_device_config_write(struct virtio_device *dev, uint64_t offset,
+				const uint8_t *bytes, uint32_t size);
+
+/* Tell the device type that other features are in force. */
+void virtio_device_negotiated(struct virtio_device *dev);
 
 /*
  * The device cannot go on until the driver resets it, section 2.1.2: sets

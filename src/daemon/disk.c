@@ -23,6 +23,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "virtio/mmio.h"
+
 enum {
 	QUEUE_SIZE_DEFAULT = 256,
 	REAP_MAX = 256,		/* completions answered in one pass */
@@ -32,14 +34,43 @@ static const char *const op_names[] = {
 	[BLOCK_READ] = "read", [BLOCK_WRITE] = "write",
 	[BLOCK_FLUSH] = "flush", [BLOCK_DISCARD] = "discard",
 	[BLOCK_WRITE_ZEROES] = "write zeroes",
+	[BLOCK_SECURE_ERASE] = "secure erase",
 };
 
 static void log_failure(struct disk_queue *dq, const struct block_request *req)
 {
+	/* The driver is told that the store cannot do it, and stops asking. */
+	if (req->result == -EOPNOTSUPP)
+		return;
 	log_limited(&dq->errors, LOG_LEVEL_ERROR,
 		    "%s: %s of %" PRIu64 " bytes at %" PRIu64 " failed: %s",
 		    dq->disk->name, op_names[req->op], req->length, req->offset,
 		    strerror(-req->result));
+}
+
+/*
+ * The driver went over to write-through: make stable what was written before,
+ * for no flush of the driver will. A failure is kept by the image.
+ */
+static void flush_once(struct disk_queue *dq)
+{
+	if (dq->flushing || !virtio_blk_take_flush(&dq->disk->blk))
+		return;
+	dq->flushing = true;
+	dq->flush = (struct block_request){ .op = BLOCK_FLUSH };
+	block_engine_queue(dq->engine, &dq->flush);
+	block_engine_commit(dq->engine);
+}
+
+/* Whether the request is done with; else it has to go to the engine again. */
+static bool answer(struct disk_queue *dq, struct block_request *req)
+{
+	if (req->result)
+		log_failure(dq, req);
+	if (req != &dq->flush)
+		return virtio_blk_complete(req);
+	dq->flushing = false;
+	return true;
 }
 
 /* Answer what the engine has completed: true if there was anything. */
@@ -47,15 +78,19 @@ static bool pass_up(struct disk_queue *dq)
 {
 	struct block_request *req = block_engine_reap(dq->engine, REAP_MAX);
 	bool any = req != NULL;
+	bool again = false;
 
 	while (req) {
 		struct block_request *next = req->next;
 
-		if (req->result)
-			log_failure(dq, req);
-		virtio_blk_complete(req);
+		if (!answer(dq, req)) {
+			block_engine_queue(dq->engine, req);
+			again = true;
+		}
 		req = next;
 	}
+	if (again)
+		block_engine_commit(dq->engine);
 	return any;
 }
 
@@ -115,6 +150,7 @@ static bool queue_poll(struct loop_poller *poller)
 	bool taken = virtqueue_pending(vq) && may_take(dq) &&
 		     (!vq->starved || completed || !dq->engine->inflight);
 
+	flush_once(dq);
 	if (taken)
 		pass_down(dq);
 	if (completed || taken ||
@@ -155,6 +191,16 @@ static int blk_open(struct disk *disk, const struct disk_options *options,
 		.size = disk->image.size,
 		.block_size = disk->image.block_size,
 		.readonly = disk->image.readonly,
+		.write_through = disk->image.write_through,
+		.discard = options->discard != DISK_DISCARD_OFF &&
+			   disk->image.discard_granularity,
+		.secure_erase = options->discard != DISK_DISCARD_OFF &&
+				disk->image.can_secure_erase,
+		.discard_granularity = disk->image.discard_granularity,
+		.physical_block_size = disk->image.physical_block_size,
+		.alignment_offset = disk->image.alignment_offset,
+		.min_io_size = disk->image.min_io_size,
+		.opt_io_size = disk->image.opt_io_size,
 		.nqueues = options->queues ? options->queues : 1,
 		.queue_size = options->queue_size ?
 			      (uint16_t)options->queue_size :
@@ -178,8 +224,9 @@ static int blk_open(struct disk *disk, const struct disk_options *options,
 static int open_engine(struct disk_queue *dq, const char *name)
 {
 	struct disk *disk = dq->disk;
+	/* All of the ring, and a flush of our own. */
 	int r = block_engine_open(&dq->engine, name, &disk->image,
-				  disk->blk.options.queue_size);
+				  disk->blk.options.queue_size + 1u);
 
 	if (r)
 		return r;
@@ -204,6 +251,21 @@ static int queues_open(struct disk *disk, const struct disk_options *options)
 			   options->engine ? options->engine : "auto");
 }
 
+/* discard=on is a promise; auto is what can be had. */
+static int check_discard(const struct disk *disk,
+			 const struct disk_options *options,
+			 char error[BLOCK_ERROR_MAX])
+{
+	if (options->discard != DISK_DISCARD_ON ||
+	    disk->image.discard_granularity)
+		return 0;
+	snprintf(error, BLOCK_ERROR_MAX,
+		 "%s: cannot discard%s: use discard=auto",
+		 options->file ? options->file : "null image",
+		 disk->image.readonly ? ", it is read-only" : "");
+	return -EOPNOTSUPP;
+}
+
 int disk_open(struct disk *disk, const char *name,
 	      const struct disk_options *options, struct guest_memory *mem,
 	      char error[BLOCK_ERROR_MAX])
@@ -223,6 +285,9 @@ int disk_open(struct disk *disk, const char *name,
 	r = block_image_open(&disk->image, &image, error);
 	if (r)
 		return r;
+	r = check_discard(disk, options, error);
+	if (r)
+		goto err_after_image;
 	r = blk_open(disk, options, mem);
 	if (r) {
 		snprintf(error, BLOCK_ERROR_MAX, "no memory for the device: %s",
@@ -290,6 +355,27 @@ void disk_resubmit(struct disk *disk, unsigned int queue)
 	block_engine_commit(dq->engine);
 	/* What could be answered at once was. */
 	tell_driver(dq, false);
+}
+
+void disk_look(struct disk *disk)
+{
+	struct virtio_device *dev = &disk->blk.dev;
+	uint64_t old = disk->image.size;
+
+	if (!block_image_look(&disk->image) ||
+	    !virtio_blk_resize(&disk->blk, disk->image.size))
+		return;
+	if (disk->image.size < old)
+		log_warning("%s: the image has shrunk from %" PRIu64
+			    " to %" PRIu64 " bytes; what the guest had behind "
+			    "its end is lost", disk->name, old,
+			    disk->image.size);
+	else
+		log_info("%s: the image has grown from %" PRIu64 " to %" PRIu64
+			 " bytes", disk->name, old, disk->image.size);
+	virtio_mmio_config_updated(dev);
+	if (disk->transport && virtio_device_take_config_change(dev))
+		disk->transport->ops->notify_config(disk->transport);
 }
 
 unsigned int disk_in_flight(const struct disk *disk)

@@ -29,6 +29,8 @@ struct disk_queue {
 	struct loop *loop;	/* NULL while it is not served */
 	struct loop_source source; /* engine->fd */
 	struct loop_poller poller;
+	struct block_request flush; /* of our own, when the cache mode changes */
+	bool flushing;		/* ... is with the engine */
 	struct log_limit errors;
 };
 
@@ -42,6 +44,8 @@ struct disk {
 	void *state;		/* of blk; mapped, owned */
 	size_t state_bytes;
 	unsigned int nqueues;
+	int watch;		/* of daemon/size_watch.c ... */
+	struct disk *next_watched; /* ... which this is listed by */
 	struct disk_queue queue[VIRTIO_QUEUES_MAX];
 };
 
@@ -68,6 +72,12 @@ int disk_serve_queue(struct disk *disk, unsigned int queue, struct loop *loop,
 
 /* Do again what a queue that was just recovered had in flight. */
 void disk_resubmit(struct disk *disk, unsigned int queue);
+
+/*
+ * Look at the image's size anew; a change becomes the disk's, and the driver is
+ * told. Called in the thread that answers for the configuration space.
+ */
+void disk_look(struct disk *disk);
 
 /* Requests inside the engines. */
 unsigned int disk_in_flight(const struct disk *disk);

@@ -129,6 +129,20 @@ static int set_cache(struct disk_options *disk, const char *value)
 	return block_cache_parse(value, &disk->cache);
 }
 
+static int set_discard(struct disk_options *disk, const char *value)
+{
+	bool on = false;
+
+	if (!strcmp(value, "auto")) {
+		disk->discard = DISK_DISCARD_AUTO;
+		return 0;
+	}
+	if (set_bool(&on, value))
+		return -EINVAL;
+	disk->discard = on ? DISK_DISCARD_ON : DISK_DISCARD_OFF;
+	return 0;
+}
+
 static int set_engine(struct disk_options *disk, const char *value)
 {
 	return set_string(&disk->engine, value);
@@ -179,6 +193,9 @@ static const struct disk_key disk_keys[] = {
 	{ "cache", "auto|none|writeback|writethrough|unsafe",
 	  "how the host caches; auto: none (O_DIRECT) where it can",
 	  set_cache },
+	{ "discard", "auto|on|off",
+	  "give space that the guest discards back; auto: where the store can",
+	  set_discard },
 	{ "engine", "auto|io_uring|libaio|threads|null",
 	  "how data is moved; null moves none (for measuring)", set_engine },
 	{ "serial", "TEXT", "what the guest reads as serial, up to 20 bytes",
@@ -284,6 +301,8 @@ void disk_options_fill(struct disk_options *to, const struct disk_options *from)
 	to->readonly |= from->readonly;
 	if (to->cache == BLOCK_CACHE_AUTO)
 		to->cache = from->cache;
+	if (to->discard == DISK_DISCARD_AUTO)
+		to->discard = from->discard;
 	if (!to->block_size)
 		to->block_size = from->block_size;
 	if (!to->queue_size)
@@ -343,7 +362,7 @@ static void usage(FILE *to)
 		fprintf(to, "  %s=%s\n        %s\n", disk_keys[i].name,
 			disk_keys[i].values, disk_keys[i].help);
 	fputs("\nSignals: TERM and INT end it after the requests in flight; "
-	      "USR1 logs statistics.\nExit status: 0 when the guest is gone "
+	      "USR1 logs statistics;\nHUP looks at the images' sizes.\nExit status: 0 when the guest is gone "
 	      "for good or on a signal, 1 for an error,\n2 for a wrong "
 	      "command line. See virtio-disk(8).\n", to);
 }

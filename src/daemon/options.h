@@ -15,6 +15,12 @@ enum {
 	DISKS_MAX = 16,		/* per guest */
 };
 
+enum disk_discard {
+	DISK_DISCARD_AUTO,	/* where the store can */
+	DISK_DISCARD_ON,	/* or the disk is refused */
+	DISK_DISCARD_OFF,
+};
+
 /* The keys of one --disk; what was not given is 0 or NULL. */
 struct disk_options {
 	char *id;		/* the vdev or devid that it belongs to; owned */
@@ -23,6 +29,7 @@ struct disk_options {
 	char *serial;		/* at most 20 bytes; owned */
 	bool readonly;
 	enum block_cache cache;
+	enum disk_discard discard;
 	unsigned int block_size;
 	unsigned int queue_size; /* entries; 0: the default */
 	unsigned int queues;	/* 0: one */

@@ -194,12 +194,30 @@ static int get_config(struct vhost_session *s, struct vhost_message *m)
 	return VHOST_ANSWER_REPLY;
 }
 
-/* No field of this device can be written. */
+/* Whether the device's configuration has these bytes now. */
+static bool config_is(const struct vhost_session *s,
+		      const struct vhost_config *c)
+{
+	return c->offset <= s->dev->config_bytes &&
+	       c->size <= s->dev->config_bytes - c->offset &&
+	       !memcmp((const uint8_t *)s->dev->config + c->offset, c->bytes,
+		       c->size);
+}
+
+/*
+ * Refused where it has not the effect that was wanted. The queues' threads
+ * stand still meanwhile, and find what they have to do for it when they go on.
+ */
 static int set_config(struct vhost_session *s, struct vhost_message *m)
 {
+	const struct vhost_config *c = &m->payload.config;
+
 	if (!config_ok(m))
 		return vhost_session_wrong(s, "offset or size");
-	return VHOST_ANSWER_REFUSED;
+	vhost_session_hold(s);
+	virtio_device_config_write(s->dev, c->offset, c->bytes, c->size);
+	vhost_session_release(s);
+	return config_is(s, c) ? VHOST_ANSWER_OK : VHOST_ANSWER_REFUSED;
 }
 
 static int set_backend_req_fd(struct vhost_session *s, struct vhost_message *m)

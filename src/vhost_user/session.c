@@ -134,6 +134,7 @@ static void device_up(struct vhost_session *s)
 	state->driver_features = s->features;
 	set_status(s, VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER |
 		      VIRTIO_STATUS_FEATURES_OK | VIRTIO_STATUS_DRIVER_OK);
+	virtio_device_negotiated(s->dev);
 }
 
 static void device_down_if_unused(struct vhost_session *s)

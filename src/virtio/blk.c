@@ -20,6 +20,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "virtio/blk_config.h"
+#include "virtio/blk_range.h"
 #include "virtio/shared.h"
 
 /* Pieces per slot: chains may have size_max descriptors, mapped in chunks. */
@@ -28,12 +30,14 @@ static unsigned int spill_max(const struct virtio_blk_options *options)
 	return 2u * options->queue_size + 64;
 }
 
-/* A queue's share of the memory: slots, spilled pieces, ring scratch. */
+/* A queue's share of the memory: slots, spilled pieces, ranges, ring scratch. */
 static size_t queue_memory_bytes(const struct virtio_blk_options *options)
 {
 	size_t n = options->queue_size;
 	size_t bytes = n * sizeof(struct virtio_blk_request) +
 		       n * spill_max(options) * sizeof(struct virtio_iov) +
+		       n * VIRTIO_BLK_SEGMENTS_MAX *
+			       sizeof(struct virtio_blk_segment) +
 		       virtqueue_scratch_bytes(options->queue_size);
 
 	/* The next queue's share begins where this one ends: aligned. */
@@ -51,34 +55,6 @@ size_t virtio_blk_state_bytes(const struct virtio_blk_options *options)
 	       options->nqueues * virtq_inflight_bytes(options->queue_size);
 }
 
-static uint64_t offer(const struct virtio_blk_options *options)
-{
-	uint64_t features = VIRTIO_FEATURE(VIRTIO_F_VERSION_1) |
-			    VIRTIO_FEATURE(VIRTIO_F_INDIRECT_DESC) |
-			    VIRTIO_FEATURE(VIRTIO_F_EVENT_IDX) |
-			    VIRTIO_FEATURE(VIRTIO_BLK_F_SEG_MAX) |
-			    VIRTIO_FEATURE(VIRTIO_BLK_F_BLK_SIZE) |
-			    VIRTIO_FEATURE(VIRTIO_BLK_F_FLUSH);
-
-	if (options->readonly)
-		features |= VIRTIO_FEATURE(VIRTIO_BLK_F_RO);
-	if (options->nqueues > 1)
-		features |= VIRTIO_FEATURE(VIRTIO_BLK_F_MQ);
-	return features | options->extra_features;
-}
-
-static void config_init(struct virtio_blk *blk)
-{
-	struct virtio_blk_config *config = &blk->config;
-
-	config->capacity = blk->options.size / VIRTIO_BLK_SECTOR_SIZE;
-	/* Header and status take a descriptor each; a ring of 2 has one. */
-	config->seg_max = blk->options.queue_size > 3u ?
-			  blk->options.queue_size - 2u : 1;
-	config->blk_size = blk->options.block_size;
-	config->num_queues = (uint16_t)blk->options.nqueues;
-}
-
 static void queue_init(struct virtio_blk *blk, unsigned int i, uint8_t *memory,
 		       struct guest_memory *mem)
 {
@@ -91,6 +67,8 @@ static void queue_init(struct virtio_blk *blk, unsigned int i, uint8_t *memory,
 	memory += n * sizeof(*bq->slots);
 	bq->spill = (struct virtio_iov *)memory;
 	memory += (size_t)n * bq->spill_max * sizeof(*bq->spill);
+	bq->segments = (struct virtio_blk_segment *)memory;
+	memory += (size_t)n * VIRTIO_BLK_SEGMENTS_MAX * sizeof(*bq->segments);
 	virtqueue_init(&bq->vq, n, memory, mem);
 	blk->dev.queue[i] = &bq->vq;
 }
@@ -107,12 +85,9 @@ void virtio_blk_init(struct virtio_blk *blk,
 	assert(options->nqueues && options->nqueues <= VIRTIO_QUEUES_MAX);
 	memset(blk, 0, sizeof(*blk));
 	blk->options = *options;
-	config_init(blk);
+	virtio_blk_config_init(blk);
 	dev->id = VIRTIO_ID_BLOCK;
-	dev->offered = offer(options);
 	dev->nqueues = options->nqueues;
-	dev->config = &blk->config;
-	dev->config_bytes = sizeof(blk->config);
 	dev->mem = mem;
 	for (unsigned int i = 0; i < options->nqueues; i++) {
 		queue_init(blk, i, (uint8_t *)memory +
@@ -121,6 +96,7 @@ void virtio_blk_init(struct virtio_blk *blk,
 		inflight += virtq_inflight_bytes(options->queue_size);
 	}
 	virtio_device_init(dev, state);
+	virtio_blk_config_adopt(blk);
 }
 
 struct virtio_blk_queue *virtio_blk_queue_of(struct block_request *req)
@@ -168,9 +144,15 @@ static enum virtio_blk_status status_of(int result)
 	return VIRTIO_BLK_S_IOERR;
 }
 
-void virtio_blk_complete(struct block_request *req)
+bool virtio_blk_complete(struct block_request *req)
 {
-	finish((struct virtio_blk_request *)req, status_of(req->result));
+	struct virtio_blk_request *slot = (struct virtio_blk_request *)req;
+
+	/* The first error ends it: nothing is promised of the other ranges. */
+	if (slot->nsegments && req->result == 0 && virtio_blk_range_next(slot))
+		return false;
+	finish(slot, status_of(req->result));
+	return true;
 }
 
 /* Find a short chain that lies in windows of the memory: true if it does. */
@@ -313,12 +295,10 @@ static bool take_header(struct virtio_blk_request *slot,
 static bool range_ok(const struct virtio_blk *blk, uint64_t sector,
 		     uint64_t bytes)
 {
-	uint64_t sectors = bytes / VIRTIO_BLK_SECTOR_SIZE;
-
 	return bytes % VIRTIO_BLK_SECTOR_SIZE == 0 &&
 	       bytes <= VIRTIO_BLK_DATA_MAX &&
-	       sector <= blk->config.capacity &&
-	       sectors <= blk->config.capacity - sector;
+	       virtio_blk_range_fits(blk, sector,
+				     bytes / VIRTIO_BLK_SECTOR_SIZE);
 }
 
 static bool answer(struct virtio_blk_request *slot,
@@ -348,12 +328,6 @@ static bool start_read(struct virtio_blk_request *slot, uint64_t sector,
 	return true;
 }
 
-/* Section 5.2.6.2: a driver that cannot flush gets stable writes. */
-static bool write_through(const struct virtio_blk *blk)
-{
-	return !virtio_device_has(&blk->dev, VIRTIO_BLK_F_FLUSH);
-}
-
 static bool start_write(struct virtio_blk_request *slot, uint64_t sector,
 			uint64_t bytes)
 {
@@ -367,7 +341,7 @@ static bool start_write(struct virtio_blk_request *slot, uint64_t sector,
 	req->op = BLOCK_WRITE;
 	req->offset = sector * VIRTIO_BLK_SECTOR_SIZE;
 	req->length = bytes;
-	if (write_through(blk))
+	if (virtio_blk_is_write_through(blk))
 		req->flags |= BLOCK_STABLE;
 	return true;
 }
@@ -381,6 +355,19 @@ static bool start_flush(struct virtio_blk_request *slot)
 	req->niov = 0;
 	req->offset = 0;
 	req->length = 0;
+	return true;
+}
+
+static bool start_ranges(struct virtio_blk_request *slot, uint32_t type,
+			 uint64_t bytes)
+{
+	enum virtio_blk_status status = virtio_blk_range_take(slot, type,
+							      bytes);
+
+	if (status != VIRTIO_BLK_S_OK)
+		return answer(slot, status);
+	if (!virtio_blk_range_next(slot))
+		return answer(slot, VIRTIO_BLK_S_OK);
 	return true;
 }
 
@@ -418,6 +405,10 @@ static bool start_type(struct virtio_blk_request *slot,
 		return start_flush(slot);
 	case VIRTIO_BLK_T_GET_ID:
 		return do_get_id(slot, in_bytes);
+	case VIRTIO_BLK_T_DISCARD:
+	case VIRTIO_BLK_T_WRITE_ZEROES:
+	case VIRTIO_BLK_T_SECURE_ERASE:
+		return start_ranges(slot, header->type, out_bytes);
 	default:
 		return answer(slot, VIRTIO_BLK_S_UNSUPP);
 	}
@@ -433,6 +424,7 @@ static void slot_reset(struct virtio_blk_request *slot,
 	slot->head = head;
 	slot->cut = 0;
 	slot->cut_bytes = 0;
+	slot->nsegments = 0;
 	slot->niov = 0;
 	slot->split = 0;
 	/* Written from the start: the status only if nothing is before it. */

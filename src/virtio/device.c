@@ -37,6 +37,21 @@ static void defaults(struct virtio_device *dev)
 	dev->stopping = 0;
 	dev->resetting = false;
 	dev->config_changed = false;
+	virtio_device_negotiated(dev);
+}
+
+void virtio_device_negotiated(struct virtio_device *dev)
+{
+	if (dev->ops)
+		dev->ops->negotiated(dev);
+}
+
+void virtio_device_config_write(struct virtio_device *dev, uint64_t offset,
+				const uint8_t *bytes, uint32_t size)
+{
+	if (dev->ops && !dev->resetting && offset <= dev->config_bytes &&
+	    size <= dev->config_bytes - offset)
+		dev->ops->config_write(dev, (uint32_t)offset, bytes, size);
 }
 
 void virtio_device_init(struct virtio_device *dev,
@@ -244,6 +259,8 @@ enum virtio_answer virtio_device_set_status(struct virtio_device *dev,
 	if (!((s->status | new) & VIRTIO_STATUS_FEATURES_OK))
 		new &= ~(uint32_t)VIRTIO_STATUS_DRIVER_OK;
 	s->status |= new;
+	if (new & VIRTIO_STATUS_FEATURES_OK)
+		virtio_device_negotiated(dev);
 	for (unsigned int i = 0; i < dev->nqueues; i++)
 		if ((new & VIRTIO_STATUS_DRIVER_OK) && s->queue[i].ready)
 			queue_start(dev, i);

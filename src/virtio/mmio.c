@@ -28,6 +28,17 @@ static uint64_t config_read(const struct virtio_device *dev, uint64_t offset,
 	return value;
 }
 
+static void config_write(struct virtio_device *dev, uint64_t offset,
+			 unsigned int size, uint64_t value)
+{
+	uint8_t bytes[sizeof(value)];
+
+	if (size != 1 && size != 2 && size != 4 && size != 8)
+		return;
+	memcpy(bytes, &value, sizeof(bytes));
+	virtio_device_config_write(dev, offset, bytes, size);
+}
+
 /* The selected queue's state, or NULL if there is no such queue. */
 static struct virtio_queue_state *selected(const struct virtio_device *dev)
 {
@@ -143,6 +154,10 @@ enum virtio_answer virtio_mmio_write(struct virtio_device *dev,
 	struct virtio_device_state *s = dev->state;
 	uint32_t value = (uint32_t)value64;
 
+	if (offset >= VIRTIO_MMIO_CONFIG) {
+		config_write(dev, offset - VIRTIO_MMIO_CONFIG, size, value64);
+		return VIRTIO_DONE;
+	}
 	if (size != 4)
 		return VIRTIO_DONE;
 	switch (offset) {

@@ -53,6 +53,12 @@ static void notify_queue(struct transport *transport, unsigned int queue)
 
 static void notify_config(struct transport *transport)
 {
+	const struct virtio_device *dev =
+		((struct xen_device *)transport)->dev;
+
+	/* Section 3.1.1: none before the driver is up; it will read it all. */
+	if (!(dev->state->status & VIRTIO_STATUS_DRIVER_OK))
+		return;
 	interrupt((struct xen_device *)transport, VIRTIO_MMIO_INT_CONFIG);
 }
 

@@ -54,6 +54,8 @@ static inline void fuzz_device_init(struct fuzz_device *d,
 		.sectors = FUZZ_SECTORS,
 		.readonly = how & 8,
 		.pinnable = how & 16,
+		.discard = true,
+		.secure_erase = true,
 		.refused = how & 32 ? VIRTIO_FEATURE(VIRTIO_BLK_F_FLUSH) |
 				      VIRTIO_FEATURE(VIRTIO_F_EVENT_IDX) : 0,
 	};
@@ -155,21 +157,41 @@ static inline void fuzz_finish(struct fuzz_device *d)
 	model_blk_finish(&d->m);
 }
 
+/* The first range of a list, which may be right. */
+static inline void fuzz_segment(struct fuzz_device *d, struct fuzz_input *in,
+				uint64_t at)
+{
+	const struct virtio_blk_segment s = {
+		.sector = fuzz_below(in, FUZZ_SECTORS + 1),
+		.num_sectors = fuzz_below(in, FUZZ_SECTORS + 1),
+		.flags = fuzz_u8(in) & 1,
+	};
+	void *p = model_at(&d->m.mem, at, sizeof(s));
+
+	assert_non_null(p);
+	memcpy(p, &s, sizeof(s));
+}
+
 /* A request as drivers make it, nearly, and what its header says. */
 static inline void fuzz_request(struct fuzz_device *d, struct fuzz_input *in,
 				unsigned int queue)
 {
 	static const uint32_t types[] = {
 		VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT, VIRTIO_BLK_T_FLUSH,
-		VIRTIO_BLK_T_GET_ID, VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT, 11, 13,
+		VIRTIO_BLK_T_GET_ID, VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT,
+		VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_T_WRITE_ZEROES,
 	};
 	struct model_ring *ring = &d->m.ring[queue];
 	uint8_t how = fuzz_u8(in);
 	uint16_t head = (uint16_t)(how % ring->size);
 	uint64_t at = d->m.heap + 4096u * (how >> 4);
 	uint32_t type = types[fuzz_u8(in) & 7];
-	bool write = type == VIRTIO_BLK_T_OUT;
+	bool ranges = type == VIRTIO_BLK_T_DISCARD ||
+		      type == VIRTIO_BLK_T_WRITE_ZEROES;
+	bool write = type == VIRTIO_BLK_T_OUT || ranges;
 
+	if (ranges)
+		fuzz_segment(d, in, at + 512);
 	model_header(&d->m, at, type, fuzz_below(in, FUZZ_SECTORS + 2));
 	for (uint16_t i = 0; i < 3; i++)
 		ring->desc[(head + i) % ring->size] = (struct vring_desc){

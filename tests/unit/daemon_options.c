@@ -31,7 +31,8 @@ static void test_all_keys(void **state)
 	assert_int_equal(parse(&d, "file=/img,id=xvda,format=raw,readonly=on,"
 			       "cache=writeback,engine=threads,serial=S1,"
 			       "block-size=4096,queues=4,queue-size=128,"
-			       "size=10M"), 0);
+			       "size=10M,discard=off"), 0);
+	assert_int_equal(d.discard, DISK_DISCARD_OFF);
 	assert_string_equal(d.file, "/img");
 	assert_string_equal(d.id, "xvda");
 	assert_true(d.readonly);
@@ -99,6 +100,7 @@ static void test_errors_name_the_key(void **state)
 		{ "file=/a,b", "\"b\"" }, { "format=qcow2", "format=qcow2" },
 		{ "readonly=maybe", "on|off" }, { "readonly=", "readonly=" },
 		{ "cache=fast", "cache=fast" }, { "cache=", "cache=" },
+		{ "discard=maybe", "discard=" }, { "discard=", "discard=" },
 		{ "serial=123456789012345678901", "serial=" },
 		{ "block-size=256", "block-size=256" },
 		{ "block-size=513", "512|1024|2048|4096" },
@@ -219,7 +221,7 @@ static void test_fill(void **state)
 	assert_int_equal(parse(&to, "file=/mine,queues=2"), 0);
 	assert_int_equal(parse(&from, "file=/theirs,id=x,engine=null,serial=s,"
 			       "readonly=on,cache=unsafe,block-size=512,"
-			       "queue-size=8,queues=9,size=1M"), 0);
+			       "queue-size=8,queues=9,size=1M,discard=on"), 0);
 	disk_options_fill(&to, &from);
 	disk_options_finish(&from);
 	assert_string_equal(to.file, "/mine");
@@ -229,6 +231,7 @@ static void test_fill(void **state)
 	assert_string_equal(to.serial, "s");
 	assert_true(to.readonly);
 	assert_int_equal(to.cache, BLOCK_CACHE_UNSAFE);
+	assert_int_equal(to.discard, DISK_DISCARD_ON);
 	assert_int_equal(to.block_size, 512);
 	assert_int_equal(to.queue_size, 8);
 	assert_int_equal(to.size, 1 << 20);
@@ -296,6 +299,7 @@ static void test_help_and_version(void **state)
 {
 	static const char *const keys[] = { "file=", "id=", "format=",
 					    "readonly=", "cache=", "engine=",
+					    "discard=",
 					    "serial=", "block-size=",
 					    "queues=", "queue-size=",
 					    "size=" };

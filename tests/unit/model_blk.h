@@ -27,11 +27,16 @@ struct model_setup {
 	bool readonly;
 	bool pinnable;
 	bool windows;		/* the memory is mapped for good */
+	bool write_through;
+	bool discard;
+	bool secure_erase;
 };
 
 struct model_blk {
 	struct model_memory mem;
 	struct virtio_blk blk;
+	unsigned int ranges;	/* that the engine was given */
+	uint8_t range_flags;	/* of the last one */
 	struct model_ring ring[VIRTIO_QUEUES_MAX];
 	struct model_setup setup;
 	uint64_t heap;		/* the first guest address after the rings */
@@ -110,6 +115,9 @@ static inline void model_blk_init(struct model_blk *m, struct model_setup setup)
 	model_store_init(m);
 	options.size = m->store_bytes;
 	options.readonly = setup.readonly;
+	options.write_through = setup.write_through;
+	options.discard = setup.discard;
+	options.secure_erase = setup.secure_erase;
 	options.nqueues = setup.nqueues;
 	options.queue_size = setup.queue_size;
 	memcpy(options.serial, model_serial, sizeof(options.serial));
@@ -162,10 +170,30 @@ static inline void model_blk_finish(struct model_blk *m)
 
 /* ---- the engine ---------------------------------------------------------- */
 
+/* What a range reads as after an operation without data: all differ. */
+static inline uint8_t model_range_byte(uint8_t op)
+{
+	if (op == BLOCK_WRITE_ZEROES)
+		return 0;
+	return op == BLOCK_DISCARD ? 0xdd : 0x5e;
+}
+
+static inline bool model_is_range(uint8_t op)
+{
+	return op == BLOCK_DISCARD || op == BLOCK_WRITE_ZEROES ||
+	       op == BLOCK_SECURE_ERASE;
+}
+
 static inline void model_move(struct model_blk *m,
 			      const struct block_request *req)
 {
 	uint8_t *at = m->store + req->offset;
+
+	if (model_is_range(req->op)) {
+		memset(at, model_range_byte(req->op), req->length);
+		m->ranges++;
+		m->range_flags = req->flags;
+	}
 
 	for (uint32_t i = 0; i < req->niov; i++) {
 		const struct virtio_iov *iov = &req->iov[i];
@@ -185,10 +213,15 @@ static inline void model_check_block(const struct model_blk *m,
 	uint64_t bytes = 0;
 	bool flush = req->op == BLOCK_FLUSH;
 
-	assert_true(req->op == BLOCK_READ || req->op == BLOCK_WRITE || flush);
+	assert_true(req->op == BLOCK_READ || req->op == BLOCK_WRITE || flush ||
+		    model_is_range(req->op));
 	for (uint32_t i = 0; i < req->niov; i++) {
 		assert_true(req->iov[i].len > 0);
 		bytes += req->iov[i].len;
+	}
+	if (model_is_range(req->op)) {
+		assert_int_equal(req->niov, 0);
+		bytes = req->length;
 	}
 	assert_int_equal(bytes, req->length);
 	assert_int_equal(bytes % VIRTIO_BLK_SECTOR_SIZE, 0);
@@ -199,17 +232,20 @@ static inline void model_check_block(const struct model_blk *m,
 	assert_int_equal(req->result, 0);
 	assert_int_equal(!(req->flags & BLOCK_UNPINNABLE), m->setup.pinnable);
 	if (m->setup.readonly)
-		assert_int_not_equal(req->op, BLOCK_WRITE);
+		assert_true(req->op == BLOCK_READ || flush);
+	if (req->op != BLOCK_WRITE && req->op != BLOCK_WRITE_ZEROES)
+		assert_false(req->flags & BLOCK_STABLE);
 }
 
 /* Do a request and answer it. Not yet published. */
 static inline void model_run(struct model_blk *m, struct block_request *req)
 {
-	model_check_block(m, req);
-	req->result = m->engine_fails;
-	if (!req->result)
-		model_move(m, req);
-	virtio_blk_complete(req);
+	do {
+		model_check_block(m, req);
+		req->result = m->engine_fails;
+		if (!req->result)
+			model_move(m, req);
+	} while (!virtio_blk_complete(req));
 }
 
 /* Pop, run and publish until there is nothing more: how many were run. */

@@ -107,6 +107,81 @@ static inline uint32_t model_id(const struct model_blk *m,
 	return (uint32_t)n + (n == room);
 }
 
+static inline bool model_takes_ranges(const struct model_blk *m, uint32_t type)
+{
+	switch (type) {
+	case VIRTIO_BLK_T_DISCARD:
+		return m->setup.discard && !(m->setup.refused &
+			VIRTIO_FEATURE(VIRTIO_BLK_F_DISCARD));
+	case VIRTIO_BLK_T_WRITE_ZEROES:
+		return !(m->setup.refused &
+			 VIRTIO_FEATURE(VIRTIO_BLK_F_WRITE_ZEROES));
+	default:
+		return m->setup.secure_erase && !(m->setup.refused &
+			VIRTIO_FEATURE(VIRTIO_BLK_F_SECURE_ERASE));
+	}
+}
+
+static inline struct virtio_blk_segment
+model_segment(const struct model_blk *m, const struct model_chain *c,
+	      unsigned int i)
+{
+	struct virtio_blk_segment s;
+
+	for (uint64_t b = 0; b < sizeof(s); b++)
+		((uint8_t *)&s)[b] = *model_part(m, c, false,
+						 16 + i * sizeof(s) + b);
+	return s;
+}
+
+/* Whether a range is as it has to be. */
+static inline uint8_t model_judge(const struct model_blk *m, uint32_t type,
+				  const struct virtio_blk_segment *s)
+{
+	bool zeroes = type == VIRTIO_BLK_T_WRITE_ZEROES;
+	uint64_t end = s->sector + s->num_sectors;
+
+	if (s->flags > zeroes)
+		return VIRTIO_BLK_S_UNSUPP;
+	if (s->num_sectors > (zeroes ? 1u << 17 : 1u << 22) ||
+	    end < s->sector || end > m->setup.sectors)
+		return VIRTIO_BLK_S_IOERR;
+	return VIRTIO_BLK_S_OK;
+}
+
+static inline uint8_t model_ranges(const struct model_blk *m,
+				   const struct model_chain *c, uint32_t type,
+				   uint64_t bytes)
+{
+	uint8_t op = type == VIRTIO_BLK_T_DISCARD ? BLOCK_DISCARD :
+		     type == VIRTIO_BLK_T_WRITE_ZEROES ? BLOCK_WRITE_ZEROES :
+							 BLOCK_SECURE_ERASE;
+	uint8_t status = VIRTIO_BLK_S_OK;
+
+	if (m->setup.readonly)
+		return VIRTIO_BLK_S_IOERR;
+	if (!model_takes_ranges(m, type))
+		return VIRTIO_BLK_S_UNSUPP;
+	if (!bytes || bytes % 16 || bytes > 32 * 16)
+		return VIRTIO_BLK_S_IOERR;
+	/* The worst of all ranges is the answer. */
+	for (unsigned int i = 0; i < bytes / 16; i++) {
+		struct virtio_blk_segment s = model_segment(m, c, i);
+		uint8_t one = model_judge(m, type, &s);
+
+		status = one > status ? one : status;
+	}
+	for (unsigned int i = 0; status == 0 && i < bytes / 16; i++) {
+		struct virtio_blk_segment s = model_segment(m, c, i);
+
+		if (s.num_sectors && m->engine_fails)
+			return VIRTIO_BLK_S_IOERR;
+		memset(m->shadow_store + s.sector * 512, model_range_byte(op),
+		       s.num_sectors * 512);
+	}
+	return status;
+}
+
 /* A whole request: the status, and on success the used length in *len. */
 static inline uint8_t model_type(const struct model_blk *m,
 				 const struct model_chain *c,
@@ -132,6 +207,10 @@ static inline uint8_t model_type(const struct model_blk *m,
 	case VIRTIO_BLK_T_GET_ID:
 		*len = model_id(m, c, in);
 		return VIRTIO_BLK_S_OK;
+	case VIRTIO_BLK_T_DISCARD:
+	case VIRTIO_BLK_T_WRITE_ZEROES:
+	case VIRTIO_BLK_T_SECURE_ERASE:
+		return model_ranges(m, c, h->type, out);
 	default:
 		return VIRTIO_BLK_S_UNSUPP;
 	}

@@ -67,12 +67,73 @@ static void configuration_is_read(void **state)
 	c.offset = 1;
 	send_message(VHOST_GET_CONFIG, &c, VHOST_CONFIG_HEAD + c.size, NULL, 0);
 	assert_int_equal(receive_reply(&m, NULL), 0);
-	/* Nothing can be written; the session goes on. */
-	c.offset = 0;
-	c.size = 8;
-	assert_int_not_equal(ask(VHOST_SET_CONFIG, &c,
-				 VHOST_CONFIG_HEAD + c.size, NULL, 0), 0);
+}
+
+static uint8_t mode(void)
+{
+	struct vhost_config c = { .offset = 32, .size = 1 };
+	struct vhost_message m;
+
+	send_message(VHOST_GET_CONFIG, &c, VHOST_CONFIG_HEAD + c.size, NULL, 0);
+	assert_int_equal(receive_reply(&m, NULL), VHOST_CONFIG_HEAD + c.size);
+	return m.payload.config.bytes[0];
+}
+
+static uint64_t set_config(uint32_t offset, uint32_t size, uint8_t value)
+{
+	struct vhost_config c = { .offset = offset, .size = size };
+
+	memset(c.bytes, value, size);
+	return ask(VHOST_SET_CONFIG, &c, VHOST_CONFIG_HEAD + size, NULL, 0);
+}
+
+/* The cache mode can be written, with any timing; nothing else can. */
+static void configuration_is_written(void **state)
+{
+	(void)state;
+	negotiate();
+	for (uint32_t at = 0; at < 96; at++) {
+		if (at != 32)
+			assert_int_not_equal(set_config(at, 1, 0xa5), 0);
+		assert_int_not_equal(set_config(at, 4, 0xa5), 0);
+	}
+	assert_int_not_equal(set_config(200, 56, 0), 0);
+	assert_int_equal(mode(), 1);
+	assert_int_equal(set_config(32, 1, 0), 0);
+	assert_int_equal(mode(), 0);
+	assert_int_equal(set_config(32, 1, 1), 0);
+	set_up();
+	for (unsigned int i = 0; i < 6; i++) {
+		submit(0, 0, VIRTIO_BLK_T_OUT, 0, 4096);
+		assert_int_equal(set_config(32, 1, i % 2), 0);
+		await(0);
+		assert_int_equal(slot_status(0, 0), VIRTIO_BLK_S_OK);
+		assert_int_equal(mode(), i % 2);
+	}
+	/* A mode that was left by switching on the way is made stable. */
+	assert_int_equal(set_config(32, 1, 0), 0);
+	for (int i = 0; i < 1000 && peer.disk.blk.flush_owed; i++)
+		turn_ns(NS_PER_MS);
+	assert_false(peer.disk.blk.flush_owed);
 	assert_true(peer_open());
+}
+
+/*
+ * A front end that comes again does not say the mode again: its guest believes
+ * in the one that it chose.
+ */
+static void cache_mode_outlives_the_connection(void **state)
+{
+	(void)state;
+	set_up();
+	assert_int_equal(set_config(32, 1, 0), 0);
+	do_io(0, 0, 1);
+	disconnect_peer();
+	connect_peer();
+	set_up();
+	assert_int_equal(mode(), 0);
+	do_io(0, 0, 2);
+	assert_int_equal(mode(), 0);
 }
 
 static void stops_and_goes_on(void **state)
@@ -430,6 +491,10 @@ static int run(const char *name)
 		cmocka_unit_test_setup_teardown(moves_data, start, end),
 		cmocka_unit_test_setup_teardown(configuration_is_read, start,
 						end),
+		cmocka_unit_test_setup_teardown(configuration_is_written, start,
+						end),
+		cmocka_unit_test_setup_teardown(
+			cache_mode_outlives_the_connection, start, end),
 		cmocka_unit_test_setup_teardown(stops_and_goes_on, start, end),
 		cmocka_unit_test_setup_teardown(disabled_queue_rests, start,
 						end),

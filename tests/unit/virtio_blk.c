@@ -199,8 +199,9 @@ static void test_readonly(void **state)
 /* H2 of the reference: what is not known is answered, whatever it carries. */
 static void test_unknown_types(void **state)
 {
-	static const uint32_t types[] = { 2, 3, 5, 6, 7, 9, 10, 11, 12, 13, 14,
-					  15, 26, 255, 256, 0x10000,
+	/* Those of zones, of lifetime, of ranges not offered among them. */
+	static const uint32_t types[] = { 2, 3, 5, 6, 7, 9, 10, 11, 12, 14, 15,
+					  16, 17, 18, 20, 22, 24, 26, 27, 255, 256, 0x10000,
 					  0x80000000u, 0x80000001u,
 					  UINT32_MAX };
 	struct model_blk m;

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Offer and configuration of the block device; see virtio/blk_config.h.
+ *
+ * Two fields change while the device runs: capacity, when the store has another
+ * size, and writeback, the only one that the driver can write. Both are written
+ * by the thread that answers for the configuration space and are read by the
+ * queues' threads, so atomically; nothing is ordered by them.
+ *
+ * The cache mode. It starts as the options say, at 0 for a driver that cannot
+ * flush, and returns to its start with a reset. What the driver chose is kept
+ * in the state that outlives the process. When it becomes write-through, what
+ * was written before is owed a flush: such a driver sends none any more.
+ */
+#include "virtio/blk_config.h"
+
+#include <string.h>
+
+/* type_state of the device: what the driver chose for writeback. */
+enum {
+	MODE_START = 0,		/* nothing */
+	MODE_WRITE_THROUGH = 1,
+	MODE_WRITEBACK = 2,
+};
+
+/* ---- geometry and topology ---- */
+
+/* For partitioning tools of old: never more than the capacity, never 0. */
+static void set_geometry(struct virtio_blk_config *config, uint64_t capacity)
+{
+	uint64_t heads = 16, sectors = 63, cylinders;
+
+	if (capacity < heads * sectors) {
+		heads = 1;
+		sectors = 1;
+	}
+	/* As BIOSes translate: more heads before more than 1024 cylinders. */
+	while (heads > 1 && heads < 255 &&
+	       capacity / (heads * sectors) > 1024)
+		heads = heads == 128 ? 255 : heads * 2;
+	cylinders = capacity / (heads * sectors);
+	config->cylinders = cylinders > UINT16_MAX ? UINT16_MAX :
+						     (uint16_t)cylinders;
+	config->heads = (uint8_t)heads;
+	config->sectors = (uint8_t)sectors;
+}
+
+static uint32_t blocks(const struct virtio_blk_options *o, uint32_t bytes)
+{
+	return bytes / o->block_size;
+}
+
+static void set_topology(struct virtio_blk_config *config,
+			 const struct virtio_blk_options *o)
+{
+	uint32_t min = blocks(o, o->min_io_size);
+	uint8_t exp = 0;
+
+	while (exp < 16 && (o->block_size << (exp + 1)) <=
+				   o->physical_block_size)
+		exp++;
+	config->physical_block_exp = exp;
+	config->alignment_offset = (uint8_t)blocks(o, o->alignment_offset);
+	config->min_io_size = min > UINT16_MAX ? UINT16_MAX : (uint16_t)min;
+	config->opt_io_size = blocks(o, o->opt_io_size);
+}
+
+/* ---- ranges ---- */
+
+/* Drivers take 0 for an error or for no limit. */
+static uint32_t range_alignment(const struct virtio_blk_options *o)
+{
+	uint32_t bytes = o->discard_granularity > o->block_size ?
+			 o->discard_granularity : o->block_size;
+
+	return bytes / VIRTIO_BLK_SECTOR_SIZE;
+}
+
+static void set_ranges(struct virtio_blk_config *config,
+		       const struct virtio_blk_options *o)
+{
+	if (o->readonly)
+		return;
+	config->max_write_zeroes_sectors = VIRTIO_BLK_ZEROES_SECTORS_MAX;
+	config->max_write_zeroes_seg = VIRTIO_BLK_SEGMENTS_MAX;
+	config->write_zeroes_may_unmap = o->discard;
+	if (o->discard) {
+		config->max_discard_sectors = VIRTIO_BLK_DISCARD_SECTORS_MAX;
+		config->max_discard_seg = VIRTIO_BLK_SEGMENTS_MAX;
+		config->discard_sector_alignment = range_alignment(o);
+	}
+	if (o->secure_erase) {
+		config->max_secure_erase_sectors =
+			VIRTIO_BLK_DISCARD_SECTORS_MAX;
+		config->max_secure_erase_seg = VIRTIO_BLK_SEGMENTS_MAX;
+		config->secure_erase_sector_alignment = range_alignment(o);
+	}
+}
+
+/* ---- offer ---- */
+
+static uint64_t offer(const struct virtio_blk_options *o)
+{
+	uint64_t features = VIRTIO_FEATURE(VIRTIO_F_VERSION_1) |
+			    VIRTIO_FEATURE(VIRTIO_F_INDIRECT_DESC) |
+			    VIRTIO_FEATURE(VIRTIO_F_EVENT_IDX) |
+			    VIRTIO_FEATURE(VIRTIO_BLK_F_SEG_MAX) |
+			    VIRTIO_FEATURE(VIRTIO_BLK_F_GEOMETRY) |
+			    VIRTIO_FEATURE(VIRTIO_BLK_F_BLK_SIZE) |
+			    VIRTIO_FEATURE(VIRTIO_BLK_F_FLUSH) |
+			    VIRTIO_FEATURE(VIRTIO_BLK_F_TOPOLOGY) |
+			    VIRTIO_FEATURE(VIRTIO_BLK_F_CONFIG_WCE);
+
+	if (o->readonly)
+		features |= VIRTIO_FEATURE(VIRTIO_BLK_F_RO);
+	else
+		features |= VIRTIO_FEATURE(VIRTIO_BLK_F_WRITE_ZEROES);
+	if (!o->readonly && o->discard)
+		features |= VIRTIO_FEATURE(VIRTIO_BLK_F_DISCARD);
+	if (!o->readonly && o->secure_erase)
+		features |= VIRTIO_FEATURE(VIRTIO_BLK_F_SECURE_ERASE);
+	if (o->nqueues > 1)
+		features |= VIRTIO_FEATURE(VIRTIO_BLK_F_MQ);
+	return features | o->extra_features;
+}
+
+/* ---- cache mode ---- */
+
+static struct virtio_blk *blk_of(struct virtio_device *dev)
+{
+	return (struct virtio_blk *)dev;
+}
+
+_Static_assert(offsetof(struct virtio_blk, dev) == 0, "blk_of() casts");
+
+/* The driver writes: the one byte of writeback, and nothing else. */
+static void config_write(struct virtio_device *dev, uint32_t offset,
+			 const uint8_t *bytes, uint32_t size)
+{
+	struct virtio_blk *blk = blk_of(dev);
+	uint8_t old = shared_load(&blk->config.writeback);
+	uint8_t new;
+
+	if (offset != offsetof(struct virtio_blk_config, writeback) ||
+	    size != 1)
+		return;
+	new = bytes[0] != 0;
+	dev->state->type_state = new ? MODE_WRITEBACK : MODE_WRITE_THROUGH;
+	shared_store(&blk->config.writeback, new);
+	if (old && !new)
+		shared_store(&blk->flush_owed, true);
+}
+
+static void negotiated(struct virtio_device *dev)
+{
+	struct virtio_blk *blk = blk_of(dev);
+	uint64_t features = virtio_device_features(dev);
+
+	if (!(shared_load(&dev->state->status) & VIRTIO_STATUS_FEATURES_OK))
+		shared_store(&blk->config.writeback,
+			     !blk->options.write_through);
+	else if ((features & VIRTIO_FEATURE(VIRTIO_BLK_F_CONFIG_WCE)) &&
+		 !(features & VIRTIO_FEATURE(VIRTIO_BLK_F_FLUSH)))
+		shared_store(&blk->config.writeback, 0);
+}
+
+static const struct virtio_device_ops ops = {
+	.config_write = config_write,
+	.negotiated = negotiated,
+};
+
+bool virtio_blk_take_flush(struct virtio_blk *blk)
+{
+	return shared_load(&blk->flush_owed) &&
+	       __atomic_exchange_n(&blk->flush_owed, false, __ATOMIC_RELAXED);
+}
+
+/* ---- life ---- */
+
+void virtio_blk_config_init(struct virtio_blk *blk)
+{
+	const struct virtio_blk_options *o = &blk->options;
+	struct virtio_blk_config *config = &blk->config;
+
+	config->capacity = o->size / VIRTIO_BLK_SECTOR_SIZE;
+	/* Header and status take a descriptor each; a ring of 2 has one. */
+	config->seg_max = o->queue_size > 3u ? o->queue_size - 2u : 1;
+	config->blk_size = o->block_size;
+	config->writeback = !o->write_through;
+	config->num_queues = (uint16_t)o->nqueues;
+	set_geometry(config, config->capacity);
+	set_topology(config, o);
+	set_ranges(config, o);
+	blk->dev.ops = &ops;
+	blk->dev.offered = offer(o);
+	blk->dev.config = config;
+	blk->dev.config_bytes = sizeof(*config);
+}
+
+void virtio_blk_config_adopt(struct virtio_blk *blk)
+{
+	uint32_t mode = blk->dev.state->type_state;
+
+	negotiated(&blk->dev);
+	if (mode != MODE_START)
+		blk->config.writeback = mode == MODE_WRITEBACK;
+}
+
+bool virtio_blk_resize(struct virtio_blk *blk, uint64_t size)
+{
+	uint64_t capacity = size / VIRTIO_BLK_SECTOR_SIZE;
+
+	if (capacity == blk->config.capacity)
+		return false;
+	shared_store(&blk->config.capacity, capacity);
+	set_geometry(&blk->config, capacity);
+	return true;
+}
