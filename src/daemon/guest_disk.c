@@ -18,6 +18,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/size_watch.h"
+
 bool guest_disk_is_new(struct store *store, const char *path)
 {
 	uint64_t state;
@@ -73,10 +75,15 @@ static void read_options(struct store *store, const char *path,
 			 struct disk_options *o)
 {
 	char *mode = store_read(store, "%s/mode", path);
+	uint64_t discard;
 
 	o->file = store_read(store, "%s/params", path);
 	o->id = store_read(store, "%s/dev", path);
 	o->readonly = mode && !strcmp(mode, "r");
+	/* libxl writes 1 for a writable disk where nobody has said anything. */
+	if (store_read_number(store, &discard, "%s/discard-enable", path) &&
+	    discard == 0)
+		o->discard = DISK_DISCARD_OFF;
 	free(mode);
 }
 
@@ -135,6 +142,8 @@ static int connect_device(struct guest_disk *gd, const struct place *place,
 
 	if (r == 0)
 		r = disk_serve(&gd->disk, loop, &gd->device.transport);
+	if (r == 0)
+		size_watch_add(&gd->disk, loop);
 	if (r)
 		snprintf(error, BLOCK_ERROR_MAX,
 			 "cannot answer for guest address %#" PRIx64 ": %s",
@@ -201,6 +210,7 @@ bool guest_disk_is_drained(const struct guest_disk *gd)
 
 void guest_disk_close(struct guest_disk *gd)
 {
+	size_watch_remove(&gd->disk);
 	xen_device_close(&gd->device);
 	disk_close(&gd->disk);
 	gd->phase = GUEST_DISK_DONE;

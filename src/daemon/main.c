@@ -13,6 +13,7 @@
 #include "base/loop.h"
 #include "daemon/guest.h"
 #include "daemon/options.h"
+#include "daemon/size_watch.h"
 #include "daemon/vhost.h"
 
 struct signals {
@@ -33,6 +34,10 @@ static void signal_ready(struct loop_source *source, uint32_t events)
 		vhost_log_stats();
 		return;
 	}
+	if (info.ssi_signo == SIGHUP) {
+		size_watch_look();
+		return;
+	}
 	log_info("ending on signal %s", strsignal((int)info.ssi_signo));
 	loop_quit(signals->loop);
 }
@@ -45,6 +50,7 @@ static int signals_open(struct signals *signals, struct loop *loop)
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
 	sigaddset(&set, SIGUSR1);
 	signal(SIGPIPE, SIG_IGN);
 	if (sigprocmask(SIG_BLOCK, &set, NULL))

@@ -22,6 +22,7 @@
 
 #include "base/thread_loop.h"
 #include "daemon/disk.h"
+#include "daemon/size_watch.h"
 #include "daemon/vhost_socket.h"
 #include "vhost_user/bus_guard.h"
 #include "vhost_user/session.h"
@@ -175,6 +176,9 @@ static int serve_disk(struct vhost *vh, const struct disk_options *o,
 				       vh->thread_of);
 	if (r == 0) {
 		vh->serving = true;
+		/* Its configuration may change before any queue is served. */
+		vh->disk.transport = &vh->session.transport;
+		size_watch_add(&vh->disk, vh->loop);
 		r = begin(vh);
 	}
 	if (r)
@@ -193,6 +197,7 @@ static void end(struct vhost *vh)
 			loop_run(vh->loop);
 	}
 	stop_threads(vh);
+	size_watch_remove(&vh->disk);
 	disk_close(&vh->disk);
 	if (vh->serving && !vhost_session_is_open(&vh->session))
 		vhost_session_finish(&vh->session);
