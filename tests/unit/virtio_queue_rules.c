@@ -5,6 +5,7 @@
  * small model of the rules is held against the device for all chains of a ring
  * of two entries and for many random ones of four.
  */
+#include "model_chain.h"
 #include "model_queue.h"
 
 #define NEXT VRING_DESC_NEXT
@@ -275,70 +276,17 @@ static void test_restart_after_broken(void **state)
 	model_queue_finish(&m);
 }
 
-/* ---- a model of the rules ------------------------------------------------ */
-
-struct verdict {
-	int result;
-	unsigned int n;
-	uint64_t bytes[2];
-};
-
-static bool model_add(struct verdict *v, const struct vring_desc *d)
-{
-	bool w = d->flags & WRITE;
-
-	if (!w && v->bytes[1])
-		v->result = -EPROTO;
-	v->bytes[w] += d->len;
-	v->n += d->len != 0;
-	return v->result == 1;
-}
-
-/* Walk a list of `size` descriptors from entry `i`. */
-static void model_walk(const struct model_queue *m, struct verdict *v,
-		       const struct vring_desc *list, unsigned int size,
-		       unsigned int i, bool nested)
-{
-	for (unsigned int steps = 0; steps < size; steps++) {
-		const struct vring_desc *d = &list[i];
-
-		if (d->flags & INDIRECT) {
-			unsigned int n = d->len / 16;
-
-			if (nested || !m->q.indirect || (d->flags & NEXT) ||
-			    d->len == 0 || d->len % 16)
-				v->result = -EPROTO;
-			else if (n > m->q.size_max)
-				v->result = -E2BIG;
-			else if (!model_at(&m->mem, d->addr, d->len))
-				v->result = -EFAULT;
-			else
-				model_walk(m, v,
-					   model_at(&m->mem, d->addr, d->len),
-					   n, 0, true);
-			return;
-		}
-		if (!model_add(v, d) || !(d->flags & NEXT))
-			return;
-		i = d->next;
-		if (i >= size) {
-			v->result = -ERANGE;
-			return;
-		}
-	}
-	v->result = -ELOOP;
-}
+/* ---- against a model of the rules ----------------------------------------- */
 
 static void hold_against_model(struct model_queue *m, uint16_t head)
 {
-	struct verdict v = { .result = 1 };
+	const struct model_rules rules = { &m->mem, m->q.indirect,
+					   m->q.size_max };
+	static struct model_verdict v;
 	struct virtq_chain chain;
 	int r;
 
-	model_walk(m, &v, m->ring.desc, m->ring.size, head, false);
-	/* How long it is in all is looked at last. */
-	if (v.result == 1 && v.bytes[0] + v.bytes[1] > UINT32_MAX)
-		v.result = -E2BIG;
+	model_judge(&rules, &v, &m->ring, head);
 	model_avail(&m->ring, head);
 	r = virtqueue_pop(&m->q, &chain);
 	assert_int_equal(r, v.result);
