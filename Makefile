@@ -130,7 +130,19 @@ build/tests/%: build/san/tests/unit/%.o build/san/libvirtio-disk.a
 	@mkdir -p $(@D)
 	@echo "  LINK    $@"
 	@$(CC) $(ALL_LDFLAGS) $(SAN) $$(sed -n 's,^/\* LDFLAGS: \(.*\) \*/$$,\1,p' \
-		$(SRC)/tests/unit/$*.c) -o $@ $^ $(CMOCKA_LIBS) $(ALL_LIBS)
+		$(SRC)/tests/unit/$*.c) -o $@ $(filter %.o,$^) $(filter %.a,$^) \
+		$(CMOCKA_LIBS) $(ALL_LIBS)
+
+# The core with its accesses to guest memory hooked; see tests/hooked.
+hooked_objects := $(patsubst %.c,build/hooked/%.o,$(core_sources))
+
+build/hooked/%.o: $(SRC)/%.c config.h
+	@mkdir -p $(@D)
+	@echo "  CC hook $<"
+	@$(CC) -I$(SRC)/tests/hooked $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(SAN) \
+		-c -o $@ $<
+
+build/tests/hooked_reads: $(hooked_objects)
 
 check-unit: $(unit_tests)
 	@$(SRC)/tests/run-unit $(unit_tests)
@@ -251,7 +263,7 @@ distclean: clean
 help:
 	@printf 'make %s\n' $(help_text)
 
--include $(patsubst %.o,%.d,$(objects) $(san_objects) \
+-include $(patsubst %.o,%.d,$(objects) $(san_objects) $(hooked_objects) \
 	build/obj/src/daemon/main.o \
 	$(unit_tests:build/tests/%=build/san/tests/unit/%.o) \
 	$(cov_objects) $(cov_tests:build/cov/%=build/cov/tests/unit/%.o) \

@@ -384,7 +384,7 @@ static bool do_get_id(struct virtio_blk_request *slot, uint64_t bytes)
 		const struct virtio_iov *piece = &slot->iov[i];
 		size_t n = piece->len < left ? piece->len : left;
 
-		memcpy(piece->base, from, n);
+		shared_put(piece->base, from, n);
 		from += n;
 		left -= n;
 	}

@@ -29,4 +29,10 @@ static inline void shared_copy(void *to, const void *from, size_t len)
 	__asm__ __volatile__("" : : : "memory");
 }
 
+/* Copy to guest memory. */
+static inline void shared_put(void *to, const void *from, size_t len)
+{
+	memcpy(to, from, len);
+}
+
 #endif

@@ -197,11 +197,12 @@ static inline void model_move(struct model_blk *m,
 
 	for (uint32_t i = 0; i < req->niov; i++) {
 		const struct virtio_iov *iov = &req->iov[i];
+		uint8_t *memory = model_ours(&m->mem, iov->base);
 
 		if (req->op == BLOCK_READ)
-			memcpy(iov->base, at, iov->len);
+			memcpy(memory, at, iov->len);
 		else
-			memcpy(at, iov->base, iov->len);
+			memcpy(at, memory, iov->len);
 		at += iov->len;
 	}
 }

@@ -40,6 +40,7 @@ struct model_map {
 struct model_memory {
 	struct guest_memory memory; /* first: the seam */
 	uint8_t *bytes;
+	uint8_t *device;	/* where the device sees bytes[0] */
 	uint64_t base;		/* guest address of bytes[0] */
 	uint64_t size;
 	uint64_t piece;		/* cut where an address divides by it; 0: not */
@@ -64,6 +65,17 @@ static inline void *model_at(const struct model_memory *mem, uint64_t addr,
 	return mem->bytes + offset;
 }
 
+/* Our pointer to what the device has a pointer to, and the other way round. */
+static inline void *model_ours(const struct model_memory *mem, void *p)
+{
+	return mem->bytes + ((uint8_t *)p - mem->device);
+}
+
+static inline void *model_device(const struct model_memory *mem, void *p)
+{
+	return mem->device + ((uint8_t *)p - mem->bytes);
+}
+
 static inline int model_map_range(const struct model_memory *mem,
 				  const struct guest_range *range,
 				  struct virtio_iov *iov, unsigned int max)
@@ -75,6 +87,7 @@ static inline int model_map_range(const struct model_memory *mem,
 
 	if (!from)
 		return -EFAULT;
+	from = model_device(mem, from);
 	while (left) {
 		uint64_t len = left;
 
@@ -179,14 +192,14 @@ static inline void *model_map_ring(struct guest_memory *gm, uint64_t addr,
 	void *p = model_at(mem, addr, len);
 
 	mem->rings += p != NULL;
-	return p;
+	return p ? model_device(mem, p) : NULL;
 }
 
 static inline void model_unmap_ring(struct guest_memory *gm, void *base,
 				    uint64_t len)
 {
 	struct model_memory *mem = (struct model_memory *)gm;
-	uint64_t offset = (uint64_t)((uint8_t *)base - mem->bytes);
+	uint64_t offset = (uint64_t)((uint8_t *)base - mem->device);
 
 	assert_true(mem->rings > 0);
 	assert_true(offset <= mem->size && len <= mem->size - offset);
@@ -214,6 +227,7 @@ static inline void model_memory_init(struct model_memory *mem, uint64_t size)
 	mem->bytes = p + MODEL_PAGE;
 	assert_int_equal(mprotect(mem->bytes, size, PROT_READ | PROT_WRITE),
 			 0);
+	mem->device = mem->bytes;
 	mem->memory.ops = &model_memory_ops;
 	mem->base = MODEL_BASE;
 	mem->size = size;
