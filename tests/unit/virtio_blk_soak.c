@@ -1,22 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Long random runs. First: random chains, good and bad, several in flight and
- * completed in any order, each step held against the reference model. Then a
- * thread that changes guest memory at random while requests are served: there
- * is nothing to compare, but nothing outside may be touched, no check may be
- * passed by a value that changes afterwards, and a reset must bring it back.
+ * completed in any order, each step held against the reference model. Then
+ * random bytes in the rings.
  */
 #include "model_request.h"
-
-#include <pthread.h>
-#include <stdatomic.h>
 
 enum {
 	RING = 16,
 	SLOTS = 4,		/* requests in flight at a time */
 	BUFS_MAX = 8,
 	STEPS = 40000,
-	MUTATED_ROUNDS = 60000,
 };
 
 struct slot {
@@ -200,95 +194,11 @@ static void test_random_rings(void **state)
 	model_blk_finish(&m);
 }
 
-/* ---- a driver that changes its mind -------------------------------------- */
-
-struct mutator {
-	struct model_blk *m;
-	atomic_bool stop;
-	unsigned long changes;
-};
-
-/* Mostly what is read in two steps: descriptors, tables, headers. */
-static void *mutate(void *arg)
-{
-	struct mutator *mu = arg;
-	const struct model_ring *ring = &mu->m->ring[0];
-	volatile uint8_t *desc = (uint8_t *)ring->desc;
-	volatile uint8_t *heap = model_byte(mu->m, mu->m->heap);
-	uint64_t rnd = 31337;
-
-	while (!mu->stop) {
-		uint32_t r = model_random_below(&rnd, 1000);
-		uint8_t value = (uint8_t)(model_random(&rnd) >> 40);
-
-		if (r < 300)
-			desc[model_random_below(&rnd, RING * 16)] = value;
-		else if (r < 700)
-			heap[model_random_below(&rnd, 2048)] ^= value;
-		else if (r < 705)
-			((volatile uint8_t *)ring->avail)[
-				model_random_below(&rnd, 6 + 2 * RING)] = value;
-		else
-			heap[model_random_below(&rnd, 256)] = value % 16;
-		mu->changes++;
-	}
-	return NULL;
-}
-
-/* Good requests; what the mutator makes of them is its affair. */
-static void offer_anything(struct model_blk *m, uint64_t *rnd)
-{
-	struct model_ring *ring = &m->ring[0];
-	uint16_t head = (uint16_t)model_random_below(rnd, RING - 3);
-
-	model_header(m, m->heap, model_random_below(rnd, 2), 1);
-	model_desc(ring, head, m->heap, 16, VRING_DESC_NEXT,
-		   (uint16_t)(head + 1));
-	model_desc(ring, (uint16_t)(head + 1), m->heap + 256, 64,
-		   VRING_DESC_INDIRECT, 0);
-	*(struct vring_desc *)model_at(&m->mem, m->heap + 256, 16) =
-		(struct vring_desc){ m->heap + 4096, 512,
-				     VRING_DESC_NEXT | VRING_DESC_WRITE, 1 };
-	*(struct vring_desc *)model_at(&m->mem, m->heap + 272, 16) =
-		(struct vring_desc){ m->heap + 5000, 1, VRING_DESC_WRITE, 0 };
-	model_avail(ring, head);
-}
-
-static void test_memory_that_changes(void **state)
-{
-	struct model_blk m;
-	struct mutator mu = { .m = &m };
-	uint64_t rnd = 5;
-	pthread_t thread;
-
-	(void)state;
-	model_blk_start(&m, (struct model_setup){ .queue_size = RING });
-	assert_int_equal(pthread_create(&thread, NULL, mutate, &mu), 0);
-	for (unsigned int round = 0; round < MUTATED_ROUNDS; round++) {
-		m.ring[0].avail_next = m.blk.queue[0].vq.last_avail;
-		for (unsigned int i = 0; i < 3; i++)
-			offer_anything(&m, &rnd);
-		model_serve(&m, 0);
-		if (!virtio_device_live(&m.blk.dev))
-			model_blk_restart(&m);
-	}
-	mu.stop = true;
-	pthread_join(thread, NULL);
-	print_message("# %lu changes, %llu requests\n", mu.changes,
-		      (unsigned long long)m.blk.queue[0].requests);
-	assert_true(m.blk.queue[0].requests > 1000);
-	model_blk_restart(&m);
-	model_request(&m, 0, m.heap, VIRTIO_BLK_T_IN, 0, 512);
-	assert_int_equal(model_serve(&m, 0), 1);
-	model_blk_finish(&m);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_random_requests),
 		cmocka_unit_test(test_random_rings),
-		cmocka_unit_test(test_memory_that_changes),
 	};
 
 	return cmocka_run_group_tests_name("virtio_blk_soak", tests, NULL,
