@@ -132,6 +132,8 @@ static void hooked_start(struct model_setup setup)
 	setup.queue_size = RING;
 	model_blk_init(m, setup);
 	m->mem.device = view;
+	if (setup.windows)
+		model_memory_windows(&m->mem);
 	model_blk_drive(m);
 	hooked.changing = true;
 }
@@ -224,6 +226,7 @@ static void test_second_look_is_another(void **state)
 	(void)state;
 	second_looks((struct model_setup){ 0 }, 0);
 	second_looks((struct model_setup){ .pinnable = true }, 100);
+	second_looks((struct model_setup){ .windows = true }, 0);
 	second_looks((struct model_setup){
 		.refused = VIRTIO_FEATURE(VIRTIO_F_EVENT_IDX) }, 0);
 }

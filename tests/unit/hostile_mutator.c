@@ -12,8 +12,8 @@
  *  - a neighbour, whose memory is left alone, serves;
  *  - and in the end, with the thread gone, so does this device.
  *
- * MUTATIONS in the environment says how many changes are made; by itself the
- * program makes enough for some seconds.
+ * MUTATIONS in the environment says how many changes each test makes; by itself
+ * the program makes enough for some seconds.
  */
 #include "model_blk.h"
 
@@ -28,8 +28,8 @@ enum {
 	AREA = 2048,		/* of guest memory for a chain */
 };
 
-#define MUTATIONS 20000000ul
-#define ROUNDS_MIN 20000ul
+#define MUTATIONS 10000000ul
+#define ROUNDS_MIN 10000ul
 
 struct mutator {
 	struct model_blk m;
@@ -247,15 +247,16 @@ static unsigned long wanted(void)
 	return text && *text ? strtoul(text, NULL, 10) : MUTATIONS;
 }
 
-static void test_memory_that_changes(void **state)
+static void changing(struct model_setup setup)
 {
-	static struct mutator mu = { .rnd = 5 };
+	static struct mutator mu;
 	unsigned long changes = wanted();
 	uint64_t status;
 
-	(void)state;
-	model_blk_start(&mu.m, (struct model_setup){ .queue_size = RING,
-						     .nqueues = QUEUES });
+	mu = (struct mutator){ .rnd = 5 };
+	setup.queue_size = RING;
+	setup.nqueues = QUEUES;
+	model_blk_start(&mu.m, setup);
 	model_blk_start(&mu.neighbour, (struct model_setup){ 0 });
 	assert_int_equal(pthread_create(&mu.thread, NULL, mutate, &mu), 0);
 	while (mu.changes < changes || mu.rounds < ROUNDS_MIN)
@@ -278,10 +279,24 @@ static void test_memory_that_changes(void **state)
 	model_blk_finish(&mu.neighbour);
 }
 
+static void test_memory_that_changes(void **state)
+{
+	(void)state;
+	changing((struct model_setup){ 0 });
+}
+
+/* Memory that is mapped for good is found in another way. */
+static void test_windows_that_change(void **state)
+{
+	(void)state;
+	changing((struct model_setup){ .windows = true });
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_memory_that_changes),
+		cmocka_unit_test(test_windows_that_change),
 	};
 
 	return cmocka_run_group_tests_name("hostile_mutator", tests, NULL,

@@ -2,7 +2,8 @@
 /*
  * A table of hostile requests: chains that a ring may carry, and some that it
  * may not, whose contents are wrong. Each row is played direct and indirect, on
- * rings of 1, 2 and 256 entries, in whole memory and in memory of small pieces.
+ * rings of 1, 2 and 256 entries, in whole memory, in memory of small pieces and
+ * in windows.
  */
 #include "model_hostile.h"
 
@@ -466,14 +467,15 @@ static unsigned int play_readonly(bool direct)
 	return (unsigned int)COUNT(readonly);
 }
 
-/* On every ring, in memory as it is and cut into pieces. */
-static void stage(bool direct, uint64_t piece)
+/* On every ring, in memory as it is, cut into pieces, or in windows. */
+static void stage(bool direct, uint64_t piece, bool windows)
 {
 	unsigned int rows = 0;
 	unsigned long before = hostile.played;
 
 	for (size_t i = 0; i < COUNT(hostile_sizes); i++) {
-		struct model_setup setup = { .ring_size = hostile_sizes[i] };
+		struct model_setup setup = { .ring_size = hostile_sizes[i],
+					     .windows = windows };
 
 		hostile_start(setup);
 		hostile.m.mem.piece = piece;
@@ -494,26 +496,33 @@ static void stage(bool direct, uint64_t piece)
 static void test_direct(void **state)
 {
 	(void)state;
-	stage(true, 0);
+	stage(true, 0, false);
 }
 
 static void test_indirect(void **state)
 {
 	(void)state;
-	stage(false, 0);
+	stage(false, 0, false);
 }
 
 static void test_direct_in_pieces(void **state)
 {
 	(void)state;
-	stage(true, 64);
+	stage(true, 64, false);
 }
 
 /* A table may fall into fewer pieces than data may. */
 static void test_indirect_in_pieces(void **state)
 {
 	(void)state;
-	stage(false, 1000);
+	stage(false, 1000, false);
+}
+
+static void test_windows(void **state)
+{
+	(void)state;
+	stage(true, 0, true);
+	stage(false, 0, true);
 }
 
 #define TEST(f) cmocka_unit_test_teardown(f, hostile_teardown)
@@ -525,6 +534,7 @@ int main(void)
 		TEST(test_indirect),
 		TEST(test_direct_in_pieces),
 		TEST(test_indirect_in_pieces),
+		TEST(test_windows),
 	};
 
 	return cmocka_run_group_tests_name("hostile_requests", tests, NULL,

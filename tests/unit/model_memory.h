@@ -248,10 +248,10 @@ static inline void model_memory_windows(struct model_memory *mem)
 
 	mem->memory.ops = &ops;
 	mem->memory.window[0] = (struct guest_window){
-		mem->base + half, mem->size - half, mem->bytes + half
+		mem->base + half, mem->size - half, mem->device + half
 	};
 	mem->memory.window[1] = (struct guest_window){ mem->base, half,
-						       mem->bytes };
+						       mem->device };
 }
 
 /* Nothing may be mapped any more. */
