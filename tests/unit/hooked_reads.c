@@ -203,7 +203,7 @@ static void check_reads(void)
 
 static void second_looks(struct model_setup setup, uint64_t piece)
 {
-	enum { ROUNDS = 12000 };
+	enum { ROUNDS = 5000 };
 	uint64_t rnd = 7 + piece;
 	struct frame f;
 
