@@ -142,7 +142,7 @@ static void check_chain(struct tree *t)
 	int r;
 
 	t->chains++;
-	model_judge(&c->rules, &verdict, &c->m.ring, 0);
+	model_judge_chain(&c->rules, &verdict, &c->m.ring, 0);
 	model_avail(&c->m.ring, 0);
 	r = virtqueue_pop(q, &chain);
 	if (r != verdict.result)
@@ -223,7 +223,7 @@ static void try_request(struct request_tree *r, uint32_t type)
 	r->tried++;
 	model_header(m, r->header, type, r->tried % SECTORS);
 	model_avail(ring, 0);
-	model_judge(&r->rules, &verdict, ring, 0);
+	model_judge_chain(&r->rules, &verdict, ring, 0);
 	model_shadow(m);
 	if (verdict.result == 1) {
 		chain = verdict_chain();

@@ -81,9 +81,10 @@ static inline void model_walk(const struct model_rules *rules,
 }
 
 /* What has to become of the chain at `head` of a ring. */
-static inline void model_judge(const struct model_rules *rules,
-			       struct model_verdict *v,
-			       const struct model_ring *ring, uint16_t head)
+static inline void model_judge_chain(const struct model_rules *rules,
+				     struct model_verdict *v,
+				     const struct model_ring *ring,
+				     uint16_t head)
 {
 	v->result = 1;
 	v->n = 0;

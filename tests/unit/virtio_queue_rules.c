@@ -286,7 +286,7 @@ static void hold_against_model(struct model_queue *m, uint16_t head)
 	struct virtq_chain chain;
 	int r;
 
-	model_judge(&rules, &v, &m->ring, head);
+	model_judge_chain(&rules, &v, &m->ring, head);
 	model_avail(&m->ring, head);
 	r = virtqueue_pop(&m->q, &chain);
 	assert_int_equal(r, v.result);
