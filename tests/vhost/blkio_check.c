@@ -8,7 +8,8 @@
  * client or the daemon is killed, a write that was not answered may have
  * happened, and nothing tells whether until a later one is answered. So what
  * is accepted is the last generation that was answered and any that was begun
- * after it, by whichever client.
+ * after it, by whichever client. A generation may be zeroes, by a write of
+ * zeroes or by a discard: the images of this test read so after both.
  *
  * Each queue has a thread of its own and every n-th block.
  *
@@ -39,10 +40,11 @@ enum {
 struct block_state {
 	uint32_t done;		/* generation that was answered; 0: zeroes */
 	uint32_t begun;		/* the same, or the last one begun since */
+	uint32_t zeroed;	/* the last one that is zeroes */
 };
 
 struct request {
-	enum { READ, WRITE, FLUSH, OPS } op;
+	enum { READ, WRITE, FLUSH, ZERO, DISCARD, OPS } op;
 	bool busy;
 	uint64_t first;		/* block */
 	unsigned int n;		/* blocks */
@@ -83,9 +85,6 @@ static uint64_t stamp(uint64_t block, uint32_t generation)
 static void fill_sector(uint64_t words[WORDS], unsigned int s, uint64_t block,
 			uint32_t generation)
 {
-	memset(words, 0, SECTOR);
-	if (!generation)
-		return;
 	words[0] = stamp(block, generation);
 	for (unsigned int i = 1; i < WORDS; i++)
 		words[i] = mix(words[0] + i + s * WORDS);
@@ -104,9 +103,12 @@ static void fill(uint8_t *data, uint64_t block, uint32_t generation)
 static bool sector_is_right(const uint8_t *data, unsigned int s, uint64_t block)
 {
 	const struct block_state *b = &states[block];
+	static const uint8_t zeroes[SECTOR];
 	uint64_t words[WORDS];
 
-	for (uint32_t g = b->done; g <= b->begun; g++) {
+	if (b->zeroed >= b->done && !memcmp(data, zeroes, SECTOR))
+		return true;
+	for (uint32_t g = b->done ? b->done : 1; g <= b->begun; g++) {
 		fill_sector(words, s, block, g);
 		if (!memcmp(data, words, SECTOR))
 			return true;
@@ -124,9 +126,10 @@ static void check_block(const uint8_t *data, uint64_t block)
 			continue;
 		memcpy(&found, sector, sizeof(found));
 		fprintf(stderr, "blkio_check: block %llu sector %u: %#llx; "
-			"generations %u to %u were written\n",
+			"generations %u to %u were written, %u zeroed\n",
 			(unsigned long long)block, s, (unsigned long long)found,
-			states[block].done, states[block].begun);
+			states[block].done, states[block].begun,
+			states[block].zeroed);
 		exit(1);
 	}
 }
@@ -160,13 +163,41 @@ static void begin_write(struct worker *w, struct request *r)
 		     0);
 }
 
+static void begin_zeroes(struct worker *w, struct request *r)
+{
+	uint64_t start = r->first * BLOCK, bytes = r->n * (uint64_t)BLOCK;
+
+	for (unsigned int i = 0; i < r->n; i++) {
+		struct block_state *b = &states[r->first + i];
+
+		b->zeroed = ++b->begun;
+	}
+	if (r->op == DISCARD)
+		blkioq_discard(w->queue, start, bytes, r, 0);
+	else
+		blkioq_write_zeroes(w->queue, start, bytes, r,
+				    pick(w, 2) ? BLKIO_REQ_NO_UNMAP : 0);
+}
+
+static unsigned int choose_op(struct worker *w)
+{
+	unsigned int dice = pick(w, 100);
+
+	if (dice < 45 || readonly)
+		return READ;
+	if (dice < 81)
+		return WRITE;
+	if (dice < 93)
+		return dice < 88 ? ZERO : DISCARD;
+	return FLUSH;
+}
+
 /* Each worker has a share of the disk of its own. */
 static void choose(struct worker *w, struct request *r)
 {
 	uint64_t share = nblocks / nqueues;
-	unsigned int dice = pick(w, 100);
 
-	r->op = dice < 45 || readonly ? READ : dice < 93 ? WRITE : FLUSH;
+	r->op = choose_op(w);
 	do {
 		r->n = 1 + pick(w, RUN_MAX);
 		r->first = w->index * share +
@@ -187,8 +218,11 @@ static void begin(struct worker *w, struct request *r)
 	case FLUSH:
 		blkioq_flush(w->queue, r, 0);
 		break;
-	default:
+	case WRITE:
 		begin_write(w, r);
+		break;
+	default:
+		begin_zeroes(w, r);
 	}
 }
 
@@ -321,9 +355,12 @@ int main(int argc, char **argv)
 			counts[i] += workers[q].counts[i];
 	}
 	blkio_destroy(&b);
-	printf("%llu reads, %llu writes, %llu flushes\n",
+	printf("%llu reads, %llu writes, %llu flushes, %llu zeroings, "
+	       "%llu discards\n",
 	       (unsigned long long)counts[READ],
 	       (unsigned long long)counts[WRITE],
-	       (unsigned long long)counts[FLUSH]);
+	       (unsigned long long)counts[FLUSH],
+	       (unsigned long long)counts[ZERO],
+	       (unsigned long long)counts[DISCARD]);
 	return 0;
 }
