@@ -6,6 +6,8 @@
  * Life of a request: queue() takes it, commit() starts all that were queued
  * with as few system calls as the engine can, the engine's descriptor becomes
  * readable when something has completed, reap() gives completed requests back.
+ * What was completed by commit() itself need not make the descriptor readable:
+ * reap until NULL comes after a commit, and only then wait.
  *
  * An engine is used by one thread. None of the verbs blocks, calls back into
  * its caller or logs. queue() cannot fail: a request that the kernel does not
@@ -26,6 +28,11 @@ struct block_engine;
 
 struct block_engine_ops {
 	const char *name;	/* as in engine=NAME */
+	/*
+	 * Requests for which a commit of their own pays. A long row is started
+	 * in batches of so many, that the first are answered early.
+	 */
+	unsigned int batch;
 
 	/*
 	 * Make an engine for at most `depth` requests in flight on `image`,

@@ -24,8 +24,9 @@ enum {
 /* A loop that polls looks at its descriptors and timers at least so often. */
 #define POLL_LOOK_NS NS_PER_MS
 
-/* How long it is given up. */
-#define POLL_HOLDOFF_NS NS_PER_SECOND
+/* How long it is given up: twice as long each time, half as long if it paid. */
+#define POLL_PAUSE_MIN_NS NS_PER_MS
+#define POLL_PAUSE_MAX_NS NS_PER_SECOND
 
 int loop_init(struct loop *loop)
 {
@@ -167,21 +168,30 @@ static bool rest_all(struct loop *loop)
 }
 
 /*
- * Learn from how long the loop slept whether polling would have paid.
- *
  * Where whoever we wait for needs this very processor to go on, polling never
  * finds anything and each sleep is short: that looks like polling for too short
- * a time, but is the opposite. So a row of misses ends it for a while.
+ * a time, but is the opposite. So a row of misses ends it for a while, which is
+ * short at first: a few lone messages are such a row as well.
  */
+static void give_up(struct loop *loop, uint64_t now_ns)
+{
+	loop->misses = 0;
+	loop->poll_ns = 0;
+	loop->pause_ns *= 2;
+	if (loop->pause_ns < POLL_PAUSE_MIN_NS)
+		loop->pause_ns = POLL_PAUSE_MIN_NS;
+	if (loop->pause_ns > POLL_PAUSE_MAX_NS)
+		loop->pause_ns = POLL_PAUSE_MAX_NS;
+	loop->holdoff_ns = now_ns + loop->pause_ns;
+}
+
+/* Learn from how long the loop slept whether polling would have paid. */
 static void adapt(struct loop *loop, uint64_t now_ns)
 {
 	uint64_t slept_ns = now_ns - loop->slept_ns;
 
-	if (loop->misses >= POLL_MISSES_MAX) {
-		loop->misses = 0;
-		loop->poll_ns = 0;
-		loop->holdoff_ns = now_ns + POLL_HOLDOFF_NS;
-	}
+	if (loop->misses >= POLL_MISSES_MAX)
+		give_up(loop, now_ns);
 	if (now_ns < loop->holdoff_ns)
 		return;
 	if (slept_ns > loop->poll_max_ns)
@@ -232,6 +242,13 @@ static int look_aside(struct loop *loop)
 	return r < 0 ? r : 0;
 }
 
+/* Polling has found something that it had waited for. */
+static void paid(struct loop *loop)
+{
+	loop->misses = 0;
+	loop->pause_ns /= 2;
+}
+
 /* Poll until nothing was found for the adaptive time. */
 static int poll_for_a_while(struct loop *loop)
 {
@@ -244,7 +261,7 @@ static int poll_for_a_while(struct loop *loop)
 			r = look_aside(loop);
 		if (poll_all(loop)) {
 			if (last)
-				loop->misses = 0;
+				paid(loop);
 			last = 0;
 			continue;
 		}

@@ -61,6 +61,7 @@ struct loop {
 	struct epoll_event events[LOOP_EVENTS_MAX];
 	int nevents;		/* of events, while they are handled */
 	unsigned int misses;	/* polled in vain, since it last paid */
+	uint64_t pause_ns;	/* how long polling was given up last */
 	uint64_t holdoff_ns;	/* no polling before this time */
 	uint64_t looked_ns;	/* when it last looked aside while polling */
 	uint64_t slept_ns;	/* when the present sleep began, or 0 */

@@ -48,7 +48,8 @@ struct bounce_slot {
 
 struct bounce {
 	struct block_engine engine;
-	struct block_engine_ops ops;	/* bounce's, with the inner's name */
+	/* The verbs are bounce's, name and batch the inner engine's. */
+	struct block_engine_ops ops;
 	struct block_engine *inner;
 	const struct block_image *image;
 	struct block_arena arena;
@@ -323,6 +324,7 @@ int block_bounce_open(struct block_engine **engine, struct block_engine *inner,
 	/* Whoever asks which engine it is wants to know the one behind. */
 	bounce->ops = bounce_ops;
 	bounce->ops.name = inner->ops->name;
+	bounce->ops.batch = inner->ops->batch;
 	bounce->engine.ops = &bounce->ops;
 	bounce->engine.fd = inner->fd;
 	bounce->inner = inner;

@@ -365,6 +365,7 @@ static int libaio_open(struct block_engine **engine,
 
 const struct block_engine_ops block_engine_libaio = {
 	.name = "libaio",
+	.batch = 16,
 	.open = libaio_open,
 	.queue = libaio_queue,
 	.commit = libaio_commit,

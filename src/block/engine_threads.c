@@ -115,6 +115,7 @@ static struct block_request *threads_reap(struct block_engine *engine,
 
 const struct block_engine_ops block_engine_threads = {
 	.name = "threads",
+	.batch = 16,
 	.open = threads_open,
 	.queue = threads_queue,
 	.commit = threads_commit,

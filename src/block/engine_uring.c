@@ -449,6 +449,7 @@ static int uring_open(struct block_engine **engine,
 
 const struct block_engine_ops block_engine_uring = {
 	.name = "io_uring",
+	.batch = 16,
 	.open = uring_open,
 	.queue = uring_queue,
 	.commit = uring_commit,

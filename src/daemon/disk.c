@@ -6,8 +6,13 @@
  *
  *	up:    reap all completions, answer each, publish once, notify at most
  *	       once
- *	down:  notifications off, pop until empty, commit once; notifications
- *	       are on again only when the loop goes to sleep
+ *	down:  notifications off, pop a batch, commit once; notifications are on
+ *	       again only when the loop goes to sleep
+ *
+ * A long row of requests goes down in batches, with a pass up between two: the
+ * driver gets to work on the first answers while the others are under way. A
+ * driver and a device that wait for each other's whole row work in turns, and
+ * each sleeps while the other one works.
  *
  * Failures: an error of the store is the request's status and a log line, of
  * which a guest can cause only so many. A ring that breaks the rules stops this
@@ -28,6 +33,7 @@
 enum {
 	QUEUE_SIZE_DEFAULT = 256,
 	REAP_MAX = 256,		/* completions answered in one pass */
+	BATCH_MAX = 64,		/* requests started in one pass, about */
 };
 
 static const char *const op_names[] = {
@@ -101,15 +107,27 @@ static bool may_take(const struct disk_queue *dq)
 	return virtio_device_live(dev) && !(dev->stopping & (1u << dq->index));
 }
 
-/* Hand what the driver made available to the engine. */
+/*
+ * Hand what the driver made available to the engine, a batch at most. The first
+ * batch of a row is the engine's smallest, for early answers; each further one
+ * is twice as long, for they have the time in which the driver works on those.
+ */
 static void pass_down(struct disk_queue *dq)
 {
-	struct block_request *req;
+	unsigned int least = dq->engine->ops->batch;
+	struct block_request *req = NULL;
 
 	virtqueue_notify_off(&dq->bq->vq);
-	while ((req = virtio_blk_pop(dq->bq)))
+	if (dq->batch < least)
+		dq->batch = least;
+	for (unsigned int left = dq->batch; left; left--) {
+		req = virtio_blk_pop(dq->bq);
+		if (!req)
+			break;
 		block_engine_queue(dq->engine, req);
+	}
 	block_engine_commit(dq->engine);
+	dq->batch = req && dq->batch < BATCH_MAX ? 2 * dq->batch : least;
 }
 
 /* Whether what waits for requests in flight may happen now. */
@@ -142,20 +160,23 @@ static bool queue_poll(struct loop_poller *poller)
 	struct disk_queue *dq = container_of(poller, struct disk_queue, poller);
 	struct virtqueue *vq = &dq->bq->vq;
 	bool completed = dq->engine->inflight && pass_up(dq);
+	bool taken;
+
+	/* Before more is started, which may take the engine a while. */
+	if (completed)
+		tell_driver(dq, true);
 	/*
 	 * What found no room to be mapped may find it after a completion; with
 	 * nothing in flight here, after one of another queue or disk, which
 	 * wakes this loop as well.
 	 */
-	bool taken = virtqueue_pending(vq) && may_take(dq) &&
-		     (!vq->starved || completed || !dq->engine->inflight);
-
+	taken = virtqueue_pending(vq) && may_take(dq) &&
+		(!vq->starved || completed || !dq->engine->inflight);
 	flush_once(dq);
 	if (taken)
 		pass_down(dq);
-	if (completed || taken ||
-	    virtio_device_config_changed(&dq->disk->blk.dev))
-		tell_driver(dq, completed);
+	if (taken || virtio_device_config_changed(&dq->disk->blk.dev))
+		tell_driver(dq, false);
 	return completed || (taken && !vq->starved);
 }
 

@@ -26,6 +26,7 @@ struct disk_queue {
 	unsigned int index;
 	struct virtio_blk_queue *bq;
 	struct block_engine *engine;
+	unsigned int batch;	/* requests to start at once next time */
 	struct loop *loop;	/* NULL while it is not served */
 	struct loop_source source; /* engine->fd */
 	struct loop_poller poller;

@@ -23,7 +23,7 @@ enum {
 	 * we sleep through costs a wake-up while its vCPU stands still.
 	 */
 	POLL_MAX_US_XEN = 1000,
-	POLL_MAX_US_VHOST = 32,
+	POLL_MAX_US_VHOST = 100,
 	POLL_MAX_US_LIMIT = 100000,
 	POLL_MAX_US_UNSET = POLL_MAX_US_LIMIT + 1,
 };
@@ -351,7 +351,7 @@ static void usage(FILE *to)
 	      "      --once            end when the first front end has gone\n"
 	      "      --poll-max-us N   poll at most so long before sleeping; "
 	      "0: never\n"
-	      "                        (1000 for a Xen guest, 32 with "
+	      "                        (1000 for a Xen guest, 100 with "
 	      "vhost-user)\n"
 	      "  -v, --verbose         say more\n"
 	      "  -V, --version         print the version\n"

@@ -67,6 +67,7 @@ static void fake_close(struct block_engine *engine)
 
 static const struct block_engine_ops fake_ops = {
 	.name = "fake",
+	.batch = 1,
 	.queue = fake_queue,
 	.commit = fake_commit,
 	.reap = fake_reap,
