@@ -129,6 +129,8 @@ static void hooked_start(struct model_setup setup)
 	assert_ptr_not_equal(view, MAP_FAILED);
 	memset(&hooked, 0, sizeof(hooked));
 	setup.pages = PAGES;
+	setup.discard = true;
+	setup.secure_erase = true;
 	setup.queue_size = RING;
 	model_blk_init(m, setup);
 	m->mem.device = view;
@@ -153,6 +155,21 @@ struct frame {
 	uint64_t at[2];
 };
 
+/* Segments of a discard and its kin, most of them good. */
+static uint32_t add_segments(uint64_t at, uint64_t *rnd)
+{
+	uint32_t n = model_random_below(rnd, 34);
+	struct virtio_blk_segment *s =
+		model_at(&hooked.m.mem, at, 34 * sizeof(*s));
+
+	for (uint32_t i = 0; i < n; i++)
+		s[i] = (struct virtio_blk_segment){
+			.sector = model_random_below(rnd, 64),
+			.num_sectors = !!model_random_below(rnd, 30),
+		};
+	return n * (uint32_t)sizeof(*s);
+}
+
 /* `bytes` in up to `parts` descriptors of random lengths. */
 static void add(struct frame *f, bool write, uint32_t bytes,
 		unsigned int parts, uint64_t *rnd)
@@ -170,20 +187,23 @@ static void add(struct frame *f, bool write, uint32_t bytes,
 
 static struct model_chain random_chain(struct frame *f, uint64_t *rnd)
 {
-	static const uint32_t types[] = { 0, 0, 0, 1, 1, 1, 4, 8, 11, 99 };
+	static const uint32_t types[] = { 0, 0, 1, 1, 4, 8, 11, 13, 14, 99 };
 	static const uint32_t lens[] = { 0, 1, 20, 512, 512, 1024, 4096 };
 	struct model_blk *m = &hooked.m;
 	uint32_t type = types[model_random_below(rnd, 10)];
 	uint32_t bytes = lens[model_random_below(rnd, 7)];
 	uint32_t header = model_random_below(rnd, 20) ? 16 : 12;
+	uint32_t out = type == 1 ? bytes : 0;
 
 	f->n = 0;
 	f->at[0] = m->heap + 40;
 	f->at[1] = m->heap + 3 * MODEL_PAGE + 72;
 	model_header(m, f->at[0], type, model_random_below(rnd, 66));
-	add(f, false, header + (type == 1 ? bytes : 0),
+	if (type >= 11 && type <= 14)
+		out = add_segments(f->at[0] + 16, rnd);
+	add(f, false, header + out,
 	    1 + model_random_below(rnd, 5), rnd);
-	add(f, true, 1 + (type == 1 ? 0 : bytes),
+	add(f, true, 1 + (out ? 0 : bytes),
 	    1 + model_random_below(rnd, 5), rnd);
 	return (struct model_chain){ f->bufs, f->n };
 }

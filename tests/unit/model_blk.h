@@ -14,6 +14,7 @@
 enum {
 	MODEL_BLK_PAGES = 48,	/* of guest memory */
 	MODEL_SECTORS = 64,	/* of the disk, unless told otherwise */
+	MODEL_POISON = 0xa5,	/* what the device's own memory begins as */
 };
 
 /* How the device and the driver are to be; zeroes mean what is usual. */
@@ -123,8 +124,11 @@ static inline void model_blk_init(struct model_blk *m, struct model_setup setup)
 	memcpy(options.serial, model_serial, sizeof(options.serial));
 	m->memory = model_alloc(virtio_blk_memory_bytes(&options));
 	m->state = model_alloc(virtio_blk_state_bytes(&options));
+	memset(&m->blk, MODEL_POISON, sizeof(m->blk));
 	virtio_blk_init(&m->blk, &options, m->memory, m->state,
 			&m->mem.memory);
+	/* What the device has not written itself must reach nobody. */
+	memset(m->memory, MODEL_POISON, virtio_blk_memory_bytes(&options));
 }
 
 /* What the driver does up to DRIVER_OK. */

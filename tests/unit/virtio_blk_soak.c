@@ -151,6 +151,8 @@ static void soak(struct model_setup setup, uint64_t piece, uint64_t seed)
 	for (unsigned int i = 0; i < SLOTS; i++)
 		if (s.slot[i].req)
 			complete(&s, i);
+	print_message("# %llu requests, all of memory compared\n",
+		      (unsigned long long)s.m.blk.queue[0].requests);
 	model_blk_finish(&s.m);
 }
 

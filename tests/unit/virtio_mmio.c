@@ -391,6 +391,21 @@ static void test_config_is_read_only(void **state)
 	model_blk_finish(&m);
 }
 
+/* The model's device begins as poison: none of it may be left to be read. */
+static void test_window_shows_no_poison(void **state)
+{
+	struct model_blk m;
+
+	(void)state;
+	model_blk_start(&m, (struct model_setup){ .sectors = 512 });
+	for (uint64_t at = 0; at < VIRTIO_MMIO_WINDOW_SIZE; at++)
+		for (unsigned int size = 1; size <= 8; size *= 2)
+			for (uint64_t v = virtio_mmio_read(&m.blk.dev, at,
+							   size); v; v >>= 8)
+				assert_int_not_equal(v & 0xff, MODEL_POISON);
+	model_blk_finish(&m);
+}
+
 static void test_config_values(void **state)
 {
 	struct model_blk m;
@@ -428,6 +443,7 @@ int main(void)
 		cmocka_unit_test(test_config_bounds),
 		cmocka_unit_test(test_config_odd_sizes),
 		cmocka_unit_test(test_config_is_read_only),
+		cmocka_unit_test(test_window_shows_no_poison),
 		cmocka_unit_test(test_config_values),
 	};
 
