@@ -66,7 +66,7 @@ struct virtio_device {
 	uint64_t offered;	/* feature bits */
 	unsigned int nqueues;
 	struct virtqueue *queue[VIRTIO_QUEUES_MAX];
-	struct virtq_inflight *inflight[VIRTIO_QUEUES_MAX];
+	void *inflight[VIRTIO_QUEUES_MAX]; /* see virtqueue_start() */
 	const void *config;	/* device configuration space */
 	uint32_t config_bytes;
 	struct guest_memory *mem;

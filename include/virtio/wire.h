@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Numbers and layouts that every virtio device shares: status bits, feature
- * bits and the split ring. VIRTIO 1.3, sections 2.1, 2.2, 2.7 and 6.
+ * bits and the rings. VIRTIO 1.3, sections 2.1, 2.2, 2.7, 2.8 and 6.
  *
  * Everything on the ring is little-endian; this implementation runs on
  * little-endian hosts only.
@@ -9,6 +9,7 @@
 #ifndef VIRTIO_WIRE_H
 #define VIRTIO_WIRE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
@@ -89,6 +90,81 @@ static inline uint64_t vring_avail_bytes(uint16_t size)
 static inline uint64_t vring_used_bytes(uint16_t size)
 {
 	return 6 + sizeof(struct vring_used_elem) * (uint64_t)size;
+}
+
+/* ---- the packed ring, section 2.8 ----------------------------------------- */
+
+/* Descriptor flags besides the three above: the wrap counter of a round. */
+enum vring_packed_desc_flag {
+	VRING_PACKED_DESC_AVAIL = 1 << 7,
+	VRING_PACKED_DESC_USED = 1 << 15,
+};
+
+struct vring_packed_desc {
+	uint64_t addr;
+	union {
+		struct {
+			uint32_t len;
+			uint16_t id;
+			uint16_t flags;
+		};
+		uint64_t word;	/* what a used descriptor has, as one store */
+	};
+};
+
+/* Event suppression of the driver and of the device, section 2.8.10. */
+enum vring_packed_event_flag {
+	VRING_PACKED_EVENT_ENABLE = 0,
+	VRING_PACKED_EVENT_DISABLE = 1,
+	VRING_PACKED_EVENT_DESC = 2,	/* at `position` */
+};
+
+enum vring_packed_position {
+	VRING_PACKED_INDEX = 0x7fff,
+	VRING_PACKED_WRAP = 0x8000,
+};
+
+union vring_packed_event {
+	struct {
+		uint16_t position; /* index and wrap counter */
+		uint16_t flags;
+	};
+	uint32_t word;
+};
+
+_Static_assert(sizeof(struct vring_packed_desc) == 16, "section 2.8.13");
+_Static_assert(sizeof(union vring_packed_event) == 4, "section 2.8.14");
+
+static inline uint64_t vring_packed_desc_bytes(uint16_t size)
+{
+	return sizeof(struct vring_packed_desc) * (uint64_t)size;
+}
+
+/* Where a packed ring starts: index 0, with a wrap counter of 1. */
+enum { VRING_PACKED_START = VRING_PACKED_WRAP };
+
+/* ---- both ----------------------------------------------------------------- */
+
+/* Bytes of the descriptor, driver and device areas. */
+struct vring_bytes {
+	uint64_t desc;
+	uint64_t driver;
+	uint64_t device;
+};
+
+static inline struct vring_bytes vring_bytes(uint16_t size, bool packed)
+{
+	if (packed)
+		return (struct vring_bytes){
+			vring_packed_desc_bytes(size),
+			sizeof(union vring_packed_event),
+			sizeof(union vring_packed_event),
+		};
+	return (struct vring_bytes){
+		vring_desc_bytes(size),
+		vring_avail_bytes(size),
+		vring_used_bytes(size),
+	};
 }
 
 #endif

@@ -154,8 +154,11 @@ static void written_logged(struct guest_memory *mem, const void *base,
 {
 	const struct queue_memory *qm = of(mem);
 
-	(void)base;
-	if (qm->log_used)
+	if (!qm->log_used)
+		return;
+	if (qm->log_in_place)
+		log_host(qm->regions, base, len);
+	else
 		dirty_log_mark(&qm->regions->log, qm->used_log, len);
 }
 

@@ -67,6 +67,7 @@ struct queue_memory {
 	const struct regions *regions;
 	bool log_used;		/* log writes to the used ring ... */
 	uint64_t used_log;	/* ... as if it were at this guest address */
+	bool log_in_place;	/* a packed ring: log what was written itself */
 };
 
 /* Look `regions` up; with `logging` note what is written in their log. */

@@ -152,7 +152,8 @@ int vhost_set_log_base(struct vhost_session *s, struct vhost_message *m)
 
 int vhost_get_inflight_fd(struct vhost_session *s, struct vhost_message *m)
 {
-	int fd = inflight_create(&m->payload.inflight, s->dev->nqueues);
+	int fd = inflight_create(&m->payload.inflight, s->dev->nqueues,
+				 vhost_session_packed(s));
 
 	if (fd < 0)
 		return vhost_session_wrong(s, "%u queues of %u: %s",
@@ -171,7 +172,8 @@ int vhost_set_inflight_fd(struct vhost_session *s, struct vhost_message *m)
 		return vhost_session_wrong(s, "queues are running");
 	inflight_close(&s->inflight);
 	r = inflight_open(&s->inflight, &m->payload.inflight, m->fd[0],
-			  s->dev->nqueues, s->wake.fd);
+			  s->dev->nqueues, vhost_session_packed(s),
+			  s->wake.fd);
 	return r ? vhost_session_wrong(s, "the area cannot be mapped: %s",
 				       why_not_mapped(r)) : VHOST_ANSWER_OK;
 }

@@ -38,10 +38,13 @@ int vhost_set_vring_num(struct vhost_session *s, struct vhost_message *m)
 
 	if (!v)
 		return -EPROTO;
-	if (num == 0 || num > v->vq->size_max || (num & (num - 1)))
+	if (num == 0 || num > v->vq->size_max ||
+	    ((num & (num - 1)) && !vhost_session_packed(s)))
 		return vhost_session_wrong(s, "a queue of %" PRIu32 " entries; "
-					   "a power of two up to %u is needed",
-					   num, v->vq->size_max);
+					   "%s up to %u is needed", num,
+					   vhost_session_packed(s) ?
+					   "a number" : "a power of two",
+					   v->vq->size_max);
 	v->size = (uint16_t)num;
 	return VHOST_ANSWER_OK;
 }
@@ -87,10 +90,10 @@ int vhost_set_vring_base(struct vhost_session *s, struct vhost_message *m)
 
 	if (!v)
 		return -EPROTO;
-	if (m->payload.state.num > UINT16_MAX)
+	if (m->payload.state.num > UINT16_MAX && !vhost_session_packed(s))
 		return vhost_session_wrong(s, "base %" PRIu32,
 					   m->payload.state.num);
-	v->base = (uint16_t)m->payload.state.num;
+	v->base = m->payload.state.num;
 	return VHOST_ANSWER_OK;
 }
 

@@ -145,16 +145,15 @@ static void device_down_if_unused(struct vhost_session *s)
 	s->needs_reset = false;
 }
 
-static struct virtq_inflight *inflight_for(struct vhost_session *s,
-					   const struct vring *v)
+static void *inflight_for(struct vhost_session *s, const struct vring *v)
 {
-	struct virtq_inflight *shared = inflight_of(&s->inflight, v->index,
-						    v->size);
-	struct virtq_inflight *own = s->dev->inflight[v->index];
+	bool packed = vhost_session_packed(s);
+	void *shared = inflight_of(&s->inflight, v->index, v->size, packed);
+	void *own = s->dev->inflight[v->index];
 
 	if (shared)
 		return shared;
-	memset(own, 0, virtq_inflight_bytes(v->size));
+	memset(own, 0, virtq_inflight_bytes(v->size, packed));
 	return own;
 }
 

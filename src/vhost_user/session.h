@@ -116,6 +116,12 @@ void vhost_session_answer(struct vhost_session *s, int answer);
 void vhost_session_drain(struct vhost_session *s, uint32_t queues,
 			 void (*then)(struct vhost_session *s));
 
+/* Whether the front end has taken packed virtqueues. */
+static inline bool vhost_session_packed(const struct vhost_session *s)
+{
+	return s->features & VIRTIO_FEATURE(VIRTIO_F_RING_PACKED);
+}
+
 /* Bits of the queues that run. */
 uint32_t vhost_session_running(const struct vhost_session *s);
 

@@ -95,7 +95,7 @@ struct errand {
 	/* Of a start. */
 	struct virtq_rings rings;
 	uint64_t features;
-	struct virtq_inflight *inflight;
+	void *inflight;
 };
 
 static void drop_kick(struct vring *v)
@@ -190,7 +190,7 @@ bool vring_is_ready(const struct vring *v)
 }
 
 /*
- * Go on writing where the used ring ends, which is not `base` when a back end
+ * Go on writing where the used ring of a split queue ends, which is not `base` when a back end
  * before us was lost with requests.
  */
 static void continue_used(struct virtqueue *vq)
@@ -207,8 +207,7 @@ static void start(void *arg)
 	struct errand *e = arg;
 	struct vring *v = e->v;
 	struct virtqueue *vq = v->vq;
-	bool is_new = __atomic_load_n(&e->inflight->version,
-				      __ATOMIC_RELAXED) == 0;
+	bool is_new = virtq_inflight_is_new(e->inflight);
 
 	e->result = v->owner->ops->serve(v->owner, v->index);
 	if (e->result)
@@ -217,10 +216,10 @@ static void start(void *arg)
 				    v->base, e->inflight);
 	if (e->result)
 		return;
-	if (is_new)
-		continue_used(vq);
-	else
+	if (!is_new)
 		e->result = virtqueue_recover(vq);
+	else if (!vq->packed)
+		continue_used(vq);
 	if (e->result < 0) {
 		virtqueue_stop(vq);
 		return;
@@ -233,31 +232,32 @@ static void start(void *arg)
 	e->result = 0;
 }
 
-static bool map_rings(const struct vring *v, struct virtq_rings *rings)
+static bool map_rings(const struct vring *v, bool packed,
+		      struct virtq_rings *rings)
 {
+	const struct vring_bytes bytes = vring_bytes(v->size, packed);
 	const struct regions *regions = v->memory.regions;
 
-	rings->desc = regions_from_user(regions, v->addr.desc,
-					vring_desc_bytes(v->size));
-	rings->avail = regions_from_user(regions, v->addr.avail,
-					 vring_avail_bytes(v->size));
-	rings->used = regions_from_user(regions, v->addr.used,
-					vring_used_bytes(v->size));
+	rings->desc = regions_from_user(regions, v->addr.desc, bytes.desc);
+	rings->avail = regions_from_user(regions, v->addr.avail, bytes.driver);
+	rings->used = regions_from_user(regions, v->addr.used, bytes.device);
 	return rings->desc && rings->avail && rings->used;
 }
 
 int vring_start(struct vring *v, uint64_t features,
-		struct virtq_inflight *inflight)
+		void *inflight)
 {
+	bool packed = features & VIRTIO_FEATURE(VIRTIO_F_RING_PACKED);
 	struct errand e = {
 		.v = v, .features = features, .inflight = inflight,
 	};
 
 	assert(vring_is_ready(v));
-	if (!map_rings(v, &e.rings))
+	if (!map_rings(v, packed, &e.rings))
 		return VRING_NOT_MAPPED;
 	/* A region goes only while every queue stands still. */
 	queue_memory_forget(&v->memory);
+	v->memory.log_in_place = packed;
 	v->memory.log_used = v->addr.flags & VHOST_VRING_LOG;
 	v->memory.used_log = v->addr.log;
 	thread_loop_call(v->thread, start, &e);
@@ -299,7 +299,7 @@ static void stop(void *arg)
 {
 	struct vring *v = arg;
 
-	v->base = v->vq->last_avail;
+	v->base = virtqueue_base(v->vq);
 	virtqueue_stop(v->vq);
 }
 

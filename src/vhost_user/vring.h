@@ -49,7 +49,7 @@ struct vring {
 
 	/* As the front end has set it. */
 	uint16_t size;		/* entries; 0: not set */
-	uint16_t base;		/* where it starts */
+	uint32_t base;		/* where it starts, see virtqueue_base() */
 	bool has_addr;
 	struct vhost_vring_addr addr;
 	bool enabled;
@@ -91,7 +91,7 @@ bool vring_is_ready(const struct vring *v);
  * owner, who cannot serve the queue.
  */
 int vring_start(struct vring *v, uint64_t features,
-		struct virtq_inflight *inflight);
+		void *inflight);
 
 /* Take no more chains while not enabled or held. */
 void vring_update_pause(struct vring *v);

@@ -52,7 +52,8 @@ size_t virtio_blk_memory_bytes(const struct virtio_blk_options *options)
 size_t virtio_blk_state_bytes(const struct virtio_blk_options *options)
 {
 	return sizeof(struct virtio_device_state) +
-	       options->nqueues * virtq_inflight_bytes(options->queue_size);
+	       options->nqueues * virtq_inflight_bytes(options->queue_size,
+						       options->packed);
 }
 
 static void queue_init(struct virtio_blk *blk, unsigned int i, uint8_t *memory,
@@ -92,8 +93,9 @@ void virtio_blk_init(struct virtio_blk *blk,
 	for (unsigned int i = 0; i < options->nqueues; i++) {
 		queue_init(blk, i, (uint8_t *)memory +
 			   i * queue_memory_bytes(options), mem);
-		dev->inflight[i] = (struct virtq_inflight *)inflight;
-		inflight += virtq_inflight_bytes(options->queue_size);
+		dev->inflight[i] = inflight;
+		inflight += virtq_inflight_bytes(options->queue_size,
+						 options->packed);
 	}
 	virtio_device_init(dev, state);
 	virtio_blk_config_adopt(blk);

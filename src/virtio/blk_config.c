@@ -121,6 +121,8 @@ static uint64_t offer(const struct virtio_blk_options *o)
 		features |= VIRTIO_FEATURE(VIRTIO_BLK_F_SECURE_ERASE);
 	if (o->nqueues > 1)
 		features |= VIRTIO_FEATURE(VIRTIO_BLK_F_MQ);
+	if (o->packed)
+		features |= VIRTIO_FEATURE(VIRTIO_F_RING_PACKED);
 	return features | o->extra_features;
 }
 

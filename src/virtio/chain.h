@@ -13,11 +13,6 @@
 #include "virtio/queue.h"
 #include "virtio/shared.h"
 
-enum {
-	/* Pieces that an indirect table may fall into when it is mapped. */
-	CHAIN_TABLE_PIECES_MAX = 8,
-};
-
 /* A chain may have as many bytes as 32 bits can tell, section 2.7.5.1. */
 #define CHAIN_BYTES_MAX UINT64_C(0xffffffff)
 
@@ -77,6 +72,10 @@ static inline int virtq_chain_end(const struct virtqueue *q,
 	return 0;
 }
 
+/* Copy an indirect table that does not lie in a window: 0 or an errno. */
+__attribute__((cold, noinline)) int
+virtq_chain_map_table(struct virtqueue *q, uint64_t addr, uint32_t len);
+
 /*
  * Copy the indirect table [addr, addr + len) into q->table, where nobody can
  * change it while it is walked: the number of its entries, at most size_max, or
@@ -85,13 +84,9 @@ static inline int virtq_chain_end(const struct virtqueue *q,
 static inline int virtq_chain_copy_table(struct virtqueue *q, uint64_t addr,
 					 uint32_t len)
 {
-	const struct guest_range range = { .addr = addr, .len = len };
-	struct virtio_iov iov[CHAIN_TABLE_PIECES_MAX];
 	uint32_t entries = len / (uint32_t)sizeof(struct vring_desc);
-	uint8_t *to = (uint8_t *)q->table;
 	const uint8_t *window;
-	unsigned int split;
-	int n;
+	int r;
 
 	if (entries == 0 || len % sizeof(struct vring_desc))
 		return -EPROTO;
@@ -99,20 +94,11 @@ static inline int virtq_chain_copy_table(struct virtqueue *q, uint64_t addr,
 		return -E2BIG;
 	window = guest_memory_look(q->mem, addr, len);
 	if (window) {
-		shared_copy(to, window, len);
+		shared_copy(q->table, window, len);
 		return (int)entries;
 	}
-	n = q->mem->ops->map(q->mem, &range, 1, 1, iov, CHAIN_TABLE_PIECES_MAX,
-			     &split);
-	if (n < 0)
-		return n;
-	for (int i = 0; i < n; i++) {
-		shared_copy(to, iov[i].base, iov[i].len);
-		to += iov[i].len;
-	}
-	if (q->mem->ops->unmap)
-		q->mem->ops->unmap(q->mem, iov, (unsigned int)n, split);
-	return (int)entries;
+	r = virtq_chain_map_table(q, addr, len);
+	return r < 0 ? r : (int)entries;
 }
 
 #endif

@@ -99,38 +99,38 @@ bool virtio_device_take_config_change(struct virtio_device *dev)
 				   __ATOMIC_RELAXED);
 }
 
-static void unmap_part(struct virtio_device *dev, const void *base,
-		       uint64_t bytes)
+static void unmap_part(struct virtio_device *dev, void *base, uint64_t bytes)
 {
 	if (base)
-		dev->mem->ops->unmap_ring(dev->mem, (void *)base, bytes);
+		dev->mem->ops->unmap_ring(dev->mem, base, bytes);
 }
 
 static void rings_unmap(struct virtio_device *dev,
-			const struct virtq_rings *rings, uint16_t size)
+			const struct virtq_rings *rings,
+			const struct vring_bytes *bytes)
 {
-	unmap_part(dev, rings->desc, vring_desc_bytes(size));
-	unmap_part(dev, rings->avail, vring_avail_bytes(size));
-	unmap_part(dev, rings->used, vring_used_bytes(size));
+	unmap_part(dev, rings->desc, bytes->desc);
+	unmap_part(dev, rings->avail, bytes->driver);
+	unmap_part(dev, rings->used, bytes->device);
 }
 
 static bool rings_map(struct virtio_device *dev, struct virtq_rings *rings,
-		      const struct virtio_queue_state *qs)
+		      const struct virtio_queue_state *qs,
+		      const struct vring_bytes *bytes)
 {
 	struct guest_memory *mem = dev->mem;
 
 	memset(rings, 0, sizeof(*rings));
-	rings->desc = mem->ops->map_ring(mem, qs->desc,
-					 vring_desc_bytes(qs->size));
+	rings->desc = mem->ops->map_ring(mem, qs->desc, bytes->desc);
 	if (rings->desc)
 		rings->avail = mem->ops->map_ring(mem, qs->driver,
-						  vring_avail_bytes(qs->size));
+						  bytes->driver);
 	if (rings->avail)
 		rings->used = mem->ops->map_ring(mem, qs->device,
-						 vring_used_bytes(qs->size));
+						 bytes->device);
 	if (rings->used)
 		return true;
-	rings_unmap(dev, rings, qs->size);
+	rings_unmap(dev, rings, bytes);
 	return false;
 }
 
@@ -138,20 +138,24 @@ static bool rings_map(struct virtio_device *dev, struct virtq_rings *rings,
 static void queue_start(struct virtio_device *dev, unsigned int i)
 {
 	const struct virtio_queue_state *qs = &dev->state->queue[i];
+	uint64_t features = virtio_device_features(dev);
+	bool packed = features & VIRTIO_FEATURE(VIRTIO_F_RING_PACKED);
+	const struct vring_bytes bytes = vring_bytes(qs->size, packed);
 	struct virtqueue *q = dev->queue[i];
 	struct virtq_rings rings;
 
 	if (q->running)
 		return;
 	if (qs->size == 0 || qs->size > q->size_max ||
-	    !rings_map(dev, &rings, qs)) {
+	    !rings_map(dev, &rings, qs, &bytes)) {
 		virtio_device_needs_reset(dev);
 		return;
 	}
-	memset(dev->inflight[i], 0, virtq_inflight_bytes(q->size_max));
-	if (virtqueue_start(q, &rings, qs->size, virtio_device_features(dev), 0,
+	memset(dev->inflight[i], 0, virtq_inflight_bytes(qs->size, packed));
+	if (virtqueue_start(q, &rings, qs->size, features,
+			    virtqueue_fresh_base(features),
 			    dev->inflight[i])) {
-		rings_unmap(dev, &rings, qs->size);
+		rings_unmap(dev, &rings, &bytes);
 		virtio_device_needs_reset(dev);
 		return;
 	}
@@ -161,14 +165,13 @@ static void queue_start(struct virtio_device *dev, unsigned int i)
 static void queue_stop(struct virtio_device *dev, unsigned int i)
 {
 	struct virtqueue *q = dev->queue[i];
-	const struct virtq_rings rings = {
-		.desc = (void *)q->desc, .avail = q->avail, .used = q->used,
-	};
+	const struct vring_bytes bytes = vring_bytes(q->size, q->packed);
+	const struct virtq_rings rings = q->rings;
 
 	if (!q->running)
 		return;
 	virtqueue_stop(q);
-	rings_unmap(dev, &rings, q->size);
+	rings_unmap(dev, &rings, &bytes);
 }
 
 void virtio_device_stop(struct virtio_device *dev)

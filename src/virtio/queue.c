@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The device side of a virtqueue: what the ring layouts have in common; see
- * virtio/queue.h. The split ring is in split.c.
+ * virtio/queue.h. The rings are in split.c and packed.c.
  *
  * Failure: a ring that breaks the rules makes the queue broken, for good. There
  * is no way to tell what else of such a ring can be trusted.
@@ -24,7 +24,8 @@ size_t virtqueue_scratch_bytes(uint16_t size_max)
 {
 	return size_max * (sizeof(struct vring_desc) +
 			   2 * sizeof(struct guest_range) +
-			   sizeof(uint16_t) + sizeof(uint8_t));
+			   sizeof(struct virtq_buffer) + 2 * sizeof(uint16_t) +
+			   sizeof(uint8_t));
 }
 
 void virtqueue_init(struct virtqueue *q, uint16_t size_max, void *scratch,
@@ -37,93 +38,156 @@ void virtqueue_init(struct virtqueue *q, uint16_t size_max, void *scratch,
 	q->table = scratch;
 	/* Direct descriptors and an indirect table after them. */
 	q->ranges = (struct guest_range *)(q->table + size_max);
-	q->pushed = (uint16_t *)(q->ranges + 2 * (size_t)size_max);
-	q->busy = (uint8_t *)(q->pushed + size_max);
+	q->buffer = (struct virtq_buffer *)(q->ranges + 2 * (size_t)size_max);
+	q->pushed = (uint16_t *)(q->buffer + size_max);
+	q->next = q->pushed + size_max;
+	q->busy = (uint8_t *)(q->next + size_max);
 	q->mem = mem;
 }
 
 int virtqueue_start(struct virtqueue *q, const struct virtq_rings *rings,
-		    uint16_t size, uint64_t features, uint16_t base,
-		    struct virtq_inflight *inflight)
+		    uint16_t size, uint64_t features, uint32_t base,
+		    void *inflight)
 {
+	bool packed = features & VIRTIO_FEATURE(VIRTIO_F_RING_PACKED);
+	int r;
+
 	assert(!q->running);
-	if (size == 0 || size > q->size_max || (size & (size - 1)))
+	if (size == 0 || size > q->size_max)
 		return -EINVAL;
-	if (!aligned(rings->desc, 16) || !aligned(rings->avail, 2) ||
-	    !aligned(rings->used, 4))
+	if (!aligned(rings->desc, 16) || !aligned(rings->used, 4) ||
+	    !aligned(rings->avail, packed ? 4 : 2))
 		return -EINVAL;
+	q->packed = packed;
 	q->size = size;
-	q->desc = rings->desc;
-	q->avail = rings->avail;
-	q->used = rings->used;
+	q->rings = *rings;
 	q->event_idx = features & VIRTIO_FEATURE(VIRTIO_F_EVENT_IDX);
 	q->indirect = features & VIRTIO_FEATURE(VIRTIO_F_INDIRECT_DESC);
 	q->inflight = inflight;
 	q->in_flight = 0;
 	q->counter = 0;
 	q->starved = false;
-	memset(q->busy, 0, q->size_max);
+	memset(q->busy, VIRTQ_IDLE, q->size_max);
 	q->broken = false;
 	q->paused = false;
-	q->running = true;
-	virtq_split_start(q, base);
-	return 0;
+	r = packed ? virtq_packed_start(q, base) : virtq_split_start(q, base);
+	q->running = r == 0;
+	return r;
 }
 
 void virtqueue_stop(struct virtqueue *q)
 {
 	assert(q->in_flight == 0);
 	q->running = false;
-	q->desc = NULL;
-	q->avail = NULL;
-	q->used = NULL;
+	memset(&q->rings, 0, sizeof(q->rings));
 	q->inflight = NULL;
+}
+
+uint32_t virtqueue_base(const struct virtqueue *q)
+{
+	return q->packed ? virtq_packed_base(q) : virtq_split_base(q);
 }
 
 int virtqueue_recover(struct virtqueue *q)
 {
-	return virtq_split_recover(q);
+	int r = q->packed ? virtq_packed_recover(q) : virtq_split_recover(q);
+
+	/* It must not run on what was found. */
+	return r < 0 ? virtq_broken(q, r) : r;
+}
+
+static uint64_t counter(const struct virtqueue *q, uint16_t head)
+{
+	return q->packed ? virtq_packed_counter(q, head) :
+			   virtq_split_counter(q, head);
+}
+
+/* The recovered chain that was popped first, or -1 if there is none left. */
+static int oldest(const struct virtqueue *q)
+{
+	uint64_t lowest = UINT64_MAX;
+	int best = -1;
+
+	for (uint16_t i = 0; i < q->size; i++) {
+		uint64_t c;
+
+		if (q->busy[i] != VIRTQ_RECOVERED)
+			continue;
+		c = counter(q, i);
+		if (best >= 0 && c >= lowest)
+			continue;
+		lowest = c;
+		best = i;
+	}
+	return best;
 }
 
 int virtqueue_repop(struct virtqueue *q, struct virtq_chain *chain)
 {
-	return virtq_split_repop(q, chain);
+	int head = oldest(q);
+	int r;
+
+	if (head < 0)
+		return 0;
+	if (q->broken)
+		r = -ERANGE;
+	else if (q->packed)
+		r = virtq_packed_rewalk(q, (uint16_t)head, chain);
+	else
+		r = virtq_split_rewalk(q, (uint16_t)head, chain);
+	q->busy[head] = r ? VIRTQ_IDLE : VIRTQ_POPPED;
+	if (!r)
+		return 1;
+	q->in_flight--;
+	return virtq_broken(q, r);
 }
 
 bool virtqueue_pending(const struct virtqueue *q)
 {
-	return q->running && !q->broken && !q->paused &&
-	       virtq_split_pending(q);
+	if (!q->running || q->broken || q->paused)
+		return false;
+	return q->packed ? virtq_packed_pending(q) : virtq_split_pending(q);
 }
 
 int virtqueue_pop(struct virtqueue *q, struct virtq_chain *chain)
 {
 	if (!q->running || q->broken || q->paused)
 		return 0;
-	return virtq_split_pop(q, chain);
+	return q->packed ? virtq_packed_pop(q, chain) :
+			   virtq_split_pop(q, chain);
 }
 
 void virtqueue_unpop(struct virtqueue *q, uint16_t head)
 {
-	virtq_split_unpop(q, head);
+	if (q->packed)
+		virtq_packed_unpop(q, head);
+	else
+		virtq_split_unpop(q, head);
 }
 
 void virtqueue_push(struct virtqueue *q, uint16_t head, uint32_t len)
 {
 	assert(q->running && q->in_flight && q->busy[head]);
-	virtq_split_push(q, head, len);
+	if (q->packed)
+		virtq_packed_push(q, head, len);
+	else
+		virtq_split_push(q, head, len);
 }
 
 bool virtqueue_publish(struct virtqueue *q)
 {
 	if (!q->running || q->used_next == q->used_shown)
 		return false;
-	return virtq_split_publish(q);
+	return q->packed ? virtq_packed_publish(q) : virtq_split_publish(q);
 }
 
 void virtqueue_notify_off(struct virtqueue *q)
 {
-	if (q->running)
+	if (!q->running)
+		return;
+	if (q->packed)
+		virtq_packed_notify_off(q);
+	else
 		virtq_split_notify_off(q);
 }
 
@@ -131,7 +195,10 @@ bool virtqueue_notify_on(struct virtqueue *q)
 {
 	if (!q->running || q->broken || q->paused)
 		return false;
-	virtq_split_notify_on(q);
+	if (q->packed)
+		virtq_packed_notify_on(q);
+	else
+		virtq_split_notify_on(q);
 	/*
 	 * Pairs with the driver's barrier between making a chain available and
 	 * reading what we have just stored: one of the two sees the other's.

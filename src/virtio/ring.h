@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What queue.c and the ring layouts (split.c) say to each other. The functions of a
+ * What queue.c and the ring layouts (split.c, packed.c) say to each other. The functions of a
  * layout are those of virtio/queue.h of the same name; queue.c has looked at
  * `running`, `broken` and `paused` before.
  */
@@ -29,9 +29,8 @@ static inline bool virtq_passes(uint16_t event, uint16_t old, uint16_t new)
 	return (uint16_t)(new - event - 1) < (uint16_t)(new - old);
 }
 
-void virtq_split_start(struct virtqueue *q, uint16_t base);
-int virtq_split_recover(struct virtqueue *q);
-int virtq_split_repop(struct virtqueue *q, struct virtq_chain *chain);
+int virtq_split_start(struct virtqueue *q, uint32_t base);
+uint32_t virtq_split_base(const struct virtqueue *q);
 bool virtq_split_pending(const struct virtqueue *q);
 int virtq_split_pop(struct virtqueue *q, struct virtq_chain *chain);
 void virtq_split_unpop(struct virtqueue *q, uint16_t head);
@@ -39,5 +38,24 @@ void virtq_split_push(struct virtqueue *q, uint16_t head, uint32_t len);
 bool virtq_split_publish(struct virtqueue *q);
 void virtq_split_notify_off(struct virtqueue *q);
 void virtq_split_notify_on(struct virtqueue *q);
+int virtq_split_recover(struct virtqueue *q);
+/* Of a chain that was recovered: its turn, and its descriptors. */
+uint64_t virtq_split_counter(const struct virtqueue *q, uint16_t head);
+int virtq_split_rewalk(struct virtqueue *q, uint16_t head,
+		       struct virtq_chain *chain);
+
+int virtq_packed_start(struct virtqueue *q, uint32_t base);
+uint32_t virtq_packed_base(const struct virtqueue *q);
+bool virtq_packed_pending(const struct virtqueue *q);
+int virtq_packed_pop(struct virtqueue *q, struct virtq_chain *chain);
+void virtq_packed_unpop(struct virtqueue *q, uint16_t id);
+void virtq_packed_push(struct virtqueue *q, uint16_t id, uint32_t len);
+bool virtq_packed_publish(struct virtqueue *q);
+void virtq_packed_notify_off(struct virtqueue *q);
+void virtq_packed_notify_on(struct virtqueue *q);
+int virtq_packed_recover(struct virtqueue *q);
+uint64_t virtq_packed_counter(const struct virtqueue *q, uint16_t id);
+int virtq_packed_rewalk(struct virtqueue *q, uint16_t id,
+			struct virtq_chain *chain);
 
 #endif

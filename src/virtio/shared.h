@@ -20,13 +20,19 @@
 #define shared_fence() __atomic_thread_fence(__ATOMIC_SEQ_CST)
 
 /*
+ * The compiler keeps the order of the stores before and after it: so does a
+ * process that is killed, on whatever machine.
+ */
+#define shared_order() __asm__ __volatile__("" : : : "memory")
+
+/*
  * Copy from guest memory. After the barrier the compiler cannot take a byte
  * from the source any more, so that what is checked is what is used.
  */
 static inline void shared_copy(void *to, const void *from, size_t len)
 {
 	memcpy(to, from, len);
-	__asm__ __volatile__("" : : : "memory");
+	shared_order();
 }
 
 /* Copy to guest memory. */

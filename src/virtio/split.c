@@ -32,20 +32,29 @@ static uint16_t *avail_event(const struct virtqueue *q)
 	return (uint16_t *)&q->used->ring[q->size];
 }
 
-void virtq_split_start(struct virtqueue *q, uint16_t base)
+int virtq_split_start(struct virtqueue *q, uint32_t base)
 {
 	struct virtq_inflight *in = q->inflight;
+	uint16_t at = (uint16_t)base;
 
-	q->last_avail = base;
-	q->avail_seen = base;
+	if (q->size & (q->size - 1))
+		return -EINVAL;
+	q->last_avail = at;
+	q->avail_seen = at;
 	/* Where a fresh ring and a stopped one both stand. */
-	q->used_next = base;
-	q->used_shown = base;
+	q->used_next = at;
+	q->used_shown = at;
 	if (in->version == 0) {
 		in->version = 1;
 		in->desc_num = q->size;
-		in->used_idx = base;
+		in->used_idx = at;
 	}
+	return 0;
+}
+
+uint32_t virtq_split_base(const struct virtqueue *q)
+{
+	return q->last_avail;
 }
 
 bool virtq_split_pending(const struct virtqueue *q)
@@ -323,27 +332,13 @@ int virtq_split_recover(struct virtqueue *q)
 	return q->in_flight;
 }
 
-int virtq_split_repop(struct virtqueue *q, struct virtq_chain *chain)
+uint64_t virtq_split_counter(const struct virtqueue *q, uint16_t head)
 {
-	uint64_t lowest = UINT64_MAX;
-	int best = -1;
-	int r;
+	return shared_load(&q->inflight->desc[head].counter);
+}
 
-	for (int i = 0; i < q->size; i++) {
-		uint64_t counter = shared_load(&q->inflight->desc[i].counter);
-
-		if (q->busy[i] != VIRTQ_RECOVERED ||
-		    (best >= 0 && counter >= lowest))
-			continue;
-		lowest = counter;
-		best = i;
-	}
-	if (best < 0)
-		return 0;
-	r = q->broken ? -ERANGE : walk(q, (uint16_t)best, chain);
-	q->busy[best] = r ? VIRTQ_IDLE : VIRTQ_POPPED;
-	if (!r)
-		return 1;
-	q->in_flight--;
-	return virtq_broken(q, r);
+int virtq_split_rewalk(struct virtqueue *q, uint16_t head,
+		       struct virtq_chain *chain)
+{
+	return walk(q, head, chain);
 }

@@ -96,7 +96,7 @@ static void take_over(struct queue_state *s, struct fuzz_input *in)
 
 	/* It may be shared with a hostile front end. */
 	if (fuzz_u8(in) & 1) {
-		size_t size = virtq_inflight_bytes(m->q.size_max);
+		size_t size = virtq_inflight_bytes(m->q.size_max, false);
 
 		fuzz_copy(in, (uint8_t *)m->inflight +
 			      fuzz_u16(in) % (size - 8), 8);
@@ -106,7 +106,7 @@ static void take_over(struct queue_state *s, struct fuzz_input *in)
 	s->n = 0;
 	if (virtqueue_recover(&m->q) < 0) {
 		virtqueue_stop(&m->q);
-		memset(m->inflight, 0, virtq_inflight_bytes(m->q.size_max));
+		memset(m->inflight, 0, virtq_inflight_bytes(m->q.size_max, false));
 		model_queue_start(m, features, 0);
 		return;
 	}

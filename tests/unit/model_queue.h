@@ -22,12 +22,26 @@ struct model_queue {
 	struct model_memory mem;
 	struct model_ring ring;
 	struct virtqueue q;
-	struct virtq_inflight *inflight;
+	union {
+		struct virtq_inflight *inflight;
+		struct virtq_inflight_packed *inflight_packed;
+	};
 	void *scratch;
 };
 
 #define MODEL_BOTH (VIRTIO_FEATURE(VIRTIO_F_EVENT_IDX) | \
 		    VIRTIO_FEATURE(VIRTIO_F_INDIRECT_DESC))
+#define MODEL_PACKED VIRTIO_FEATURE(VIRTIO_F_RING_PACKED)
+
+/*
+ * A test that is run over a split and over a packed ring: *state points to the
+ * features that make it so.
+ */
+#define model_layout(state) (*(const uint64_t *)*(state))
+#define model_test_split(f) { #f, f, NULL, NULL, &(uint64_t){ 0 } }
+#define model_test_packed(f) \
+	{ #f " (packed)", f, NULL, NULL, &(uint64_t){ MODEL_PACKED } }
+#define model_test_both(f) model_test_split(f), model_test_packed(f)
 
 static inline struct virtq_rings model_rings(const struct model_ring *ring)
 {
@@ -40,7 +54,8 @@ static inline void model_queue_start(struct model_queue *m, uint64_t features,
 	struct virtq_rings rings = model_rings(&m->ring);
 
 	assert_int_equal(virtqueue_start(&m->q, &rings, m->ring.size, features,
-					 base, m->inflight), 0);
+					 model_ring_base(&m->ring, base),
+					 m->inflight), 0);
 }
 
 /* A queue of `size` of `size_max` entries, started at ring position `base`. */
@@ -50,11 +65,13 @@ static inline void model_queue_init(struct model_queue *m, uint16_t size_max,
 {
 	memset(m, 0, sizeof(*m));
 	model_memory_init(&m->mem, MODEL_QUEUE_MEMORY);
-	model_ring_init(&m->ring, &m->mem, MODEL_BASE, size);
+	model_ring_lay(&m->ring, &m->mem, MODEL_BASE, size,
+		       features & MODEL_PACKED);
 	model_ring_reset(&m->ring, base);
 	/* Of exactly the size asked for, so that ASan sees what is beyond. */
 	m->scratch = malloc(virtqueue_scratch_bytes(size_max));
-	m->inflight = calloc(1, virtq_inflight_bytes(size_max));
+	m->inflight = calloc(1, virtq_inflight_bytes(size,
+						 features & MODEL_PACKED));
 	assert_non_null(m->scratch);
 	assert_non_null(m->inflight);
 	virtqueue_init(&m->q, size_max, m->scratch, &m->mem.memory);
@@ -88,6 +105,17 @@ static inline void model_pop(struct model_queue *m, uint16_t head)
 
 	assert_int_equal(virtqueue_pop(&m->q, &chain), 1);
 	assert_int_equal(chain.head, head);
+}
+
+/* How many chains the in-flight area tells of. */
+static inline unsigned int model_inflight(const struct model_queue *m)
+{
+	unsigned int n = 0;
+
+	for (uint16_t i = 0; i < m->ring.size; i++)
+		n += m->ring.packed ? m->inflight_packed->desc[i].inflight :
+				      m->inflight->desc[i].inflight;
+	return n;
 }
 
 #endif

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The virtqueue with a driver that keeps the rules: what is popped is what was
- * offered, used elements, the one index store of a batch, notifications with
- * and without EVENT_IDX, and the wrap of the 16-bit positions.
+ * offered, used elements, the one store that shows a batch, notifications with
+ * and without EVENT_IDX, and the wrap of the positions. All of it over split and
+ * packed rings, unless the test is about one of them.
  */
 #include "model_queue.h"
 
@@ -32,12 +33,11 @@ static void test_empty(void **state)
 	struct model_queue m;
 	struct virtq_chain chain;
 
-	(void)state;
-	model_queue_init(&m, 8, 8, 0, 0);
+	model_queue_init(&m, 8, 8, model_layout(state), 0);
 	assert_int_equal(virtqueue_pop(&m.q, &chain), 0);
 	assert_false(virtqueue_pending(&m.q));
 	assert_false(virtqueue_publish(&m.q));
-	assert_int_equal(m.ring.used->idx, 0);
+	assert_false(model_has_used(&m.ring));
 	assert_false(m.q.broken);
 	model_queue_finish(&m);
 }
@@ -53,8 +53,7 @@ static void test_pop_gives_what_was_offered(void **state)
 	struct model_queue m;
 	struct virtq_chain chain;
 
-	(void)state;
-	model_queue_init(&m, 8, 8, 0, 0);
+	model_queue_init(&m, 8, 8, model_layout(state), 0);
 	model_offer(&m.ring, bufs, 7);
 	assert_true(virtqueue_pending(&m.q));
 	assert_int_equal(virtqueue_pop(&m.q, &chain), 1);
@@ -63,7 +62,10 @@ static void test_pop_gives_what_was_offered(void **state)
 	model_queue_finish(&m);
 }
 
-/* Every split of a chain into direct descriptors and an indirect table. */
+/*
+ * Every division of a chain into direct descriptors and an indirect table; in a
+ * packed ring it is one or the other.
+ */
 static void test_indirect_and_mixed(void **state)
 {
 	const struct model_buf bufs[] = {
@@ -71,18 +73,21 @@ static void test_indirect_and_mixed(void **state)
 		{ MODEL_DATA + 128, 512, true }, { MODEL_DATA + 1024, 1, true },
 	};
 
-	(void)state;
 	for (uint64_t piece = 0; piece <= 64; piece += 16) {
 		struct model_queue m;
 		struct virtq_chain chain;
 		struct vring_used_elem elem;
 
-		model_queue_init(&m, 8, 8, MODEL_BOTH, 0);
+		model_queue_init(&m, 8, 8, model_layout(state) | MODEL_BOTH,
+				 0);
 		m.mem.piece = piece;
-		for (unsigned int direct = 0; direct < 4; direct++) {
-			uint16_t head = model_offer_mixed(&m.ring, bufs, direct,
-							  4, MODEL_TABLES);
+		for (unsigned int direct = 0; direct <= 4; direct++) {
+			uint16_t head;
 
+			if (m.ring.packed && direct % 4)
+				continue;
+			head = model_offer_mixed(&m.ring, bufs, direct, 4,
+						 MODEL_TABLES);
 			assert_int_equal(virtqueue_pop(&m.q, &chain), 1);
 			assert_int_equal(chain.head, head);
 			check_chain(&chain, bufs, 4);
@@ -95,46 +100,51 @@ static void test_indirect_and_mixed(void **state)
 	}
 }
 
-/* Section 2.7.5.3.2: WRITE means nothing on the descriptor of a table. */
+/* Sections 2.7.5.3.2 and 2.8.7: WRITE means nothing on the descriptor of a table. */
 static void test_write_flag_of_table_is_ignored(void **state)
 {
 	const struct model_buf bufs[] = { { MODEL_DATA, 16, false } };
 	struct model_queue m;
 	struct virtq_chain chain;
-	uint16_t head;
+	const struct vring_desc pointing = {
+		MODEL_TABLES, 16, VRING_DESC_INDIRECT | VRING_DESC_WRITE, 0,
+	};
 
-	(void)state;
-	model_queue_init(&m, 8, 8, MODEL_BOTH, 0);
-	model_table(&m.mem, MODEL_TABLES, bufs, 1);
-	head = model_take_desc(&m.ring);
-	model_desc(&m.ring, head, MODEL_TABLES, 16,
-		   VRING_DESC_INDIRECT | VRING_DESC_WRITE, 0);
-	model_avail(&m.ring, head);
+	model_queue_init(&m, 8, 8,
+			 model_layout(state) | MODEL_BOTH, 0);
+	model_table(&m.ring, MODEL_TABLES, bufs, 1);
+	model_raw(&m.ring, &pointing, 1);
 	assert_int_equal(virtqueue_pop(&m.q, &chain), 1);
 	check_chain(&chain, bufs, 1);
 	model_queue_finish(&m);
 }
 
-/* As long as a chain may be: a full ring, and a full table after it. */
+/*
+ * As long as a chain may be: a full ring; a full table, in a split ring after
+ * descriptors.
+ */
 static void test_longest_chains(void **state)
 {
 	struct model_buf bufs[15];
 	struct model_queue m;
+	struct vring_used_elem elem;
 	struct virtq_chain chain;
+	unsigned int direct;
 
-	(void)state;
 	for (unsigned int i = 0; i < 15; i++)
 		bufs[i] = (struct model_buf){ MODEL_DATA + 16 * i, 16, i > 6 };
-	model_queue_init(&m, 8, 8, MODEL_BOTH, 0);
+	model_queue_init(&m, 8, 8,
+			 model_layout(state) | MODEL_BOTH, 0);
 	model_offer(&m.ring, bufs, 8);
 	assert_int_equal(virtqueue_pop(&m.q, &chain), 1);
 	check_chain(&chain, bufs, 8);
 	virtqueue_push(&m.q, chain.head, 0);
 	virtqueue_publish(&m.q);
-	model_ring_reset(&m.ring, 1);
-	model_offer_mixed(&m.ring, bufs, 7, 15, MODEL_TABLES);
+	assert_true(model_used(&m.ring, &elem));
+	direct = m.ring.packed ? 0 : 7;
+	model_offer_mixed(&m.ring, bufs, direct, direct + 8, MODEL_TABLES);
 	assert_int_equal(virtqueue_pop(&m.q, &chain), 1);
-	check_chain(&chain, bufs, 15);
+	check_chain(&chain, bufs, direct + 8);
 	model_queue_finish(&m);
 }
 
@@ -144,8 +154,7 @@ static void test_batch_is_shown_by_publish(void **state)
 	struct vring_used_elem elem;
 	uint16_t head[2];
 
-	(void)state;
-	model_queue_init(&m, 8, 4, 0, 0);
+	model_queue_init(&m, 8, 4, model_layout(state), 0);
 	for (int i = 0; i < 2; i++)
 		head[i] = model_offer_pair(&m.ring);
 	for (int i = 0; i < 2; i++)
@@ -153,15 +162,15 @@ static void test_batch_is_shown_by_publish(void **state)
 	/* Out of order, as completions come. */
 	virtqueue_push(&m.q, head[1], 17);
 	virtqueue_push(&m.q, head[0], 4);
-	assert_int_equal(m.ring.used->idx, 0);
+	assert_false(model_has_used(&m.ring));
 	assert_true(virtqueue_publish(&m.q));
-	assert_int_equal(m.ring.used->idx, 2);
 	assert_true(model_used(&m.ring, &elem));
 	assert_int_equal(elem.id, head[1]);
 	assert_int_equal(elem.len, 17);
 	assert_true(model_used(&m.ring, &elem));
 	assert_int_equal(elem.id, head[0]);
 	assert_int_equal(elem.len, 4);
+	assert_false(model_has_used(&m.ring));
 	assert_int_equal(m.q.notifications, 1);
 	assert_false(virtqueue_publish(&m.q));
 	model_queue_finish(&m);
@@ -195,15 +204,14 @@ static void test_unpop(void **state)
 	struct virtq_chain chain;
 	uint16_t head[2];
 
-	(void)state;
-	model_queue_init(&m, 4, 4, 0, 0);
+	model_queue_init(&m, 4, 4, model_layout(state), 0);
 	for (int i = 0; i < 2; i++)
 		head[i] = model_offer_pair(&m.ring);
 	model_pop(&m, head[0]);
 	virtqueue_unpop(&m.q, head[0]);
 	assert_true(m.q.starved);
 	assert_int_equal(m.q.in_flight, 0);
-	assert_int_equal(m.inflight->desc[head[0]].inflight, 0);
+	assert_int_equal(model_inflight(&m), 0);
 	assert_true(virtqueue_pending(&m.q));
 	for (int i = 0; i < 2; i++)
 		model_pop(&m, head[i]);
@@ -220,8 +228,8 @@ static void test_starved_by_a_table(void **state)
 	struct virtq_chain chain;
 	uint16_t head;
 
-	(void)state;
-	model_queue_init(&m, 4, 4, MODEL_BOTH, 0);
+	model_queue_init(&m, 4, 4,
+			 model_layout(state) | MODEL_BOTH, 0);
 	head = model_offer_mixed(&m.ring, bufs, 0, 1, MODEL_TABLES);
 	m.mem.fail_at = 1;
 	m.mem.fail_calls = 3;
@@ -237,20 +245,19 @@ static void test_starved_by_a_table(void **state)
 	model_queue_finish(&m);
 }
 
-/* Section 2.7.7: without EVENT_IDX avail.flags decides, used_event does not. */
+/* Section 2.7.7: without EVENT_IDX a flag decides, the position does not. */
 static void test_notify_by_flag(void **state)
 {
 	struct model_queue m;
 
-	(void)state;
-	model_queue_init(&m, 4, 4, 0, 0);
+	model_queue_init(&m, 4, 4, model_layout(state), 0);
 	for (unsigned int i = 0; i < 64; i++) {
 		bool wanted = i % 3;
 		uint16_t head = model_offer_pair(&m.ring);
 		struct vring_used_elem elem;
 
-		m.ring.avail->flags = wanted ? 0 : VRING_AVAIL_NO_INTERRUPT;
-		*model_used_event(&m.ring) = (uint16_t)(i * 7u);
+		model_want_at(&m.ring, (uint16_t)(i * 7u));
+		model_want(&m.ring, wanted);
 		model_pop(&m, head);
 		virtqueue_push(&m.q, head, 1);
 		assert_int_equal(virtqueue_publish(&m.q), wanted);
@@ -261,39 +268,45 @@ static void test_notify_by_flag(void **state)
 }
 
 /* Whether a batch of `n` at `base` notifies a driver that waits for `event`. */
-static bool notifies(uint16_t base, unsigned int n, uint16_t event)
+static bool notifies(uint64_t layout, uint16_t base, unsigned int n,
+		     uint16_t event)
 {
+	const struct model_buf buf = { MODEL_DATA, 1, false };
 	struct model_queue m;
 	struct virtq_chain chain;
+	struct vring_used_elem elem;
 	bool notify;
 
-	model_queue_init(&m, 4, 4, MODEL_BOTH, base);
-	m.ring.avail->flags = VRING_AVAIL_NO_INTERRUPT; /* means nothing here */
-	*model_used_event(&m.ring) = event;
-	for (uint16_t i = 0; i < n; i++) {
-		model_desc(&m.ring, i, MODEL_DATA, 1, 0, 0);
-		model_avail(&m.ring, i);
-	}
+	model_queue_init(&m, 4, 4, layout | MODEL_BOTH, base);
+	model_want(&m.ring, false); /* means nothing here */
+	model_want_at(&m.ring, event);
+	for (unsigned int i = 0; i < n; i++)
+		model_offer(&m.ring, &buf, 1);
 	while (virtqueue_pop(&m.q, &chain) == 1)
 		virtqueue_push(&m.q, chain.head, 0);
 	notify = virtqueue_publish(&m.q);
-	assert_int_equal(m.ring.used->idx, (uint16_t)(base + n));
-	assert_int_equal(m.ring.used->flags, 0);
+	while (n--)
+		assert_true(model_used(&m.ring, &elem));
+	assert_false(model_has_used(&m.ring));
+	assert_false(model_kicks_off(&m.ring));
 	model_queue_finish(&m);
 	return notify;
 }
 
-/* Every used_event around every batch, with positions about to wrap. */
+/*
+ * Every event around every batch, with positions about to wrap. A packed ring's
+ * can say positions of this round and of the one before.
+ */
 static void test_notify_by_event_index(void **state)
 {
 	static const uint16_t bases[] = { 0, 100, 65531, 65535 };
 
-	(void)state;
 	for (unsigned int b = 0; b < 4; b++)
 		for (int n = 1; n <= 4; n++)
-			for (int event = -6; event <= 6; event++)
+			for (int event = -3; event <= 4; event++)
 				assert_int_equal(
-					notifies(bases[b], (unsigned int)n,
+					notifies(model_layout(state), bases[b],
+						 (unsigned int)n,
 						 (uint16_t)(bases[b] + event)),
 					event >= 0 && event < n);
 }
@@ -302,38 +315,39 @@ static void test_kicks_off_and_on_by_flag(void **state)
 {
 	struct model_queue m;
 
-	(void)state;
-	model_queue_init(&m, 4, 4, 0, 0);
+	model_queue_init(&m, 4, 4, model_layout(state), 0);
 	virtqueue_notify_off(&m.q);
-	assert_int_equal(m.ring.used->flags, VRING_USED_NO_NOTIFY);
+	assert_true(model_kicks_off(&m.ring));
 	assert_false(virtqueue_notify_on(&m.q));
-	assert_int_equal(m.ring.used->flags, 0);
+	assert_false(model_kicks_off(&m.ring));
 	virtqueue_notify_off(&m.q);
 	model_offer_pair(&m.ring);
 	/* A chain that came in between is told. */
 	assert_true(virtqueue_notify_on(&m.q));
-	assert_int_equal(*model_avail_event(&m.ring), 0);
+	if (!m.ring.packed)
+		assert_int_equal(*model_avail_event(&m.ring), 0);
 	model_queue_finish(&m);
 }
 
 static void test_kicks_off_and_on_by_event_index(void **state)
 {
+	const struct model_buf buf = { MODEL_DATA, 1, false };
 	struct model_queue m;
 
-	(void)state;
-	model_queue_init(&m, 4, 4, MODEL_BOTH, 65535);
+	model_queue_init(&m, 4, 4,
+			 model_layout(state) | MODEL_BOTH, 65534);
 	virtqueue_notify_off(&m.q);
 	assert_false(virtqueue_notify_on(&m.q));
-	assert_int_equal(*model_avail_event(&m.ring), 65535);
-	model_pop(&m, model_offer_pair(&m.ring));
+	assert_true(model_kick_at(&m.ring, 65534));
+	for (int i = 0; i < 2; i++)
+		model_pop(&m, model_offer(&m.ring, &buf, 1));
 	/* Off: what was written before is behind the driver now. */
 	virtqueue_notify_off(&m.q);
-	assert_int_equal(*model_avail_event(&m.ring), 65535);
+	assert_true(model_kick_at(&m.ring, 65534));
 	assert_false(virtqueue_notify_on(&m.q));
-	assert_int_equal(*model_avail_event(&m.ring), 0);
+	assert_true(model_kick_at(&m.ring, 0));
 	model_offer_pair(&m.ring);
 	assert_true(virtqueue_notify_on(&m.q));
-	assert_int_equal(m.ring.used->flags, 0);
 	model_queue_finish(&m);
 }
 
@@ -353,7 +367,7 @@ static void run_wrap(uint64_t features)
 	for (uint32_t n = 0; n < 150000; n++) {
 		unsigned int i = model_random_below(&rnd, 3);
 
-		*model_used_event(&m.ring) = m.ring.used_seen;
+		model_want_at(&m.ring, m.ring.used_seen);
 		virtqueue_push(&m.q, waiting[i], n);
 		assert_true(virtqueue_publish(&m.q));
 		assert_true(model_used(&m.ring, &elem));
@@ -368,48 +382,62 @@ static void run_wrap(uint64_t features)
 
 static void test_positions_wrap(void **state)
 {
-	(void)state;
-	run_wrap(0);
-	run_wrap(MODEL_BOTH);
+	run_wrap(model_layout(state));
+	run_wrap(model_layout(state) | MODEL_BOTH);
+}
+
+static int start_with(struct model_queue *m, const struct virtq_rings *rings,
+		      uint16_t size, uint64_t features)
+{
+	return virtqueue_start(&m->q, rings, size, features,
+			       virtqueue_fresh_base(features), m->inflight);
+}
+
+static void refuses_alignment(struct model_queue *m, void **part,
+			      struct virtq_rings *rings, uintptr_t to,
+			      uint64_t layout)
+{
+	uint8_t *good = *part;
+
+	for (uintptr_t off = 1; off < 16; off++) {
+		*part = good + off;
+		if (off % to)
+			assert_int_equal(start_with(m, rings, 16, layout),
+					 -EINVAL);
+	}
+	*part = good;
 }
 
 static void test_start_refuses(void **state)
 {
-	static const uint16_t sizes[] = { 0, 3, 5, 7, 9, 12, 15, 32, 33, 1024,
-					  32768, 65535 };
+	static const uint16_t sizes[] = { 0, 17, 32, 33, 1024, 32768, 65535 };
+	static const uint16_t odd[] = { 3, 5, 7, 9, 12, 15 };
+	uint64_t layout = model_layout(state);
 	struct model_queue m;
-	struct virtq_rings good, bad;
+	struct virtq_rings rings;
 
-	(void)state;
-	model_queue_init(&m, 16, 16, 0, 0);
+	model_queue_init(&m, 16, 16, layout, 0);
 	virtqueue_stop(&m.q);
-	good = model_rings(&m.ring);
+	rings = model_rings(&m.ring);
 	for (unsigned int i = 0; i < sizeof(sizes) / sizeof(*sizes); i++)
-		assert_int_equal(virtqueue_start(&m.q, &good, sizes[i], 0, 0,
-						 m.inflight), -EINVAL);
-	for (uintptr_t off = 1; off < 16; off++) {
-		bad = good;
-		bad.desc = (uint8_t *)good.desc + off;
-		assert_int_equal(virtqueue_start(&m.q, &bad, 16, 0, 0,
-						 m.inflight), -EINVAL);
-		bad = good;
-		bad.avail = (uint8_t *)good.avail + off;
-		if (off % 2)
-			assert_int_equal(virtqueue_start(&m.q, &bad, 16, 0, 0,
-							 m.inflight), -EINVAL);
-		bad = good;
-		bad.used = (uint8_t *)good.used + off;
-		if (off % 4)
-			assert_int_equal(virtqueue_start(&m.q, &bad, 16, 0, 0,
-							 m.inflight), -EINVAL);
-	}
-	assert_false(m.q.running);
+		assert_int_equal(start_with(&m, &rings, sizes[i], layout),
+				 -EINVAL);
+	refuses_alignment(&m, &rings.desc, &rings, 16, layout);
+	refuses_alignment(&m, &rings.avail, &rings, layout ? 4 : 2, layout);
+	refuses_alignment(&m, &rings.used, &rings, 4, layout);
 	for (uint16_t size = 1; size <= 16; size = (uint16_t)(size * 2)) {
-		assert_int_equal(virtqueue_start(&m.q, &good, size, 0, 0,
-						 m.inflight), 0);
+		assert_int_equal(start_with(&m, &rings, size, layout), 0);
 		virtqueue_stop(&m.q);
 	}
-	model_queue_start(&m, 0, 0);
+	/* Section 2.8.10.1: a packed ring may have any size. */
+	for (unsigned int i = 0; i < sizeof(odd) / sizeof(*odd); i++) {
+		assert_int_equal(start_with(&m, &rings, odd[i], layout),
+				 layout ? 0 : -EINVAL);
+		assert_int_equal(m.q.running, layout != 0);
+		if (m.q.running)
+			virtqueue_stop(&m.q);
+	}
+	model_queue_start(&m, layout, 0);
 	model_queue_finish(&m);
 }
 
@@ -419,8 +447,7 @@ static void test_stopped_queue_is_quiet(void **state)
 	struct model_queue m;
 	struct virtq_chain chain;
 
-	(void)state;
-	model_queue_init(&m, 4, 4, 0, 0);
+	model_queue_init(&m, 4, 4, model_layout(state), 0);
 	virtqueue_stop(&m.q);
 	model_offer_pair(&m.ring);
 	assert_false(virtqueue_pending(&m.q));
@@ -428,30 +455,30 @@ static void test_stopped_queue_is_quiet(void **state)
 	assert_false(virtqueue_publish(&m.q));
 	virtqueue_notify_off(&m.q);
 	assert_false(virtqueue_notify_on(&m.q));
-	assert_int_equal(m.ring.used->flags, 0);
-	model_queue_start(&m, 0, 0);
+	assert_false(model_kicks_off(&m.ring));
+	model_queue_start(&m, model_layout(state), 0);
 	model_queue_finish(&m);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_empty),
-		cmocka_unit_test(test_pop_gives_what_was_offered),
-		cmocka_unit_test(test_indirect_and_mixed),
-		cmocka_unit_test(test_write_flag_of_table_is_ignored),
-		cmocka_unit_test(test_longest_chains),
-		cmocka_unit_test(test_batch_is_shown_by_publish),
+		model_test_both(test_empty),
+		model_test_both(test_pop_gives_what_was_offered),
+		model_test_both(test_indirect_and_mixed),
+		model_test_both(test_write_flag_of_table_is_ignored),
+		model_test_both(test_longest_chains),
+		model_test_both(test_batch_is_shown_by_publish),
 		cmocka_unit_test(test_used_index_of_the_guest_is_ignored),
-		cmocka_unit_test(test_unpop),
-		cmocka_unit_test(test_starved_by_a_table),
-		cmocka_unit_test(test_notify_by_flag),
-		cmocka_unit_test(test_notify_by_event_index),
-		cmocka_unit_test(test_kicks_off_and_on_by_flag),
-		cmocka_unit_test(test_kicks_off_and_on_by_event_index),
-		cmocka_unit_test(test_positions_wrap),
-		cmocka_unit_test(test_start_refuses),
-		cmocka_unit_test(test_stopped_queue_is_quiet),
+		model_test_both(test_unpop),
+		model_test_both(test_starved_by_a_table),
+		model_test_both(test_notify_by_flag),
+		model_test_both(test_notify_by_event_index),
+		model_test_both(test_kicks_off_and_on_by_flag),
+		model_test_both(test_kicks_off_and_on_by_event_index),
+		model_test_both(test_positions_wrap),
+		model_test_both(test_start_refuses),
+		model_test_both(test_stopped_queue_is_quiet),
 	};
 
 	return cmocka_run_group_tests_name("virtio_queue", tests, NULL, NULL);

@@ -4,6 +4,9 @@
  * queue broken with a named error, for good, and touches nothing. At the end a
  * small model of the rules is held against the device for all chains of a ring
  * of two entries and for many random ones of four.
+ *
+ * The rules that both kinds of rings have are tested over both; those that only
+ * a packed ring has are in virtio_packed.c.
  */
 #include "model_chain.h"
 #include "model_queue.h"
@@ -15,13 +18,14 @@
 /* The next pop fails with `error`, and every later one finds nothing. */
 static void check_broken(struct model_queue *m, int error)
 {
+	const struct vring_desc good = { MODEL_DATA, 1, 0, 0 };
 	struct virtq_chain chain;
 	uint16_t in_flight = m->q.in_flight;
 
 	assert_int_equal(virtqueue_pop(&m->q, &chain), error);
 	assert_true(m->q.broken);
 	assert_int_equal(m->q.in_flight, in_flight);
-	model_avail(&m->ring, 0);
+	model_raw(&m->ring, &good, 1);
 	assert_int_equal(virtqueue_pop(&m->q, &chain), 0);
 	assert_false(virtqueue_pending(&m->q));
 	assert_false(virtqueue_notify_on(&m->q));
@@ -36,22 +40,6 @@ struct bad_ring {
 };
 
 static const struct bad_ring bad_rings[] = {
-	{ "loop of one", { { MODEL_DATA, 1, NEXT, 0 } }, -ELOOP, 0 },
-	{ "loop of one, of no length", { { 0, 0, NEXT, 0 } }, -ELOOP, 0 },
-	{ "loop of two", { { MODEL_DATA, 1, NEXT, 1 },
-			   { MODEL_DATA, 1, NEXT, 0 } }, -ELOOP, 0 },
-	{ "loop of three", { { MODEL_DATA, 1, NEXT, 1 },
-			     { MODEL_DATA, 1, NEXT, 2 },
-			     { MODEL_DATA, 1, NEXT, 0 } }, -ELOOP, 0 },
-	{ "loop of four", { { MODEL_DATA, 1, NEXT, 1 },
-			    { MODEL_DATA, 1, NEXT, 2 },
-			    { MODEL_DATA, 1, NEXT, 3 },
-			    { MODEL_DATA, 1, NEXT, 0 } }, -ELOOP, 0 },
-	{ "loop behind a tail", { { MODEL_DATA, 1, NEXT, 1 },
-				  { MODEL_DATA, 1, NEXT, 2 },
-				  { MODEL_DATA, 1, NEXT, 1 } }, -ELOOP, 0 },
-	{ "next is the size", { { MODEL_DATA, 1, NEXT, 4 } }, -ERANGE, 0 },
-	{ "next is far", { { MODEL_DATA, 1, NEXT, 0xffff } }, -ERANGE, 0 },
 	{ "readable after writable", { { MODEL_DATA, 1, NEXT | WRITE, 1 },
 				       { MODEL_DATA, 1, 0, 0 } }, -EPROTO, 0 },
 	{ "indirect was not negotiated",
@@ -82,20 +70,50 @@ static const struct bad_ring bad_rings[] = {
 	  0 },
 };
 
-static void test_bad_descriptors(void **state)
+/* What only a split ring can get wrong, with its `next`. */
+static const struct bad_ring bad_lists[] = {
+	{ "loop of one", { { MODEL_DATA, 1, NEXT, 0 } }, -ELOOP, 0 },
+	{ "loop of one, of no length", { { 0, 0, NEXT, 0 } }, -ELOOP, 0 },
+	{ "loop of two", { { MODEL_DATA, 1, NEXT, 1 },
+			   { MODEL_DATA, 1, NEXT, 0 } }, -ELOOP, 0 },
+	{ "loop of three", { { MODEL_DATA, 1, NEXT, 1 },
+			     { MODEL_DATA, 1, NEXT, 2 },
+			     { MODEL_DATA, 1, NEXT, 0 } }, -ELOOP, 0 },
+	{ "loop of four", { { MODEL_DATA, 1, NEXT, 1 },
+			    { MODEL_DATA, 1, NEXT, 2 },
+			    { MODEL_DATA, 1, NEXT, 3 },
+			    { MODEL_DATA, 1, NEXT, 0 } }, -ELOOP, 0 },
+	{ "loop behind a tail", { { MODEL_DATA, 1, NEXT, 1 },
+				  { MODEL_DATA, 1, NEXT, 2 },
+				  { MODEL_DATA, 1, NEXT, 1 } }, -ELOOP, 0 },
+	{ "next is the size", { { MODEL_DATA, 1, NEXT, 4 } }, -ERANGE, 0 },
+	{ "next is far", { { MODEL_DATA, 1, NEXT, 0xffff } }, -ERANGE, 0 },
+};
+
+static void check_bad_rings(const struct bad_ring *bad, size_t n,
+			    uint64_t layout)
 {
-	(void)state;
-	for (size_t i = 0; i < sizeof(bad_rings) / sizeof(*bad_rings); i++) {
-		const struct bad_ring *bad = &bad_rings[i];
+	for (; n; n--, bad++) {
 		struct model_queue m;
 
 		print_message("# %s\n", bad->what);
-		model_queue_init(&m, 4, 4, bad->features, 0);
-		memcpy(m.ring.desc, bad->desc, sizeof(bad->desc));
-		model_avail(&m.ring, 0);
+		model_queue_init(&m, 4, 4, bad->features | layout, 0);
+		model_raw(&m.ring, bad->desc, 4);
 		check_broken(&m, bad->error);
 		model_queue_finish(&m);
 	}
+}
+
+static void test_bad_descriptors(void **state)
+{
+	check_bad_rings(bad_rings, sizeof(bad_rings) / sizeof(*bad_rings),
+			model_layout(state));
+}
+
+static void test_bad_lists(void **state)
+{
+	check_bad_rings(bad_lists, sizeof(bad_lists) / sizeof(*bad_lists),
+			model_layout(state));
 }
 
 /* A loop of every length up to a full ring of 64. */
@@ -123,6 +141,14 @@ struct bad_table {
 };
 
 static const struct bad_table bad_tables[] = {
+	{ "readable after writable", { { MODEL_DATA, 1, NEXT | WRITE, 1 },
+				       { MODEL_DATA, 1, 0, 0 } }, 2, -EPROTO },
+	{ "more than 4 GiB", { { 0, 0xffffffff, NEXT, 1 }, { 0, 1, 0, 0 } }, 2,
+	  -E2BIG },
+};
+
+/* By the flags NEXT and INDIRECT, which a packed ring's table has not. */
+static const struct bad_table bad_table_lists[] = {
 	{ "loop of one", { { MODEL_DATA, 1, NEXT, 0 } }, 1, -ELOOP },
 	{ "loop of four", { { MODEL_DATA, 1, NEXT, 1 },
 			    { MODEL_DATA, 1, NEXT, 2 },
@@ -135,27 +161,65 @@ static const struct bad_table bad_tables[] = {
 	{ "nested, second", { { MODEL_DATA, 1, NEXT, 1 },
 			      { MODEL_TABLES, 16, INDIRECT, 0 } }, 2,
 	  -EPROTO },
-	{ "readable after writable", { { MODEL_DATA, 1, NEXT | WRITE, 1 },
-				       { MODEL_DATA, 1, 0, 0 } }, 2, -EPROTO },
-	{ "more than 4 GiB", { { 0, 0xffffffff, NEXT, 1 }, { 0, 1, 0, 0 } }, 2,
-	  -E2BIG },
 };
+
+static void write_table(struct model_ring *ring, const struct vring_desc *d,
+			unsigned int n)
+{
+	void *table = model_at(ring->mem, MODEL_TABLES, n * 16);
+	struct vring_packed_desc *packed = table;
+
+	if (!ring->packed) {
+		memcpy(table, d, n * sizeof(*d));
+		return;
+	}
+	for (unsigned int i = 0; i < n; i++)
+		packed[i] = (struct vring_packed_desc){
+			.addr = d[i].addr, .len = d[i].len,
+			.flags = d[i].flags,
+		};
+}
+
+static void offer_table(struct model_queue *m, const struct bad_table *bad,
+			uint64_t layout)
+{
+	const struct vring_desc pointing = {
+		MODEL_TABLES, bad->entries * 16, INDIRECT, 0,
+	};
+
+	print_message("# %s\n", bad->what);
+	model_queue_init(m, 4, 4, layout | MODEL_BOTH, 0);
+	write_table(&m->ring, bad->desc, 4);
+	model_raw(&m->ring, &pointing, 1);
+}
 
 static void test_bad_tables(void **state)
 {
-	(void)state;
-	for (size_t i = 0; i < sizeof(bad_tables) / sizeof(*bad_tables); i++) {
-		const struct bad_table *bad = &bad_tables[i];
-		struct model_queue m;
+	struct model_queue m;
 
-		print_message("# %s\n", bad->what);
-		model_queue_init(&m, 4, 4, MODEL_BOTH, 0);
-		memcpy(model_at(&m.mem, MODEL_TABLES, sizeof(bad->desc)),
-		       bad->desc, sizeof(bad->desc));
-		model_desc(&m.ring, 2, MODEL_TABLES, bad->entries * 16,
-			   INDIRECT, 0);
-		model_avail(&m.ring, 2);
-		check_broken(&m, bad->error);
+	for (size_t i = 0; i < sizeof(bad_tables) / sizeof(*bad_tables); i++) {
+		offer_table(&m, &bad_tables[i], model_layout(state));
+		check_broken(&m, bad_tables[i].error);
+		model_queue_finish(&m);
+	}
+}
+
+static void test_bad_lists_in_tables(void **state)
+{
+	struct model_queue m;
+	struct virtq_chain chain;
+
+	for (size_t i = 0;
+	     i < sizeof(bad_table_lists) / sizeof(*bad_table_lists); i++) {
+		const struct bad_table *bad = &bad_table_lists[i];
+
+		offer_table(&m, bad, model_layout(state));
+		if (!m.ring.packed) {
+			check_broken(&m, bad->error);
+		} else {
+			assert_int_equal(virtqueue_pop(&m.q, &chain), 1);
+			assert_in_range(chain.n, 1, bad->entries);
+		}
 		model_queue_finish(&m);
 	}
 }
@@ -168,7 +232,7 @@ static void test_table_after_descriptors(void **state)
 
 	(void)state;
 	model_queue_init(&m, 4, 4, MODEL_BOTH, 0);
-	model_table(&m.mem, MODEL_TABLES, &readable, 1);
+	model_table(&m.ring, MODEL_TABLES, &readable, 1);
 	model_desc(&m.ring, 0, MODEL_DATA, 1, NEXT | WRITE, 1);
 	model_desc(&m.ring, 1, MODEL_TABLES, 16, INDIRECT, 0);
 	model_avail(&m.ring, 0);
@@ -176,7 +240,7 @@ static void test_table_after_descriptors(void **state)
 	model_queue_finish(&m);
 
 	model_queue_init(&m, 4, 4, MODEL_BOTH, 0);
-	model_table(&m.mem, MODEL_TABLES, &readable, 1);
+	model_table(&m.ring, MODEL_TABLES, &readable, 1);
 	model_desc(&m.ring, 0, MODEL_DATA, 0xffffffff, NEXT, 1);
 	model_desc(&m.ring, 1, MODEL_TABLES, 16, INDIRECT, 0);
 	model_avail(&m.ring, 0);
@@ -186,14 +250,14 @@ static void test_table_after_descriptors(void **state)
 
 static void test_chain_of_4_gib_less_one(void **state)
 {
+	const struct vring_desc bufs[] = {
+		{ 0, 0x80000000, NEXT, 1 }, { 0, 0x7fffffff, WRITE, 0 },
+	};
 	struct model_queue m;
 	struct virtq_chain chain;
 
-	(void)state;
-	model_queue_init(&m, 4, 4, 0, 0);
-	model_desc(&m.ring, 0, 0, 0x80000000, NEXT, 1);
-	model_desc(&m.ring, 1, 0, 0x7fffffff, WRITE, 0);
-	model_avail(&m.ring, 0);
+	model_queue_init(&m, 4, 4, model_layout(state), 0);
+	model_raw(&m.ring, bufs, 2);
 	assert_int_equal(virtqueue_pop(&m.q, &chain), 1);
 	assert_int_equal(chain.readable_bytes + chain.writable_bytes,
 			 0xffffffffu);
@@ -235,43 +299,42 @@ static void test_index_jumps(void **state)
 /* The same head again, while it is in flight and while it is not shown. */
 static void test_head_in_flight(void **state)
 {
+	const struct vring_desc d = { MODEL_DATA, 16, 0, 0 };
 	struct model_queue m;
-	uint16_t head;
+	struct virtq_chain chain;
 
-	(void)state;
-	model_queue_init(&m, 4, 4, 0, 0);
-	head = model_offer_pair(&m.ring);
-	model_pop(&m, head);
-	model_avail(&m.ring, head);
-	check_broken(&m, -ERANGE);
-	/* What was in flight is still answered. */
-	virtqueue_push(&m.q, head, 1);
-	assert_true(virtqueue_publish(&m.q));
-	assert_int_equal(m.ring.used->idx, 1);
-	model_queue_finish(&m);
-
-	model_queue_init(&m, 4, 4, 0, 0);
-	head = model_offer_pair(&m.ring);
-	model_pop(&m, head);
-	virtqueue_push(&m.q, head, 1);
-	model_avail(&m.ring, head);
-	check_broken(&m, -ERANGE);
-	model_queue_finish(&m);
+	for (int pushed = 0; pushed < 2; pushed++) {
+		model_queue_init(&m, 4, 4, model_layout(state), 0);
+		model_raw(&m.ring, &d, 1);
+		assert_int_equal(virtqueue_pop(&m.q, &chain), 1);
+		if (pushed)
+			virtqueue_push(&m.q, 0, 1);
+		model_raw(&m.ring, &d, 1);
+		check_broken(&m, -ERANGE);
+		/* What was in flight is still answered. */
+		if (!pushed)
+			virtqueue_push(&m.q, 0, 1);
+		assert_false(model_has_used(&m.ring));
+		assert_true(virtqueue_publish(&m.q));
+		assert_true(model_has_used(&m.ring));
+		model_queue_finish(&m);
+	}
 }
 
 /* Broken is for good, until the queue is stopped and started. */
 static void test_restart_after_broken(void **state)
 {
+	const struct vring_desc bad = { MODEL_TABLES, 16, INDIRECT, 0 };
 	struct model_queue m;
 
-	(void)state;
-	model_queue_init(&m, 4, 4, 0, 0);
-	model_avail(&m.ring, 99);
-	check_broken(&m, -ERANGE);
+	model_queue_init(&m, 4, 4, model_layout(state), 0);
+	model_raw(&m.ring, &bad, 1);
+	check_broken(&m, -EPROTO);
 	virtqueue_stop(&m.q);
-	memset(m.inflight, 0, virtq_inflight_bytes(4));
+	memset(m.inflight, 0,
+	       virtq_inflight_bytes(4, model_layout(state)));
 	model_ring_reset(&m.ring, 0);
-	model_queue_start(&m, 0, 0);
+	model_queue_start(&m, model_layout(state), 0);
 	model_pop(&m, model_offer_pair(&m.ring));
 	model_queue_finish(&m);
 }
@@ -330,7 +393,7 @@ static void test_all_chains_of_two(void **state)
 		struct model_queue m;
 
 		model_queue_init(&m, 2, 2, features ? MODEL_BOTH : 0, 0);
-		model_table(&m.mem, MODEL_TABLES, table, 2);
+		model_table(&m.ring, MODEL_TABLES, table, 2);
 		for (unsigned int c = 0; c < 192 * 192; c++) {
 			choose(&m.ring.desc[1],
 			       choose(&m.ring.desc[0], c, 2), 2);
@@ -366,15 +429,17 @@ static void test_random_chains_of_four(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_bad_descriptors),
+		model_test_both(test_bad_descriptors),
+		model_test_split(test_bad_lists),
 		cmocka_unit_test(test_loops_of_every_length),
-		cmocka_unit_test(test_bad_tables),
+		model_test_both(test_bad_tables),
+		model_test_both(test_bad_lists_in_tables),
 		cmocka_unit_test(test_table_after_descriptors),
-		cmocka_unit_test(test_chain_of_4_gib_less_one),
+		model_test_both(test_chain_of_4_gib_less_one),
 		cmocka_unit_test(test_bad_heads),
 		cmocka_unit_test(test_index_jumps),
-		cmocka_unit_test(test_head_in_flight),
-		cmocka_unit_test(test_restart_after_broken),
+		model_test_both(test_head_in_flight),
+		model_test_both(test_restart_after_broken),
 		cmocka_unit_test(test_all_chains_of_two),
 		cmocka_unit_test(test_random_chains_of_four),
 	};
