@@ -226,6 +226,7 @@ static int blk_open(struct disk *disk, const struct disk_options *options,
 		.queue_size = options->queue_size ?
 			      (uint16_t)options->queue_size :
 			      QUEUE_SIZE_DEFAULT,
+		.packed = options->packed,
 	};
 	const char *serial = options->serial ? options->serial :
 			     options->id ? options->id : "virtio-disk";

@@ -174,6 +174,11 @@ static int set_queues(struct disk_options *disk, const char *value)
 	return set_number(&disk->queues, value, 1, VIRTIO_QUEUES_MAX);
 }
 
+static int set_packed(struct disk_options *disk, const char *value)
+{
+	return set_bool(&disk->packed, value);
+}
+
 static int set_iothreads(struct disk_options *disk, const char *value)
 {
 	return set_number(&disk->iothreads, value, 0, VIRTIO_QUEUES_MAX);
@@ -206,6 +211,7 @@ static const struct disk_key disk_keys[] = {
 	{ "queue-size", "a power of two, 2..1024",
 	  "entries of a queue (256; 1024 for vhost-user)",
 	  set_queue_size },
+	{ "packed", "on|off", "offer packed virtqueues (off)", set_packed },
 	{ "iothreads", "0..16",
 	  "threads that serve the queues (0: the main one; vhost-user only)",
 	  set_iothreads },
@@ -299,6 +305,7 @@ void disk_options_fill(struct disk_options *to, const struct disk_options *from)
 	fill_string(&to->engine, from->engine);
 	fill_string(&to->serial, from->serial);
 	to->readonly |= from->readonly;
+	to->packed |= from->packed;
 	if (to->cache == BLOCK_CACHE_AUTO)
 		to->cache = from->cache;
 	if (to->discard == DISK_DISCARD_AUTO)

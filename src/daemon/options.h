@@ -33,6 +33,7 @@ struct disk_options {
 	unsigned int block_size;
 	unsigned int queue_size; /* entries; 0: the default */
 	unsigned int queues;	/* 0: one */
+	bool packed;		/* offer packed virtqueues */
 	unsigned int iothreads;	/* 0: the main thread serves the queues */
 	uint64_t size;		/* bytes, for engine=null */
 };

@@ -31,8 +31,9 @@ static void test_all_keys(void **state)
 	assert_int_equal(parse(&d, "file=/img,id=xvda,format=raw,readonly=on,"
 			       "cache=writeback,engine=threads,serial=S1,"
 			       "block-size=4096,queues=4,queue-size=128,"
-			       "size=10M,discard=off"), 0);
+			       "size=10M,discard=off,packed=on"), 0);
 	assert_int_equal(d.discard, DISK_DISCARD_OFF);
+	assert_true(d.packed);
 	assert_string_equal(d.file, "/img");
 	assert_string_equal(d.id, "xvda");
 	assert_true(d.readonly);
@@ -221,7 +222,8 @@ static void test_fill(void **state)
 	assert_int_equal(parse(&to, "file=/mine,queues=2"), 0);
 	assert_int_equal(parse(&from, "file=/theirs,id=x,engine=null,serial=s,"
 			       "readonly=on,cache=unsafe,block-size=512,"
-			       "queue-size=8,queues=9,size=1M,discard=on"), 0);
+			       "queue-size=8,queues=9,size=1M,discard=on,"
+			       "packed=on"), 0);
 	disk_options_fill(&to, &from);
 	disk_options_finish(&from);
 	assert_string_equal(to.file, "/mine");
@@ -230,6 +232,7 @@ static void test_fill(void **state)
 	assert_string_equal(to.engine, "null");
 	assert_string_equal(to.serial, "s");
 	assert_true(to.readonly);
+	assert_true(to.packed);
 	assert_int_equal(to.cache, BLOCK_CACHE_UNSAFE);
 	assert_int_equal(to.discard, DISK_DISCARD_ON);
 	assert_int_equal(to.block_size, 512);

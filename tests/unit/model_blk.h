@@ -31,6 +31,7 @@ struct model_setup {
 	bool write_through;
 	bool discard;
 	bool secure_erase;
+	bool packed;		/* offered, and laid out by the driver */
 };
 
 struct model_blk {
@@ -81,8 +82,8 @@ static inline void model_rings_init(struct model_blk *m)
 	uint64_t at = MODEL_BASE;
 
 	for (unsigned int i = 0; i < m->setup.nqueues; i++)
-		at = model_ring_init(&m->ring[i], &m->mem, at,
-				     m->setup.ring_size);
+		at = model_ring_lay(&m->ring[i], &m->mem, at,
+				    m->setup.ring_size, m->setup.packed);
 	m->heap = (at + MODEL_PAGE - 1) & ~(uint64_t)(MODEL_PAGE - 1);
 }
 
@@ -121,6 +122,7 @@ static inline void model_blk_init(struct model_blk *m, struct model_setup setup)
 	options.secure_erase = setup.secure_erase;
 	options.nqueues = setup.nqueues;
 	options.queue_size = setup.queue_size;
+	options.packed = setup.packed;
 	memcpy(options.serial, model_serial, sizeof(options.serial));
 	m->memory = model_alloc(virtio_blk_memory_bytes(&options));
 	m->state = model_alloc(virtio_blk_state_bytes(&options));

@@ -4,6 +4,7 @@
  * positions in both, event suppression; and drivers that break its rules. What
  * both kinds of rings have in common is in virtio_queue.c and the like.
  */
+#include "model_blk.h"
 #include "model_queue.h"
 
 #define NEXT VRING_DESC_NEXT
@@ -273,6 +274,57 @@ static void test_odd_events(void **state)
 	}
 }
 
+/* ---- a whole device ------------------------------------------------------ */
+
+static void run_requests(struct model_blk *m)
+{
+	for (unsigned int i = 0; i < 40; i++) {
+		struct vring_used_elem elem;
+		uint64_t status = model_request(m, 0, m->heap, VIRTIO_BLK_T_IN,
+						i, 512);
+
+		assert_int_equal(model_serve(m, 0), 1);
+		assert_true(model_used(&m->ring[0], &elem));
+		assert_int_equal(elem.len, 513);
+		assert_int_equal(*model_byte(m, status), VIRTIO_BLK_S_OK);
+		assert_memory_equal(model_byte(m, m->heap + 512),
+				    m->store + 512 * (size_t)i, 512);
+	}
+}
+
+/* By its registers, before and after a reset, in rings of any size. */
+static void test_device(void **state)
+{
+	static struct model_blk m;
+
+	(void)state;
+	for (uint16_t size = 3; size <= 8; size++) {
+		model_blk_start(&m, (struct model_setup){
+			.packed = true, .ring_size = size });
+		assert_true(virtio_device_has(&m.blk.dev,
+					      VIRTIO_F_RING_PACKED));
+		run_requests(&m);
+		model_blk_restart(&m);
+		run_requests(&m);
+		model_blk_finish(&m);
+	}
+}
+
+/* A driver that does not take the feature gets a split ring. */
+static void test_device_without(void **state)
+{
+	static struct model_blk m;
+
+	(void)state;
+	model_blk_init(&m, (struct model_setup){ .packed = true,
+						 .refused = MODEL_PACKED });
+	model_ring_lay(&m.ring[0], &m.mem, MODEL_BASE, 8, false);
+	model_blk_drive(&m);
+	assert_false(m.blk.queue[0].vq.packed);
+	run_requests(&m);
+	model_blk_finish(&m);
+}
+
 /* ---- drivers that break the rules ---------------------------------------- */
 
 static void test_bad_ids(void **state)
@@ -441,6 +493,8 @@ int main(void)
 		cmocka_unit_test(test_chain_over_the_wrap),
 		cmocka_unit_test(test_base),
 		cmocka_unit_test(test_odd_events),
+		cmocka_unit_test(test_device),
+		cmocka_unit_test(test_device_without),
 		cmocka_unit_test(test_bad_ids),
 		cmocka_unit_test(test_endless_chains),
 		cmocka_unit_test(test_more_chains_than_room),
