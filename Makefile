@@ -23,6 +23,8 @@ help_text = \
 	'check-xen     scenarios on a real Xen' \
 	'coverage      lines and branches of src/virtio that the unit tests reach' \
 	'check-matrix  hostile tests by gcc and clang, -O0 to LTO (MATRIX=short)' \
+	'check-conformance  docs/conformance.md against the tests' \
+	'check-planted whether the unit tests notice planted bugs' \
 	'fuzz          fuzz all targets, or TARGET=name, for SECONDS=60 each' \
 	'check-fuzz    the same as part of make check' \
 	'lint          clang-tidy and cppcheck' \
@@ -34,7 +36,7 @@ help_text = \
 
 .PHONY: all install demo check check-unit check-layers check-build \
 	check-vhost check-vhost-guest check-xen lint fuzz check-fuzz fuzz-corpus \
-	coverage check-matrix \
+	coverage check-matrix check-planted check-conformance \
 	bench bench-quick bench-core bench-xen clean distclean help
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -53,6 +55,7 @@ $(SRC)/configure: $(SRC)/configure.ac
 config.mk config.h &: $(SRC)/configure $(SRC)/config.mk.in
 	$(if $(wildcard config.status),./config.status --recheck && \
 		./config.status,$(SRC)/configure)
+	@touch config.mk config.h
 
 # ---- sources -------------------------------------------------------------
 
@@ -219,6 +222,12 @@ fuzz-corpus: $(fuzz_targets)
 
 check-matrix: config.h
 	@$(SRC)/tests/matrix $(SRC) $(or $(MATRIX),full)
+
+check-conformance:
+	@$(SRC)/tests/check-conformance $(SRC)
+
+check-planted: $(unit_tests)
+	@$(SRC)/tests/planted.sh $(SRC) $(unit_tests)
 
 check-build: $(SRC)/configure
 	@$(SRC)/tests/check-build $(SRC)

@@ -74,6 +74,11 @@ needs() {
 		clang clang
 		libclang-rt-dev clang-runtime
 		END
+	planted) cat <<-'END' ;;
+		patch patch
+		gcc gcc
+		make make
+		END
 	matrix) cat <<-'END' ;;
 		gcc gcc
 		clang clang

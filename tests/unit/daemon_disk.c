@@ -132,6 +132,32 @@ static void test_reset_with_requests_in_flight(void **state)
 	}
 }
 
+/* A queue that is stopped takes no chain any more, and goes on where it was. */
+static void test_stopped_queue_takes_nothing(void **state)
+{
+	struct rig rig;
+	struct end *e = &rig.end[0];
+	struct virtio_device *dev = &e->disk.blk.dev;
+
+	(void)state;
+	rig_init(&rig, "threads", 1);
+	for (unsigned int k = 0; k < BATCH; k++)
+		offer(&rig, 0, k, VIRTIO_BLK_T_OUT, k);
+	poll_once(&rig, 0);
+	assert_int_equal(model_set(dev, VIRTIO_MMIO_QUEUE_READY, 0),
+			 VIRTIO_WAIT);
+	memset(offer(&rig, 0, BATCH, VIRTIO_BLK_T_OUT, BATCH), 0x77, BLOCK);
+	while (!e->stopped)
+		assert_true(run(&rig, 10 * NS_PER_SECOND));
+	take_used(e);
+	assert_int_equal(e->done, BATCH);
+	assert_int_equal(disk_in_flight(&e->disk), 0);
+	assert_int_equal(model_get(dev, VIRTIO_MMIO_QUEUE_READY), 0);
+	model_memory_check_idle(&rig.mem);
+	check_file(e, BATCH, 0);
+	rig_finish(&rig);
+}
+
 /* Closing waits for the store, and every request is answered. */
 static void test_close_with_requests_in_flight(void **state)
 {
@@ -294,6 +320,7 @@ int main(void)
 		cmocka_unit_test(test_write_flush_read),
 		cmocka_unit_test(test_errors_of_the_store),
 		cmocka_unit_test(test_reset_with_requests_in_flight),
+		cmocka_unit_test(test_stopped_queue_takes_nothing),
 		cmocka_unit_test(test_close_with_requests_in_flight),
 		cmocka_unit_test(test_starved_by_another_disk),
 		cmocka_unit_test(test_broken_ring_stops_one_disk),

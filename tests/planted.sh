@@ -1,0 +1,150 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# planted.sh SRC PROGRAM...: whether the unit tests would notice. Each patch of
+# tests/planted takes one check or one ordering away; it is applied to a copy of
+# the tree, what it affects is built, and the unit tests run until one of them
+# fails. A patch that no test notices, or that does not apply or build, is a
+# failure. The programs are the built unit tests of this directory.
+#
+# A patch names the tests to begin with: "Caught-by: NAME ...". These run on the
+# tree without a patch first: a test that fails anyway catches nothing.
+#
+# Two copies work at the same time. With PLANTED="NAME ..." only these patches.
+# The last line is "N passed, N failed".
+
+set -u
+
+src=$(cd "$1" && pwd)
+shift
+MAKE=${MAKE:-make}
+LIMIT=60			# seconds for a test
+unset MAKEFLAGS MFLAGS MAKELEVEL GNUMAKEFLAGS
+export UNIT_TIME_LIMIT=$LIMIT
+
+top=$(pwd)/build/planted
+all=
+for program in "$@"; do
+    all="$all ${program##*/}"
+done
+
+# copy DIR: the tree, and what was built of it: newer than the sources.
+copy() {
+    rm -rf "$1"
+    mkdir -p "$1/build"
+    tar -C "$src" --exclude=./build --exclude=./.git -cf - ./src ./include \
+        ./tests ./Makefile ./configure.ac ./configure ./config.mk.in |
+        tar -C "$1" -xf -
+    cp -a build/san build/tests "$1/build"
+    # The rules of make itself: these are the newest of all.
+    cp config.h "$1" && touch -r build/san/libvirtio-disk.a "$1/config.h"
+    touch -d 2001-01-01 "$1/config.h" "$1/configure" "$1/configure.ac" \
+        "$1/config.mk.in"
+    cp config.mk "$1"
+}
+
+# test_names FIRST...: all tests, those named first.
+test_names() {
+    echo "$@"
+    for name in $all; do
+        case " $* " in
+        *" $name "*) ;;
+        *) echo "$name" ;;
+        esac
+    done
+}
+
+# fails DIR NAME LOG: builds a test and runs it: 0 if it fails, 2 if it does not
+# build, 1 if it passes. That a busy machine was too slow is no failure.
+fails() {
+    (cd "$1" && "$MAKE" "build/tests/$2") >"$3" 2>&1 || return 2
+    ! (cd "$1" && tests/run-unit "build/tests/$2") >"$3" 2>&1 &&
+        ! grep -q 'stopped after' "$3"
+}
+
+# caught_by LOG: the first test function that failed.
+caught_by() {
+    sed -n 's/^    | not ok [0-9]* - \([a-z_0-9]*\).*/:\1/p' "$1" | head -n 1
+}
+
+# plant DIR PATCH: one line that says what became of it.
+plant() {
+    name=$(basename "$2" .patch)
+    log=$top/$name.log
+    file=$(sed -n 's,^+++ b/,,p' "$2" | head -n 1)
+    if ! (cd "$1" && patch -p1 -F3 -s --no-backup-if-mismatch) <"$2" \
+        >"$log" 2>&1; then
+        (cd "$1" && find . -name '*.rej' -exec rm -f {} +)
+        cp -p "$src/$file" "$1/$file"
+        echo "not ok - $name: does not apply"
+        return
+    fi
+    verdict="not ok - $name: no test notices"
+    for test in $(test_names $(sed -n 's/^Caught-by: *//p' "$2")); do
+        fails "$1" "$test" "$log"
+        case $? in
+        0)
+            verdict="ok - $name: $test$(caught_by "$log")"
+            break
+            ;;
+        2)
+            verdict="not ok - $name: does not build"
+            break
+            ;;
+        esac
+    done
+    echo "$verdict"
+    cp "$src/$file" "$1/$file"
+}
+
+# worker DIR RESULTS PATCH...
+worker() {
+    dir=$1
+    results=$2
+    shift 2
+    for patch in "$@"; do
+        plant "$dir" "$patch" | tee -a "$results"
+    done
+}
+
+mkdir -p "$top"
+rm -f "$top"/results.* "$top"/*.log
+patches=
+for name in ${PLANTED:-$(cd "$src/tests/planted" && ls | sed 's/\.patch$//')}; do
+    patches="$patches $src/tests/planted/$name.patch"
+done
+
+# Without a patch the tests that come first pass.
+bad=
+for test in $(sed -n 's/^Caught-by: *//p' $patches | tr ' ' '\n' | sort -u); do
+    if [ ! -x "build/tests/$test" ]; then
+        bad="$bad $test(no such test)"
+    elif ! "$src/tests/run-unit" "build/tests/$test" >"$top/$test.log" 2>&1; then
+        bad="$bad $test"
+    fi
+done
+if [ -n "$bad" ]; then
+    echo "not ok - these fail without a patch:$bad"
+    echo "0 passed, 1 failed"
+    exit 1
+fi
+
+# Of one file after another, so that little is built: dealt out by turns.
+one= two=
+for patch in $(grep -H '^+++ b/' $patches | sort -t: -k2 | cut -d: -f1); do
+    one="$one $patch"
+    set -- "$one" "$two"
+    one=$2 two=$1
+done
+copy "$top/1"
+cp -a "$top/1" "$top/2.new"
+rm -rf "$top/2"
+mv "$top/2.new" "$top/2"
+worker "$top/1" "$top/results.1" $one &
+worker "$top/2" "$top/results.2" $two
+wait
+
+passed=$(cat "$top"/results.* | grep -c '^ok ')
+failed=$(cat "$top"/results.* | grep -c '^not ok ')
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
