@@ -25,5 +25,5 @@ int virtq_chain_map_table(struct virtqueue *q, uint64_t addr, uint32_t len)
 	}
 	if (q->mem->ops->unmap)
 		q->mem->ops->unmap(q->mem, iov, (unsigned int)n, split);
-	return 0;
+	return (int)(len / sizeof(struct vring_desc));
 }

@@ -72,7 +72,7 @@ static inline int virtq_chain_end(const struct virtqueue *q,
 	return 0;
 }
 
-/* Copy an indirect table that does not lie in a window: 0 or an errno. */
+/* Copy an indirect table that does not lie in a window: as below. */
 __attribute__((cold, noinline)) int
 virtq_chain_map_table(struct virtqueue *q, uint64_t addr, uint32_t len);
 
@@ -86,19 +86,16 @@ static inline int virtq_chain_copy_table(struct virtqueue *q, uint64_t addr,
 {
 	uint32_t entries = len / (uint32_t)sizeof(struct vring_desc);
 	const uint8_t *window;
-	int r;
 
 	if (entries == 0 || len % sizeof(struct vring_desc))
 		return -EPROTO;
 	if (entries > q->size_max)
 		return -E2BIG;
 	window = guest_memory_look(q->mem, addr, len);
-	if (window) {
-		shared_copy(q->table, window, len);
-		return (int)entries;
-	}
-	r = virtq_chain_map_table(q, addr, len);
-	return r < 0 ? r : (int)entries;
+	if (!window)
+		return virtq_chain_map_table(q, addr, len);
+	shared_copy(q->table, window, len);
+	return (int)entries;
 }
 
 #endif

@@ -524,8 +524,8 @@ static int recover_chains(struct virtqueue *q, bool *seen)
 
 /*
  * A process that died with an unfinished batch has left used descriptors behind
- * the one that would have shown them. The driver has not seen them, and must not
- * when we use what is before them: they are available again.
+ * the one that would have shown them. The driver has not seen them, and must
+ * not when we use what is before them: they are available again.
  */
 static void recover_ring(struct virtqueue *q)
 {

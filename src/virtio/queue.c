@@ -15,6 +15,9 @@
 #include "virtio/ring.h"
 #include "virtio/shared.h"
 
+/* Laid out for split rings, which most drivers take. */
+#define unlikely(x) __builtin_expect((x), 0)
+
 static bool aligned(const void *p, uintptr_t to)
 {
 	return ((uintptr_t)p & (to - 1)) == 0;
@@ -142,19 +145,23 @@ int virtqueue_repop(struct virtqueue *q, struct virtq_chain *chain)
 	return virtq_broken(q, r);
 }
 
+static inline bool has_chains(const struct virtqueue *q)
+{
+	return q->packed ? virtq_packed_pending(q) : virtq_split_pending(q);
+}
+
 bool virtqueue_pending(const struct virtqueue *q)
 {
-	if (!q->running || q->broken || q->paused)
-		return false;
-	return q->packed ? virtq_packed_pending(q) : virtq_split_pending(q);
+	return q->running && !q->broken && !q->paused && has_chains(q);
 }
 
 int virtqueue_pop(struct virtqueue *q, struct virtq_chain *chain)
 {
 	if (!q->running || q->broken || q->paused)
 		return 0;
-	return q->packed ? virtq_packed_pop(q, chain) :
-			   virtq_split_pop(q, chain);
+	if (unlikely(q->packed))
+		return virtq_packed_pop(q, chain);
+	return virtq_split_pop(q, chain);
 }
 
 void virtqueue_unpop(struct virtqueue *q, uint16_t head)
@@ -167,8 +174,8 @@ void virtqueue_unpop(struct virtqueue *q, uint16_t head)
 
 void virtqueue_push(struct virtqueue *q, uint16_t head, uint32_t len)
 {
-	assert(q->running && q->in_flight && q->busy[head]);
-	if (q->packed)
+	assert(q->in_flight && q->busy[head]);
+	if (unlikely(q->packed))
 		virtq_packed_push(q, head, len);
 	else
 		virtq_split_push(q, head, len);
@@ -204,5 +211,5 @@ bool virtqueue_notify_on(struct virtqueue *q)
 	 * reading what we have just stored: one of the two sees the other's.
 	 */
 	shared_fence();
-	return virtqueue_pending(q);
+	return has_chains(q);
 }

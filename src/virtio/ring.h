@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What queue.c and the ring layouts (split.c, packed.c) say to each other. The functions of a
- * layout are those of virtio/queue.h of the same name; queue.c has looked at
- * `running`, `broken` and `paused` before.
+ * What queue.c and the ring layouts (split.c, packed.c) say to each other. The
+ * functions of a layout are those of virtio/queue.h of the same name; queue.c
+ * has looked at `running`, `broken` and `paused` before.
  */
 #ifndef VIRTIO_RING_H
 #define VIRTIO_RING_H
@@ -44,15 +44,20 @@ uint64_t virtq_split_counter(const struct virtqueue *q, uint16_t head);
 int virtq_split_rewalk(struct virtqueue *q, uint16_t head,
 		       struct virtq_chain *chain);
 
+/* Not built into the path of split rings, which would pay for it. */
+#define VIRTQ_APART __attribute__((noinline))
+
 int virtq_packed_start(struct virtqueue *q, uint32_t base);
 uint32_t virtq_packed_base(const struct virtqueue *q);
-bool virtq_packed_pending(const struct virtqueue *q);
-int virtq_packed_pop(struct virtqueue *q, struct virtq_chain *chain);
-void virtq_packed_unpop(struct virtqueue *q, uint16_t id);
-void virtq_packed_push(struct virtqueue *q, uint16_t id, uint32_t len);
-bool virtq_packed_publish(struct virtqueue *q);
-void virtq_packed_notify_off(struct virtqueue *q);
-void virtq_packed_notify_on(struct virtqueue *q);
+VIRTQ_APART bool virtq_packed_pending(const struct virtqueue *q);
+VIRTQ_APART int virtq_packed_pop(struct virtqueue *q,
+				 struct virtq_chain *chain);
+VIRTQ_APART void virtq_packed_unpop(struct virtqueue *q, uint16_t id);
+VIRTQ_APART void virtq_packed_push(struct virtqueue *q, uint16_t id,
+				   uint32_t len);
+VIRTQ_APART bool virtq_packed_publish(struct virtqueue *q);
+VIRTQ_APART void virtq_packed_notify_off(struct virtqueue *q);
+VIRTQ_APART void virtq_packed_notify_on(struct virtqueue *q);
 int virtq_packed_recover(struct virtqueue *q);
 uint64_t virtq_packed_counter(const struct virtqueue *q, uint16_t id);
 int virtq_packed_rewalk(struct virtqueue *q, uint16_t id,
