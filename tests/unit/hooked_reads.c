@@ -46,33 +46,56 @@ static uint64_t offset_of(const void *p, size_t len)
 
 /*
  * What a driver changes while the device runs, and a device reads again and
- * again: the index and the wish for notifications.
+ * again: the index, or in a packed ring the flags that say whether a descriptor
+ * is available, and the wish for notifications.
  */
-static bool is_live(uint64_t offset)
+static bool is_live(uint64_t offset, size_t len)
 {
 	const struct model_ring *ring = &hooked.m.ring[0];
 	uint64_t avail = ring->avail_at - MODEL_BASE;
 
+	if (ring->packed)
+		return (len == 2 && offset < vring_desc_bytes(ring->size)) ||
+		       (offset >= avail && offset < avail + 4);
 	return (offset >= avail && offset < avail + 4) ||
 	       offset == avail + 4 + 2 * (uint64_t)ring->size;
 }
 
-static bool is_used(uint64_t offset)
+/* What only the device writes. */
+static bool is_device(uint64_t offset)
 {
 	const struct model_ring *ring = &hooked.m.ring[0];
 	uint64_t used = ring->used_at - MODEL_BASE;
 
-	return offset >= used && offset < used + vring_used_bytes(ring->size);
+	return offset >= used && offset < used + model_ring_bytes(ring).device;
 }
 
-/* [offset, + len) has been read: it is another one from now on. */
+/* A byte of guest memory is another one from now on. */
+static void turn_over(uint64_t offset)
+{
+	struct model_blk *m = &hooked.m;
+	const struct model_ring *ring = &m->ring[0];
+	uint64_t used = 16 * (uint64_t)(ring->used_seen % ring->size) + 8;
+	uint8_t bits = 0xff;
+
+	/* Whether it is available in the next round is not for us to say. */
+	if (ring->packed && offset < vring_desc_bytes(ring->size) &&
+	    offset % 16 >= 14)
+		bits = 0x7f;
+	m->mem.bytes[offset] ^= bits;
+	/* The used element comes over its descriptor, and is there already. */
+	if (!ring->packed || offset < used || offset >= used + 8)
+		m->shadow[offset] ^= bits;
+}
+
+/* [offset, + len) has been read. */
 static void change(uint64_t offset, size_t len)
 {
 	struct model_blk *m = &hooked.m;
 
 	hooked.total += len;
-	assert_false(is_used(offset));
-	if (is_live(offset)) {
+	assert_false(is_device(offset));
+	if (is_live(offset, len)) {
 		if (m->mem.base + offset != m->ring[0].avail_at + 2)
 			return;
 		hooked.looks++;
@@ -82,10 +105,8 @@ static void change(uint64_t offset, size_t len)
 	}
 	for (size_t i = offset; i < offset + len; i++) {
 		hooked.reads[i]++;
-		if (!hooked.changing)
-			continue;
-		m->mem.bytes[i] ^= 0xff;
-		m->shadow[i] ^= 0xff;
+		if (hooked.changing)
+			turn_over(i);
 	}
 }
 
@@ -133,6 +154,7 @@ static void hooked_start(struct model_setup setup)
 	setup.secure_erase = true;
 	setup.queue_size = RING;
 	model_blk_init(m, setup);
+	assert_int_equal(m->ring[0].desc_at, MODEL_BASE);
 	m->mem.device = view;
 	if (setup.windows)
 		model_memory_windows(&m->mem);
@@ -232,8 +254,12 @@ static void second_looks(struct model_setup setup, uint64_t piece)
 	for (unsigned int i = 0; i < ROUNDS; i++) {
 		struct model_chain chain = random_chain(&f, &rnd);
 
-		model_try(&hooked.m, &chain,
-			  model_random_below(&rnd, chain.n + 1));
+		unsigned int direct = model_random_below(&rnd, chain.n + 1);
+
+		/* Section 2.8.7: direct or a table, not both. */
+		if (setup.packed && direct < chain.n)
+			direct = 0;
+		model_try(&hooked.m, &chain, direct);
 		check_reads();
 	}
 	print_message("# %u requests, %lu bytes read\n", ROUNDS, hooked.total);
@@ -247,6 +273,8 @@ static void test_second_look_is_another(void **state)
 	second_looks((struct model_setup){ 0 }, 0);
 	second_looks((struct model_setup){ .pinnable = true }, 100);
 	second_looks((struct model_setup){ .windows = true }, 0);
+	second_looks((struct model_setup){ .packed = true }, 0);
+	second_looks((struct model_setup){ .packed = true }, 100);
 	second_looks((struct model_setup){
 		.refused = VIRTIO_FEATURE(VIRTIO_F_EVENT_IDX) }, 0);
 }

@@ -95,15 +95,53 @@ static void change_header(volatile struct virtio_blk_header *h, uint64_t *rnd)
 /* The rings' own words seldom: what is wrong there ends the round. */
 static void change_ring(const struct model_ring *ring, uint64_t *rnd)
 {
+	const struct vring_bytes bytes = model_ring_bytes(ring);
 	volatile uint8_t *avail = (volatile uint8_t *)ring->avail;
 	volatile uint8_t *used = (volatile uint8_t *)ring->used;
 
 	if (below(rnd, 2))
-		avail[below(rnd, (uint32_t)vring_avail_bytes(RING))] ^=
+		avail[below(rnd, (uint32_t)bytes.driver)] ^=
 			(uint8_t)telling_value(rnd);
 	else
-		used[below(rnd, (uint32_t)vring_used_bytes(RING))] ^=
+		used[below(rnd, (uint32_t)bytes.device)] ^=
 			(uint8_t)telling_value(rnd);
+}
+
+/* A flag of a packed ring that makes a descriptor available, or not. */
+static void change_packed(volatile struct vring_packed_desc *d, uint64_t *rnd)
+{
+	if (below(rnd, 2))
+		d->flags ^= (uint16_t)(1u << below(rnd, 16));
+	else
+		d->id = (uint16_t)(below(rnd, 10) ? below(rnd, RING + 1) :
+						    telling_value(rnd));
+}
+
+static void change_anything(struct mutator *mu, uint64_t *rnd)
+{
+	const struct model_ring *ring = &mu->m.ring[below(rnd, QUEUES)];
+	uint8_t *area = mu->m.mem.bytes + (mu->m.heap - MODEL_BASE) +
+			(uint64_t)AREA * below(rnd, QUEUES * BATCH);
+	uint32_t what = below(rnd, 1000);
+
+	if (what < 2)
+		change_ring(ring, rnd);
+	else if (what < 200 && ring->packed)
+		change_packed(&ring->pdesc[below(rnd, RING)], rnd);
+	else if (what < 400)
+		change_desc(&ring->desc[below(rnd, RING)], rnd);
+	else if (what < 700)
+		change_desc((struct vring_desc *)(area + 64) + below(rnd, 4),
+			    rnd);
+	else
+		change_header((struct virtio_blk_header *)area, rnd);
+}
+
+static void change_some(struct mutator *mu, uint64_t *rnd, unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++)
+		change_anything(mu, rnd);
+	atomic_fetch_add_explicit(&mu->changes, n, memory_order_relaxed);
 }
 
 static void *mutate(void *arg)
@@ -111,32 +149,9 @@ static void *mutate(void *arg)
 	struct mutator *mu = arg;
 	uint64_t rnd = 31337;
 
-	while (!mu->stop) {
-		/* A hundred at a time: the counter is not the point. */
-		for (unsigned int i = 0; i < 100; i++) {
-			const struct model_ring *ring =
-				&mu->m.ring[below(&rnd, QUEUES)];
-			uint8_t *area = mu->m.mem.bytes +
-					(mu->m.heap - MODEL_BASE) +
-					(uint64_t)AREA *
-					below(&rnd, QUEUES * BATCH);
-			uint32_t what = below(&rnd, 1000);
-
-			if (what < 2)
-				change_ring(ring, &rnd);
-			else if (what < 400)
-				change_desc(&ring->desc[below(&rnd, RING)],
-					    &rnd);
-			else if (what < 700)
-				change_desc((struct vring_desc *)(area + 64) +
-					    below(&rnd, 4), &rnd);
-			else
-				change_header((struct virtio_blk_header *)area,
-					      &rnd);
-		}
-		atomic_fetch_add_explicit(&mu->changes, 100,
-					  memory_order_relaxed);
-	}
+	/* A hundred at a time: the counter is not the point. */
+	while (!mu->stop)
+		change_some(mu, &rnd, 100);
 	return NULL;
 }
 
@@ -155,6 +170,9 @@ static void offer(struct mutator *mu, unsigned int queue, unsigned int i)
 	};
 	unsigned int direct = below(&mu->rnd, 4);
 
+	/* Section 2.8.7: direct or a table, not both. */
+	if (m->setup.packed && direct < 3)
+		direct = 0;
 	model_header(m, at, in ? VIRTIO_BLK_T_IN : VIRTIO_BLK_T_OUT, i);
 	model_offer_mixed(ring, bufs, direct, 3, at + 64);
 }
@@ -170,7 +188,11 @@ static void forget(struct mutator *mu, unsigned int queue)
 		ring->free[i] = i;
 }
 
-/* All that is there is in flight together, and comes back in any order. */
+/*
+ * All that is there is in flight together, and comes back in any order. Some
+ * changes come from here, so that there are some between any two chains even
+ * where the thread and this one take turns on one processor.
+ */
 static void serve(struct mutator *mu)
 {
 	struct block_request *held[HELD_MAX], *req;
@@ -180,6 +202,7 @@ static void serve(struct mutator *mu)
 		while ((req = virtio_blk_pop(&mu->m.blk.queue[queue]))) {
 			assert_true(n < HELD_MAX);
 			held[n++] = req;
+			change_some(mu, &mu->rnd, 8);
 		}
 	}
 	mu->ran += n;
@@ -189,6 +212,7 @@ static void serve(struct mutator *mu)
 		req = held[i];
 		held[i] = held[--n];
 		mu->m.engine_fails = below(&mu->rnd, 10) ? 0 : -EIO;
+		change_some(mu, &mu->rnd, 2);
 		model_run(&mu->m, req);
 	}
 	for (unsigned int queue = 0; queue < QUEUES; queue++)
@@ -229,8 +253,12 @@ static void check_neighbour(struct mutator *mu)
 
 static void play_round(struct mutator *mu)
 {
+	/* What the thread made of a packed ring, no driver could go on with. */
+	if (mu->m.setup.packed)
+		model_blk_restart(&mu->m);
 	for (unsigned int queue = 0; queue < QUEUES; queue++) {
-		forget(mu, queue);
+		if (!mu->m.setup.packed)
+			forget(mu, queue);
 		for (unsigned int i = 0; i < BATCH; i++)
 			offer(mu, queue, i);
 	}
@@ -292,11 +320,18 @@ static void test_windows_that_change(void **state)
 	changing((struct model_setup){ .windows = true });
 }
 
+static void test_packed_rings_that_change(void **state)
+{
+	(void)state;
+	changing((struct model_setup){ .packed = true });
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_memory_that_changes),
 		cmocka_unit_test(test_windows_that_change),
+		cmocka_unit_test(test_packed_rings_that_change),
 	};
 
 	return cmocka_run_group_tests_name("hostile_mutator", tests, NULL,

@@ -2,8 +2,8 @@
 /*
  * A table of hostile requests: chains that a ring may carry, and some that it
  * may not, whose contents are wrong. Each row is played direct and indirect, on
- * rings of 1, 2 and 256 entries, in whole memory, in memory of small pieces and
- * in windows.
+ * split and packed rings of 1, 2 and 256 entries, in whole memory, in memory of
+ * small pieces and in windows.
  */
 #include "model_hostile.h"
 
@@ -467,25 +467,36 @@ static unsigned int play_readonly(bool direct)
 	return (unsigned int)COUNT(readonly);
 }
 
-/* On every ring, in memory as it is, cut into pieces, or in windows. */
-static void stage(bool direct, uint64_t piece, bool windows)
+static unsigned int stage(struct model_setup setup, bool direct,
+			  uint64_t piece)
 {
-	unsigned int rows = 0;
+	unsigned int rows;
+
+	hostile_start(setup);
+	hostile.m.mem.piece = piece;
+	rows = play_all(direct);
+	hostile_finish();
+	setup.readonly = true;
+	hostile_start(setup);
+	hostile.m.mem.piece = piece;
+	rows += play_readonly(direct);
+	hostile_finish();
+	return rows;
+}
+
+/* On every ring, direct and indirect, and in memory as it is or cut up. */
+static void on_all_rings(struct model_setup setup)
+{
 	unsigned long before = hostile.played;
+	unsigned int rows = 0;
 
 	for (size_t i = 0; i < COUNT(hostile_sizes); i++) {
-		struct model_setup setup = { .ring_size = hostile_sizes[i],
-					     .windows = windows };
-
-		hostile_start(setup);
-		hostile.m.mem.piece = piece;
-		rows = play_all(direct);
-		hostile_finish();
-		setup.readonly = true;
-		hostile_start(setup);
-		hostile.m.mem.piece = piece;
-		rows += play_readonly(direct);
-		hostile_finish();
+		setup.ring_size = hostile_sizes[i];
+		rows = stage(setup, true, 0);
+		assert_int_equal(stage(setup, false, 0), rows);
+		stage(setup, true, 64);
+		/* A table may fall into fewer pieces than data may. */
+		stage(setup, false, 1000);
 	}
 	/* Those of hostile_rings and hostile_registers come on top. */
 	assert_true(rows >= 400);
@@ -493,36 +504,28 @@ static void stage(bool direct, uint64_t piece, bool windows)
 		      hostile.played - before);
 }
 
-static void test_direct(void **state)
+static void test_split(void **state)
 {
 	(void)state;
-	stage(true, 0, false);
+	on_all_rings((struct model_setup){ 0 });
 }
 
-static void test_indirect(void **state)
+static void test_split_in_windows(void **state)
 {
 	(void)state;
-	stage(false, 0, false);
+	on_all_rings((struct model_setup){ .windows = true });
 }
 
-static void test_direct_in_pieces(void **state)
+static void test_packed(void **state)
 {
 	(void)state;
-	stage(true, 64, false);
+	on_all_rings((struct model_setup){ .packed = true });
 }
 
-/* A table may fall into fewer pieces than data may. */
-static void test_indirect_in_pieces(void **state)
+static void test_packed_in_windows(void **state)
 {
 	(void)state;
-	stage(false, 1000, false);
-}
-
-static void test_windows(void **state)
-{
-	(void)state;
-	stage(true, 0, true);
-	stage(false, 0, true);
+	on_all_rings((struct model_setup){ .packed = true, .windows = true });
 }
 
 #define TEST(f) cmocka_unit_test_teardown(f, hostile_teardown)
@@ -530,11 +533,10 @@ static void test_windows(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_direct),
-		TEST(test_indirect),
-		TEST(test_direct_in_pieces),
-		TEST(test_indirect_in_pieces),
-		TEST(test_windows),
+		TEST(test_split),
+		TEST(test_split_in_windows),
+		TEST(test_packed),
+		TEST(test_packed_in_windows),
 	};
 
 	return cmocka_run_group_tests_name("hostile_requests", tests, NULL,

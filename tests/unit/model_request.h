@@ -237,15 +237,38 @@ static inline uint32_t model_effect(const struct model_blk *m,
 	return len;
 }
 
+/* The same place in the shadow of guest memory. */
+static inline void *model_shadow_at(const struct model_blk *m, uint64_t addr)
+{
+	return m->shadow + (addr - m->mem.base);
+}
+
+/* A used element of a packed ring whose chains are used in order. */
+static inline void model_expect_packed(struct model_blk *m,
+				       const struct model_ring *ring,
+				       uint16_t id, uint32_t len)
+{
+	struct vring_packed_desc *d = model_shadow_at(m, ring->desc_at);
+
+	d += ring->used_seen % ring->size;
+	d->id = id;
+	d->len = len;
+	d->flags = (uint16_t)(model_packed_flags(ring, ring->used_seen, true) |
+			      (len ? VRING_DESC_WRITE : 0));
+}
+
 /* Apply the chain, and its used element, to the shadow. */
 static inline void model_expect(struct model_blk *m, unsigned int queue,
 				uint16_t head, const struct model_chain *c)
 {
 	struct model_ring *ring = &m->ring[queue];
 	uint32_t len = model_effect(m, c);
-	struct vring_used *used = (struct vring_used *)
-		(m->shadow + (ring->used_at - m->mem.base));
+	struct vring_used *used = model_shadow_at(m, ring->used_at);
 
+	if (ring->packed) {
+		model_expect_packed(m, ring, head, len);
+		return;
+	}
 	used->ring[used->idx % ring->size].id = head;
 	used->ring[used->idx % ring->size].len = len;
 	used->idx++;
