@@ -193,19 +193,21 @@ static void inflight_areas(void **state)
 	int fd, wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 
 	(void)state;
-	fd = inflight_create(&want, 2);
+	fd = inflight_create(&want, 2, false);
 	assert_true(fd >= 0);
-	assert_int_equal(inflight_open(&in, &want, fd, 2, wake), 0);
-	assert_non_null(inflight_of(&in, 1, 8));
-	assert_null(inflight_of(&in, 2, 8));
-	assert_null(inflight_of(&in, 1, 9));
+	assert_int_equal(inflight_open(&in, &want, fd, 2, false, wake), 0);
+	assert_non_null(inflight_of(&in, 1, 8, false));
+	assert_null(inflight_of(&in, 2, 8, false));
+	assert_null(inflight_of(&in, 1, 9, false));
+	/* The layouts differ. */
+	assert_null(inflight_of(&in, 1, 8, true));
 	inflight_close(&in);
 	want.mmap_size--;
-	assert_int_equal(inflight_open(&in, &want, fd, 2, wake), -EINVAL);
+	assert_int_equal(inflight_open(&in, &want, fd, 2, false, wake), -EINVAL);
 	want.mmap_size++;
-	assert_int_equal(inflight_open(&in, &want, fd, 1, wake), -EINVAL);
+	assert_int_equal(inflight_open(&in, &want, fd, 1, false, wake), -EINVAL);
 	want.mmap_offset = 4096;
-	assert_true(inflight_open(&in, &want, fd, 2, wake) < 0);
+	assert_true(inflight_open(&in, &want, fd, 2, false, wake) < 0);
 	close(fd);
 	close(wake);
 }
