@@ -108,6 +108,29 @@ guest_large_requests() {
 	finished_well one && stop
 }
 
+blocks_of_image() { stat -c %b "$WORK/image"; }
+
+# What the guest gives back is the file system's again.
+guest_discards() {
+	new_image 48M
+	serve || return 1
+	guest one discard
+	finished_well one && stop || return 1
+	# The two MiB that it wrote last, in blocks of 512 bytes.
+	[ "$(blocks_of_image)" -lt 8192 ] ||
+		fail "$(blocks_of_image) blocks are left"
+}
+
+# The image grows under the guest, which writes behind its old end.
+guest_sees_growth() {
+	new_image 48M
+	serve || return 1
+	guest one grow,131072
+	console one '@@ready 98304' || return 1
+	truncate -s 64M "$WORK/image"
+	console one '@@size 131072' && finished_well one && stop
+}
+
 # The requests of a killed daemon are done by the next: no error, no hang.
 daemon_killed_under_guest() {
 	new_image 48M
@@ -207,5 +230,20 @@ live_migration() {
 	finished_well two
 }
 
+# The same with the ring's other layout, which bit 34 stands for.
+packed() {
+	PROPERTIES=,packed=on
+	"$@"
+	_result=$?
+	PROPERTIES=
+	[ $_result -eq 0 ] || return 1
+	grep -q '@@features [01]\{34\}1' "$WORK/one" ||
+		fail "$(grep @@features "$WORK/one")"
+}
+
+packed_daemon_killed() { packed daemon_killed_under_guest; }
+packed_live_migration() { packed live_migration; }
+
 run_all readme guest_moves_data guest_large_requests guest_ext4 \
-	daemon_killed_under_guest guest_reset live_migration
+	guest_discards guest_sees_growth daemon_killed_under_guest \
+	guest_reset live_migration packed_daemon_killed packed_live_migration
