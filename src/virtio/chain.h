@@ -72,30 +72,59 @@ static inline int virtq_chain_end(const struct virtqueue *q,
 	return 0;
 }
 
+/* Entries of an indirect table, at most size_max, or a negative errno. */
+static inline int virtq_chain_entries(const struct virtqueue *q, uint32_t len)
+{
+	uint32_t entries = len / (uint32_t)sizeof(struct vring_desc);
+
+	if (entries == 0 || len % sizeof(struct vring_desc))
+		return -EPROTO;
+	return entries > q->size_max ? -E2BIG : (int)entries;
+}
+
 /* Copy an indirect table that does not lie in a window: as below. */
 __attribute__((cold, noinline)) int
 virtq_chain_map_table(struct virtqueue *q, uint64_t addr, uint32_t len);
 
 /*
- * Copy the indirect table [addr, addr + len) into q->table, where nobody can
- * change it while it is walked: the number of its entries, at most size_max, or
- * a negative errno. Entries are 16 bytes in both layouts.
+ * Copy the indirect table [addr, addr + len) into q->table: the number of its
+ * entries or a negative errno. Entries are 16 bytes in both layouts.
  */
 static inline int virtq_chain_copy_table(struct virtqueue *q, uint64_t addr,
 					 uint32_t len)
 {
-	uint32_t entries = len / (uint32_t)sizeof(struct vring_desc);
+	int entries = virtq_chain_entries(q, len);
 	const uint8_t *window;
 
-	if (entries == 0 || len % sizeof(struct vring_desc))
-		return -EPROTO;
-	if (entries > q->size_max)
-		return -E2BIG;
+	if (entries < 0)
+		return entries;
 	window = guest_memory_look(q->mem, addr, len);
 	if (!window)
 		return virtq_chain_map_table(q, addr, len);
 	shared_copy(q->table, window, len);
-	return (int)entries;
+	return entries;
+}
+
+/*
+ * The same for who reads each entry once, as one: in its place where it lies in
+ * a window, else as a copy.
+ */
+static inline int virtq_chain_find_table(struct virtqueue *q, uint64_t addr,
+					 uint32_t len,
+					 const struct vring_desc **table)
+{
+	int entries = virtq_chain_entries(q, len);
+	const uint8_t *window;
+
+	if (entries < 0)
+		return entries;
+	window = guest_memory_look(q->mem, addr, len);
+	if (window && (uintptr_t)window % sizeof(uint64_t) == 0) {
+		*table = (const struct vring_desc *)(const void *)window;
+		return entries;
+	}
+	*table = q->table;
+	return virtq_chain_map_table(q, addr, len);
 }
 
 #endif

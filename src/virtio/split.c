@@ -4,7 +4,7 @@
  *
  * Happy path of one chain:
  *  - pop: see that avail.idx moved, read the head, note it as in flight, copy
- *    its descriptors (an indirect table is copied as a whole), check them;
+ *    its descriptors, each read once, check them;
  *  - the caller maps the ranges and does the work;
  *  - push: write the used element;
  *  - publish: one release store of used.idx for all elements, forget them as in
@@ -125,20 +125,22 @@ static inline int walk_list(const struct vring_desc *table, unsigned int n,
 	return -ELOOP;
 }
 
-/* Walk an indirect table: a private copy, so nothing changes meanwhile. */
+/* Walk an indirect table. */
 static int walk_table(struct virtqueue *q, const struct vring_desc *pointing,
 		      struct virtq_builder *b)
 {
+	const struct vring_desc *table;
 	struct vring_desc d;
 	int entries;
 	int r;
 
 	if (!q->indirect || (pointing->flags & VRING_DESC_NEXT))
 		return -EPROTO;
-	entries = virtq_chain_copy_table(q, pointing->addr, pointing->len);
+	entries = virtq_chain_find_table(q, pointing->addr, pointing->len,
+					 &table);
 	if (entries < 0)
 		return entries;
-	r = walk_list(q->table, (unsigned int)entries, 0, b, &d);
+	r = walk_list(table, (unsigned int)entries, 0, b, &d);
 	return r == 1 ? -EPROTO : r; /* section 2.7.5.3.1: not nested */
 }
 
