@@ -75,10 +75,56 @@ static inline void fuzz_chain(struct fuzz_input *in, struct model_ring *ring,
 	model_avail(ring, head);
 }
 
+/* The same of a packed ring: a chain that is available, but of any content. */
+static inline void fuzz_packed_chain(struct fuzz_input *in,
+				     struct model_ring *ring, uint64_t table)
+{
+	uint16_t n = (uint16_t)(1 + fuzz_below(in, 4));
+	uint16_t id = (uint16_t)fuzz_below(in, ring->size + 1u);
+
+	for (uint16_t i = 0; i < n; i++) {
+		const struct vring_desc d = fuzz_desc(in, ring->mem, n);
+		uint16_t kind = d.flags & (VRING_DESC_WRITE |
+					   VRING_DESC_INDIRECT);
+
+		model_packed_desc(ring, i, (struct vring_packed_desc){
+			.addr = kind & VRING_DESC_INDIRECT ? table : d.addr,
+			.len = d.len, .id = id,
+			.flags = (uint16_t)(kind | (i + 1 < n ?
+						    VRING_DESC_NEXT : 0)),
+		});
+	}
+	model_packed_avail(ring, n);
+}
+
+static inline void fuzz_packed_step(struct fuzz_input *in,
+				    struct model_ring *ring, uint64_t tables)
+{
+	switch (fuzz_u8(in) % 4) {
+	case 0:
+		fuzz_copy(in, &ring->pdesc[fuzz_below(in, ring->size)],
+			  sizeof(ring->pdesc[0]));
+		break;
+	case 1:
+		fuzz_copy(in, ring->driver, sizeof(*ring->driver));
+		break;
+	case 2:
+		fuzz_scribble(in, ring->mem);
+		break;
+	default:
+		fuzz_packed_chain(in, ring, tables + 256u * fuzz_below(in, 4));
+		break;
+	}
+}
+
 /* One thing that a driver does to its ring, right or wrong. */
 static inline void fuzz_ring_step(struct fuzz_input *in,
 				  struct model_ring *ring, uint64_t tables)
 {
+	if (ring->packed) {
+		fuzz_packed_step(in, ring, tables);
+		return;
+	}
 	switch (fuzz_u8(in) % 8) {
 	case 0:
 		ring->desc[fuzz_below(in, ring->size)] =

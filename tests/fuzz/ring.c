@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The chain parser: a virtqueue on a ring that the input writes, popped,
- * pushed, published, given back and taken over in any order.
+ * The chain parser: a virtqueue, split or packed, on a ring that the input
+ * writes, popped, pushed, published, given back and taken over in any order.
  */
 #include "fuzz_guest.h"
 
@@ -11,6 +11,7 @@ struct queue_state {
 	struct model_queue m;
 	uint16_t head[MODEL_RING_MAX];	/* in flight: popped and not pushed */
 	unsigned int n;
+	uint64_t features;
 	bool last_was_pop;
 };
 
@@ -65,13 +66,16 @@ static void push(struct queue_state *s, unsigned int i, uint32_t len)
 
 	virtqueue_push(q, head, len);
 	s->head[i] = s->head[--s->n];
+	if (s->m.ring.packed)
+		return;
 	assert_int_equal(s->m.ring.used->ring[at].id, head);
 	assert_int_equal(s->m.ring.used->ring[at].len, len);
 }
 
 static void publish(struct queue_state *s)
 {
-	bool any = s->m.q.used_next != s->m.q.used_shown;
+	bool any = !s->m.ring.packed &&
+		   s->m.q.used_next != s->m.q.used_shown;
 
 	virtqueue_publish(&s->m.q);
 	if (any)
@@ -90,23 +94,21 @@ static void unpop(struct queue_state *s)
 static void take_over(struct queue_state *s, struct fuzz_input *in)
 {
 	struct model_queue *m = &s->m;
-	uint64_t features = m->q.event_idx ? MODEL_BOTH : 0;
+	size_t bytes = virtq_inflight_bytes(m->ring.size, m->ring.packed);
+	uint64_t features = s->features;
 	struct virtq_chain chain;
 	int r;
 
 	/* It may be shared with a hostile front end. */
-	if (fuzz_u8(in) & 1) {
-		size_t size = virtq_inflight_bytes(m->q.size_max, false);
-
+	if (fuzz_u8(in) & 1)
 		fuzz_copy(in, (uint8_t *)m->inflight +
-			      fuzz_u16(in) % (size - 8), 8);
-	}
+			      fuzz_u16(in) % (bytes - 8), 8);
 	virtqueue_init(&m->q, m->q.size_max, m->scratch, &m->mem.memory);
 	model_queue_start(m, features, fuzz_u16(in));
 	s->n = 0;
 	if (virtqueue_recover(&m->q) < 0) {
 		virtqueue_stop(&m->q);
-		memset(m->inflight, 0, virtq_inflight_bytes(m->q.size_max, false));
+		memset(m->inflight, 0, bytes);
 		model_queue_start(m, features, 0);
 		return;
 	}
@@ -162,8 +164,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint16_t ring_size = (uint16_t)(1u << (how & 3));
 	uint16_t size_max = (uint16_t)(ring_size << (how >> 2 & 3));
 
-	model_queue_init(&s.m, size_max, ring_size,
-			 how & 0x80 ? MODEL_BOTH : 0, fuzz_u16(&in));
+	s.features = (how & 0x80 ? MODEL_BOTH : 0) |
+		     (how & 0x20 ? MODEL_PACKED : 0);
+	/* A packed ring may be of any size. */
+	if (how & 0x20 && how & 0x10 && ring_size > 2)
+		ring_size--;
+	model_queue_init(&s.m, size_max, ring_size, s.features, fuzz_u16(&in));
 	s.m.mem.piece = how & 0x40 ? 64 : 0;
 	s.n = 0;
 	s.last_was_pop = false;
