@@ -51,7 +51,6 @@ struct virtio_blk_options {
 	unsigned int nqueues;	/* 1 .. VIRTIO_QUEUES_MAX */
 	uint16_t queue_size;	/* entries, a power of two */
 	bool packed;		/* offer packed virtqueues */
-	uint64_t extra_features; /* of the transport, e.g. ACCESS_PLATFORM */
 	bool write_through;	/* how the cache mode starts: writeback is 0 */
 	bool discard;		/* offered; and WRITE_ZEROES may deallocate */
 	bool secure_erase;	/* offered */

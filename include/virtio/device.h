@@ -7,7 +7,7 @@
  * the caller provides, so that a process that starts with an existing one goes
  * on where the process before stopped.
  *
- * Reset, and stopping a queue, take effect when nothing is in flight any more:
+ * Reset, of the device or a queue, and stopping a queue take effect when nothing is in flight any more:
  * the driver may free the rings right after. Such a call answers VIRTIO_WAIT
  * and the transport keeps the driver waiting until virtio_device_settle() says
  * that it is done.
@@ -73,8 +73,8 @@ struct virtio_device {
 	struct virtio_device_state *state;
 
 	/* Bits per queue; set by the driver's doing, cleared by who serves. */
-	uint32_t kicked;	/* has, or may have, new chains */
-	uint32_t stopping;	/* QueueReady was set to 0; to be drained */
+	uint32_t stopping;	/* is to be drained, then stopped */
+	uint32_t queue_resets;	/* ... and has its defaults then */
 	bool resetting;		/* Status was set to 0; to be drained */
 	bool config_changed;	/* the driver is to be told; atomic */
 };
@@ -113,6 +113,13 @@ void virtio_device_set_features(struct virtio_device *dev, uint32_t sel,
 /* The driver sets a queue ready or stops it. */
 enum virtio_answer virtio_device_set_ready(struct virtio_device *dev,
 					   unsigned int queue, bool ready);
+
+/*
+ * The driver resets a queue, section 2.6.1: it stops and what the driver wrote
+ * for it is forgotten. Ignored without RING_RESET.
+ */
+enum virtio_answer virtio_device_reset_queue(struct virtio_device *dev,
+					     unsigned int queue);
 
 /*
  * Finish what waits for a drain: true when a reset or a stop that was answered

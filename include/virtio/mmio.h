@@ -4,8 +4,9 @@
  * VIRTIO 1.3, section 4.2.
  *
  * Pure state: an access has its effect on the device and gives an answer. What
- * is to be done afterwards is read from the device: `kicked` queues to drain,
- * `config_changed` to be told with virtio_mmio_interrupt().
+ * is to be done afterwards is read from the device: `config_changed` to be told
+ * with virtio_mmio_interrupt(). QueueNotify has no effect here; who serves the
+ * queues looks at their rings.
  */
 #ifndef VIRTIO_MMIO_H
 #define VIRTIO_MMIO_H
@@ -14,6 +15,12 @@
 
 #include "virtio/device.h"
 #include "virtio/mmio_wire.h"
+
+/*
+ * Offer what this transport adds, before the driver sees the device:
+ * NOTIFICATION_DATA and RING_RESET.
+ */
+void virtio_mmio_offer(struct virtio_device *dev);
 
 /*
  * Read `size` bytes (1, 2, 4 or 8) at `offset`. Registers answer to aligned

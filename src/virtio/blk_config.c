@@ -123,7 +123,7 @@ static uint64_t offer(const struct virtio_blk_options *o)
 		features |= VIRTIO_FEATURE(VIRTIO_BLK_F_MQ);
 	if (o->packed)
 		features |= VIRTIO_FEATURE(VIRTIO_F_RING_PACKED);
-	return features | o->extra_features;
+	return features;
 }
 
 /* ---- cache mode ---- */

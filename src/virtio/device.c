@@ -33,8 +33,8 @@ static void defaults(struct virtio_device *dev)
 	dev->state->config_generation = generation;
 	for (unsigned int i = 0; i < dev->nqueues; i++)
 		queue_defaults(dev, i);
-	dev->kicked = 0;
 	dev->stopping = 0;
+	dev->queue_resets = 0;
 	dev->resetting = false;
 	dev->config_changed = false;
 	virtio_device_negotiated(dev);
@@ -157,9 +157,7 @@ static void queue_start(struct virtio_device *dev, unsigned int i)
 			    dev->inflight[i])) {
 		rings_unmap(dev, &rings, &bytes);
 		virtio_device_needs_reset(dev);
-		return;
 	}
-	dev->kicked |= 1u << i;
 }
 
 static void queue_stop(struct virtio_device *dev, unsigned int i)
@@ -216,8 +214,11 @@ bool virtio_device_settle(struct virtio_device *dev)
 			continue;
 		queue_stop(dev, i);
 		dev->state->queue[i].ready = 0;
+		if (dev->queue_resets & (1u << i))
+			queue_defaults(dev, i);
 	}
 	dev->stopping = 0;
+	dev->queue_resets = 0;
 	return true;
 }
 
@@ -305,4 +306,17 @@ enum virtio_answer virtio_device_set_ready(struct virtio_device *dev,
 	if (dev->state->status & VIRTIO_STATUS_DRIVER_OK)
 		queue_start(dev, queue);
 	return VIRTIO_DONE;
+}
+
+enum virtio_answer virtio_device_reset_queue(struct virtio_device *dev,
+					     unsigned int queue)
+{
+	bool waits = somebody_waits(dev);
+
+	if (queue >= dev->nqueues || dev->resetting ||
+	    !virtio_device_has(dev, VIRTIO_F_RING_RESET))
+		return VIRTIO_DONE;
+	dev->stopping |= 1u << queue;
+	dev->queue_resets |= 1u << queue;
+	return settle_or_wait(dev, waits);
 }

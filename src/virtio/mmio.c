@@ -15,6 +15,12 @@
 /* Shown to drivers as the vendor; has no meaning to them. */
 #define VENDOR_ID 0x4b445658u	/* "XVDK" */
 
+void virtio_mmio_offer(struct virtio_device *dev)
+{
+	dev->offered |= VIRTIO_FEATURE(VIRTIO_F_NOTIFICATION_DATA) |
+			VIRTIO_FEATURE(VIRTIO_F_RING_RESET);
+}
+
 static uint64_t config_read(const struct virtio_device *dev, uint64_t offset,
 			    unsigned int size)
 {
@@ -62,6 +68,8 @@ static uint32_t queue_read(const struct virtio_device *dev, uint64_t offset)
 		return 0;
 	if (offset == VIRTIO_MMIO_QUEUE_READY)
 		return qs->ready;
+	if (offset == VIRTIO_MMIO_QUEUE_RESET)
+		return dev->queue_resets >> dev->state->queue_sel & 1;
 	return dev->queue[dev->state->queue_sel]->size_max;
 }
 
@@ -85,6 +93,7 @@ uint64_t virtio_mmio_read(const struct virtio_device *dev, uint64_t offset,
 		return features_read(dev);
 	case VIRTIO_MMIO_QUEUE_NUM_MAX:
 	case VIRTIO_MMIO_QUEUE_READY:
+	case VIRTIO_MMIO_QUEUE_RESET:
 		return queue_read(dev, offset);
 	case VIRTIO_MMIO_INTERRUPT_STATUS:
 		return dev->state->interrupt_status;
@@ -175,9 +184,16 @@ enum virtio_answer virtio_mmio_write(struct virtio_device *dev,
 		return VIRTIO_DONE;
 	case VIRTIO_MMIO_QUEUE_READY:
 		return virtio_device_set_ready(dev, s->queue_sel, value & 1);
+	case VIRTIO_MMIO_QUEUE_RESET:
+		if (!(value & 1))
+			return VIRTIO_DONE;
+		return virtio_device_reset_queue(dev, s->queue_sel);
 	case VIRTIO_MMIO_QUEUE_NOTIFY:
-		if (value < dev->nqueues)
-			dev->kicked |= 1u << value;
+		/*
+		 * The access alone wakes who serves the queues, and the rings
+		 * say what is new; the value, also with NOTIFICATION_DATA, says
+		 * nothing that would not have to be looked up there anyway.
+		 */
 		return VIRTIO_DONE;
 	case VIRTIO_MMIO_INTERRUPT_ACK:
 		s->interrupt_status &= ~value;

@@ -90,6 +90,7 @@ int xen_device_open(struct xen_device *device, struct ioreq_server *server,
 	};
 	device->dev = dev;
 	device->irq = irq;
+	virtio_mmio_offer(dev);
 	r = ioreq_server_add(server, &device->window);
 	if (r == 0)
 		device->server = server;

@@ -132,20 +132,18 @@ static void test_reset_with_requests_in_flight(void **state)
 	}
 }
 
-/* A queue that is stopped takes no chain any more, and goes on where it was. */
-static void test_stopped_queue_takes_nothing(void **state)
+/* A queue that is stopped or reset takes no chain any more. */
+static void stopped_by(uint64_t offset, uint32_t value)
 {
 	struct rig rig;
 	struct end *e = &rig.end[0];
 	struct virtio_device *dev = &e->disk.blk.dev;
 
-	(void)state;
 	rig_init(&rig, "threads", 1);
 	for (unsigned int k = 0; k < BATCH; k++)
 		offer(&rig, 0, k, VIRTIO_BLK_T_OUT, k);
 	poll_once(&rig, 0);
-	assert_int_equal(model_set(dev, VIRTIO_MMIO_QUEUE_READY, 0),
-			 VIRTIO_WAIT);
+	assert_int_equal(model_set(dev, offset, value), VIRTIO_WAIT);
 	memset(offer(&rig, 0, BATCH, VIRTIO_BLK_T_OUT, BATCH), 0x77, BLOCK);
 	while (!e->stopped)
 		assert_true(run(&rig, 10 * NS_PER_SECOND));
@@ -155,7 +153,18 @@ static void test_stopped_queue_takes_nothing(void **state)
 	assert_int_equal(model_get(dev, VIRTIO_MMIO_QUEUE_READY), 0);
 	model_memory_check_idle(&rig.mem);
 	check_file(e, BATCH, 0);
+	/* Nor is it told of anything later. */
+	e->notified = 0;
+	poll_once(&rig, 0);
+	assert_int_equal(e->notified, 0);
 	rig_finish(&rig);
+}
+
+static void test_stopped_queue_takes_nothing(void **state)
+{
+	(void)state;
+	stopped_by(VIRTIO_MMIO_QUEUE_READY, 0);
+	stopped_by(VIRTIO_MMIO_QUEUE_RESET, 1);
 }
 
 /* Closing waits for the store, and every request is answered. */

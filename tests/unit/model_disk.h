@@ -163,6 +163,7 @@ static inline void add_disk_as(struct rig *rig, struct disk_options options)
 	options.queue_size = RING;
 	if (disk_open(&e->disk, "test", &options, &rig->mem.memory, error))
 		fail_msg("%s", error);
+	virtio_mmio_offer(&e->disk.blk.dev);
 	assert_int_equal(disk_serve(&e->disk, &rig->loop, &e->transport), 0);
 	rig->heap = (model_ring_init(&e->ring, &rig->mem, rig->heap, RING) +
 		     MODEL_PAGE - 1) & ~(uint64_t)(MODEL_PAGE - 1);

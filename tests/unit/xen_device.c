@@ -57,6 +57,26 @@ static void test_device(void **state)
 	finish();
 }
 
+/* What the transport adds to a device's offer. */
+static void test_device_offer(void **state)
+{
+	const uint64_t added = VIRTIO_FEATURE(VIRTIO_F_NOTIFICATION_DATA) |
+			       VIRTIO_FEATURE(VIRTIO_F_RING_RESET);
+	struct model_blk m;
+	struct xen_device device;
+
+	(void)state;
+	start(1);
+	model_blk_init(&m, (struct model_setup){ 0 });
+	m.blk.dev.offered &= ~added;
+	assert_int_equal(xen_device_open(&device, &f.server, &m.blk.dev,
+					 DEVICE, IRQ), 0);
+	assert_int_equal(m.blk.dev.offered & added, added);
+	xen_device_close(&device);
+	model_blk_finish(&m);
+	finish();
+}
+
 /* A reset with a request in flight holds the vCPU until stopped(). */
 static void test_device_reset_waits(void **state)
 {
@@ -114,6 +134,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_device),
+		cmocka_unit_test(test_device_offer),
 		cmocka_unit_test(test_device_reset_waits),
 		cmocka_unit_test(test_interrupt_fails),
 	};
