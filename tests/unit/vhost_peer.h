@@ -247,6 +247,10 @@ static inline void negotiate(void)
 	ask_ok(VHOST_SET_OWNER, NULL, 0, NULL, 0);
 	send_message(VHOST_GET_FEATURES, NULL, 0, NULL, 0);
 	assert_int_equal(receive_reply(&m, NULL), 8);
+	/* What the registers of another transport are for. */
+	assert_int_equal(m.payload.u64 &
+			 (VHOST_BIT(VIRTIO_F_NOTIFICATION_DATA) |
+			  VHOST_BIT(VIRTIO_F_RING_RESET)), 0);
 	ask_u64(VHOST_SET_FEATURES,
 		m.payload.u64 & ~VHOST_BIT(VHOST_F_LOG_ALL));
 }
