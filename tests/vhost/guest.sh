@@ -233,9 +233,11 @@ live_migration() {
 # The same with the ring's other layout, which bit 34 stands for.
 packed() {
 	PROPERTIES=,packed=on
+	KEYS=packed=on
 	"$@"
 	_result=$?
 	PROPERTIES=
+	KEYS=
 	[ $_result -eq 0 ] || return 1
 	grep -q '@@features [01]\{34\}1' "$WORK/one" ||
 		fail "$(grep @@features "$WORK/one")"

@@ -58,7 +58,8 @@ start() {
 	wait_for grep -q "threads, on" "$SOCKET.log"
 }
 
-serve() { start --disk "file=$WORK/image${1:+,$1}"; }
+# serve [KEYS]: the image, with those keys and with $KEYS.
+serve() { start --disk "file=$WORK/image${1:+,$1}${KEYS:+,$KEYS}"; }
 
 gone() { ! kill -0 "$DAEMON" 2>/dev/null; }
 
@@ -75,6 +76,7 @@ stop() {
 # run NAME: one line, and what it said if it failed.
 run() {
 	rm -f "$WORK"/*.log
+	SOCKET=$WORK/socket
 	if "$1" 2>"$WORK/why"; then
 		echo "ok $1"
 		passed=$((passed + 1))
