@@ -51,6 +51,7 @@ struct virtio_blk_options {
 	unsigned int nqueues;	/* 1 .. VIRTIO_QUEUES_MAX */
 	uint16_t queue_size;	/* entries, a power of two */
 	bool packed;		/* offer packed virtqueues */
+	bool legacy;		/* have the legacy interface; excludes packed */
 	bool write_through;	/* how the cache mode starts: writeback is 0 */
 	bool discard;		/* offered; and WRITE_ZEROES may deallocate */
 	bool secure_erase;	/* offered */

@@ -33,6 +33,7 @@ enum virtio_blk_type {
 	VIRTIO_BLK_T_IN = 0,
 	VIRTIO_BLK_T_OUT = 1,
 	VIRTIO_BLK_T_FLUSH = 4,
+	VIRTIO_BLK_T_FLUSH_OUT = 5, /* legacy: the same */
 	VIRTIO_BLK_T_GET_ID = 8,
 	VIRTIO_BLK_T_GET_LIFETIME = 10,
 	VIRTIO_BLK_T_DISCARD = 11,

@@ -27,6 +27,8 @@ struct virtio_queue_state {
 	uint64_t desc;		/* guest addresses */
 	uint64_t driver;
 	uint64_t device;
+	uint32_t align;		/* legacy: of the used ring */
+	uint32_t pfn;		/* legacy: where the ring is, in guest pages */
 	uint16_t size;		/* entries */
 	uint8_t ready;
 	uint8_t padding[5];
@@ -41,6 +43,8 @@ struct virtio_device_state {
 	uint32_t driver_features_sel;
 	uint32_t queue_sel;
 	uint32_t type_state;	/* the device type's own; 0 after a reset */
+	uint32_t guest_page_size; /* legacy; a reset leaves it */
+	uint32_t legacy_driver_ok; /* the driver has written DRIVER_OK */
 	struct virtio_queue_state queue[VIRTIO_QUEUES_MAX];
 };
 
@@ -64,6 +68,7 @@ struct virtio_device {
 	const struct virtio_device_ops *ops; /* NULL: nothing to do */
 	uint32_t id;		/* device type, section 5 */
 	uint64_t offered;	/* feature bits */
+	bool legacy;		/* the driver sees the legacy interface */
 	unsigned int nqueues;
 	struct virtqueue *queue[VIRTIO_QUEUES_MAX];
 	void *inflight[VIRTIO_QUEUES_MAX]; /* see virtqueue_start() */
@@ -101,7 +106,8 @@ bool virtio_device_live(const struct virtio_device *dev);
 
 /*
  * The driver writes the status. Refuses FEATURES_OK for features that were not
- * offered or lack VERSION_1. Status 0 is a reset.
+ * offered or lack VERSION_1; of a legacy driver, which cannot be refused them,
+ * those that were not offered are ignored. Status 0 is a reset.
  */
 enum virtio_answer virtio_device_set_status(struct virtio_device *dev,
 					    uint32_t status);

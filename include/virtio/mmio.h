@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The register window of a device on the MMIO transport, version 2.
- * VIRTIO 1.3, section 4.2.
+ * The register window of a device on the MMIO transport: version 2, or version 1
+ * for a device with `legacy`. VIRTIO 1.3, section 4.2.
  *
  * Pure state: an access has its effect on the device and gives an answer. What
  * is to be done afterwards is read from the device: `config_changed` to be told

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Registers of the MMIO transport, version 2. VIRTIO 1.3, section 4.2.2.
+ * Registers of the MMIO transport, version 2. VIRTIO 1.3, section 4.2.2. Those
+ * of the legacy interface, version 1, are told apart; section 4.2.4.
  */
 #ifndef VIRTIO_MMIO_WIRE_H
 #define VIRTIO_MMIO_WIRE_H
@@ -14,9 +15,12 @@ enum virtio_mmio_register {
 	VIRTIO_MMIO_DEVICE_FEATURES_SEL = 0x014,
 	VIRTIO_MMIO_DRIVER_FEATURES = 0x020,
 	VIRTIO_MMIO_DRIVER_FEATURES_SEL = 0x024,
+	VIRTIO_MMIO_GUEST_PAGE_SIZE = 0x028,	/* legacy */
 	VIRTIO_MMIO_QUEUE_SEL = 0x030,
 	VIRTIO_MMIO_QUEUE_NUM_MAX = 0x034,
 	VIRTIO_MMIO_QUEUE_NUM = 0x038,
+	VIRTIO_MMIO_QUEUE_ALIGN = 0x03c,	/* legacy */
+	VIRTIO_MMIO_QUEUE_PFN = 0x040,		/* legacy */
 	VIRTIO_MMIO_QUEUE_READY = 0x044,
 	VIRTIO_MMIO_QUEUE_NOTIFY = 0x050,
 	VIRTIO_MMIO_INTERRUPT_STATUS = 0x060,

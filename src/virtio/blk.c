@@ -84,10 +84,12 @@ void virtio_blk_init(struct virtio_blk *blk,
 
 	assert(options->size % VIRTIO_BLK_SECTOR_SIZE == 0);
 	assert(options->nqueues && options->nqueues <= VIRTIO_QUEUES_MAX);
+	assert(!options->legacy || !options->packed);
 	memset(blk, 0, sizeof(*blk));
 	blk->options = *options;
 	virtio_blk_config_init(blk);
 	dev->id = VIRTIO_ID_BLOCK;
+	dev->legacy = options->legacy;
 	dev->nqueues = options->nqueues;
 	dev->mem = mem;
 	for (unsigned int i = 0; i < options->nqueues; i++) {
@@ -404,6 +406,10 @@ static bool start_type(struct virtio_blk_request *slot,
 	case VIRTIO_BLK_T_OUT:
 		return start_write(slot, header->sector, out_bytes);
 	case VIRTIO_BLK_T_FLUSH:
+		return start_flush(slot);
+	case VIRTIO_BLK_T_FLUSH_OUT:
+		if (!slot->queue->blk->dev.legacy)
+			return answer(slot, VIRTIO_BLK_S_UNSUPP);
 		return start_flush(slot);
 	case VIRTIO_BLK_T_GET_ID:
 		return do_get_id(slot, in_bytes);

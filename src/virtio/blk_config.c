@@ -10,7 +10,8 @@
  * The cache mode. It starts as the options say, at 0 for a driver that cannot
  * flush, and returns to its start with a reset. What the driver chose is kept
  * in the state that outlives the process. When it becomes write-through, what
- * was written before is owed a flush: such a driver sends none any more.
+ * was written before is owed a flush: such a driver sends none any more. A legacy
+ * driver may write it before it writes its features, so those leave it.
  */
 #include "virtio/blk_config.h"
 
@@ -123,7 +124,8 @@ static uint64_t offer(const struct virtio_blk_options *o)
 		features |= VIRTIO_FEATURE(VIRTIO_BLK_F_MQ);
 	if (o->packed)
 		features |= VIRTIO_FEATURE(VIRTIO_F_RING_PACKED);
-	return features;
+	/* The legacy interface has the first word only. */
+	return o->legacy ? (uint32_t)features : features;
 }
 
 /* ---- cache mode ---- */
@@ -161,7 +163,8 @@ static void negotiated(struct virtio_device *dev)
 	if (!(shared_load(&dev->state->status) & VIRTIO_STATUS_FEATURES_OK))
 		shared_store(&blk->config.writeback,
 			     !blk->options.write_through);
-	else if ((features & VIRTIO_FEATURE(VIRTIO_BLK_F_CONFIG_WCE)) &&
+	else if (!dev->legacy &&
+		 (features & VIRTIO_FEATURE(VIRTIO_BLK_F_CONFIG_WCE)) &&
 		 !(features & VIRTIO_FEATURE(VIRTIO_BLK_F_FLUSH)))
 		shared_store(&blk->config.writeback, 0);
 }

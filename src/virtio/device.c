@@ -28,9 +28,12 @@ static void queue_defaults(struct virtio_device *dev, unsigned int i)
 static void defaults(struct virtio_device *dev)
 {
 	uint32_t generation = dev->state->config_generation;
+	/* Legacy drivers write it once, and reset the device after that. */
+	uint32_t page_size = dev->state->guest_page_size;
 
 	memset(dev->state, 0, sizeof(*dev->state));
 	dev->state->config_generation = generation;
+	dev->state->guest_page_size = page_size;
 	for (unsigned int i = 0; i < dev->nqueues; i++)
 		queue_defaults(dev, i);
 	dev->stopping = 0;
@@ -182,6 +185,8 @@ static bool features_acceptable(const struct virtio_device *dev)
 {
 	uint64_t wanted = dev->state->driver_features;
 
+	if (dev->legacy)
+		return true;
 	return !(wanted & ~dev->offered) &&
 	       (wanted & VIRTIO_FEATURE(VIRTIO_F_VERSION_1));
 }

@@ -6,19 +6,26 @@
  * write to a read-only register, a queue that does not exist) reads zeroes and
  * writes into nothing: section 4.2.2 leaves the result open, and there is no
  * reason to punish more than its own device.
+ *
+ * Registers that both versions have are here, as are those of version 2; those
+ * of the legacy interface are in mmio_legacy.c.
  */
 #include "virtio/mmio.h"
 
 #include <stddef.h>
 #include <string.h>
 
+#include "virtio/mmio_legacy.h"
+
 /* Shown to drivers as the vendor; has no meaning to them. */
 #define VENDOR_ID 0x4b445658u	/* "XVDK" */
 
 void virtio_mmio_offer(struct virtio_device *dev)
 {
-	dev->offered |= VIRTIO_FEATURE(VIRTIO_F_NOTIFICATION_DATA) |
-			VIRTIO_FEATURE(VIRTIO_F_RING_RESET);
+	/* The legacy interface has neither. */
+	if (!dev->legacy)
+		dev->offered |= VIRTIO_FEATURE(VIRTIO_F_NOTIFICATION_DATA) |
+				VIRTIO_FEATURE(VIRTIO_F_RING_RESET);
 }
 
 static uint64_t config_read(const struct virtio_device *dev, uint64_t offset,
@@ -45,14 +52,6 @@ static void config_write(struct virtio_device *dev, uint64_t offset,
 	virtio_device_config_write(dev, offset, bytes, size);
 }
 
-/* The selected queue's state, or NULL if there is no such queue. */
-static struct virtio_queue_state *selected(const struct virtio_device *dev)
-{
-	uint32_t sel = dev->state->queue_sel;
-
-	return sel < dev->nqueues ? &dev->state->queue[sel] : NULL;
-}
-
 static uint32_t features_read(const struct virtio_device *dev)
 {
 	uint32_t sel = dev->state->device_features_sel;
@@ -62,7 +61,7 @@ static uint32_t features_read(const struct virtio_device *dev)
 
 static uint32_t queue_read(const struct virtio_device *dev, uint64_t offset)
 {
-	const struct virtio_queue_state *qs = selected(dev);
+	const struct virtio_queue_state *qs = virtio_mmio_selected(dev);
 
 	if (!qs)
 		return 0;
@@ -71,6 +70,26 @@ static uint32_t queue_read(const struct virtio_device *dev, uint64_t offset)
 	if (offset == VIRTIO_MMIO_QUEUE_RESET)
 		return dev->queue_resets >> dev->state->queue_sel & 1;
 	return dev->queue[dev->state->queue_sel]->size_max;
+}
+
+static uint32_t modern_read(const struct virtio_device *dev, uint64_t offset)
+{
+	switch (offset) {
+	case VIRTIO_MMIO_QUEUE_READY:
+	case VIRTIO_MMIO_QUEUE_RESET:
+		return queue_read(dev, offset);
+	case VIRTIO_MMIO_STATUS:
+		return dev->state->status;
+	case VIRTIO_MMIO_SHM_LEN_LOW:	/* no such region: all ones */
+	case VIRTIO_MMIO_SHM_LEN_HIGH:
+	case VIRTIO_MMIO_SHM_BASE_LOW:
+	case VIRTIO_MMIO_SHM_BASE_HIGH:
+		return UINT32_MAX;
+	case VIRTIO_MMIO_CONFIG_GENERATION:
+		return dev->state->config_generation;
+	default:
+		return 0;
+	}
 }
 
 uint64_t virtio_mmio_read(const struct virtio_device *dev, uint64_t offset,
@@ -84,7 +103,7 @@ uint64_t virtio_mmio_read(const struct virtio_device *dev, uint64_t offset,
 	case VIRTIO_MMIO_MAGIC_VALUE:
 		return VIRTIO_MMIO_MAGIC;
 	case VIRTIO_MMIO_VERSION:
-		return 2;
+		return dev->legacy ? 1 : 2;
 	case VIRTIO_MMIO_DEVICE_ID:
 		return dev->id;
 	case VIRTIO_MMIO_VENDOR_ID:
@@ -92,22 +111,12 @@ uint64_t virtio_mmio_read(const struct virtio_device *dev, uint64_t offset,
 	case VIRTIO_MMIO_DEVICE_FEATURES:
 		return features_read(dev);
 	case VIRTIO_MMIO_QUEUE_NUM_MAX:
-	case VIRTIO_MMIO_QUEUE_READY:
-	case VIRTIO_MMIO_QUEUE_RESET:
 		return queue_read(dev, offset);
 	case VIRTIO_MMIO_INTERRUPT_STATUS:
 		return dev->state->interrupt_status;
-	case VIRTIO_MMIO_STATUS:
-		return dev->state->status;
-	case VIRTIO_MMIO_SHM_LEN_LOW:	/* no such region: all ones */
-	case VIRTIO_MMIO_SHM_LEN_HIGH:
-	case VIRTIO_MMIO_SHM_BASE_LOW:
-	case VIRTIO_MMIO_SHM_BASE_HIGH:
-		return UINT32_MAX;
-	case VIRTIO_MMIO_CONFIG_GENERATION:
-		return dev->state->config_generation;
 	default:
-		return 0;
+		return dev->legacy ? virtio_mmio_legacy_read(dev, offset) :
+				     modern_read(dev, offset);
 	}
 }
 
@@ -125,7 +134,7 @@ static void set_high(uint64_t *address, uint32_t value)
 static void queue_write(struct virtio_device *dev, uint64_t offset,
 			uint32_t value)
 {
-	struct virtio_queue_state *qs = selected(dev);
+	struct virtio_queue_state *qs = virtio_mmio_selected(dev);
 
 	/* Section 4.2.2.2: not while QueueReady is set. */
 	if (!qs || qs->ready || dev->resetting)
@@ -156,6 +165,33 @@ static void queue_write(struct virtio_device *dev, uint64_t offset,
 	}
 }
 
+static enum virtio_answer modern_write(struct virtio_device *dev,
+				       uint64_t offset, uint32_t value)
+{
+	struct virtio_device_state *s = dev->state;
+
+	switch (offset) {
+	case VIRTIO_MMIO_QUEUE_READY:
+		return virtio_device_set_ready(dev, s->queue_sel, value & 1);
+	case VIRTIO_MMIO_QUEUE_RESET:
+		if (!(value & 1))
+			return VIRTIO_DONE;
+		return virtio_device_reset_queue(dev, s->queue_sel);
+	case VIRTIO_MMIO_QUEUE_NOTIFY:
+		/*
+		 * The access alone wakes who serves the queues, and the rings
+		 * say what is new; the value, also with NOTIFICATION_DATA, says
+		 * nothing that would not have to be looked up there anyway.
+		 */
+		return VIRTIO_DONE;
+	case VIRTIO_MMIO_STATUS:
+		return virtio_device_set_status(dev, value);
+	default:
+		queue_write(dev, offset, value);
+		return VIRTIO_DONE;
+	}
+}
+
 enum virtio_answer virtio_mmio_write(struct virtio_device *dev,
 				     uint64_t offset, unsigned int size,
 				     uint64_t value64)
@@ -182,27 +218,16 @@ enum virtio_answer virtio_mmio_write(struct virtio_device *dev,
 	case VIRTIO_MMIO_QUEUE_SEL:
 		s->queue_sel = value;
 		return VIRTIO_DONE;
-	case VIRTIO_MMIO_QUEUE_READY:
-		return virtio_device_set_ready(dev, s->queue_sel, value & 1);
-	case VIRTIO_MMIO_QUEUE_RESET:
-		if (!(value & 1))
-			return VIRTIO_DONE;
-		return virtio_device_reset_queue(dev, s->queue_sel);
-	case VIRTIO_MMIO_QUEUE_NOTIFY:
-		/*
-		 * The access alone wakes who serves the queues, and the rings
-		 * say what is new; the value, also with NOTIFICATION_DATA, says
-		 * nothing that would not have to be looked up there anyway.
-		 */
+	case VIRTIO_MMIO_QUEUE_NUM:
+		queue_write(dev, offset, value);
 		return VIRTIO_DONE;
 	case VIRTIO_MMIO_INTERRUPT_ACK:
 		s->interrupt_status &= ~value;
 		return VIRTIO_DONE;
-	case VIRTIO_MMIO_STATUS:
-		return virtio_device_set_status(dev, value);
 	default:
-		queue_write(dev, offset, value);
-		return VIRTIO_DONE;
+		return dev->legacy ?
+		       virtio_mmio_legacy_write(dev, offset, value) :
+		       modern_write(dev, offset, value);
 	}
 }
 

@@ -56,6 +56,7 @@ static inline void fuzz_device_init(struct fuzz_device *d,
 		.pinnable = how & 16,
 		.discard = true,
 		.secure_erase = true,
+		.legacy = how & 128,
 		.refused = how & 32 ? VIRTIO_FEATURE(VIRTIO_BLK_F_FLUSH) |
 				      VIRTIO_FEATURE(VIRTIO_F_EVENT_IDX) : 0,
 	};

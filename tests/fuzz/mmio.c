@@ -73,10 +73,24 @@ static void write_register(struct window *w, struct fuzz_input *in)
 	check_wait(w, virtio_mmio_write(&w->d.m.blk.dev, at, size, value));
 }
 
+static void set_queue(struct window *w, uint32_t queue)
+{
+	struct virtio_device *dev = &w->d.m.blk.dev;
+
+	if (!dev->legacy) {
+		model_set_queue(dev, queue, &w->d.m.ring[queue]);
+		return;
+	}
+	model_set(dev, VIRTIO_MMIO_GUEST_PAGE_SIZE, MODEL_PAGE);
+	model_legacy_set_queue(dev, queue, &w->d.m.ring[queue]);
+}
+
 /* What a driver does; its steps may come when it is too late for them. */
 static void driver_step(struct window *w, struct fuzz_input *in)
 {
 	struct virtio_device *dev = &w->d.m.blk.dev;
+	const uint64_t stop = dev->legacy ? VIRTIO_MMIO_QUEUE_PFN :
+					    VIRTIO_MMIO_QUEUE_READY;
 	uint8_t how = fuzz_u8(in);
 	uint32_t queue = fuzz_below(in, w->d.m.setup.nqueues);
 
@@ -85,15 +99,15 @@ static void driver_step(struct window *w, struct fuzz_input *in)
 		model_negotiate(dev, model_offered(dev));
 		break;
 	case 1:
-		model_set_queue(dev, queue, &w->d.m.ring[queue]);
+		set_queue(w, queue);
 		break;
 	case 2:
 		model_driver_ok(dev);
 		break;
 	default:
 		model_set(dev, VIRTIO_MMIO_QUEUE_SEL, queue);
-		check_wait(w, model_set(dev, how & 4 ? VIRTIO_MMIO_QUEUE_READY :
-						       VIRTIO_MMIO_STATUS, 0));
+		check_wait(w, model_set(dev, how & 4 ? stop : VIRTIO_MMIO_STATUS,
+					0));
 		break;
 	}
 }

@@ -32,6 +32,7 @@ struct model_setup {
 	bool discard;
 	bool secure_erase;
 	bool packed;		/* offered, and laid out by the driver */
+	bool legacy;		/* the interface, and the driver */
 };
 
 struct model_blk {
@@ -79,11 +80,14 @@ static inline void model_setup_defaults(struct model_setup *s)
 
 static inline void model_rings_init(struct model_blk *m)
 {
+	const uint64_t align = m->setup.legacy ? MODEL_PAGE : 4;
 	uint64_t at = MODEL_BASE;
 
 	for (unsigned int i = 0; i < m->setup.nqueues; i++)
-		at = model_ring_lay(&m->ring[i], &m->mem, at,
-				    m->setup.ring_size, m->setup.packed);
+		at = model_ring_place(&m->ring[i], &m->mem, (at + align - 1) &
+						 ~(align - 1),
+				      m->setup.ring_size, m->setup.packed,
+				      align);
 	m->heap = (at + MODEL_PAGE - 1) & ~(uint64_t)(MODEL_PAGE - 1);
 }
 
@@ -123,6 +127,7 @@ static inline void model_blk_init(struct model_blk *m, struct model_setup setup)
 	options.nqueues = setup.nqueues;
 	options.queue_size = setup.queue_size;
 	options.packed = setup.packed;
+	options.legacy = setup.legacy;
 	memcpy(options.serial, model_serial, sizeof(options.serial));
 	m->memory = model_alloc(virtio_blk_memory_bytes(&options));
 	m->state = model_alloc(virtio_blk_state_bytes(&options));
@@ -134,8 +139,23 @@ static inline void model_blk_init(struct model_blk *m, struct model_setup setup)
 	memset(m->memory, MODEL_POISON, virtio_blk_memory_bytes(&options));
 }
 
-/* What the driver does up to DRIVER_OK. */
-static inline void model_blk_drive(struct model_blk *m)
+/* All but DRIVER_OK; as Linux does it, the page size only once, and first. */
+static inline void model_legacy_drive(struct model_blk *m)
+{
+	struct virtio_device *dev = &m->blk.dev;
+
+	if (!dev->state->guest_page_size)
+		model_set(dev, VIRTIO_MMIO_GUEST_PAGE_SIZE, MODEL_PAGE);
+	assert_int_equal(model_set(dev, VIRTIO_MMIO_STATUS, 0), VIRTIO_DONE);
+	model_legacy_features(dev, model_offered(dev) & ~m->setup.refused);
+	for (unsigned int i = 0; i < m->setup.nqueues; i++) {
+		model_set(dev, VIRTIO_MMIO_QUEUE_SEL, i);
+		assert_int_equal(model_get(dev, VIRTIO_MMIO_QUEUE_PFN), 0);
+		model_legacy_set_queue(dev, i, &m->ring[i]);
+	}
+}
+
+static inline void model_modern_drive(struct model_blk *m)
 {
 	struct virtio_device *dev = &m->blk.dev;
 
@@ -143,6 +163,17 @@ static inline void model_blk_drive(struct model_blk *m)
 					 ~m->setup.refused));
 	for (unsigned int i = 0; i < m->setup.nqueues; i++)
 		model_set_queue(dev, i, &m->ring[i]);
+}
+
+/* What the driver does up to DRIVER_OK. */
+static inline void model_blk_drive(struct model_blk *m)
+{
+	struct virtio_device *dev = &m->blk.dev;
+
+	if (m->setup.legacy)
+		model_legacy_drive(m);
+	else
+		model_modern_drive(m);
 	model_driver_ok(dev);
 	assert_true(virtio_device_live(dev));
 }

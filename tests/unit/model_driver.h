@@ -90,4 +90,28 @@ static inline void model_driver_ok(struct virtio_device *dev)
 	model_set(dev, VIRTIO_MMIO_STATUS, status | VIRTIO_STATUS_DRIVER_OK);
 }
 
+/* ---- the legacy interface ------------------------------------------------ */
+
+static inline void model_legacy_features(struct virtio_device *dev,
+					 uint64_t features)
+{
+	const uint32_t status = VIRTIO_STATUS_ACKNOWLEDGE;
+
+	model_set(dev, VIRTIO_MMIO_STATUS, status);
+	model_set(dev, VIRTIO_MMIO_STATUS, status | VIRTIO_STATUS_DRIVER);
+	model_write_features(dev, features);
+}
+
+static inline void model_legacy_set_queue(struct virtio_device *dev,
+					  uint32_t i,
+					  const struct model_ring *ring)
+{
+	assert_int_equal(ring->desc_at % MODEL_PAGE, 0);
+	model_set(dev, VIRTIO_MMIO_QUEUE_SEL, i);
+	model_set(dev, VIRTIO_MMIO_QUEUE_NUM, ring->size);
+	model_set(dev, VIRTIO_MMIO_QUEUE_ALIGN, MODEL_PAGE);
+	model_set(dev, VIRTIO_MMIO_QUEUE_PFN,
+		  (uint32_t)(ring->desc_at / MODEL_PAGE));
+}
+
 #endif

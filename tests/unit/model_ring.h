@@ -113,10 +113,14 @@ static inline void model_ring_reset(struct model_ring *ring, uint16_t base)
 					   (i * 5u + 3) % ring->size : i);
 }
 
-/* Lay a ring out at guest address `at`; returns the first address after it. */
-static inline uint64_t model_ring_lay(struct model_ring *ring,
-				      struct model_memory *mem, uint64_t at,
-				      uint16_t size, bool packed)
+/*
+ * Lay a ring out at guest address `at`, its used ring aligned as told; returns
+ * the first address after it.
+ */
+static inline uint64_t model_ring_place(struct model_ring *ring,
+					struct model_memory *mem, uint64_t at,
+					uint16_t size, bool packed,
+					uint64_t align)
 {
 	const struct vring_bytes bytes = vring_bytes(size, packed);
 
@@ -125,7 +129,8 @@ static inline uint64_t model_ring_lay(struct model_ring *ring,
 	ring->packed = packed;
 	ring->desc_at = (at + 15) & ~UINT64_C(15);
 	ring->avail_at = ring->desc_at + bytes.desc;
-	ring->used_at = (ring->avail_at + bytes.driver + 3) & ~UINT64_C(3);
+	ring->used_at = (ring->avail_at + bytes.driver + align - 1) &
+			~(align - 1);
 	ring->desc = model_at(mem, ring->desc_at, bytes.desc);
 	ring->avail = model_at(mem, ring->avail_at, bytes.driver);
 	ring->used = model_at(mem, ring->used_at, bytes.device);
@@ -134,6 +139,13 @@ static inline uint64_t model_ring_lay(struct model_ring *ring,
 	assert_non_null(ring->used);
 	model_ring_reset(ring, 0);
 	return ring->used_at + bytes.device;
+}
+
+static inline uint64_t model_ring_lay(struct model_ring *ring,
+				      struct model_memory *mem, uint64_t at,
+				      uint16_t size, bool packed)
+{
+	return model_ring_place(ring, mem, at, size, packed, 4);
 }
 
 static inline uint64_t model_ring_init(struct model_ring *ring,
