@@ -227,6 +227,7 @@ static int blk_open(struct disk *disk, const struct disk_options *options,
 			      (uint16_t)options->queue_size :
 			      QUEUE_SIZE_DEFAULT,
 		.packed = options->packed,
+		.legacy = options->legacy,
 	};
 	const char *serial = options->serial ? options->serial :
 			     options->id ? options->id : "virtio-disk";
@@ -304,7 +305,9 @@ int disk_open(struct disk *disk, const char *name,
 	memset(disk, 0, sizeof(*disk));
 	disk->image.fd = -1;
 	snprintf(disk->name, sizeof(disk->name), "%s", name);
-	r = block_image_open(&disk->image, &image, error);
+	r = disk_options_check(options, error);
+	if (r == 0)
+		r = block_image_open(&disk->image, &image, error);
 	if (r)
 		return r;
 	r = check_discard(disk, options, error);

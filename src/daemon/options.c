@@ -179,6 +179,11 @@ static int set_packed(struct disk_options *disk, const char *value)
 	return set_bool(&disk->packed, value);
 }
 
+static int set_legacy(struct disk_options *disk, const char *value)
+{
+	return set_bool(&disk->legacy, value);
+}
+
 static int set_iothreads(struct disk_options *disk, const char *value)
 {
 	return set_number(&disk->iothreads, value, 0, VIRTIO_QUEUES_MAX);
@@ -212,6 +217,9 @@ static const struct disk_key disk_keys[] = {
 	  "entries of a queue (256; 1024 for vhost-user)",
 	  set_queue_size },
 	{ "packed", "on|off", "offer packed virtqueues (off)", set_packed },
+	{ "legacy", "on|off",
+	  "virtio-mmio version 1, for old guests (off; not with vhost-user)",
+	  set_legacy },
 	{ "iothreads", "0..16",
 	  "threads that serve the queues (0: the main one; vhost-user only)",
 	  set_iothreads },
@@ -306,6 +314,7 @@ void disk_options_fill(struct disk_options *to, const struct disk_options *from)
 	fill_string(&to->serial, from->serial);
 	to->readonly |= from->readonly;
 	to->packed |= from->packed;
+	to->legacy |= from->legacy;
 	if (to->cache == BLOCK_CACHE_AUTO)
 		to->cache = from->cache;
 	if (to->discard == DISK_DISCARD_AUTO)
@@ -320,6 +329,17 @@ void disk_options_fill(struct disk_options *to, const struct disk_options *from)
 		to->iothreads = from->iothreads;
 	if (!to->size)
 		to->size = from->size;
+}
+
+int disk_options_check(const struct disk_options *disk,
+		       char error[BLOCK_ERROR_MAX])
+{
+	if (!disk->legacy || !disk->packed)
+		return 0;
+	snprintf(error, BLOCK_ERROR_MAX,
+		 "legacy=on and packed=on exclude each other: the legacy "
+		 "interface has split virtqueues only");
+	return -EINVAL;
 }
 
 void disk_options_finish(struct disk_options *disk)
@@ -383,11 +403,15 @@ static int wrong(const char *what)
 static int add_disk(struct options *options, const char *text)
 {
 	char error[BLOCK_ERROR_MAX];
+	struct disk_options *disk;
 
 	if (options->ndisks == DISKS_MAX)
 		return wrong("more than 16 --disk options");
+	disk = &options->disk[options->ndisks];
 	/* Counted also where it is wrong, so that it is freed. */
-	if (disk_options_parse(&options->disk[options->ndisks++], text, error))
+	options->ndisks++;
+	if (disk_options_parse(disk, text, error) ||
+	    disk_options_check(disk, error))
 		return wrong(error);
 	return -1;
 }
@@ -431,6 +455,9 @@ static int check_vhost(const struct options *options)
 		return wrong("--vhost-user and --fd exclude each other");
 	if (options->ndisks != 1)
 		return wrong("vhost-user serves one --disk");
+	if (options->disk[0].legacy)
+		return wrong("legacy=on is for --domain: over vhost-user the "
+			     "front end has the registers");
 	return -1;
 }
 

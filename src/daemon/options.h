@@ -34,6 +34,7 @@ struct disk_options {
 	unsigned int queue_size; /* entries; 0: the default */
 	unsigned int queues;	/* 0: one */
 	bool packed;		/* offer packed virtqueues */
+	bool legacy;		/* virtio-mmio version 1 */
 	unsigned int iothreads;	/* 0: the main thread serves the queues */
 	uint64_t size;		/* bytes, for engine=null */
 };
@@ -61,6 +62,10 @@ int disk_options_parse(struct disk_options *disk, const char *text,
 /* Copy what `from` says and `to` does not; strings are duplicated. */
 void disk_options_fill(struct disk_options *to,
 		       const struct disk_options *from);
+
+/* What cannot be had together: as disk_options_set(). */
+int disk_options_check(const struct disk_options *disk,
+		       char error[BLOCK_ERROR_MAX]);
 
 void disk_options_finish(struct disk_options *disk);
 

@@ -285,6 +285,7 @@ static void test_open_fails(void **state)
 {
 	char error[BLOCK_ERROR_MAX];
 	struct model_memory mem;
+	struct disk disk;
 	struct end e;
 	unsigned int before;
 
@@ -298,6 +299,12 @@ static void test_open_fails(void **state)
 	assert_int_equal(try_open(&mem, e.file, "punchcards", error), -ENOENT);
 	assert_non_null(strstr(error, "punchcards"));
 	assert_true(try_open(&mem, "/tmp", NULL, error) < 0);
+	/* Of two --disk about the same disk, say. */
+	assert_int_equal(disk_open(&disk, "test", &(struct disk_options){
+				   .file = e.file, .packed = true,
+				   .legacy = true }, &mem.memory, error),
+			 -EINVAL);
+	assert_non_null(strstr(error, "legacy=on"));
 	assert_int_equal(open_descriptors(), before);
 	unlink(e.file);
 	model_memory_finish(&mem);

@@ -34,6 +34,7 @@ static void test_all_keys(void **state)
 			       "size=10M,discard=off,packed=on"), 0);
 	assert_int_equal(d.discard, DISK_DISCARD_OFF);
 	assert_true(d.packed);
+	assert_false(d.legacy);
 	assert_string_equal(d.file, "/img");
 	assert_string_equal(d.id, "xvda");
 	assert_true(d.readonly);
@@ -223,7 +224,7 @@ static void test_fill(void **state)
 	assert_int_equal(parse(&from, "file=/theirs,id=x,engine=null,serial=s,"
 			       "readonly=on,cache=unsafe,block-size=512,"
 			       "queue-size=8,queues=9,size=1M,discard=on,"
-			       "packed=on"), 0);
+			       "packed=on,legacy=on"), 0);
 	disk_options_fill(&to, &from);
 	disk_options_finish(&from);
 	assert_string_equal(to.file, "/mine");
@@ -233,6 +234,7 @@ static void test_fill(void **state)
 	assert_string_equal(to.serial, "s");
 	assert_true(to.readonly);
 	assert_true(to.packed);
+	assert_true(to.legacy);
 	assert_int_equal(to.cache, BLOCK_CACHE_UNSAFE);
 	assert_int_equal(to.discard, DISK_DISCARD_ON);
 	assert_int_equal(to.block_size, 512);
@@ -305,6 +307,7 @@ static void test_help_and_version(void **state)
 					    "discard=",
 					    "serial=", "block-size=",
 					    "queues=", "queue-size=",
+					    "packed=", "legacy=",
 					    "size=" };
 	struct options o;
 	char out[8192];
@@ -330,6 +333,7 @@ static void test_wrong_command_lines(void **state)
 		{ "virtio-disk", "-d", "a", "-k", "" },
 		{ "virtio-disk", "-d", "a", "-k", "id=x,file=/x,bogus=1" },
 		{ "virtio-disk", "-d", "a", "-k", "id=x,queues=99" },
+		{ "virtio-disk", "-d", "a", "-k", "id=x,legacy=maybe" },
 		{ "virtio-disk", "-d", "a", "--poll-max-us", "100001" },
 		{ "virtio-disk", "-d", "a", "--poll-max-us", "x" },
 		{ "virtio-disk", "-d", "a", "--poll-max-us=-1" },
@@ -343,6 +347,31 @@ static void test_wrong_command_lines(void **state)
 		assert_true(strlen(out) > 10);
 		options_finish(&o);
 	}
+}
+
+/* The legacy interface has no packed rings and is not for vhost-user. */
+static void test_legacy(void **state)
+{
+	struct options o;
+	char out[8192];
+
+	(void)state;
+	assert_int_equal(run(&o, out, sizeof(out),
+			     ARGS("-d", "a", "-k", "id=x,legacy=on")), -1);
+	assert_true(o.disk[0].legacy);
+	options_finish(&o);
+	assert_int_equal(run(&o, out, sizeof(out),
+			     ARGS("-d", "a", "-k",
+				  "id=x,packed=on,legacy=on")), 2);
+	assert_non_null(strstr(out, "legacy=on and packed=on"));
+	options_finish(&o);
+	assert_int_equal(run(&o, out, sizeof(out),
+			     ARGS("-s", "/x", "-k", "file=/y,legacy=on")), 2);
+	assert_non_null(strstr(out, "--domain"));
+	options_finish(&o);
+	assert_int_equal(run(&o, out, sizeof(out),
+			     ARGS("-s", "/x", "-k", "file=/y,legacy=off")), -1);
+	options_finish(&o);
 }
 
 static void test_too_many_disks(void **state)
@@ -380,6 +409,7 @@ int main(void)
 		cmocka_unit_test(test_program_options),
 		cmocka_unit_test(test_help_and_version),
 		cmocka_unit_test(test_wrong_command_lines),
+		cmocka_unit_test(test_legacy),
 		cmocka_unit_test(test_too_many_disks),
 	};
 
