@@ -89,6 +89,7 @@ static void test_long_name(void **state)
 
 static void test_permissions(void **state)
 {
+	bool root = geteuid() == 0;
 	struct block_image image;
 	pid_t child;
 	int status;
@@ -102,16 +103,30 @@ static void test_permissions(void **state)
 	child = fork();
 	if (child == 0) {
 		/* Root may do all. */
-		if (geteuid() == 0 && setuid(65534) < 0)
+		if (root && setuid(65534) < 0)
 			_exit(1);
 		check_file_refused("readable", -EACCES, "use readonly=on");
 		check_file_refused("private", -EACCES, "permission denied");
-		if (open_file(&image, "readable", true))
+		/* Another's file: its time of access is not ours to leave. */
+		if (open_file(&image, "readable", true) ||
+		    (root && (fcntl(image.fd, F_GETFL) & O_NOATIME)))
 			_exit(2);
 		_exit(0);
 	}
 	assert_int_equal(waitpid(child, &status, 0), child);
 	assert_int_equal(status, 0);
+}
+
+/* A guest's reads leave the file's time of access alone, if we may do that. */
+static void test_atime(void **state)
+{
+	struct block_image image;
+
+	(void)state;
+	free(harness_create("readable", 4096));
+	assert_int_equal(open_file(&image, "readable", true), 0);
+	assert_true(fcntl(image.fd, F_GETFL) & O_NOATIME);
+	block_image_close(&image);
 }
 
 static void test_geometry(void **state)
@@ -534,6 +549,7 @@ int main(void)
 		cmocka_unit_test(test_wrong_files),
 		cmocka_unit_test(test_long_name),
 		cmocka_unit_test(test_permissions),
+		cmocka_unit_test(test_atime),
 		cmocka_unit_test(test_geometry),
 		cmocka_unit_test(test_null_image),
 		cmocka_unit_test(test_cache),
