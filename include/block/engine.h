@@ -46,9 +46,10 @@ struct block_engine_ops {
 	/* Start everything queued since the last commit. */
 	void (*commit)(struct block_engine *engine);
 	/*
-	 * Collect completed requests, at most `max`, linked by `next`; NULL when
-	 * there are none. Never blocks. Costs no system call where the kernel
-	 * has nothing to tell.
+	 * Collect completed requests, at most `max` (neighbours that were done
+	 * as one count as one), linked by `next`; NULL when there are none.
+	 * Never blocks. Costs no system call where the kernel has nothing to
+	 * tell.
 	 */
 	struct block_request *(*reap)(struct block_engine *engine,
 				      unsigned int max);
@@ -72,7 +73,8 @@ extern const struct block_engine_ops *const block_engines[];
  * Open the engine called `name`, or for "auto" the first of io_uring, libaio
  * (only if the image is opened with O_DIRECT: it blocks otherwise) and threads
  * that opens. The engine is wrapped with bounce buffers where the image is
- * opened with O_DIRECT. Returns 0 or a negative errno; -ENOENT for a name that
+ * opened with O_DIRECT, and with merging: neighbouring reads or writes that are
+ * queued one after the other are done as one. Returns 0 or a negative errno; -ENOENT for a name that
  * this build does not know.
  */
 int block_engine_open(struct block_engine **engine, const char *name,
@@ -91,7 +93,7 @@ static inline void block_engine_commit(struct block_engine *engine)
 }
 
 /*
- * Completed requests, at most `max`, linked by `next`; counts them out.
+ * Completed requests as by reap() above; counts them out.
  *
  * Once a FLUSH has failed, or a stable write in a way that may have lost what
  * was written before, every later FLUSH and stable write of any engine of the

@@ -4,8 +4,8 @@
  * back: they are counted out, and a failed flush is remembered.
  *
  * Happy path: block_engine_open() finds the engine by name (or tries them, for
- * "auto") and puts bounce buffers in front if the image is opened with
- * O_DIRECT. block_engine_reap() passes requests on.
+ * "auto"), and puts bounce buffers in front if the image is opened with
+ * O_DIRECT, and merging. block_engine_reap() passes requests on.
  *
  * A failed flush. When fdatasync fails the kernel has dropped the dirty state
  * of what it could not write and says so once; a repeated fdatasync succeeds
@@ -31,6 +31,7 @@
 #include "block/engine.h"
 #include "block/image.h"
 #include "bounce.h"
+#include "merge.h"
 #include "transfer.h"
 
 static const struct block_engine_ops *engine_find(const char *name)
@@ -70,27 +71,37 @@ static int engine_open_auto(struct block_engine **engine,
 	return rc;
 }
 
+/* Put in front of an engine what this image needs; it is one chain to close. */
+static int engine_wrap(struct block_engine **engine,
+		       const struct block_image *image, unsigned int depth)
+{
+	int rc = 0;
+
+	/* The null engine touches no memory and does not care how often. */
+	if (strcmp((*engine)->ops->name, "null") == 0)
+		return 0;
+	if (image->direct)
+		rc = block_bounce_open(engine, *engine, image, depth);
+	return rc ? rc : block_merge_open(engine, *engine, image, depth);
+}
+
 int block_engine_open(struct block_engine **enginep, const char *name,
 		      struct block_image *image, unsigned int depth)
 {
 	const struct block_engine_ops *ops = engine_find(name);
-	struct block_engine *engine, *inner;
+	struct block_engine *engine;
 	int rc;
 
 	assert(depth > 0);
 	if (strcmp(name, "auto") == 0)
-		rc = engine_open_auto(&inner, image, depth);
+		rc = engine_open_auto(&engine, image, depth);
 	else
-		rc = ops ? ops->open(&inner, image, depth) : -ENOENT;
+		rc = ops ? ops->open(&engine, image, depth) : -ENOENT;
 	if (rc)
 		return rc;
-
-	engine = inner;
-	/* The null engine touches no memory: nothing to bounce. */
-	if (image->direct && strcmp(inner->ops->name, "null") != 0)
-		rc = block_bounce_open(&engine, inner, image, depth);
+	rc = engine_wrap(&engine, image, depth);
 	if (rc) {
-		inner->ops->close(inner);
+		engine->ops->close(engine);
 		return rc;
 	}
 	engine->image = image;

@@ -1,154 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The bounce buffers in front of a fake engine whose store is an array, which
- * completes what it holds when and in which order the test says; and the arena
- * by itself against a naive model.
+ * The bounce buffers in front of a fake engine; and the arena by itself against
+ * a naive model.
  */
-#include "block_harness.h"
+#include "block_fake.h"
 
 #include "block/arena.h"
 #include "block/bounce.h"
-
-#define STORE_SIZE (16u << 20)
-#define MAX_DEPTH 64u
-
-static unsigned char *store;
-
-/* The fake engine: what it was given and has not completed. */
-struct fake {
-	struct block_engine engine;
-	struct block_request *held[MAX_DEPTH];
-	unsigned int nheld;
-	unsigned int max_held;
-	unsigned int commits;
-	struct block_request *ready;	/* completed, not reaped */
-};
-
-static struct fake fake;
-static struct block_image image = {
-	.fd = -1, .size = STORE_SIZE, .block_size = 512, .dio_align = 512,
-	.dio_mem_align = 512, .direct = true,
-};
-
-static void fake_queue(struct block_engine *engine, struct block_request *req)
-{
-	(void)engine;
-	assert_true(fake.nheld < MAX_DEPTH);
-	fake.held[fake.nheld++] = req;
-	if (fake.nheld > fake.max_held)
-		fake.max_held = fake.nheld;
-	/* As a real engine would, it uses its own fields. */
-	req->done = 12345;
-	req->engine_data = req;
-}
-
-static void fake_commit(struct block_engine *engine)
-{
-	(void)engine;
-	fake.commits++;
-}
-
-static struct block_request *fake_reap(struct block_engine *engine,
-				       unsigned int max)
-{
-	struct block_request *list = fake.ready;
-
-	(void)engine;
-	(void)max;
-	fake.ready = NULL;
-	return list;
-}
-
-static void fake_close(struct block_engine *engine)
-{
-	(void)engine;
-	assert_int_equal(fake.nheld, 0);
-}
-
-static const struct block_engine_ops fake_ops = {
-	.name = "fake",
-	.batch = 1,
-	.queue = fake_queue,
-	.commit = fake_commit,
-	.reap = fake_reap,
-	.close = fake_close,
-};
-
-/* What a kernel would do for this request, with O_DIRECT's demands. */
-static int fake_perform(struct block_request *req)
-{
-	unsigned char *at = store + req->offset;
-	uint64_t sum = 0;
-	uint32_t i;
-
-	if (req->op > BLOCK_WRITE)
-		return req->op > BLOCK_WRITE_ZEROES ? -EINVAL : 0;
-	assert_false(req->flags & BLOCK_UNPINNABLE);
-	assert_int_equal(req->offset % 512, 0);
-	for (i = 0; i < req->niov; i++) {
-		assert_int_equal((uintptr_t)req->iov[i].base % 512, 0);
-		assert_int_equal(req->iov[i].len % 512, 0);
-		sum += req->iov[i].len;
-		if (req->op == BLOCK_READ)
-			memcpy(req->iov[i].base, at, req->iov[i].len);
-		else
-			memcpy(at, req->iov[i].base, req->iov[i].len);
-		at += req->iov[i].len;
-	}
-	assert_int_equal(sum, req->length);
-	return 0;
-}
-
-/* Complete the i-th held request, with `error` or as it goes. */
-static void fake_complete(unsigned int i, int error)
-{
-	struct block_request *req = fake.held[i];
-
-	assert_true(i < fake.nheld);
-	fake.nheld--;
-	memmove(&fake.held[i], &fake.held[i + 1],
-		(fake.nheld - i) * sizeof(fake.held[0]));
-	req->result = error ? error : fake_perform(req);
-	req->next = fake.ready;
-	fake.ready = req;
-}
 
 static struct block_engine *open_bounce(unsigned int depth)
 {
 	struct block_engine *engine;
 
-	fake = (struct fake){ .engine = { .ops = &fake_ops, .fd = -1 } };
-	assert_int_equal(block_bounce_open(&engine, &fake.engine, &image,
-					   depth), 0);
+	assert_int_equal(block_bounce_open(&engine, fake_open(), &image, depth),
+			 0);
 	assert_string_equal(engine->ops->name, "fake");
 	engine->image = &image;
 	return engine;
-}
-
-static struct block_request make(enum block_op op, unsigned int flags,
-				 uint64_t offset, struct virtio_iov *iov)
-{
-	return (struct block_request){
-		.op = (uint8_t)op, .flags = (uint8_t)flags, .niov = 1,
-		.offset = offset, .length = iov->len, .iov = iov,
-	};
-}
-
-static int setup(void **state)
-{
-	if (harness_setup(state))
-		return -1;
-	store = malloc(STORE_SIZE);
-	if (!store)
-		return -1;
-	harness_fill(store, STORE_SIZE);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	free(store);
-	return harness_teardown(state);
 }
 
 /* What can go uncopied goes uncopied. */
@@ -457,5 +325,5 @@ int main(void)
 		cmocka_unit_test(test_stress),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, fake_setup, fake_teardown);
 }

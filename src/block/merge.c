@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Neighbouring requests as one, in front of an engine.
+ *
+ * Reads, or writes, that were queued one after the other and lie one behind the
+ * other in the store go to the inner engine as one request, a run, with the
+ * segments of all of them:
+ *
+ *   queue    the last request is held back until it is known whether the next
+ *            one continues it; if so, a run is begun, and grows
+ *   commit   what is held back goes to the inner engine
+ *   reap     a run that comes back completes every request in it
+ *
+ * A request with no neighbour pays with one comparison. Nothing waits longer
+ * for being held back: the inner engine starts nothing before its commit.
+ *
+ * Stable writes stay alone: when one fails nobody can tell by trying again what
+ * was lost (see engine.c).
+ *
+ * Failure modes: a run that fails is done once more request by request, for the
+ * error may be that of one block. There are as many runs as `depth` requests
+ * can make; nothing is allocated after open.
+ */
+#define _GNU_SOURCE 1
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "merge.h"
+#include "request_list.h"
+#include "transfer.h"
+
+/* An offset that no request has. */
+#define MERGE_NOWHERE UINT64_MAX
+
+struct merge_run {
+	struct block_request whole;	/* the inner engine's */
+	struct block_request_list owners;
+	struct merge_run *next_free;
+	struct virtio_iov iov[BLOCK_MERGE_IOV_MAX];
+};
+
+struct merge {
+	struct block_engine engine;
+	/* The verbs are merge's, name and batch the inner engine's. */
+	struct block_engine_ops ops;
+	struct block_engine *inner;
+	const struct block_image *image;
+	struct block_request *held;	/* the last request, or NULL */
+	struct merge_run *run;		/* whose request it is, or NULL */
+	uint64_t end;			/* where its neighbour begins */
+	unsigned int busy;		/* runs that are not free */
+	struct merge_run *free;
+	unsigned int nfresh;		/* runs used since the start */
+	unsigned int nruns;
+	struct merge_run *runs;		/* mapped: only the used are there */
+};
+
+static struct merge *merge_of(struct block_engine *engine)
+{
+	return (struct merge *)engine;
+}
+
+_Static_assert(offsetof(struct merge_run, whole) == 0, "merge_run_of() casts");
+
+/* The run of a request that came back, NULL if it is a caller's. */
+static struct merge_run *merge_run_of(struct merge *m,
+				      struct block_request *req)
+{
+	uintptr_t at = (uintptr_t)req;
+
+	if (at < (uintptr_t)m->runs || at >= (uintptr_t)(m->runs + m->nruns))
+		return NULL;
+	return (struct merge_run *)req;
+}
+
+static struct merge_run *merge_take(struct merge *m)
+{
+	struct merge_run *run = m->free;
+
+	m->busy++;
+	if (run) {
+		m->free = run->next_free;
+		return run;
+	}
+	assert(m->nfresh < m->nruns);
+	return &m->runs[m->nfresh++];
+}
+
+static void merge_give(struct merge *m, struct merge_run *run)
+{
+	run->next_free = m->free;
+	m->free = run;
+	m->busy--;
+}
+
+/* Give on what is held back. */
+static void merge_give_on(struct merge *m)
+{
+	if (m->held)
+		m->inner->ops->queue(m->inner, m->held);
+	m->held = NULL;
+	m->run = NULL;
+	m->end = MERGE_NOWHERE;
+}
+
+static void merge_append(struct merge_run *run, struct block_request *req)
+{
+	struct block_request *whole = &run->whole;
+
+	memcpy(&run->iov[whole->niov], req->iov,
+	       req->niov * sizeof(run->iov[0]));
+	whole->niov += req->niov;
+	whole->length += req->length;
+	block_request_list_append(&run->owners, req);
+}
+
+/* Make a run of the request that is held back. */
+static void merge_begin(struct merge *m)
+{
+	struct block_request *first = m->held;
+	struct merge_run *run = merge_take(m);
+
+	run->whole = (struct block_request){
+		.op = first->op,
+		.flags = first->flags,
+		.offset = first->offset,
+		.iov = run->iov,
+	};
+	run->owners.head = NULL;
+	merge_append(run, first);
+	m->run = run;
+	m->held = &run->whole;
+}
+
+static bool merge_may(const struct merge *m, const struct block_request *req)
+{
+	if (req->op == BLOCK_READ)
+		return true;
+	return req->op == BLOCK_WRITE &&
+	       !block_transfer_is_stable(m->image, req);
+}
+
+/* Whether a request that begins where the one held back ends goes with it. */
+static bool merge_fits(const struct merge *m, const struct block_request *req)
+{
+	const struct block_request *held = m->held;
+
+	return req->op == held->op && req->flags == held->flags &&
+	       req->length > 0 &&
+	       held->niov + req->niov <= BLOCK_MERGE_IOV_MAX &&
+	       held->length + req->length <= BLOCK_MERGE_BYTES_MAX;
+}
+
+static void merge_queue(struct block_engine *engine, struct block_request *req)
+{
+	struct merge *m = merge_of(engine);
+
+	if (req->offset == m->end && merge_fits(m, req)) {
+		if (!m->run)
+			merge_begin(m);
+		merge_append(m->run, req);
+		m->end += req->length;
+		return;
+	}
+	merge_give_on(m);
+	m->held = req;
+	if (merge_may(m, req))
+		m->end = req->offset + req->length;
+}
+
+static void merge_commit(struct block_engine *engine)
+{
+	struct merge *m = merge_of(engine);
+
+	merge_give_on(m);
+	m->inner->ops->commit(m->inner);
+}
+
+/* A run came back well: so did all of its requests. */
+static void merge_complete(struct merge_run *run,
+			   struct block_request_list *list)
+{
+	struct block_request *req;
+
+	for (req = run->owners.head; req; req = req->next)
+		req->result = 0;
+	block_request_list_splice(list, &run->owners);
+}
+
+/* A run failed: do its requests one by one. */
+static void merge_retry(struct merge *m, struct merge_run *run)
+{
+	struct block_request *req;
+
+	while ((req = block_request_list_pop(&run->owners)))
+		m->inner->ops->queue(m->inner, req);
+	m->inner->ops->commit(m->inner);
+}
+
+static struct block_request *merge_reap(struct block_engine *engine,
+					unsigned int max)
+{
+	struct merge *m = merge_of(engine);
+	struct block_request_list list = { .head = NULL };
+	struct block_request *req, *next;
+
+	req = m->inner->ops->reap(m->inner, max);
+	if (m->busy == 0)
+		return req;
+	for (; req; req = next) {
+		struct merge_run *run = merge_run_of(m, req);
+
+		next = req->next;
+		if (!run) {
+			block_request_list_append(&list, req);
+			continue;
+		}
+		if (run->whole.result == 0)
+			merge_complete(run, &list);
+		else
+			merge_retry(m, run);
+		merge_give(m, run);
+	}
+	return list.head;
+}
+
+static void merge_close(struct block_engine *engine)
+{
+	struct merge *m = merge_of(engine);
+
+	if (!engine)
+		return;
+	m->inner->ops->close(m->inner);
+	munmap(m->runs, m->nruns * sizeof(m->runs[0]));
+	free(m);
+}
+
+static const struct block_engine_ops merge_ops = {
+	.queue = merge_queue,
+	.commit = merge_commit,
+	.reap = merge_reap,
+	.close = merge_close,
+};
+
+int block_merge_open(struct block_engine **engine, struct block_engine *inner,
+		     const struct block_image *image, unsigned int depth)
+{
+	struct merge *m = calloc(1, sizeof(*m));
+
+	if (!m)
+		return -ENOMEM;
+	/* A run has two requests at least. */
+	m->nruns = depth / 2 + 1;
+	m->runs = mmap(NULL, m->nruns * sizeof(m->runs[0]),
+		       PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (m->runs == MAP_FAILED) {
+		free(m);
+		return -ENOMEM;
+	}
+	m->ops = merge_ops;
+	/* Whoever asks which engine it is wants to know the one behind. */
+	m->ops.name = inner->ops->name;
+	m->ops.batch = inner->ops->batch;
+	m->engine.ops = &m->ops;
+	m->engine.fd = inner->fd;
+	m->inner = inner;
+	m->image = image;
+	m->end = MERGE_NOWHERE;
+	*engine = &m->engine;
+	return 0;
+}
