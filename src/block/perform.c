@@ -34,14 +34,11 @@
 #include "transfer.h"
 
 /* What WRITE_ZEROES writes at once, at most: ZEROES_IOV times ZEROES_LEN. */
-#define ZEROES_LEN 65536u
-#define ZEROES_IOV 16u
+#define ZEROES_LEN 4096u
+#define ZEROES_IOV 256u
 
-/*
- * Never written. It lies in .bss, so it costs address space and no memory, and
- * is aligned for O_DIRECT.
- */
-static char zeroes[ZEROES_LEN] __attribute__((aligned(4096)));
+/* Aligned for O_DIRECT. */
+static const char zeroes[ZEROES_LEN] __attribute__((aligned(4096)));
 
 static int64_t perform_once(const struct block_image *image,
 			    const struct block_request *req)
@@ -153,7 +150,7 @@ static int perform_write_of_zeroes(const struct block_image *image,
 		uint64_t left = req->length - req->done;
 
 		for (i = 0; i < ZEROES_IOV && left > 0; i++) {
-			iov[i].iov_base = zeroes;
+			iov[i].iov_base = (void *)(uintptr_t)zeroes;
 			iov[i].iov_len = left < ZEROES_LEN ? left : ZEROES_LEN;
 			left -= iov[i].iov_len;
 		}

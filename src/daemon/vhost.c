@@ -42,12 +42,12 @@ struct vhost {
 	struct loop_source source; /* the listener */
 	bool once;
 	bool serving;		/* there is a session */
-	struct disk disk;
-	struct queue_memory memory; /* of the device, until a session's */
-	struct vhost_session session;
-	struct thread_loop thread[VIRTIO_QUEUES_MAX];
 	unsigned int nthreads;
 	struct thread_loop *thread_of[VIRTIO_QUEUES_MAX]; /* by queue */
+	struct queue_memory memory; /* of the device, until a session's */
+	struct disk disk;
+	struct vhost_session session;
+	struct thread_loop thread[VIRTIO_QUEUES_MAX];
 };
 
 /* One per process; too large for a stack, and touched where it is used. */

@@ -30,9 +30,9 @@ struct region {
 };
 
 struct regions {
+	struct dirty_log log;
 	unsigned int n;
 	struct region region[VHOST_REGIONS_MAX]; /* by guest address */
-	struct dirty_log log;
 };
 
 /*

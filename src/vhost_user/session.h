@@ -53,10 +53,10 @@ struct vhost_session {
 	bool needs_reset;	/* ... was told to the front end */
 	bool config_changed;	/* the front end is to be told; atomic */
 	int backend_fd;		/* channel for our requests, or -1 */
-	struct regions regions;
 	struct inflight inflight;
-	struct vring vring[VIRTIO_QUEUES_MAX];
 	struct log_limit log;
+	struct vring vring[VIRTIO_QUEUES_MAX];
+	struct regions regions;	/* last: large, and most of it never used */
 };
 
 /*

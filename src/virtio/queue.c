@@ -28,7 +28,7 @@ size_t virtqueue_scratch_bytes(uint16_t size_max)
 	return size_max * (sizeof(struct vring_desc) +
 			   2 * sizeof(struct guest_range) +
 			   sizeof(struct virtq_buffer) + 2 * sizeof(uint16_t) +
-			   sizeof(uint8_t));
+			   sizeof(uint8_t)) + size_max % sizeof(uint16_t);
 }
 
 void virtqueue_init(struct virtqueue *q, uint16_t size_max, void *scratch,
@@ -42,9 +42,11 @@ void virtqueue_init(struct virtqueue *q, uint16_t size_max, void *scratch,
 	/* Direct descriptors and an indirect table after them. */
 	q->ranges = (struct guest_range *)(q->table + size_max);
 	q->buffer = (struct virtq_buffer *)(q->ranges + 2 * (size_t)size_max);
-	q->pushed = (uint16_t *)(q->buffer + size_max);
+	/* Next to each other what is touched first; a size of 1 is padded. */
+	q->busy = (uint8_t *)(q->buffer + size_max);
+	q->pushed = (uint16_t *)(void *)(q->busy + size_max +
+					 size_max % sizeof(uint16_t));
 	q->next = q->pushed + size_max;
-	q->busy = (uint8_t *)(q->next + size_max);
 	q->mem = mem;
 }
 
@@ -70,7 +72,7 @@ int virtqueue_start(struct virtqueue *q, const struct virtq_rings *rings,
 	q->in_flight = 0;
 	q->counter = 0;
 	q->starved = false;
-	memset(q->busy, VIRTQ_IDLE, q->size_max);
+	memset(q->busy, VIRTQ_IDLE, size);
 	q->broken = false;
 	q->paused = false;
 	r = packed ? virtq_packed_start(q, base) : virtq_split_start(q, base);
