@@ -161,10 +161,7 @@ struct virtq_rings {
 struct virtqueue {
 	/* Set by virtqueue_init(). */
 	uint16_t size_max;	/* entries offered to the driver */
-	union {			/* scratch: an indirect table's copy */
-		struct vring_desc *table;
-		struct vring_packed_desc *packed_table;
-	};
+	struct vring_desc *table; /* scratch: an indirect table's copy */
 	struct guest_range *ranges; /* scratch: the popped chain */
 	uint16_t *pushed;	/* heads, until published */
 	uint8_t *busy;		/* by head: not 0 from pop to publish */

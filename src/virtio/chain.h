@@ -82,32 +82,14 @@ static inline int virtq_chain_entries(const struct virtqueue *q, uint32_t len)
 	return entries > q->size_max ? -E2BIG : (int)entries;
 }
 
-/* Copy an indirect table that does not lie in a window: as below. */
+/* Copy an indirect table that does not lie in a window into q->table. */
 __attribute__((cold, noinline)) int
 virtq_chain_map_table(struct virtqueue *q, uint64_t addr, uint32_t len);
 
 /*
- * Copy the indirect table [addr, addr + len) into q->table: the number of its
- * entries or a negative errno. Entries are 16 bytes in both layouts.
- */
-static inline int virtq_chain_copy_table(struct virtqueue *q, uint64_t addr,
-					 uint32_t len)
-{
-	int entries = virtq_chain_entries(q, len);
-	const uint8_t *window;
-
-	if (entries < 0)
-		return entries;
-	window = guest_memory_look(q->mem, addr, len);
-	if (!window)
-		return virtq_chain_map_table(q, addr, len);
-	shared_copy(q->table, window, len);
-	return entries;
-}
-
-/*
- * The same for who reads each entry once, as one: in its place where it lies in
- * a window, else as a copy.
+ * Find the indirect table [addr, addr + len): the number of its entries, which
+ * are of 16 bytes in both layouts, or a negative errno. It is in its place where
+ * it lies in a window, else a copy: so each entry is to be read once, as one.
  */
 static inline int virtq_chain_find_table(struct virtqueue *q, uint64_t addr,
 					 uint32_t len,

@@ -153,13 +153,15 @@ desc_load(const struct vring_packed_desc *at)
 static int add_table(struct virtqueue *q, const struct vring_packed_desc *d,
 		     struct virtq_builder *b)
 {
-	int entries = virtq_chain_copy_table(q, d->addr, d->len);
+	const struct vring_desc *table;
+	int entries = virtq_chain_find_table(q, d->addr, d->len, &table);
 
 	for (int i = 0; i < entries; i++) {
-		const struct vring_packed_desc *e = &q->packed_table[i];
+		const struct vring_packed_desc e =
+			desc_load((const void *)&table[i]);
 
-		if (!virtq_chain_add(b, e->addr, e->len,
-				     e->flags & VRING_DESC_WRITE))
+		if (!virtq_chain_add(b, e.addr, e.len,
+				     e.flags & VRING_DESC_WRITE))
 			return -EPROTO;
 	}
 	return entries < 0 ? entries : 0;
