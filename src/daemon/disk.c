@@ -114,12 +114,9 @@ static bool may_take(const struct disk_queue *dq)
  */
 static void pass_down(struct disk_queue *dq)
 {
-	unsigned int least = dq->engine->ops->batch;
 	struct block_request *req = NULL;
 
 	virtqueue_notify_off(&dq->bq->vq);
-	if (dq->batch < least)
-		dq->batch = least;
 	for (unsigned int left = dq->batch; left; left--) {
 		req = virtio_blk_pop(dq->bq);
 		if (!req)
@@ -127,7 +124,8 @@ static void pass_down(struct disk_queue *dq)
 		block_engine_queue(dq->engine, req);
 	}
 	block_engine_commit(dq->engine);
-	dq->batch = req && dq->batch < BATCH_MAX ? 2 * dq->batch : least;
+	dq->batch = req && dq->batch < BATCH_MAX ? 2 * dq->batch :
+						   dq->engine->ops->batch;
 }
 
 /* Whether what waits for requests in flight may happen now. */
@@ -253,6 +251,7 @@ static int open_engine(struct disk_queue *dq, const char *name)
 
 	if (r)
 		return r;
+	dq->batch = dq->engine->ops->batch;
 	dq->source = (struct loop_source){ .fd = dq->engine->fd,
 					   .ready = engine_ready };
 	return 0;

@@ -388,10 +388,13 @@ static void usage(FILE *to)
 	for (size_t i = 0; i < ARRAY_SIZE(disk_keys); i++)
 		fprintf(to, "  %s=%s\n        %s\n", disk_keys[i].name,
 			disk_keys[i].values, disk_keys[i].help);
-	fputs("\nSignals: TERM and INT end it after the requests in flight; "
-	      "USR1 logs statistics;\nHUP looks at the images' sizes.\nExit status: 0 when the guest is gone "
-	      "for good or on a signal, 1 for an error,\n2 for a wrong "
-	      "command line. See virtio-disk(8).\n", to);
+	fputs("\n"
+	      "Signals: TERM and INT end it after the requests in flight; USR1 "
+	      "logs statistics;\n"
+	      "HUP looks at the images' sizes.\n"
+	      "Exit status: 0 when the guest is gone for good or on a signal, "
+	      "1 for an error,\n"
+	      "2 for a wrong command line. See virtio-disk(8).\n", to);
 }
 
 static int wrong(const char *what)
