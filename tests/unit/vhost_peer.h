@@ -63,6 +63,7 @@ struct peer {
 };
 
 static struct peer peer;
+static bool peer_packed;		/* the disk offers packed virtqueues */
 
 /* ---- the loop ---- */
 
@@ -491,7 +492,7 @@ static inline void make_disk(const char *engine)
 	char error[BLOCK_ERROR_MAX];
 	struct disk_options o = {
 		.engine = (char *)engine, .queues = PEER_QUEUES,
-		.queue_size = 256,
+		.queue_size = 256, .packed = peer_packed,
 	};
 	int fd;
 
