@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: MIT
 #
-# grow.sh DEVICE SECTORS: fills a part of the device and discards all of it, then
-# waits until the device has that size, and writes at its end.
+# grow.sh DEVICE SECTORS KEPT: fills a part of the device and discards all of it,
+# then waits until the device has that size, and writes at its end. The device
+# KEPT does not discard.
 
 . /rig/lib.sh
 wait_for "/dev/$1"
+wait_for "/dev/$3"
+
+[ "$(cat "/sys/block/$3/queue/discard_max_bytes")" -eq 0 ] ||
+	fail "$3 discards"
 
 blkload -m fill -n 8 -s 1 "/dev/$1"
 say filled
