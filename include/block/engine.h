@@ -74,8 +74,8 @@ extern const struct block_engine_ops *const block_engines[];
  * (only if the image is opened with O_DIRECT: it blocks otherwise) and threads
  * that opens. The engine is wrapped with bounce buffers where the image is
  * opened with O_DIRECT, and with merging: neighbouring reads or writes that are
- * queued one after the other are done as one. Returns 0 or a negative errno; -ENOENT for a name that
- * this build does not know.
+ * queued one after the other are done as one. Returns 0 or a negative errno;
+ * -ENOENT for a name that this build does not know.
  */
 int block_engine_open(struct block_engine **engine, const char *name,
 		      struct block_image *image, unsigned int depth);

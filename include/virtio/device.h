@@ -7,10 +7,10 @@
  * the caller provides, so that a process that starts with an existing one goes
  * on where the process before stopped.
  *
- * Reset, of the device or a queue, and stopping a queue take effect when nothing is in flight any more:
- * the driver may free the rings right after. Such a call answers VIRTIO_WAIT
- * and the transport keeps the driver waiting until virtio_device_settle() says
- * that it is done.
+ * Reset, of the device or a queue, and stopping a queue take effect when nothing
+ * is in flight any more: the driver may free the rings right after. Such a call
+ * answers VIRTIO_WAIT and the transport keeps the driver waiting until
+ * virtio_device_settle() says that it is done.
  */
 #ifndef VIRTIO_DEVICE_H
 #define VIRTIO_DEVICE_H

@@ -2,7 +2,8 @@
 /*
  * A virtqueue, seen from the device. VIRTIO 1.3, sections 2.7 and 2.8.
  *
- * In a split ring the driver puts the heads of descriptor chains into the available ring:
+ * In a split ring the driver puts the heads of descriptor chains into the
+ * available ring:
  *
  *	desc   [ 0 | 1 | 2 | 3 | ... ]	    a chain: 2 -> 0 -> 3
  *	avail  flags idx [ 2 | ... ] used_event
@@ -14,10 +15,11 @@
  * that it is started with, and makes no other difference to its user.
  *
  * virtqueue_pop() takes the next chain and copies it out of guest memory once;
- * virtqueue_push() writes its used element; virtqueue_publish() shows all
- * elements pushed since the last call to the driver with one store and says whether the driver wants a notification. Between pop and push the
- * chain is in flight, which is recorded in memory that the caller provides
- * (struct virtq_inflight), so that another process can take the queue over.
+ * virtqueue_push() writes its used element; virtqueue_publish() shows the driver
+ * all elements pushed since the last call with one store, and says whether it
+ * wants a notification. Between pop and push the chain is in flight, which is
+ * recorded in memory that the caller provides (struct virtq_inflight), so that
+ * another process can take the queue over.
  *
  * The ring is the guest's: every value read from it is read once, checked, and
  * only the copy is used. A ring that breaks the rules makes virtqueue_pop()

@@ -61,9 +61,9 @@ struct vhost_session {
 
 /*
  * Make a session for `dev`, none of whose queues runs, of zeroed memory, most of
- * which stays untouched. Every queue i is served
- * by the loop of threads[i], or by `loop` where that is NULL. All pointers
- * outlive the session. 0 or a negative errno.
+ * which stays untouched. Every queue i is served by the loop of threads[i], or
+ * by `loop` where that is NULL. All pointers outlive the session. 0 or a
+ * negative errno.
  */
 int vhost_session_init(struct vhost_session *s, const char *name,
 		       struct virtio_device *dev, struct vhost_owner *owner,

@@ -190,8 +190,8 @@ bool vring_is_ready(const struct vring *v)
 }
 
 /*
- * Go on writing where the used ring of a split queue ends, which is not `base` when a back end
- * before us was lost with requests.
+ * Go on writing where the used ring of a split queue ends, which is not `base`
+ * when a back end before us was lost with requests.
  */
 static void continue_used(struct virtqueue *vq)
 {
