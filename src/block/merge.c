@@ -49,7 +49,6 @@ struct merge {
 	struct block_engine *inner;
 	const struct block_image *image;
 	struct block_request *held;	/* the last request, or NULL */
-	struct merge_run *run;		/* whose request it is, or NULL */
 	uint64_t end;			/* where its neighbour begins */
 	unsigned int busy;		/* runs that are not free */
 	struct merge_run *free;
@@ -65,7 +64,7 @@ static struct merge *merge_of(struct block_engine *engine)
 
 _Static_assert(offsetof(struct merge_run, whole) == 0, "merge_run_of() casts");
 
-/* The run of a request that came back, NULL if it is a caller's. */
+/* The run that a request is the whole of, NULL if it is a caller's. */
 static struct merge_run *merge_run_of(struct merge *m,
 				      struct block_request *req)
 {
@@ -102,7 +101,6 @@ static void merge_give_on(struct merge *m)
 	if (m->held)
 		m->inner->ops->queue(m->inner, m->held);
 	m->held = NULL;
-	m->run = NULL;
 	m->end = MERGE_NOWHERE;
 }
 
@@ -118,7 +116,7 @@ static void merge_append(struct merge_run *run, struct block_request *req)
 }
 
 /* Make a run of the request that is held back. */
-static void merge_begin(struct merge *m)
+static struct merge_run *merge_begin(struct merge *m)
 {
 	struct block_request *first = m->held;
 	struct merge_run *run = merge_take(m);
@@ -131,8 +129,8 @@ static void merge_begin(struct merge *m)
 	};
 	run->owners.head = NULL;
 	merge_append(run, first);
-	m->run = run;
 	m->held = &run->whole;
+	return run;
 }
 
 static bool merge_may(const struct merge *m, const struct block_request *req)
@@ -159,9 +157,9 @@ static void merge_queue(struct block_engine *engine, struct block_request *req)
 	struct merge *m = merge_of(engine);
 
 	if (req->offset == m->end && merge_fits(m, req)) {
-		if (!m->run)
-			merge_begin(m);
-		merge_append(m->run, req);
+		struct merge_run *run = merge_run_of(m, m->held);
+
+		merge_append(run ? run : merge_begin(m), req);
 		m->end += req->length;
 		return;
 	}
