@@ -71,11 +71,11 @@ static enum virtio_answer status_write(struct virtio_device *dev,
 	const uint32_t translated = VIRTIO_STATUS_FEATURES_OK |
 				    VIRTIO_STATUS_DRIVER_OK;
 
-	if ((value & 0xff) == 0)
+	value &= 0xff;
+	if (value == 0)
 		return virtio_device_set_status(dev, 0);
 	if (dev->resetting)
 		return VIRTIO_DONE;
-	value &= 0xff;
 	/* Nothing but these is no reset. */
 	if (value & ~translated)
 		virtio_device_set_status(dev, value & ~translated);
