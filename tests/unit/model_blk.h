@@ -303,6 +303,11 @@ static inline unsigned int model_serve(struct model_blk *m, unsigned int queue)
 	return n;
 }
 
+/* Numbers of queues that a device of two queues has not. */
+static const uint32_t model_no_queues[] = {
+	2, 3, 15, 16, 17, 255, 65536, 0x80000000u, UINT32_MAX,
+};
+
 /* ---- requests ------------------------------------------------------------ */
 
 /* Write a header to guest memory. */

@@ -311,6 +311,26 @@ static inline void set_up(void)
 		set_up_queue(q);
 }
 
+/* Stop a queue: where it stopped. */
+static inline uint32_t vring_base(unsigned int q)
+{
+	const struct vhost_vring_state ask_for = { .index = q };
+	struct vhost_message m;
+
+	send_message(VHOST_GET_VRING_BASE, &ask_for, sizeof(ask_for), NULL, 0);
+	assert_int_equal(receive_reply(&m, NULL), sizeof(ask_for));
+	assert_int_equal(m.payload.state.index, q);
+	return m.payload.state.num;
+}
+
+/* Whether a log of dirty pages has the page of a guest address. */
+static inline bool log_has(const uint8_t *log, uint64_t guest)
+{
+	uint64_t page = guest >> 12;
+
+	return log[page / 8] & (1 << page % 8);
+}
+
 /* ---- the driver ---- */
 
 static inline struct vring_desc *ring_desc(unsigned int q)

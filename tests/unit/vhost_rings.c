@@ -123,11 +123,12 @@ static bool take(unsigned int n)
 	return false;
 }
 
-static void take_all(unsigned int n)
+/* Turn until `left` of the `n` requests that were offered have been used. */
+static void take_all(unsigned int left, unsigned int n)
 {
 	uint64_t until = clock_ns() + 5 * NS_PER_SECOND;
 
-	for (unsigned int left = n; left;) {
+	while (left) {
 		if (take(n)) {
 			left--;
 			continue;
@@ -171,16 +172,6 @@ static void start_ring(uint32_t base)
 	ask_state(VHOST_SET_VRING_ENABLE, 0, 1);
 }
 
-static uint32_t stop_ring(void)
-{
-	const struct vhost_vring_state ask_for = { .index = 0 };
-	struct vhost_message m;
-
-	send_message(VHOST_GET_VRING_BASE, &ask_for, sizeof(ask_for), NULL, 0);
-	assert_int_equal(receive_reply(&m, NULL), sizeof(ask_for));
-	return m.payload.state.num;
-}
-
 static int start(void **state)
 {
 	(void)state;
@@ -215,7 +206,7 @@ static void moves_data(void **state)
 		unsigned int n = offer_some();
 
 		kick(0);
-		take_all(n);
+		take_all(n, n);
 	}
 }
 
@@ -230,18 +221,14 @@ static void stops_anywhere(void **state)
 		kick(0);
 		if (random_below(2))
 			turn();
-		base = stop_ring();
+		base = vring_base(0);
 		while (take(n))
 			left--;
 		assert_int_equal(base, model_ring_base(&ring, ring.used_seen));
 		/* What is left is done by the next one. */
 		start_ring(base);
 		kick(0);
-		while (left)
-			if (take(n))
-				left--;
-			else
-				turn();
+		take_all(left, n);
 	}
 }
 
@@ -284,13 +271,6 @@ static void remember(void)
 	memcpy(before, peer.memory, PEER_MEMORY);
 }
 
-static bool is_logged(uint64_t offset)
-{
-	uint64_t page = (PEER_GUEST + offset) / PAGE;
-
-	return bits[page / 8] & 1 << page % 8;
-}
-
 /* How many pages the device has written since; each has to be in the log. */
 static unsigned int check_log(void)
 {
@@ -299,7 +279,7 @@ static unsigned int check_log(void)
 	for (uint64_t at = 0; at < PEER_MEMORY; at += PAGE) {
 		if (!memcmp(before + at, peer.memory + at, PAGE))
 			continue;
-		if (!is_logged(at))
+		if (!log_has(bits, PEER_GUEST + at))
 			fail_msg("page 0x%llx was written unseen",
 				 (unsigned long long)at);
 		n++;
@@ -319,7 +299,7 @@ static void every_written_page_is_logged(void **state)
 
 		remember();
 		kick(0);
-		take_all(n);
+		take_all(n, n);
 		/* Its idea of kicks is in the memory as well. */
 		turn_ns(NS_PER_MS / 8);
 		pages += check_log();
@@ -339,7 +319,7 @@ static void logging_begins_under_load(void **state)
 		kick(0);
 		set_logging(true);
 		remember();
-		take_all(n);
+		take_all(n, n);
 		turn_ns(NS_PER_MS / 8);
 		check_log();
 		set_logging(false);

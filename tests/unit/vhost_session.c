@@ -23,17 +23,6 @@ static int end(void **state)
 	return 0;
 }
 
-static uint32_t vring_base(unsigned int q)
-{
-	const struct vhost_vring_state ask_for = { .index = q };
-	struct vhost_message m;
-
-	send_message(VHOST_GET_VRING_BASE, &ask_for, sizeof(ask_for), NULL, 0);
-	assert_int_equal(receive_reply(&m, NULL), sizeof(ask_for));
-	assert_int_equal(m.payload.state.index, q);
-	return m.payload.state.num;
-}
-
 static void moves_data(void **state)
 {
 	(void)state;
@@ -301,13 +290,6 @@ static void broken_ring_is_told(void **state)
 	ask_ok(VHOST_RESET_DEVICE, NULL, 0, NULL, 0);
 	set_up_queue(0);
 	do_io(0, 0, 2);
-}
-
-static bool log_has(const uint8_t *log, uint64_t guest)
-{
-	uint64_t page = guest >> 12;
-
-	return log[page / 8] & (1 << page % 8);
 }
 
 static void dirty_pages_are_logged(void **state)

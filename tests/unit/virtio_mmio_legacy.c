@@ -182,18 +182,17 @@ static void test_status(void **state)
 
 static void test_queues_that_do_not_exist(void **state)
 {
-	static const uint32_t sels[] = { 2, 3, 15, 16, 17, 255, 65536,
-					 0x80000000u, UINT32_MAX };
 	struct model_blk m;
 	struct virtio_device *dev = &m.blk.dev;
 
 	(void)state;
 	legacy_init(&m, (struct model_setup){ .nqueues = 2 });
 	set(&m, VIRTIO_MMIO_GUEST_PAGE_SIZE, MODEL_PAGE);
-	for (size_t i = 0; i < COUNT(sels); i++) {
+	for (size_t i = 0; i < COUNT(model_no_queues); i++) {
+		uint32_t sel = model_no_queues[i];
 		struct virtio_device_state before;
 
-		set(&m, VIRTIO_MMIO_QUEUE_SEL, sels[i]);
+		set(&m, VIRTIO_MMIO_QUEUE_SEL, sel);
 		before = *dev->state;
 		assert_int_equal(get(&m, VIRTIO_MMIO_QUEUE_NUM_MAX), 0);
 		assert_int_equal(get(&m, VIRTIO_MMIO_QUEUE_PFN), 0);
@@ -201,7 +200,7 @@ static void test_queues_that_do_not_exist(void **state)
 		set(&m, VIRTIO_MMIO_QUEUE_ALIGN, MODEL_PAGE);
 		set(&m, VIRTIO_MMIO_QUEUE_PFN, MODEL_BASE / MODEL_PAGE);
 		set(&m, VIRTIO_MMIO_QUEUE_PFN, 0);
-		set(&m, VIRTIO_MMIO_QUEUE_NOTIFY, sels[i]);
+		set(&m, VIRTIO_MMIO_QUEUE_NOTIFY, sel);
 		assert_memory_equal(dev->state, &before, sizeof(before));
 	}
 	model_blk_drive(&m);
