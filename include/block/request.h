@@ -43,6 +43,13 @@ struct block_request {
 	uint64_t offset;		/* bytes from the image's start */
 	uint64_t length;		/* bytes; the sum of iov's lengths */
 	const struct virtio_iov *iov;
+	/*
+	 * Of a DISCARD, WRITE_ZEROES or SECURE_ERASE, undefined for others. When
+	 * this becomes true nobody needs the request any more, and an engine
+	 * may end it early, as -ECANCELED. Set by any thread at any time, read
+	 * atomically. NULL: never.
+	 */
+	const bool *stop;
 
 	/* Set by the engine before reap() returns the request. */
 	int result;			/* 0 or a negative errno */

@@ -33,11 +33,12 @@ enum {
 	/* Ranges of one DISCARD, WRITE_ZEROES or SECURE_ERASE. */
 	VIRTIO_BLK_SEGMENTS_MAX = 32,
 	/*
-	 * Sectors of one such range. Zeroing may have to be done by writing, and
-	 * a reset waits for it.
+	 * Sectors of one such range. Zeroing may have to be done by writing, but
+	 * a reset ends it early. Drivers that do not look at the limit zero more
+	 * at once, and are served: the engine works in parts.
 	 */
 	VIRTIO_BLK_DISCARD_SECTORS_MAX = 1 << 22,
-	VIRTIO_BLK_ZEROES_SECTORS_MAX = 1 << 17,
+	VIRTIO_BLK_ZEROES_SECTORS_MAX = 1 << 22,
 };
 
 /* Bytes of data in one request; above, it is answered with IOERR. */
@@ -64,6 +65,13 @@ struct virtio_blk_options {
 	char serial[VIRTIO_BLK_ID_BYTES]; /* padded with NUL */
 };
 
+/* What the driver chose for its cache, in the state that is kept. */
+enum virtio_blk_mode {
+	VIRTIO_BLK_MODE_START = 0,	/* nothing: as the options say */
+	VIRTIO_BLK_MODE_WRITE_THROUGH = 1,
+	VIRTIO_BLK_MODE_WRITEBACK = 2,
+};
+
 struct virtio_blk;
 
 /* A request slot. */
@@ -77,6 +85,7 @@ struct virtio_blk_request {
 	uint16_t cut_bytes;
 	uint8_t segment;	/* of the ranges: the one under way ... */
 	uint8_t nsegments;	/* ... and their number; 0: no such request */
+	bool unstable;		/* a write that a flush makes stable */
 	uint32_t niov;		/* mapped pieces */
 	uint32_t split;		/* of them device-readable, first */
 	uint32_t used_ok;	/* used length if it succeeds */
@@ -102,6 +111,7 @@ struct virtio_blk {
 	struct virtio_blk_options options;
 	struct virtio_blk_config config; /* capacity, writeback: atomic */
 	bool flush_owed;	/* see virtio_blk_take_flush(); atomic */
+	bool switched;		/* the driver left write-back; atomic */
 	struct virtio_blk_queue queue[VIRTIO_QUEUES_MAX];
 };
 
@@ -134,7 +144,8 @@ struct block_request *virtio_blk_repop(struct virtio_blk_queue *bq);
 
 /*
  * Answer a request that the engine has given back; not yet published. False if
- * it is one of several ranges and goes to the engine again for the next one.
+ * it goes to the engine again: for the next one of several ranges, or as a flush
+ * because the driver went over to write-through while it was written.
  */
 bool virtio_blk_complete(struct block_request *req);
 
@@ -151,6 +162,14 @@ bool virtio_blk_resize(struct virtio_blk *blk, uint64_t size);
  * make stable what was written before: to one caller only.
  */
 bool virtio_blk_take_flush(struct virtio_blk *blk);
+
+/*
+ * What the driver has chosen for its cache since the device was reset; and to
+ * restore that, or to decide it where it got lost, before a queue runs. For the
+ * thread that answers for the configuration space.
+ */
+enum virtio_blk_mode virtio_blk_mode(const struct virtio_blk *blk);
+void virtio_blk_set_mode(struct virtio_blk *blk, enum virtio_blk_mode mode);
 
 /* The queue that a request came from. */
 struct virtio_blk_queue *virtio_blk_queue_of(struct block_request *req);

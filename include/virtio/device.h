@@ -81,6 +81,7 @@ struct virtio_device {
 	uint32_t stopping;	/* is to be drained, then stopped */
 	uint32_t queue_resets;	/* ... and has its defaults then */
 	bool resetting;		/* Status was set to 0; to be drained */
+	bool removed;		/* gone for the driver, for good */
 	bool config_changed;	/* the driver is to be told; atomic */
 };
 
@@ -129,7 +130,7 @@ enum virtio_answer virtio_device_reset_queue(struct virtio_device *dev,
 
 /*
  * Finish what waits for a drain: true when a reset or a stop that was answered
- * with VIRTIO_WAIT has now had its effect.
+ * with VIRTIO_WAIT has now had its effect, or a removed device is drained.
  */
 bool virtio_device_settle(struct virtio_device *dev);
 
@@ -156,6 +157,21 @@ static inline bool virtio_device_config_changed(const struct virtio_device *dev)
 
 /* Whether the driver is to be told of a change: to one caller only. */
 bool virtio_device_take_config_change(struct virtio_device *dev);
+
+/* Nobody needs what is in flight to be finished: virtqueue_abandon() for all. */
+void virtio_device_abandon(struct virtio_device *dev);
+
+/*
+ * Take the device away from its driver, whatever that does from now on: nothing
+ * more is taken from the queues, no access has an effect, and what is read is
+ * all ones, as where there is no device. Only who says that a queue is to end
+ * (Status, QueueReady, QueueReset) still waits for what is in flight, because
+ * it gives the memory to others then; virtio_device_settle() says when.
+ */
+void virtio_device_remove(struct virtio_device *dev);
+
+/* Of a device that was removed: to wait while anything is in flight. */
+enum virtio_answer virtio_device_end(const struct virtio_device *dev);
 
 /* Stop all queues and unmap their rings; nothing may be in flight. */
 void virtio_device_stop(struct virtio_device *dev);

@@ -25,7 +25,7 @@ void virtio_mmio_offer(struct virtio_device *dev);
 /*
  * Read `size` bytes (1, 2, 4 or 8) at `offset`. Registers answer to aligned
  * 32-bit reads only; the configuration space to 1, 2, 4 or 8 bytes inside it.
- * Anything else reads as 0. Never fails.
+ * Anything else reads as 0, and a removed device as all ones. Never fails.
  */
 uint64_t virtio_mmio_read(const struct virtio_device *dev, uint64_t offset,
 			  unsigned int size);

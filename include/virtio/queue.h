@@ -175,6 +175,8 @@ struct virtqueue {
 	bool running;
 	bool broken;		/* the driver broke the ring's rules */
 	bool paused;		/* takes no chains: its server's will */
+	bool abandoned;		/* see virtqueue_abandon(); atomic */
+	bool leaves;		/* what is abandoned stays in flight */
 	bool event_idx;		/* VIRTIO_F_EVENT_IDX negotiated */
 	bool indirect;		/* VIRTIO_F_INDIRECT_DESC negotiated */
 	bool packed;		/* VIRTIO_F_RING_PACKED negotiated */
@@ -299,6 +301,28 @@ void virtqueue_unpop(struct virtqueue *q, uint16_t head);
  * its device-writable part. The driver sees it after virtqueue_publish().
  */
 void virtqueue_push(struct virtqueue *q, uint16_t head, uint32_t len);
+
+/*
+ * Nobody needs what is in flight to be finished: the driver resets the queue,
+ * or is gone. Long requests may end early then (block_request.stop); they are
+ * answered as failed or, with `leaves`, stay noted in the in-flight area for the
+ * process after this one. Ends with the next virtqueue_start(). For any thread.
+ */
+static inline void virtqueue_abandon(struct virtqueue *q)
+{
+	__atomic_store_n(&q->abandoned, true, __ATOMIC_RELAXED);
+}
+
+static inline bool virtqueue_is_abandoned(const struct virtqueue *q)
+{
+	return __atomic_load_n(&q->abandoned, __ATOMIC_RELAXED);
+}
+
+/*
+ * Forget a popped chain without answering it: it stays in flight in the area
+ * that outlives this process.
+ */
+void virtqueue_leave(struct virtqueue *q, uint16_t head);
 
 /* Show what was pushed. True if the driver wants a notification now. */
 bool virtqueue_publish(struct virtqueue *q);

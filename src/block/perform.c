@@ -14,6 +14,10 @@
  * A store that cannot do one is asked again for the next request: the attempt
  * costs little, and the answer may depend on the range.
  *
+ * A range of zeroes is done in parts, and whoever made the request may stop it
+ * between two (block_request.stop): it may be long, and a guest that resets its
+ * device waits for it.
+ *
  * Failure modes: the first error ends the request and is its result. A store
  * that cannot discard makes a DISCARD -EOPNOTSUPP; WRITE_ZEROES always has the
  * last resort. A request that is to be stable ends in fdatasync, whose failure
@@ -36,6 +40,8 @@
 /* What WRITE_ZEROES writes at once, at most: ZEROES_IOV times ZEROES_LEN. */
 #define ZEROES_LEN 4096u
 #define ZEROES_IOV 256u
+/* A part of a range that the store zeroes by itself. */
+#define ZEROES_PART ((uint64_t)64 << 20)
 
 /* Aligned for O_DIRECT. */
 static const char zeroes[ZEROES_LEN] __attribute__((aligned(4096)));
@@ -79,16 +85,41 @@ static int perform_sync(const struct block_image *image)
 	return rc < 0 ? -errno : 0;
 }
 
+static bool perform_is_stopped(const struct block_request *req)
+{
+	return req->stop && __atomic_load_n(req->stop, __ATOMIC_RELAXED);
+}
+
 static int perform_fallocate(const struct block_image *image, int mode,
-			     const struct block_request *req)
+			     uint64_t offset, uint64_t length)
 {
 	int rc;
 
 	do
 		rc = fallocate(image->fd, mode | FALLOC_FL_KEEP_SIZE,
-			       (off_t)req->offset, (off_t)req->length);
+			       (off_t)offset, (off_t)length);
 	while (rc < 0 && errno == EINTR);
 	return rc < 0 ? -errno : 0;
+}
+
+/* Zero a range in parts; goes on from req->done. */
+static int perform_fallocate_parts(const struct block_image *image, int mode,
+				   struct block_request *req)
+{
+	while (req->done < req->length) {
+		uint64_t left = req->length - req->done;
+		uint64_t part = left < ZEROES_PART ? left : ZEROES_PART;
+		int rc;
+
+		if (perform_is_stopped(req))
+			return -ECANCELED;
+		rc = perform_fallocate(image, mode, req->offset + req->done,
+				       part);
+		if (rc)
+			return rc;
+		req->done += part;
+	}
+	return 0;
 }
 
 /* The several ways in which kernels say that a store cannot do something. */
@@ -123,7 +154,8 @@ static int perform_discard(const struct block_image *image,
 	if (image->is_block_device)
 		rc = perform_discard_blocks(image, req);
 	else
-		rc = perform_fallocate(image, FALLOC_FL_PUNCH_HOLE, req);
+		rc = perform_fallocate(image, FALLOC_FL_PUNCH_HOLE, req->offset,
+				       req->length);
 	return perform_is_unsupported(rc) ? -EOPNOTSUPP : rc;
 }
 
@@ -149,6 +181,8 @@ static int perform_write_of_zeroes(const struct block_image *image,
 	while (req->done < req->length) {
 		uint64_t left = req->length - req->done;
 
+		if (perform_is_stopped(req))
+			return -ECANCELED;
 		for (i = 0; i < ZEROES_IOV && left > 0; i++) {
 			iov[i].iov_base = (void *)(uintptr_t)zeroes;
 			iov[i].iov_len = left < ZEROES_LEN ? left : ZEROES_LEN;
@@ -172,9 +206,9 @@ static int perform_write_zeroes(const struct block_image *image,
 	int rc = -EOPNOTSUPP;
 
 	if (req->flags & BLOCK_MAY_UNMAP)
-		rc = perform_fallocate(image, FALLOC_FL_PUNCH_HOLE, req);
+		rc = perform_fallocate_parts(image, FALLOC_FL_PUNCH_HOLE, req);
 	if (perform_is_unsupported(rc))
-		rc = perform_fallocate(image, FALLOC_FL_ZERO_RANGE, req);
+		rc = perform_fallocate_parts(image, FALLOC_FL_ZERO_RANGE, req);
 	if (perform_is_unsupported(rc))
 		rc = perform_write_of_zeroes(image, req);
 	if (rc == 0 && block_transfer_is_stable(image, req))
@@ -184,6 +218,10 @@ static int perform_write_zeroes(const struct block_image *image,
 
 void block_perform(const struct block_image *image, struct block_request *req)
 {
+	if (block_transfer_is_range(req) && perform_is_stopped(req)) {
+		req->result = -ECANCELED;
+		return;
+	}
 	switch (req->op) {
 	case BLOCK_READ:
 	case BLOCK_WRITE:

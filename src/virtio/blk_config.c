@@ -9,20 +9,15 @@
  *
  * The cache mode. It starts as the options say, at 0 for a driver that cannot
  * flush, and returns to its start with a reset. What the driver chose is kept
- * in the state that outlives the process. When it becomes write-through, what
- * was written before is owed a flush: such a driver sends none any more. A legacy
- * driver may write it before it writes its features, so those leave it.
+ * in the state that outlives the process (type_state, an enum virtio_blk_mode).
+ * When it becomes write-through, what was written before is owed a flush: such a
+ * driver sends none any more. What is under way then gets one each, at its end
+ * (virtio_blk_complete()). A legacy driver may write it before it writes its
+ * features, so those leave it.
  */
 #include "virtio/blk_config.h"
 
 #include <string.h>
-
-/* type_state of the device: what the driver chose for writeback. */
-enum {
-	MODE_START = 0,		/* nothing */
-	MODE_WRITE_THROUGH = 1,
-	MODE_WRITEBACK = 2,
-};
 
 /* ---- geometry and topology ---- */
 
@@ -149,10 +144,32 @@ static void config_write(struct virtio_device *dev, uint32_t offset,
 	    size != 1)
 		return;
 	new = bytes[0] != 0;
-	dev->state->type_state = new ? MODE_WRITEBACK : MODE_WRITE_THROUGH;
-	shared_store(&blk->config.writeback, new);
+	virtio_blk_set_mode(blk, new ? VIRTIO_BLK_MODE_WRITEBACK :
+				       VIRTIO_BLK_MODE_WRITE_THROUGH);
+	/* Pairs with virtio_blk_take_flush(): the switch before the flush. */
 	if (old && !new)
-		shared_store(&blk->flush_owed, true);
+		shared_store_release(&blk->flush_owed, true);
+}
+
+static void start_mode(struct virtio_blk *blk)
+{
+	shared_store(&blk->config.writeback, !blk->options.write_through);
+}
+
+enum virtio_blk_mode virtio_blk_mode(const struct virtio_blk *blk)
+{
+	return blk->dev.state->type_state;
+}
+
+void virtio_blk_set_mode(struct virtio_blk *blk, enum virtio_blk_mode mode)
+{
+	blk->dev.state->type_state = mode;
+	shared_store(&blk->switched, mode == VIRTIO_BLK_MODE_WRITE_THROUGH);
+	if (mode == VIRTIO_BLK_MODE_START)
+		start_mode(blk);
+	else
+		shared_store(&blk->config.writeback,
+			     mode == VIRTIO_BLK_MODE_WRITEBACK);
 }
 
 static void negotiated(struct virtio_device *dev)
@@ -161,8 +178,7 @@ static void negotiated(struct virtio_device *dev)
 	uint64_t features = virtio_device_features(dev);
 
 	if (!(shared_load(&dev->state->status) & VIRTIO_STATUS_FEATURES_OK))
-		shared_store(&blk->config.writeback,
-			     !blk->options.write_through);
+		start_mode(blk);
 	else if (!dev->legacy &&
 		 (features & VIRTIO_FEATURE(VIRTIO_BLK_F_CONFIG_WCE)) &&
 		 !(features & VIRTIO_FEATURE(VIRTIO_BLK_F_FLUSH)))
@@ -177,7 +193,7 @@ static const struct virtio_device_ops ops = {
 bool virtio_blk_take_flush(struct virtio_blk *blk)
 {
 	return shared_load(&blk->flush_owed) &&
-	       __atomic_exchange_n(&blk->flush_owed, false, __ATOMIC_RELAXED);
+	       __atomic_exchange_n(&blk->flush_owed, false, __ATOMIC_ACQUIRE);
 }
 
 /* ---- life ---- */
@@ -204,11 +220,11 @@ void virtio_blk_config_init(struct virtio_blk *blk)
 
 void virtio_blk_config_adopt(struct virtio_blk *blk)
 {
-	uint32_t mode = blk->dev.state->type_state;
+	enum virtio_blk_mode mode = virtio_blk_mode(blk);
 
 	negotiated(&blk->dev);
-	if (mode != MODE_START)
-		blk->config.writeback = mode == MODE_WRITEBACK;
+	if (mode != VIRTIO_BLK_MODE_START)
+		virtio_blk_set_mode(blk, mode);
 }
 
 bool virtio_blk_resize(struct virtio_blk *blk, uint64_t size)

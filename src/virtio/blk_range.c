@@ -9,8 +9,9 @@
  *
  * Failure modes: nothing is done of a list that is not wholly right. The first
  * range that the engine fails ends the request; those before it are done, which
- * the driver may not rely on. Ranges need not be aligned as the configuration
- * says: that is advice, and the store does what it can.
+ * the driver may not rely on. Nothing more is begun for a queue that was
+ * abandoned. Ranges need not be aligned as the configuration says, nor must zeroes
+ * be as short: that is advice, and the store does what it can.
  */
 #include "virtio/blk_range.h"
 
@@ -30,7 +31,7 @@ static const struct kind kind_discard = {
 
 static const struct kind kind_zeroes = {
 	VIRTIO_BLK_F_WRITE_ZEROES, BLOCK_WRITE_ZEROES,
-	VIRTIO_BLK_SEGMENT_UNMAP, VIRTIO_BLK_ZEROES_SECTORS_MAX,
+	VIRTIO_BLK_SEGMENT_UNMAP, UINT32_MAX,
 };
 
 static const struct kind kind_erase = {
@@ -113,6 +114,7 @@ enum virtio_blk_status virtio_blk_range_take(struct virtio_blk_request *slot,
 	slot->block.iov = NULL;
 	slot->block.niov = 0;
 	slot->nsegments = (uint8_t)(bytes / each);
+	slot->block.stop = &slot->queue->vq.abandoned;
 	slot->segment = 0;
 	return VIRTIO_BLK_S_OK;
 }
@@ -132,19 +134,28 @@ static uint8_t flags_of(const struct virtio_blk *blk,
 	return flags;
 }
 
+bool virtio_blk_range_left(struct virtio_blk_request *slot)
+{
+	const struct virtio_blk_segment *s = segments_of(slot);
+
+	while (slot->segment < slot->nsegments &&
+	       s[slot->segment].num_sectors == 0)
+		slot->segment++;
+	return slot->segment < slot->nsegments;
+}
+
 bool virtio_blk_range_next(struct virtio_blk_request *slot)
 {
 	const struct virtio_blk_segment *s = segments_of(slot);
 	struct block_request *req = &slot->block;
 
-	while (slot->segment < slot->nsegments &&
-	       s[slot->segment].num_sectors == 0)
-		slot->segment++;
-	if (slot->segment == slot->nsegments)
+	if (!virtio_blk_range_left(slot))
 		return false;
 	s += slot->segment++;
 	req->offset = s->sector * VIRTIO_BLK_SECTOR_SIZE;
 	req->length = (uint64_t)s->num_sectors * VIRTIO_BLK_SECTOR_SIZE;
 	req->flags = flags_of(slot->queue->blk, req, s);
+	slot->unstable = req->op == BLOCK_WRITE_ZEROES &&
+			 !(req->flags & BLOCK_STABLE);
 	return true;
 }

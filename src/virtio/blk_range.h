@@ -15,6 +15,9 @@
 enum virtio_blk_status virtio_blk_range_take(struct virtio_blk_request *slot,
 					     uint32_t type, uint64_t bytes);
 
+/* Whether ranges that are not empty are left to do. */
+bool virtio_blk_range_left(struct virtio_blk_request *slot);
+
 /* Make slot->block the next range that is not empty; false: there is none. */
 bool virtio_blk_range_next(struct virtio_blk_request *slot);
 

@@ -52,7 +52,8 @@ void virtio_device_negotiated(struct virtio_device *dev)
 void virtio_device_config_write(struct virtio_device *dev, uint64_t offset,
 				const uint8_t *bytes, uint32_t size)
 {
-	if (dev->ops && !dev->resetting && offset <= dev->config_bytes &&
+	if (dev->ops && !dev->resetting && !dev->removed &&
+	    offset <= dev->config_bytes &&
 	    size <= dev->config_bytes - offset)
 		dev->ops->config_write(dev, (uint32_t)offset, bytes, size);
 }
@@ -80,7 +81,7 @@ bool virtio_device_live(const struct virtio_device *dev)
 
 	return (shared_load(&dev->state->status) & mask) ==
 		       VIRTIO_STATUS_DRIVER_OK &&
-	       !dev->resetting;
+	       !dev->resetting && !dev->removed;
 }
 
 void virtio_device_needs_reset(struct virtio_device *dev)
@@ -194,11 +195,36 @@ static bool features_acceptable(const struct virtio_device *dev)
 /* Whether nothing is in flight on the queues that somebody waits for. */
 static bool drained(const struct virtio_device *dev)
 {
+	bool all = dev->resetting || dev->removed;
+
 	for (unsigned int i = 0; i < dev->nqueues; i++)
-		if ((dev->resetting || (dev->stopping & (1u << i))) &&
+		if ((all || (dev->stopping & (1u << i))) &&
 		    dev->queue[i]->in_flight)
 			return false;
 	return true;
+}
+
+void virtio_device_abandon(struct virtio_device *dev)
+{
+	for (unsigned int i = 0; i < dev->nqueues; i++)
+		virtqueue_abandon(dev->queue[i]);
+}
+
+void virtio_device_remove(struct virtio_device *dev)
+{
+	dev->removed = true;
+	virtio_device_abandon(dev);
+	virtio_device_settle(dev);
+}
+
+enum virtio_answer virtio_device_end(const struct virtio_device *dev)
+{
+	return drained(dev) ? VIRTIO_DONE : VIRTIO_WAIT;
+}
+
+static bool somebody_waits(const struct virtio_device *dev)
+{
+	return dev->resetting || dev->stopping || dev->removed;
 }
 
 /*
@@ -207,8 +233,12 @@ static bool drained(const struct virtio_device *dev)
  */
 bool virtio_device_settle(struct virtio_device *dev)
 {
-	if ((!dev->resetting && !dev->stopping) || !drained(dev))
+	if (!somebody_waits(dev) || !drained(dev))
 		return false;
+	if (dev->removed) {
+		virtio_device_stop(dev);
+		return true;
+	}
 	if (dev->resetting) {
 		virtio_device_stop(dev);
 		defaults(dev);
@@ -225,11 +255,6 @@ bool virtio_device_settle(struct virtio_device *dev)
 	dev->stopping = 0;
 	dev->queue_resets = 0;
 	return true;
-}
-
-static bool somebody_waits(const struct virtio_device *dev)
-{
-	return dev->resetting || dev->stopping;
 }
 
 /*
@@ -257,6 +282,7 @@ enum virtio_answer virtio_device_set_status(struct virtio_device *dev,
 		bool waits = somebody_waits(dev);
 
 		dev->resetting = true;
+		virtio_device_abandon(dev);
 		return settle_or_wait(dev, waits);
 	}
 	if (dev->resetting)
@@ -303,6 +329,7 @@ enum virtio_answer virtio_device_set_ready(struct virtio_device *dev,
 		if (!qs->ready)
 			return VIRTIO_DONE;
 		dev->stopping |= 1u << queue;
+		virtqueue_abandon(dev->queue[queue]);
 		return settle_or_wait(dev, waits);
 	}
 	if (qs->ready || (dev->stopping & (1u << queue)))
@@ -323,5 +350,6 @@ enum virtio_answer virtio_device_reset_queue(struct virtio_device *dev,
 		return VIRTIO_DONE;
 	dev->stopping |= 1u << queue;
 	dev->queue_resets |= 1u << queue;
+	virtqueue_abandon(dev->queue[queue]);
 	return settle_or_wait(dev, waits);
 }

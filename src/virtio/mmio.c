@@ -95,6 +95,8 @@ static uint32_t modern_read(const struct virtio_device *dev, uint64_t offset)
 uint64_t virtio_mmio_read(const struct virtio_device *dev, uint64_t offset,
 			  unsigned int size)
 {
+	if (dev->removed)
+		return UINT64_MAX;
 	if (offset >= VIRTIO_MMIO_CONFIG)
 		return config_read(dev, offset - VIRTIO_MMIO_CONFIG, size);
 	if (size != 4)
@@ -192,6 +194,21 @@ static enum virtio_answer modern_write(struct virtio_device *dev,
 	}
 }
 
+/* What a write to a device that was removed still does: wait for its end. */
+static enum virtio_answer removed_write(const struct virtio_device *dev,
+					uint64_t offset)
+{
+	switch (offset) {
+	case VIRTIO_MMIO_STATUS:
+	case VIRTIO_MMIO_QUEUE_READY:
+	case VIRTIO_MMIO_QUEUE_RESET:
+	case VIRTIO_MMIO_QUEUE_PFN:
+		return virtio_device_end(dev);
+	default:
+		return VIRTIO_DONE;
+	}
+}
+
 enum virtio_answer virtio_mmio_write(struct virtio_device *dev,
 				     uint64_t offset, unsigned int size,
 				     uint64_t value64)
@@ -199,6 +216,8 @@ enum virtio_answer virtio_mmio_write(struct virtio_device *dev,
 	struct virtio_device_state *s = dev->state;
 	uint32_t value = (uint32_t)value64;
 
+	if (dev->removed)
+		return removed_write(dev, offset);
 	if (offset >= VIRTIO_MMIO_CONFIG) {
 		config_write(dev, offset - VIRTIO_MMIO_CONFIG, size, value64);
 		return VIRTIO_DONE;

@@ -75,6 +75,7 @@ int virtqueue_start(struct virtqueue *q, const struct virtq_rings *rings,
 	memset(q->busy, VIRTQ_IDLE, size);
 	q->broken = false;
 	q->paused = false;
+	q->abandoned = false;
 	r = packed ? virtq_packed_start(q, base) : virtq_split_start(q, base);
 	q->running = r == 0;
 	return r;
@@ -181,6 +182,12 @@ void virtqueue_push(struct virtqueue *q, uint16_t head, uint32_t len)
 		virtq_packed_push(q, head, len);
 	else
 		virtq_split_push(q, head, len);
+}
+
+void virtqueue_leave(struct virtqueue *q, uint16_t head)
+{
+	assert(q->in_flight && q->busy[head]);
+	q->in_flight--;
 }
 
 bool virtqueue_publish(struct virtqueue *q)

@@ -143,7 +143,7 @@ static inline uint8_t model_judge(const struct model_blk *m, uint32_t type,
 
 	if (s->flags > zeroes)
 		return VIRTIO_BLK_S_UNSUPP;
-	if (s->num_sectors > (zeroes ? 1u << 17 : 1u << 22) ||
+	if ((!zeroes && s->num_sectors > 1u << 22) ||
 	    end < s->sector || end > m->setup.sectors)
 		return VIRTIO_BLK_S_IOERR;
 	return VIRTIO_BLK_S_OK;

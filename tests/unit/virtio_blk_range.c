@@ -166,7 +166,10 @@ static void test_out_of_range(void **state)
 	model_blk_finish(&m);
 }
 
-/* Clause 85: no more sectors in a range than the configuration says. */
+/*
+ * Clause 85: no more sectors in a range than the configuration says; but zeroes,
+ * for which there are drivers that do not look at it.
+ */
 static void test_limits(void **state)
 {
 	struct model_blk m;
@@ -175,20 +178,21 @@ static void test_limits(void **state)
 	(void)state;
 	setup.sectors = (1 << 17) + 8;
 	model_blk_start(&m, setup);
-	assert_int_equal(m.blk.config.max_write_zeroes_sectors, 1 << 17);
+	assert_int_equal(m.blk.config.max_write_zeroes_sectors, 1 << 22);
 	assert_int_equal(m.blk.config.max_discard_sectors, 1 << 22);
 	assert_int_equal(m.blk.config.max_secure_erase_sectors, 1 << 22);
 	assert_int_equal(try_one(&m, ZEROES, 3, 1 << 17, 0), VIRTIO_BLK_S_OK);
 	assert_int_equal(try_one(&m, ZEROES, 3, (1 << 17) + 1, 0),
-			 VIRTIO_BLK_S_IOERR);
+			 VIRTIO_BLK_S_OK);
 	assert_int_equal(try_one(&m, DISCARD, 3, (1 << 17) + 1, 0),
 			 VIRTIO_BLK_S_OK);
 	/* Without a store behind, only to see what is refused. */
-	assert_true(virtio_blk_resize(&m.blk, UINT64_C(1) << 40));
+	assert_true(virtio_blk_resize(&m.blk, UINT64_C(1) << 42));
 	for (size_t t = 0; t < COUNT(types); t++) {
-		const uint32_t max = types[t] == ZEROES ? 1u << 17 : 1u << 22;
+		const bool zeroes = types[t] == ZEROES;
+		const uint32_t max = zeroes ? UINT32_MAX : 1u << 22;
 
-		for (uint32_t over = 0; over < 2; over++) {
+		for (uint32_t over = 0; over < 2u - zeroes; over++) {
 			const struct virtio_blk_segment s = { 7, max + over,
 							      0 };
 			struct block_request *req;
