@@ -34,6 +34,11 @@ enum {
 	QUEUE_SIZE_DEFAULT = 256,
 	REAP_MAX = 256,		/* completions answered in one pass */
 	BATCH_MAX = 64,		/* requests started in one pass, about */
+	/*
+	 * ... and bytes: an engine that finds them in the page cache copies
+	 * them there and then, while all else waits.
+	 */
+	BATCH_BYTES_MAX = 1 << 20,
 };
 
 static const char *const op_names[] = {
@@ -47,6 +52,9 @@ static void log_failure(struct disk_queue *dq, const struct block_request *req)
 {
 	/* The driver is told that the store cannot do it, and stops asking. */
 	if (req->result == -EOPNOTSUPP)
+		return;
+	/* Nobody waits for it any more. */
+	if (req->result == -ECANCELED)
 		return;
 	log_limited(&dq->errors, LOG_LEVEL_ERROR,
 		    "%s: %s of %" PRIu64 " bytes at %" PRIu64 " failed: %s",
@@ -115,12 +123,15 @@ static bool may_take(const struct disk_queue *dq)
 static void pass_down(struct disk_queue *dq)
 {
 	struct block_request *req = NULL;
+	uint64_t bytes = 0;
 
 	virtqueue_notify_off(&dq->bq->vq);
-	for (unsigned int left = dq->batch; left; left--) {
+	for (unsigned int left = dq->batch; left && bytes < BATCH_BYTES_MAX;
+	     left--) {
 		req = virtio_blk_pop(dq->bq);
 		if (!req)
 			break;
+		bytes += req->length;
 		block_engine_queue(dq->engine, req);
 	}
 	block_engine_commit(dq->engine);
@@ -400,6 +411,11 @@ void disk_look(struct disk *disk)
 	virtio_mmio_config_updated(dev);
 	if (disk->transport && virtio_device_take_config_change(dev))
 		disk->transport->ops->notify_config(disk->transport);
+}
+
+void disk_begin_close(struct disk *disk)
+{
+	virtio_device_remove(&disk->blk.dev);
 }
 
 unsigned int disk_in_flight(const struct disk *disk)

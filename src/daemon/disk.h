@@ -80,6 +80,12 @@ void disk_resubmit(struct disk *disk, unsigned int queue);
  */
 void disk_look(struct disk *disk);
 
+/*
+ * The disk ends, whatever its driver does: nothing more is taken, ranges that
+ * are worked on end early. It is drained when disk_in_flight() is 0.
+ */
+void disk_begin_close(struct disk *disk);
+
 /* Requests inside the engines. */
 unsigned int disk_in_flight(const struct disk *disk);
 
