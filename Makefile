@@ -15,7 +15,8 @@ help_text = \
 	'install       install program, man pages, units (DESTDIR, prefix)' \
 	'demo          boot a real Xen and run a guest on a virtio-disk' \
 	'check         all tests: lint, unit tests, scenarios on a real Xen' \
-	'check-unit    unit tests, with sanitizers' \
+	'check-quick   what shows most faults in a minute' \
+	'check-unit    unit tests, with sanitizers (TESTS="NAME ..." FILTER=PATTERN)' \
 	'check-layers  includes against the layer rules; freestanding core' \
 	'check-build   the build without Xen, and what is installed' \
 	'check-vhost   vhost-user with real clients (libblkio)' \
@@ -34,7 +35,7 @@ help_text = \
 	'bench-core    instructions per request, under callgrind' \
 	'clean, distclean'
 
-.PHONY: all install demo check check-unit check-layers check-build \
+.PHONY: all install demo check check-quick check-unit check-layers check-build \
 	check-vhost check-vhost-guest check-xen lint fuzz check-fuzz fuzz-corpus \
 	coverage check-matrix check-planted check-conformance \
 	bench bench-quick bench-core bench-xen clean distclean help
@@ -129,7 +130,8 @@ build/san/%.o: $(SRC)/%.c config.h
 build/san/libvirtio-disk.a: $(san_objects)
 	@rm -f $@ && $(AR) rcs $@ $^
 
-build/tests/%: build/san/tests/unit/%.o build/san/libvirtio-disk.a
+build/tests/%: build/san/tests/unit/%.o build/san/tests/filter.o \
+		build/san/libvirtio-disk.a
 	@mkdir -p $(@D)
 	@echo "  LINK    $@"
 	@$(CC) $(ALL_LDFLAGS) $(SAN) $$(sed -n 's,^/\* LDFLAGS: \(.*\) \*/$$,\1,p' \
@@ -147,8 +149,16 @@ build/hooked/%.o: $(SRC)/%.c config.h
 
 build/tests/hooked_reads: $(hooked_objects)
 
-check-unit: $(unit_tests)
-	@$(SRC)/tests/run-unit $(unit_tests)
+check-unit: $(if $(TESTS),$(TESTS:%=build/tests/%),$(unit_tests))
+	@FILTER='$(FILTER)' $(SRC)/tests/run-unit $^
+
+# What takes most of the time of the unit tests, and finds least in a change.
+slow_tests := $(addprefix build/tests/,exhaustive_chains hostile_mutator \
+	virtio_blk_soak virtio_recover)
+
+check-quick: all check-layers check-conformance \
+		$(filter-out $(slow_tests),$(unit_tests))
+	@$(SRC)/tests/run-unit $(filter-out $(slow_tests),$(unit_tests))
 
 # ---- the rest of the tests -----------------------------------------------
 
@@ -273,7 +283,7 @@ help:
 	@printf 'make %s\n' $(help_text)
 
 -include $(patsubst %.o,%.d,$(objects) $(san_objects) $(hooked_objects) \
-	build/obj/src/daemon/main.o \
+	build/obj/src/daemon/main.o build/san/tests/filter.o \
 	$(unit_tests:build/tests/%=build/san/tests/unit/%.o) \
 	$(cov_objects) $(cov_tests:build/cov/%=build/cov/tests/unit/%.o) \
 	$(fuzz_objects) $(fuzz_targets:build/fuzz/%=build/fuzz/tests/fuzz/%.o))
