@@ -82,7 +82,7 @@ void vring_init(struct vring *v, const struct regions *regions)
 	v->running = false;
 	v->held = false;
 	v->call_fd = -1;
-	v->call_owed = false;
+	v->has_run = false;
 	v->kick = (struct loop_source){ .fd = -1, .ready = kicked };
 	v->early_kick = false;
 }
@@ -116,6 +116,7 @@ static void set_kick(void *arg)
 	drop_kick(v);
 	v->kick.fd = e->fd;
 	v->early_kick = false;
+	/* The loop looks at the ring after this call: no kick gets lost. */
 	if (e->fd >= 0)
 		e->result = loop_add(v->loop, &v->kick, EPOLLIN | EPOLLET);
 }
@@ -137,7 +138,11 @@ static void set_call(void *arg)
 	if (v->call_fd >= 0)
 		close(v->call_fd);
 	v->call_fd = e->fd;
-	if (v->call_owed)
+	/*
+	 * What completed before may have been told to nobody: there was no
+	 * descriptor, or one that the front end had put in for the time being.
+	 */
+	if (v->has_run)
 		vring_notify(v);
 }
 
@@ -159,6 +164,8 @@ int vring_set_err(struct vring *v, int fd)
 	if (v->err_fd >= 0)
 		close(v->err_fd);
 	v->err_fd = fd;
+	if (vring_is_broken(v))
+		vring_signal_error(v);
 	return 0;
 }
 
@@ -172,7 +179,6 @@ void vring_finish(struct vring *v)
 
 void vring_notify(struct vring *v)
 {
-	v->call_owed = v->call_fd < 0;
 	if (v->call_fd >= 0)
 		signal_fd(v->call_fd);
 }
@@ -226,9 +232,12 @@ static void start(void *arg)
 	}
 	if (e->result > 0)
 		v->owner->ops->resubmit(v->owner, v->index);
-	/* A process before us may have died before it notified. */
-	if (vq->used_shown)
-		vring_notify(v);
+	/*
+	 * A process before us may have died before it notified, at any position
+	 * of the ring. A notification too many does no harm.
+	 */
+	v->has_run = true;
+	vring_notify(v);
 	e->result = 0;
 }
 

@@ -60,7 +60,7 @@ struct vring {
 
 	/* The queue's thread's. */
 	int call_fd;		/* or -1 */
-	bool call_owed;		/* notify as soon as there is a call_fd */
+	bool has_run;		/* a new call_fd is to be told at once */
 	struct loop_source kick; /* fd -1: none */
 	bool early_kick;	/* kicked, but not running; atomic */
 };
