@@ -226,7 +226,7 @@ int vhost_serve(struct loop *loop, const struct options *options)
 	vh->owner.ops = &owner_ops;
 	vh->loop = loop;
 	vh->once = options->once;
-	vh->listener.fd = -1;
+	vhost_socket_init(&vh->listener);
 	r = open_disk(vh, &options->disk[0], error);
 	/* Who finds the socket finds the disk. */
 	if (r == 0)

@@ -10,15 +10,19 @@
 
 #include "block/image.h"
 #include "daemon/options.h"
+#include "daemon/socket_path.h"
 
 struct vhost_socket {
 	int fd;			/* or -1 */
 	bool connected;		/* it is a front end, not a listener for some */
-	const char *path;	/* to be removed at the end, or NULL */
+	struct socket_path path; /* of what we made */
 };
 
 /* Whether systemd has passed a socket on. */
 bool vhost_socket_is_inherited(void);
+
+/* Before anything else: nothing is open. */
+void vhost_socket_init(struct vhost_socket *vs);
 
 /* 0, or a negative errno and a sentence in `error`. */
 int vhost_socket_open(struct vhost_socket *vs, const struct options *options,
