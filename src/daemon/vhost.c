@@ -4,12 +4,12 @@
  *
  * Happy path: open the image, start the threads, listen. A queue is given to
  * its thread when it is first started, since many never are. While a front end
- * is connected the listener is not watched, so that the next one waits its
- * turn. At the end, on a signal as well, the requests in flight are finished and
+ * is connected the next one waits its turn. At the end, on a signal as well, the requests in flight are finished and
  * told to the driver before the connection is closed.
  *
  * Failure: what a front end does wrong ends its session (src/vhost_user), never
- * this loop.
+ * this loop. Without a descriptor for the next front end it is asked for again
+ * every second.
  */
 #include "daemon/vhost.h"
 
@@ -20,6 +20,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/thread_loop.h"
 #include "daemon/disk.h"
 #include "daemon/size_watch.h"
@@ -35,11 +36,17 @@ enum {
 	QUEUE_SIZE_DEFAULT = VIRTQUEUE_SIZE_MAX,
 };
 
+/* Between two attempts to accept, when there is no descriptor for it. */
+#define RETRY_NS NS_PER_SECOND
+
 struct vhost {
 	struct vhost_owner owner;
 	struct loop *loop;
 	struct vhost_socket listener;
 	struct loop_source source; /* the listener */
+	struct loop_timer retry; /* armed instead, while accept() fails */
+	bool failing;		/* it does, and that was said */
+	struct log_limit waiting, failures;
 	bool once;
 	bool serving;		/* there is a session */
 	unsigned int nthreads;
@@ -53,10 +60,81 @@ struct vhost {
 /* One per process; too large for a stack, and touched where it is used. */
 static struct vhost the_vhost;
 
+/* ---- the listener ---- */
+
+/*
+ * An edge for each front end that comes, also while one is served; to watch
+ * anew is an edge for who has come before.
+ */
 static int watch_listener(struct vhost *vh)
 {
-	return loop_add(vh->loop, &vh->source, EPOLLIN);
+	return loop_add(vh->loop, &vh->source, EPOLLIN | EPOLLET);
 }
+
+static int accept_next(struct vhost *vh)
+{
+	loop_remove(vh->loop, &vh->source);
+	return watch_listener(vh);
+}
+
+static const char *advice(int r)
+{
+	if (r == -EMFILE)
+		return ": raise LimitNOFILE= of the unit, or ulimit -n";
+	return r == -ENFILE ? ": raise fs.file-max" : "";
+}
+
+/* They wait in the backlog, and it would be an event without end. */
+static void accept_failed(struct vhost *vh, int r)
+{
+	if (!vh->failing)
+		log_limited(&vh->failures, LOG_LEVEL_ERROR,
+			    "%s: a front end cannot be accepted: %s%s",
+			    vh->disk.name, strerror(-r), advice(r));
+	vh->failing = true;
+	loop_remove(vh->loop, &vh->source);
+	loop_arm(vh->loop, &vh->retry, RETRY_NS);
+}
+
+static void accept_again(struct loop_timer *timer)
+{
+	struct vhost *vh = container_of(timer, struct vhost, retry);
+	int r = watch_listener(vh);
+
+	if (r)
+		accept_failed(vh, r);
+}
+
+static void accept_one(struct vhost *vh)
+{
+	int fd = vhost_socket_accept(&vh->listener);
+	int r;
+
+	if (fd == -EAGAIN)
+		return;
+	r = fd < 0 ? fd : vhost_session_open(&vh->session, fd);
+	if (r) {
+		accept_failed(vh, r);
+		return;
+	}
+	vh->failing = false;
+	log_info("%s: a front end has connected", vh->disk.name);
+}
+
+static void somebody_came(struct loop_source *source, uint32_t events)
+{
+	struct vhost *vh = container_of(source, struct vhost, source);
+
+	(void)events;
+	if (!vhost_session_is_open(&vh->session))
+		accept_one(vh);
+	else
+		log_limited(&vh->waiting, LOG_LEVEL_WARNING,
+			    "%s: another front end waits until the present "
+			    "one has gone", vh->disk.name);
+}
+
+/* ---- what the session asks for ---- */
 
 static int serve(struct vhost_owner *owner, unsigned int queue)
 {
@@ -79,7 +157,7 @@ static void closed(struct vhost_owner *owner)
 {
 	struct vhost *vh = container_of(owner, struct vhost, owner);
 
-	if (vh->once || watch_listener(vh))
+	if (vh->once || accept_next(vh))
 		loop_quit(vh->loop);
 }
 
@@ -88,20 +166,6 @@ static const struct vhost_owner_ops owner_ops = {
 	.resubmit = resubmit,
 	.closed = closed,
 };
-
-static void accept_one(struct loop_source *source, uint32_t events)
-{
-	struct vhost *vh = container_of(source, struct vhost, source);
-	int fd = accept4(source->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-
-	(void)events;
-	if (fd < 0)
-		return;
-	if (vhost_session_open(&vh->session, fd))
-		return;
-	log_info("%s: a front end has connected", vh->disk.name);
-	loop_remove(vh->loop, source);
-}
 
 /* ---- threads ---- */
 
@@ -156,7 +220,8 @@ static int begin(struct vhost *vh)
 {
 	if (!vh->listener.connected) {
 		vh->source = (struct loop_source){ .fd = vh->listener.fd,
-						   .ready = accept_one };
+						   .ready = somebody_came };
+		vh->retry.due = accept_again;
 		return watch_listener(vh);
 	}
 	vh->once = true;

@@ -83,6 +83,29 @@ int vhost_socket_open(struct vhost_socket *vs, const struct options *options,
 						  SYSTEMD_FIRST_FD, error);
 }
 
+/*
+ * A listener is shared with whoever gave it to us, and maybe with others who
+ * accept on it: who loses a race for a connection would wait for the next one
+ * in accept(), out of reach of any signal. There is no accept() that does not
+ * wait but on a socket that says so, and that flag is shared as well. So it is
+ * set, and, as others may clear it, each time anew; a process that cannot bear
+ * it cannot share its listener with one that serves more than that.
+ */
+int vhost_socket_accept(const struct vhost_socket *vs)
+{
+	int flags = fcntl(vs->fd, F_GETFL);
+	int fd;
+
+	if (flags < 0 ||
+	    (!(flags & O_NONBLOCK) &&
+	     fcntl(vs->fd, F_SETFL, flags | O_NONBLOCK) < 0))
+		return -errno;
+	do {
+		fd = accept4(vs->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	} while (fd < 0 && (errno == EINTR || errno == ECONNABORTED));
+	return fd < 0 ? -errno : fd;
+}
+
 void vhost_socket_init(struct vhost_socket *vs)
 {
 	vs->fd = -1;

@@ -28,6 +28,9 @@ void vhost_socket_init(struct vhost_socket *vs);
 int vhost_socket_open(struct vhost_socket *vs, const struct options *options,
 		      char error[BLOCK_ERROR_MAX]);
 
+/* Who connected, never waiting: -EAGAIN if there is nobody. Or an errno. */
+int vhost_socket_accept(const struct vhost_socket *vs);
+
 /* Close, and remove what we made. Also for one that failed to open. */
 void vhost_socket_close(struct vhost_socket *vs);
 

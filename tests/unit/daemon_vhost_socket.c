@@ -390,6 +390,35 @@ static void test_relative(void **state)
 	vhost_socket_close(&vs);
 }
 
+/* Whoever shares a listener may have made it wait: we never do. */
+static void test_inherited_listener(void **state)
+{
+	int listener = listen_without_lock(at("s"));
+	struct options options = { .vhost_fd = listener };
+	struct vhost_socket vs;
+	int fd;
+
+	(void)state;
+	assert_int_equal(vhost_socket_open(&vs, &options, error), 0);
+	assert_false(vs.connected);
+	alarm(60);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(fcntl(listener, F_SETFL, O_RDWR), 0);
+		assert_int_equal(vhost_socket_accept(&vs), -EAGAIN);
+	}
+	assert_int_equal(knock(at("s")), 0);
+	assert_int_equal(fcntl(listener, F_SETFL, O_RDWR), 0);
+	fd = vhost_socket_accept(&vs);
+	assert_true(fd >= 0);
+	assert_true(fcntl(fd, F_GETFL) & O_NONBLOCK);
+	alarm(0);
+	close(fd);
+	/* The path is not ours. */
+	vhost_socket_close(&vs);
+	assert_true(exists(at("s")));
+	unlink(at("s"));
+}
+
 #define TEST(name) \
 	cmocka_unit_test_setup_teardown(name, make_folder, remove_folder)
 
@@ -405,6 +434,7 @@ int main(void)
 		TEST(test_not_ours),
 		TEST(test_long_paths),
 		TEST(test_relative),
+		TEST(test_inherited_listener),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The vhost-user daemon as a whole: who is accepted, and who waits.
+ */
+#include "model_daemon.h"
+
+enum { IMAGE_BYTES = 4 << 20 };
+
+static char image[128], path[128];
+
+static struct options options_of(const char *name)
+{
+	struct options o = { .vhost = true, .vhost_fd = -1, .ndisks = 1 };
+
+	model_path(path, sizeof(path), name);
+	model_image(image, sizeof(image), IMAGE_BYTES);
+	o.vhost_socket = path;
+	o.disk[0].file = image;
+	o.disk[0].engine = (char *)"threads";
+	return o;
+}
+
+static void start_as(struct daemon *d, const struct options *o)
+{
+	daemon_start(d, o);
+	daemon_says(d, " threads, on ");
+}
+
+static void start(struct daemon *d)
+{
+	const struct options o = options_of("s");
+
+	start_as(d, &o);
+}
+
+static void test_serves(void **state)
+{
+	struct daemon d;
+	struct front f;
+
+	(void)state;
+	start(&d);
+	for (int i = 0; i < 2; i++) {
+		front_open(&f, path);
+		assert_true(front_start(&f));
+		memset(f.memory + FRONT_DATA_AT, 0x5a + i, 512);
+		assert_int_equal(front_io(&f, VIRTIO_BLK_T_OUT, 1, 512),
+				 VIRTIO_BLK_S_OK);
+		memset(f.memory + FRONT_DATA_AT, 0, 512);
+		assert_int_equal(front_io(&f, VIRTIO_BLK_T_IN, 1, 512),
+				 VIRTIO_BLK_S_OK);
+		assert_int_equal(f.memory[FRONT_DATA_AT + 511], 0x5a + i);
+		front_close(&f);
+	}
+	daemon_stop(&d);
+}
+
+/* The next one waits, that is said, and it is served then. */
+static void test_second_front_end(void **state)
+{
+	struct daemon d;
+	struct front first, second;
+	uint64_t sleeps;
+	int waiting;
+
+	(void)state;
+	start(&d);
+	front_open(&first, path);
+	waiting = model_connect(path);
+	daemon_says(&d, "vhost-user: another front end waits until the present "
+		    "one has gone");
+	/* It is told of once, not until it goes. */
+	sleeps = daemon_sleeps(&d);
+	usleep(100000);
+	assert_in_range(daemon_sleeps(&d) - sleeps, 1, 10);
+	close(waiting);
+	/* One that has gone meanwhile is in nobody's way. */
+	waiting = model_connect(path);
+	front_close(&first);
+	close(waiting);
+	front_open(&second, path);
+	assert_true(front_start(&second));
+	front_close(&second);
+	daemon_stop(&d);
+}
+
+/* Without a descriptor for the next front end the daemon rests and says so. */
+static void test_no_descriptor(void **state)
+{
+	struct daemon d;
+	struct front f;
+	uint64_t sleeps;
+	int waiting;
+
+	(void)state;
+	start(&d);
+	daemon_order(&d, DAEMON_FULL);
+	waiting = model_connect(path);
+	daemon_says(&d, "a front end cannot be accepted: Too many open files: "
+		    "raise LimitNOFILE=");
+	sleeps = daemon_sleeps(&d);
+	/* Some attempts later. */
+	usleep(2500000);
+	assert_in_range(daemon_sleeps(&d) - sleeps, 1, 100);
+	assert_int_equal(daemon_said(&d, "cannot be accepted"), 1);
+	daemon_order(&d, DAEMON_ROOM);
+	daemon_says(&d, "a front end has connected");
+	close(waiting);
+	front_open(&f, path);
+	front_close(&f);
+	daemon_stop(&d);
+}
+
+/* Two daemons that share a listener which waits in accept(). */
+static void test_shared_listener(void **state)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	struct options o[2] = { options_of("s"), options_of("s") };
+	struct daemon d[2];
+	struct front f;
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	(void)state;
+	strcpy(sun.sun_path, path);
+	assert_int_equal(bind(fd, (struct sockaddr *)&sun, sizeof(sun)), 0);
+	assert_int_equal(listen(fd, 8), 0);
+	for (int i = 0; i < 2; i++) {
+		o[i].vhost_socket = NULL;
+		o[i].vhost_fd = fd;
+		o[i].disk[0].readonly = true;
+		start_as(&d[i], &o[i]);
+	}
+	/* Whoever else has it may have done that. */
+	assert_int_equal(fcntl(fd, F_SETFL, O_RDWR), 0);
+	for (int i = 0; i < 20; i++) {
+		front_open(&f, path);
+		/* Both have looked for it; neither waits for the next. */
+		daemon_sleeps(&d[0]);
+		daemon_sleeps(&d[1]);
+		assert_int_equal(fcntl(fd, F_SETFL, O_RDWR), 0);
+		front_close(&f);
+	}
+	daemon_stop(&d[0]);
+	daemon_stop(&d[1]);
+	close(fd);
+	unlink(path);
+}
+
+#define TEST(name)                                              \
+	cmocka_unit_test_setup_teardown(name, model_make_folder, \
+					model_remove_folder)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_serves),
+		TEST(test_second_front_end),
+		TEST(test_no_descriptor),
+		TEST(test_shared_listener),
+	};
+
+	signal(SIGPIPE, SIG_IGN);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
