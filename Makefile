@@ -19,6 +19,7 @@ help_text = \
 	'check-unit    unit tests, with sanitizers (TESTS="NAME ..." FILTER=PATTERN)' \
 	'check-layers  includes against the layer rules; freestanding core' \
 	'check-build   the build without Xen, and what is installed' \
+	'check-program the started program: signals, limits, log, command line' \
 	'check-vhost   vhost-user with real clients (libblkio)' \
 	'check-vhost-guest  vhost-user under QEMU and a stock kernel' \
 	'check-xen     scenarios on a real Xen' \
@@ -241,6 +242,10 @@ check-planted: $(unit_tests)
 
 check-build: $(SRC)/configure
 	@$(SRC)/tests/check-build $(SRC)
+
+.PHONY: check-program
+check-program: virtio-disk
+	@$(SRC)/tests/program/run.sh ./virtio-disk
 
 check-vhost: virtio-disk
 	@$(SRC)/tests/vhost/run.sh ./virtio-disk

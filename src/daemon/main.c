@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "base/standard_fds.h"
 #include "daemon/guest.h"
 #include "daemon/options.h"
 #include "daemon/size_watch.h"
@@ -88,8 +89,12 @@ static int run(const struct options *options)
 int main(int argc, char **argv)
 {
 	struct options options;
-	int status = options_parse(&options, argc, argv);
+	int status;
 
+	/* Without them there is nowhere to say so. */
+	if (standard_fds_reserve())
+		return 1;
+	status = options_parse(&options, argc, argv);
 	if (status < 0) {
 		if (options.verbose)
 			log_set_level(LOG_LEVEL_DEBUG);

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/standard_fds.h"
 #include "daemon/vhost_socket.h"
 #include "virtio/blk_wire.h"
 #include "virtio/device.h"
@@ -26,6 +27,7 @@ enum {
 	POLL_MAX_US_VHOST = 100,
 	POLL_MAX_US_LIMIT = 100000,
 	POLL_MAX_US_UNSET = POLL_MAX_US_LIMIT + 1,
+	FIRST_FD_OF_SYSTEMD = 3, /* LISTEN_FDS */
 };
 
 struct disk_key {
@@ -452,10 +454,16 @@ static int set_fd(int *to, const char *value)
 /* What has to be there together: as options_parse(). */
 static int check_vhost(const struct options *options)
 {
+	int inherited = options->vhost_fd >= 0 ? options->vhost_fd :
+						 FIRST_FD_OF_SYSTEMD;
+
 	if (options->domain)
 		return wrong("--domain and vhost-user exclude each other");
 	if (options->vhost_socket && options->vhost_fd >= 0)
 		return wrong("--vhost-user and --fd exclude each other");
+	if (!options->vhost_socket && standard_fds_log_is(inherited))
+		return wrong("the socket is standard error as well: the log "
+			     "would go to the front end; send it elsewhere");
 	if (options->ndisks != 1)
 		return wrong("vhost-user serves one --disk");
 	if (options->disk[0].legacy)

@@ -1,0 +1,75 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# run.sh [PROGRAM]: the started program in its surroundings: descriptors,
+# limits, signals, a log that nobody reads, its command line and its exit
+# status. One line for each test, and how many failed at the end.
+
+set -u
+
+HERE=$(cd "$(dirname "$0")" && pwd)
+. "$HERE/../vhost/lib.sh" "$@"
+
+# front_end COMMAND...: its output.
+front_end() { timeout 60 python3 "$HERE/front_end.py" "$SOCKET" "$@"; }
+
+# is WHAT WANTED: for what a command has printed.
+is() { [ "$1" = "$2" ] || fail "\"$1\" instead of \"$2\""; }
+
+says() { grep -q -- "$1" "$SOCKET.log" || fail "the log does not say: $1"; }
+
+# ---- descriptors ----------------------------------------------------------
+
+# Started without 0, 1 and 2: no log line may reach the image.
+standard_fds_closed() {
+	new_image 1M
+	"$PROGRAM" --vhost-user "$SOCKET" \
+		--disk "file=$WORK/image,cache=writeback" <&- >&- 2>&- &
+	DAEMON=$!
+	wait_for test -S "$SOCKET" && front_end read 0 >"$WORK/out" || return 1
+	for fd in 0 1 2; do
+		is "$(readlink "/proc/$DAEMON/fd/$fd")" /dev/null || return 1
+	done
+	stop && cmp -n 1048576 "$WORK/image" /dev/zero
+}
+
+# connected FD PROGRAM ARGUMENT...: started on a connected socket as FD; what
+# it sent there goes to standard output.
+connected() {
+	python3 - "$@" <<-'END'
+		import os, socket, subprocess, sys
+		fd = int(sys.argv[1])
+		ours, theirs = socket.socketpair()
+		def give():
+		    os.dup2(theirs.fileno(), fd)
+		    os.set_inheritable(fd, True)
+		child = subprocess.Popen(sys.argv[2:], preexec_fn=give,
+		                         pass_fds=[fd] if fd > 2 else [])
+		theirs.close()
+		ours.settimeout(20)
+		said = b''
+		try:
+		    ours.sendall(b'\1\0\0\0\1\0\0\0\0\0\0\0')
+		    said = ours.recv(20)
+		    ours.close()
+		except OSError:
+		    pass
+		print(len(said), child.wait())
+	END
+}
+
+# An inherited socket as standard input is served, ...
+socket_is_standard_input() {
+	new_image 1M
+	is "$(connected 0 "$PROGRAM" --fd 0 --disk "file=$WORK/image" \
+		2>"$SOCKET.log")" "20 0"
+}
+
+# ... but the log is not written into what the front end reads.
+socket_is_standard_error() {
+	new_image 1M
+	set -- $(connected 2 "$PROGRAM" --fd 2 --disk "file=$WORK/image")
+	is "$2" 2
+}
+
+run_all standard_fds_closed socket_is_standard_input socket_is_standard_error
