@@ -43,6 +43,30 @@ static void signal_ready(struct loop_source *source, uint32_t events)
 	loop_quit(signals->loop);
 }
 
+/*
+ * Signals that a store, a peer, a terminal or a limit raises while they have
+ * their error code as well, or none is needed. By default each would end or
+ * stop us:
+ *
+ *	PIPE		nobody reads what is written
+ *	XFSZ		a write behind the limit on the size of files; EFBIG
+ *	XCPU		a limit on processor time; the hard one kills
+ *	TTOU, TTIN	the log's terminal belongs to another job; EIO
+ *	IO		of a descriptor whose other users asked for signals
+ *
+ * BUS, of memory that a peer or a failed device takes away, has a handler
+ * (vhost_user/bus_guard.c). ALRM, VTALRM, PROF and USR2 come only from who may
+ * end us by KILL as well, URG and CHLD do nothing.
+ */
+static const int ignored[] = { SIGPIPE, SIGXFSZ, SIGXCPU, SIGTTOU, SIGTTIN,
+			       SIGIO };
+
+static void ignore_signals(void)
+{
+	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
+		signal(ignored[i], SIG_IGN);
+}
+
 /* Signals become a descriptor of the loop, for this and all later threads. */
 static int signals_open(struct signals *signals, struct loop *loop)
 {
@@ -53,7 +77,7 @@ static int signals_open(struct signals *signals, struct loop *loop)
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGHUP);
 	sigaddset(&set, SIGUSR1);
-	signal(SIGPIPE, SIG_IGN);
+	ignore_signals();
 	if (sigprocmask(SIG_BLOCK, &set, NULL))
 		return -errno;
 	signals->loop = loop;

@@ -72,4 +72,38 @@ socket_is_standard_error() {
 	is "$2" 2
 }
 
-run_all standard_fds_closed socket_is_standard_input socket_is_standard_error
+# ---- limits ---------------------------------------------------------------
+
+# A write behind the limit on the size of files fails, and that is all.
+# file_size_limit KEYS
+file_size_limit() {
+	new_image 16M
+	(
+		ulimit -c 0
+		ulimit -f 1024
+		exec "$PROGRAM" --vhost-user "$SOCKET" \
+			--disk "file=$WORK/image,$1" 2>"$SOCKET.log"
+	) &
+	DAEMON=$!
+	wait_for grep -q "threads, on" "$SOCKET.log" || return 1
+	# Sector 2048 is at 1 MiB, which is the limit.
+	is "$(echo $(front_end write 0 write 2047 write 2048 write 0))" \
+		"0 0 1 0" && stop
+}
+
+file_size_limit_threads() { file_size_limit engine=threads; }
+file_size_limit_io_uring() { file_size_limit engine=io_uring; }
+file_size_limit_libaio() { file_size_limit engine=libaio,cache=writeback; }
+
+# Each of these ends or stops a process that does not care for it.
+other_signals() {
+	new_image 1M
+	serve || return 1
+	for signal in PIPE XFSZ XCPU TTOU TTIN IO URG CHLD; do
+		kill "-$signal" "$DAEMON"
+	done
+	is "$(front_end write 0)" 0 && stop
+}
+
+run_all file_size_limit_threads file_size_limit_io_uring \
+	file_size_limit_libaio other_signals standard_fds_closed socket_is_standard_input socket_is_standard_error
