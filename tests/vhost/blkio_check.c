@@ -16,6 +16,7 @@
  * usage: blkio_check SOCKET STATE [queues=N] [depth=N] [ops=N] [seed=N]
  *                    [poll=1] [readonly=1]
  *	  blkio_check --image FILE STATE	look at the image itself
+ *	  blkio_check --zeroes SOCKET BYTES	one request, from the start on
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -308,6 +309,20 @@ static int check_image(const char *image, const char *state)
 	return 0;
 }
 
+/* In one request, whatever the device says of its limits: some drivers do. */
+static int zero_at_once(const char *path, uint64_t bytes)
+{
+	struct blkio_completion done;
+	uint64_t capacity;
+	struct blkio *b = disk_connect(path, 1, false, false, &capacity);
+	struct blkioq *queue = disk_queue(b, false, 0);
+
+	blkioq_write_zeroes(queue, 0, bytes, NULL, 0);
+	disk_wait(queue, &done, 1);
+	blkio_destroy(&b);
+	return 0;
+}
+
 static void parse(char *arg)
 {
 	static const struct number_key keys[] = {
@@ -332,6 +347,8 @@ int main(int argc, char **argv)
 
 	if (argc == 4 && !strcmp(argv[1], "--image"))
 		return check_image(argv[2], argv[3]);
+	if (argc == 4 && !strcmp(argv[1], "--zeroes"))
+		return zero_at_once(argv[2], strtoull(argv[3], NULL, 0));
 	if (argc < 3)
 		die("usage", "blkio_check SOCKET STATE [KEY=VALUE]...");
 	for (int i = 3; i < argc; i++)

@@ -71,6 +71,28 @@ read_only() {
 	stop
 }
 
+# mark OFFSET; marked OFFSET: a byte of the image, of no length on the disk.
+mark() { printf x | dd of="$WORK/image" bs=1 seek="$1" conv=notrunc 2>/dev/null; }
+marked() { [ "$(dd if="$WORK/image" bs=1 skip="$1" count=1 2>/dev/null)" = x ]; }
+
+# Some drivers zero as much as they like in one request.
+long_zeroes() {
+	most=4294963200
+	new_image 5G
+	for at in 0 70000000 3221225472 $((most - 1)) $most; do
+		mark "$at"
+	done
+	serve || return 1
+	timeout 60 "$WORK/check" --zeroes "$SOCKET" "$most" >"$WORK/out" 2>&1 ||
+		fail "$(cat "$WORK/out")" || return 1
+	stop || return 1
+	for at in 0 70000000 3221225472 $((most - 1)); do
+		marked "$at" && fail "$at is not zeroed" && return 1
+	done
+	marked "$most" || fail "more than that is zeroed" || return 1
+	rm "$WORK/image"
+}
+
 # Clients that are killed in the middle, and others that come after them.
 client_killed() {
 	new_image
@@ -221,7 +243,7 @@ idle_costs_nothing() {
 
 run_all one_queue depth_one four_queues threads_of_queues thread_each \
 	polling_client small_queue engine_threads engine_libaio cache_none \
-	cache_writethrough read_only client_killed client_killed_threads \
+	cache_writethrough read_only long_zeroes client_killed client_killed_threads \
 	daemon_killed terminated_under_load one_at_a_time rights_of_the_socket \
 	stale_socket socket_in_use once socket_by_number socket_of_systemd \
 	idle_costs_nothing
