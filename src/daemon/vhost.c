@@ -34,6 +34,11 @@ enum {
 	 * largest. Memory is taken only by what is used.
 	 */
 	QUEUE_SIZE_DEFAULT = VIRTQUEUE_SIZE_MAX,
+	/*
+	 * A front end wants as many as its guest has CPUs, and some refuse a
+	 * back end that has fewer. What is not used costs nothing.
+	 */
+	QUEUES_DEFAULT = VIRTIO_QUEUES_MAX,
 };
 
 /* Between two attempts to accept, when there is no descriptor for it. */
@@ -191,16 +196,6 @@ static void stop_threads(struct vhost *vh)
 
 /* ---- life ---- */
 
-/* A guest wants as many as it has CPUs, and is not refused by fewer of ours. */
-static unsigned int queues_default(void)
-{
-	long n = sysconf(_SC_NPROCESSORS_ONLN);
-
-	if (n < 1)
-		return 1;
-	return n < VIRTIO_QUEUES_MAX ? (unsigned int)n : VIRTIO_QUEUES_MAX;
-}
-
 static int open_disk(struct vhost *vh, const struct disk_options *given,
 		     char error[BLOCK_ERROR_MAX])
 {
@@ -208,7 +203,7 @@ static int open_disk(struct vhost *vh, const struct disk_options *given,
 	const char *name = o.id ? o.id : "vhost-user";
 
 	if (!o.queues)
-		o.queues = queues_default();
+		o.queues = QUEUES_DEFAULT;
 	if (!o.queue_size)
 		o.queue_size = QUEUE_SIZE_DEFAULT;
 	queue_memory_init(&vh->memory, &vh->session.regions);

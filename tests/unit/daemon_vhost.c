@@ -42,6 +42,9 @@ static void test_serves(void **state)
 	start(&d);
 	for (int i = 0; i < 2; i++) {
 		front_open(&f, path);
+		/* QEMU has one for each vCPU, whatever our CPUs are. */
+		assert_int_equal(front_ask(&f, VHOST_GET_QUEUE_NUM, NULL, 0,
+					   -1), 16);
 		assert_true(front_start(&f));
 		memset(f.memory + FRONT_DATA_AT, 0x5a + i, 512);
 		assert_int_equal(front_io(&f, VIRTIO_BLK_T_OUT, 1, 512),
