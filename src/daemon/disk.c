@@ -51,7 +51,7 @@ static const char *const op_names[] = {
 static void log_failure(struct disk_queue *dq, const struct block_request *req)
 {
 	/* The driver is told that the store cannot do it, and stops asking. */
-	if (req->result == -EOPNOTSUPP)
+	if (req->result == -EOPNOTSUPP && req->op >= BLOCK_DISCARD)
 		return;
 	/* Nobody waits for it any more. */
 	if (req->result == -ECANCELED)

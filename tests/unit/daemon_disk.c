@@ -90,6 +90,35 @@ static void test_errors_of_the_store(void **state)
 	}
 }
 
+/*
+ * A batch ends with its bytes as well: what the page cache has is copied while it
+ * is submitted, and messages, timers and signals wait for that.
+ */
+static void test_batch_of_large_requests(void **state)
+{
+	enum { LARGE = 400 << 10, OFFERED = 10 };
+	struct rig rig;
+
+	(void)state;
+	rig_init(&rig, "threads", 1);
+	for (unsigned int k = 0; k < OFFERED; k++) {
+		const uint64_t at = rig.heap + k * 64;
+		const struct model_buf bufs[] = {
+			{ at, 16, false },
+			{ rig.heap + MODEL_PAGE, LARGE, true },
+			{ at + 16, 1, true },
+		};
+
+		memset(model_at(&rig.mem, at, 16), 0, 16);
+		model_offer(&rig.end[0].ring, bufs, 3);
+	}
+	poll_once(&rig, 0);
+	assert_in_range(disk_in_flight(&rig.end[0].disk), 1,
+			(1 << 20) / LARGE + 1);
+	run_until(&rig, 0, OFFERED);
+	rig_finish(&rig);
+}
+
 /* ---- reset and end ------------------------------------------------------- */
 
 /* A reset is told as done only when nothing is in flight any more. */
@@ -335,6 +364,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_write_flush_read),
 		cmocka_unit_test(test_errors_of_the_store),
+		cmocka_unit_test(test_batch_of_large_requests),
 		cmocka_unit_test(test_reset_with_requests_in_flight),
 		cmocka_unit_test(test_stopped_queue_takes_nothing),
 		cmocka_unit_test(test_close_with_requests_in_flight),
