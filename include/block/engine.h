@@ -21,10 +21,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "block/image.h"
 #include "block/request.h"
 
-struct block_image;
 struct block_engine;
+struct block_outbox;
 
 struct block_engine_ops {
 	const char *name;	/* as in engine=NAME */
@@ -63,7 +64,10 @@ struct block_engine {
 	/* Readable (EPOLLIN) while completions wait for reap(). Owned. */
 	int fd;
 	unsigned int inflight;	/* requests queued and not yet reaped */
-	struct block_image *image; /* set by block_engine_open() */
+	/* Where other threads put what they did for it; NULL: they do nothing */
+	struct block_outbox *outbox;
+	struct block_image *image; /* set by block_engine_open() ... */
+	struct block_sync *sync; /* ... who flushes; NULL: the engine */
 };
 
 /* The engines of this build, best first, ended by NULL. */
@@ -80,11 +84,18 @@ extern const struct block_engine_ops *const block_engines[];
 int block_engine_open(struct block_engine **engine, const char *name,
 		      struct block_image *image, unsigned int depth);
 
+/* For block_engine_queue(). */
+void block_engine_flush(struct block_engine *engine, struct block_request *req);
+
 static inline void block_engine_queue(struct block_engine *engine,
 				      struct block_request *req)
 {
 	engine->inflight++;
-	engine->ops->queue(engine, req);
+	req->seen = __atomic_load_n(&engine->image->failures, __ATOMIC_RELAXED);
+	if (req->op == BLOCK_FLUSH)
+		block_engine_flush(engine, req);
+	else
+		engine->ops->queue(engine, req);
 }
 
 static inline void block_engine_commit(struct block_engine *engine)
@@ -93,12 +104,16 @@ static inline void block_engine_commit(struct block_engine *engine)
 }
 
 /*
- * Completed requests as by reap() above; counts them out.
+ * Completed requests as by reap() above; counts them out. May also be called
+ * with nothing in flight, where the descriptor is readable: then it is not any
+ * more.
  *
- * Once a FLUSH has failed, or a stable write in a way that may have lost what
- * was written before, every later FLUSH and stable write of any engine of the
- * image is -EIO until the image is opened again: the kernel tells of a lost
- * write once, and the next fdatasync succeeds without having written it.
+ * Once a FLUSH or a stable write has failed in a way that may have lost what was
+ * acknowledged before, every later FLUSH and stable write of any engine of the
+ * image is -EIO until the image is opened again (image->flush_error): the kernel
+ * tells of a lost write once, and the next fdatasync succeeds without having
+ * written it. Where nothing acknowledged can be lost the failure is that of the
+ * requests that were waiting for it, and the image goes on.
  */
 struct block_request *block_engine_reap(struct block_engine *engine,
 					unsigned int max);

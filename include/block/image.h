@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct block_sync;
+
 enum block_cache {
 	BLOCK_CACHE_AUTO,	/* none where the image can do it, else writeback */
 	BLOCK_CACHE_NONE,	/* O_DIRECT */
@@ -41,10 +43,17 @@ struct block_image {
 	bool is_block_device;
 	bool flush_is_noop;	/* BLOCK_CACHE_UNSAFE */
 	bool write_through;	/* BLOCK_CACHE_WRITETHROUGH */
+	bool dsync;		/* stable writes are made with RWF_DSYNC */
+	struct block_sync *sync; /* of all engines; NULL: nothing to flush */
 	/*
-	 * A flush failed: 0 or a negative errno, for good. The kernel reports a
-	 * lost write once only, so this is shared by all engines of the image;
-	 * set and read by block_engine_reap() with atomic operations.
+	 * The two are shared by all engines of the image and atomic. How often
+	 * it could not be made stable what was written:
+	 */
+	uint32_t failures;
+	/*
+	 * ... and 0, or the negative errno of such a failure that may have cost
+	 * data which was acknowledged before. It stays until the image is
+	 * opened again: no flush and no stable write succeeds any more.
 	 */
 	int flush_error;
 };
@@ -68,6 +77,15 @@ int block_image_open(struct block_image *image,
  * the new one is no whole block is not counted. Of no concern to engines.
  */
 bool block_image_look(struct block_image *image);
+
+/*
+ * The image's flush_error: what its flushes fail for although the store may
+ * have recovered. Any thread may ask.
+ */
+static inline int block_image_flush_error(const struct block_image *image)
+{
+	return __atomic_load_n(&image->flush_error, __ATOMIC_SEQ_CST);
+}
 
 /* Close and unlock; a closed or never opened (fd -1) image is allowed. */
 void block_image_close(struct block_image *image);

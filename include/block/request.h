@@ -58,6 +58,7 @@ struct block_request {
 	 * The engine's own, from queue() to reap(): list link and state.
 	 * After reap(), `next` links the returned list.
 	 */
+	uint32_t seen;			/* image->failures when it was queued */
 	struct block_request *next;
 	uint64_t done;			/* bytes moved so far */
 	void *engine_data;

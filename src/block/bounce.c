@@ -327,6 +327,7 @@ int block_bounce_open(struct block_engine **engine, struct block_engine *inner,
 	bounce->ops.batch = inner->ops->batch;
 	bounce->engine.ops = &bounce->ops;
 	bounce->engine.fd = inner->fd;
+	bounce->engine.outbox = inner->outbox;
 	bounce->inner = inner;
 	bounce->image = image;
 	bounce->nslots = depth;

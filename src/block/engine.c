@@ -7,22 +7,18 @@
  * "auto"), and puts bounce buffers in front if the image is opened with
  * O_DIRECT, and merging. block_engine_reap() passes requests on.
  *
- * A failed flush. When fdatasync fails the kernel has dropped the dirty state
- * of what it could not write and says so once; a repeated fdatasync succeeds
- * without having written anything. So the first failure is kept in the image,
- * for all engines that share it, and every later FLUSH and stable write is
- * -EIO. Requests that come back in the same batch are looked at twice, because
- * a flush that came before the failing one in the list may have missed exactly
- * the error that the other was told. A stable write (RWF_DSYNC) is write and
- * fdatasync in one and does not say which part failed:
+ * What is flushed. FLUSH goes to the image's one flushing thread instead of the
+ * engine, and so does a stable write that the engine has done without RWF_DSYNC,
+ * between its two ways back: first from the engine, then from there. sync.h says
+ * why, and when a failure is for good.
  *
- *   EIO             may be the sync: kept
- *   ENOSPC, EDQUOT  is the write's, unless the image is buffered and earlier
- *                   writes are not yet allocated (NFS): then kept
- *   others          the write was refused and nothing else is concerned
- *
- * Left open: between the kernel telling one engine and that engine's reap()
- * another thread's flush may succeed.
+ * A write with RWF_DSYNC is write and flush in one and does not say which part
+ * failed. What is plainly this request's own fault, or refused before anything
+ * was written, costs nobody else anything (engine_is_own_fault()); any other
+ * error may tell of data that was written before, for instance that the device
+ * has lost what was in its cache. Requests that come back in the same batch are
+ * looked at twice, because one that came before the failing one in the list may
+ * have missed what the other was told.
  */
 #include <assert.h>
 #include <errno.h>
@@ -32,6 +28,7 @@
 #include "block/image.h"
 #include "bounce.h"
 #include "merge.h"
+#include "sync.h"
 #include "transfer.h"
 
 static const struct block_engine_ops *engine_find(const char *name)
@@ -105,6 +102,9 @@ int block_engine_open(struct block_engine **enginep, const char *name,
 		return rc;
 	}
 	engine->image = image;
+	/* The null engine has no outbox, and nothing to flush. */
+	engine->sync = engine->outbox && !image->flush_is_noop ? image->sync :
+								 NULL;
 	*enginep = engine;
 	return 0;
 }
@@ -118,44 +118,95 @@ static bool engine_promises_stable(const struct block_image *image,
 	       block_transfer_is_stable(image, req);
 }
 
-/* Does this failure mean that something written before may be lost? */
-static bool engine_lost_writes(const struct block_image *image,
-			       const struct block_request *req)
+/* Does this error say nothing of what other requests have written? */
+static bool engine_is_own_fault(int error)
 {
-	if (req->result == 0 || !engine_promises_stable(image, req))
-		return false;
-	if (req->op == BLOCK_FLUSH || req->result == -EIO)
+	switch (-error) {
+	case EINVAL:	/* its range, its memory, its size: not begun */
+	case EFAULT:
+	case EFBIG:
+	case EBADF:	/* not allowed, or not possible: not begun */
+	case EROFS:
+	case EOPNOTSUPP:
+	case ENOSPC:	/* no room for it */
+	case EDQUOT:
 		return true;
-	return (req->result == -ENOSPC || req->result == -EDQUOT) &&
-	       !image->direct && !image->write_through;
+	default:
+		return false;
+	}
 }
 
-static void engine_keep_flush_error(struct block_image *image, int error)
+void block_engine_flush(struct block_engine *engine, struct block_request *req)
 {
-	int none = 0;
+	if (engine->sync)
+		block_sync_submit(engine->sync, engine->outbox, req);
+	else
+		engine->ops->queue(engine, req);
+}
 
-	__atomic_compare_exchange_n(&image->flush_error, &none, error, false,
-				    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+/* A write came back from the engine: has it to be flushed yet? */
+static bool engine_look_at_write(struct block_engine *engine,
+				 const struct block_request *req)
+{
+	const struct block_image *image = engine->image;
+
+	if (req->seen == BLOCK_SYNC_DONE)
+		return false;
+	if (!engine_promises_stable(image, req)) {
+		if (req->result == 0)
+			block_sync_note_write(engine->sync, req);
+		return false;
+	}
+	if (!block_transfer_is_dsync(image, req))
+		return req->result == 0;
+	if (req->result && !engine_is_own_fault(req->result))
+		block_sync_note_failure(engine->sync, req->result);
+	return false;
+}
+
+/* What came back from the engine, without what goes on to be flushed. */
+static struct block_request *engine_look(struct block_engine *engine,
+					 struct block_request *list)
+{
+	struct block_request **link = &list, *req;
+
+	while ((req = *link)) {
+		if ((req->op == BLOCK_WRITE || req->op == BLOCK_WRITE_ZEROES) &&
+		    engine_look_at_write(engine, req)) {
+			*link = req->next;
+			engine->inflight++;
+			block_sync_submit(engine->sync, engine->outbox, req);
+		} else {
+			link = &req->next;
+		}
+	}
+	return list;
+}
+
+/* No promise is made any more that data is stable. */
+static void engine_break_promises(const struct block_image *image,
+				  struct block_request *req)
+{
+	for (; req; req = req->next)
+		if (engine_promises_stable(image, req))
+			req->result = -EIO;
 }
 
 struct block_request *block_engine_reap(struct block_engine *engine,
 					unsigned int max)
 {
 	struct block_request *list = engine->ops->reap(engine, max);
-	struct block_image *image = engine->image;
 	struct block_request *req;
 
 	for (req = list; req; req = req->next) {
 		assert(engine->inflight > 0);
 		engine->inflight--;
-		if (engine_lost_writes(image, req))
-			engine_keep_flush_error(image, req->result);
 	}
-	if (!__atomic_load_n(&image->flush_error, __ATOMIC_SEQ_CST))
+	if (!engine->sync)
 		return list;
-	for (req = list; req; req = req->next)
-		if (engine_promises_stable(image, req))
-			req->result = -EIO;
+	list = engine_look(engine, list);
+	if (block_image_flush_error(engine->image))
+		engine_break_promises(engine->image, list);
 	return list;
 }
 

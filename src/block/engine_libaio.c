@@ -6,8 +6,7 @@
  * one io_submit. The kernel posts a completion to a ring that is mapped into
  * this process and then rings the outbox's eventfd once for it; reap() reads
  * the eventfd, then the ring, without io_getevents. DISCARD and WRITE_ZEROES go
- * to a helper thread (see perform.c), and FLUSH does where the kernel or the
- * file system does not know IO_CMD_FDSYNC.
+ * to a helper thread (see perform.c).
  *
  * Only O_DIRECT is asynchronous here: on a buffered image io_submit blocks.
  *
@@ -60,7 +59,6 @@ struct libaio {
 	struct block_outbox outbox;
 	struct block_worker_pool *pool;
 	struct block_request_list aside;	/* for the pool */
-	bool no_fdsync;		/* IO_CMD_FDSYNC was refused */
 	unsigned int inkernel;	/* iocbs taken by the kernel, not completed */
 	unsigned int refusals;	/* submissions refused in a row */
 	unsigned int depth;
@@ -98,7 +96,7 @@ static void libaio_prepare_transfer(struct libaio *aio, struct iocb *iocb,
 		io_prep_preadv(iocb, fd, t.iov, (int)t.niov, offset);
 	else
 		io_prep_pwritev(iocb, fd, t.iov, (int)t.niov, offset);
-	if (!read && block_transfer_is_stable(aio->image, req))
+	if (block_transfer_is_dsync(aio->image, req))
 		iocb->aio_rw_flags = RWF_DSYNC;
 }
 
@@ -112,10 +110,7 @@ static void libaio_prepare(struct libaio *aio, struct block_request *req)
 		iocb = aio->free[--aio->nfree];
 		req->engine_data = iocb;
 	}
-	if (req->op == BLOCK_FLUSH)
-		io_prep_fdsync(iocb, aio->image->fd);
-	else
-		libaio_prepare_transfer(aio, iocb, req);
+	libaio_prepare_transfer(aio, iocb, req);
 	io_set_eventfd(iocb, aio->outbox.fd);
 	iocb->data = req;
 	aio->pending[aio->npending++] = iocb;
@@ -132,11 +127,6 @@ static void libaio_refuse(struct libaio *aio, struct block_request *req,
 			  int error)
 {
 	libaio_release(aio, req);
-	if (req->op == BLOCK_FLUSH && error == -EINVAL) {
-		aio->no_fdsync = true;
-		block_request_list_append(&aio->aside, req);
-		return;
-	}
 	block_outbox_put(&aio->outbox, req, error);
 }
 
@@ -189,8 +179,7 @@ static void libaio_queue(struct block_engine *engine, struct block_request *req)
 
 	if (block_transfer_begin(aio->image, req))
 		block_outbox_put(&aio->outbox, req, req->result);
-	else if (block_transfer_is_range(req) ||
-		 (req->op == BLOCK_FLUSH && aio->no_fdsync))
+	else if (block_transfer_is_range(req))
 		block_request_list_append(&aio->aside, req);
 	else
 		libaio_prepare(aio, req);
@@ -208,23 +197,6 @@ static void libaio_commit(struct block_engine *engine)
 /*
  * Completion.
  */
-
-/* True if the request is complete, false if it has to be submitted again. */
-static bool libaio_complete(struct libaio *aio, struct block_request *req,
-			    int64_t answer)
-{
-	if (req->op != BLOCK_FLUSH)
-		return block_transfer_advance(req, answer);
-	if (answer == -EINTR || answer == -EAGAIN)
-		return false;
-	if (answer == -EINVAL) {
-		/* A file system without fsync says so here. */
-		libaio_refuse(aio, req, -EINVAL);
-		return false;
-	}
-	req->result = (int)answer;
-	return true;
-}
 
 static bool libaio_ring_is_empty(const struct libaio *aio)
 {
@@ -251,11 +223,11 @@ static unsigned int libaio_take(struct libaio *aio,
 				 __ATOMIC_RELEASE);
 		aio->outbox.balance++;
 		aio->inkernel--;
-		if (libaio_complete(aio, req, answer)) {
+		if (block_transfer_advance(req, answer)) {
 			libaio_release(aio, req);
 			block_request_list_append(list, req);
 			n++;
-		} else if (req->engine_data) {
+		} else {
 			libaio_prepare(aio, req);
 		}
 	}
@@ -348,6 +320,7 @@ static int libaio_open(struct block_engine **engine,
 	aio->depth = depth;
 	rc = block_outbox_init(&aio->outbox);
 	aio->engine.fd = aio->outbox.fd;
+	aio->engine.outbox = &aio->outbox;
 	if (rc == 0)
 		rc = libaio_open_slots(aio);
 	if (rc == 0)

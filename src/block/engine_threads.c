@@ -68,6 +68,7 @@ static int threads_open(struct block_engine **engine,
 		goto out;
 	threads->engine.ops = &block_engine_threads;
 	threads->engine.fd = threads->outbox.fd;
+	threads->engine.outbox = &threads->outbox;
 	threads->image = image;
 	*engine = &threads->engine;
 	return 0;

@@ -19,8 +19,8 @@
  * opens it. A wait that such a completion ends returns EINTR, and the next
  * wait returns at once.
  *
- * The ring is started with restrictions: reads, writes and fsync on the one
- * registered file, for ever. So a subverted process can do nothing with it that
+ * The ring is started with restrictions: reads and writes on the one registered
+ * file, for ever. So a subverted process can do nothing with it that
  * the image's descriptor does not allow. The file is registered, which saves
  * its lookup per request.
  *
@@ -97,7 +97,7 @@ static void uring_prepare_transfer(struct uring *u, struct io_uring_sqe *sqe,
 	else
 		io_uring_prep_rw(read ? IORING_OP_READV : IORING_OP_WRITEV, sqe,
 				 URING_FILE, t.iov, t.niov, t.offset);
-	if (!read && block_transfer_is_stable(u->image, req))
+	if (block_transfer_is_dsync(u->image, req))
 		sqe->rw_flags = RWF_DSYNC;
 }
 
@@ -114,10 +114,7 @@ static struct io_uring_sqe *uring_entry(struct uring *u)
 static void uring_write_entry(struct uring *u, struct io_uring_sqe *sqe,
 			      struct block_request *req)
 {
-	if (req->op == BLOCK_FLUSH)
-		io_uring_prep_fsync(sqe, URING_FILE, IORING_FSYNC_DATASYNC);
-	else
-		uring_prepare_transfer(u, sqe, req);
+	uring_prepare_transfer(u, sqe, req);
 	sqe->flags |= IOSQE_FIXED_FILE;
 	io_uring_sqe_set_data(sqe, req);
 }
@@ -234,17 +231,6 @@ static void uring_commit(struct block_engine *engine)
  * Completion.
  */
 
-/* True if the request is complete, false if it has to be submitted again. */
-static bool uring_complete(struct block_request *req, int answer)
-{
-	if (req->op != BLOCK_FLUSH)
-		return block_transfer_advance(req, answer);
-	if (answer == -EINTR || answer == -EAGAIN)
-		return false;
-	req->result = answer;
-	return true;
-}
-
 /* Run what the kernel could not post: deferred work, overflown completions. */
 static void uring_run_kernel_work(struct uring *u)
 {
@@ -266,7 +252,7 @@ static unsigned int uring_take(struct uring *u, struct block_request_list *list,
 			break;
 		seen++;
 		req = io_uring_cqe_get_data(cqe);
-		if (uring_complete(req, cqe->res)) {
+		if (block_transfer_advance(req, cqe->res)) {
 			block_request_list_append(list, req);
 			n++;
 		} else {
@@ -335,8 +321,6 @@ static int uring_restrict(struct uring *u)
 		  .sqe_op = IORING_OP_READV },
 		{ .opcode = IORING_RESTRICTION_SQE_OP,
 		  .sqe_op = IORING_OP_WRITEV },
-		{ .opcode = IORING_RESTRICTION_SQE_OP,
-		  .sqe_op = IORING_OP_FSYNC },
 		{ .opcode = IORING_RESTRICTION_SQE_FLAGS_REQUIRED,
 		  .sqe_flags = IOSQE_FIXED_FILE },
 		{ .opcode = IORING_RESTRICTION_REGISTER_OP,
@@ -433,6 +417,7 @@ static int uring_open(struct block_engine **engine,
 		return -ENOMEM;
 	u->engine.ops = &block_engine_uring;
 	u->engine.fd = -1;
+	u->engine.outbox = &u->outbox;
 	u->image = image;
 	rc = block_outbox_init(&u->outbox);
 	if (rc == 0)

@@ -6,6 +6,7 @@
  *   geometry    size and block sizes          (geometry.c)
  *   ability     what it can do with ranges    (ability.c)
  *   cache       O_DIRECT or the page cache    (here, with dio.c)
+ *   sync        how it is flushed             (sync.c)
  *
  * cache=auto takes O_DIRECT if the store can do it for every block that the
  * disk will offer, else the page cache with flushes (writeback). O_DIRECT is
@@ -28,6 +29,7 @@
 #include "dio.h"
 #include "explain.h"
 #include "geometry.h"
+#include "sync.h"
 
 _Static_assert(sizeof(off_t) == 8, "compile with _FILE_OFFSET_BITS=64");
 
@@ -129,6 +131,23 @@ static int image_set_cache(struct block_image *image,
 	return 0;
 }
 
+/* What may have been written can be flushed. */
+static int image_set_sync(struct block_image *image, const char *file,
+			  char error[BLOCK_ERROR_MAX])
+{
+	int rc;
+
+	if (image->readonly)
+		return 0;
+	rc = block_sync_open(image, file);
+	if (rc)
+		return block_explain(error, rc, file,
+				     "no thread can be started to flush it: %s",
+				     strerror(-rc));
+	image->dsync = image->direct && block_sync_has_own_report(image->sync);
+	return 0;
+}
+
 int block_image_open(struct block_image *image,
 		     const struct block_image_options *options,
 		     char error[BLOCK_ERROR_MAX])
@@ -154,6 +173,8 @@ int block_image_open(struct block_image *image,
 		rc = block_ability(image, options->file, error);
 	if (rc == 0 && options->file)
 		rc = image_set_cache(image, options, sector, error);
+	if (rc == 0 && options->file)
+		rc = image_set_sync(image, options->file, error);
 	if (rc)
 		block_image_close(image);
 	return rc;
@@ -166,6 +187,7 @@ bool block_image_look(struct block_image *image)
 
 void block_image_close(struct block_image *image)
 {
+	block_sync_close(image);
 	if (image->fd >= 0)
 		close(image->fd);
 	image->fd = -1;

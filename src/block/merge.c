@@ -265,6 +265,7 @@ int block_merge_open(struct block_engine **engine, struct block_engine *inner,
 	m->ops.batch = inner->ops->batch;
 	m->engine.ops = &m->ops;
 	m->engine.fd = inner->fd;
+	m->engine.outbox = inner->outbox;
 	m->inner = inner;
 	m->image = image;
 	m->end = MERGE_NOWHERE;

@@ -19,6 +19,7 @@ int block_outbox_init(struct block_outbox *outbox)
 	*outbox = (struct block_outbox){
 		.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
 	};
+	pthread_mutex_init(&outbox->lock, NULL);
 	return outbox->fd < 0 ? -errno : 0;
 }
 
@@ -27,6 +28,7 @@ void block_outbox_finish(struct block_outbox *outbox)
 	if (outbox->fd >= 0)
 		close(outbox->fd);
 	outbox->fd = -1;
+	pthread_mutex_destroy(&outbox->lock);
 }
 
 static void outbox_ring(struct block_outbox *outbox, uint64_t times)
@@ -60,6 +62,39 @@ void block_outbox_listen(struct block_outbox *outbox)
 		outbox->balance -= (int64_t)rings;
 }
 
+/*
+ * It is rung under the lock: who has taken the request may close the eventfd,
+ * and comes to that only after this thread is through with it.
+ */
+void block_outbox_post(struct block_outbox *outbox, struct block_request *req)
+{
+	bool first;
+
+	pthread_mutex_lock(&outbox->lock);
+	first = !outbox->posted.head;
+	block_request_list_append(&outbox->posted, req);
+	__atomic_store_n(&outbox->mail, true, __ATOMIC_RELEASE);
+	if (first)
+		outbox_ring(outbox, 1);
+	pthread_mutex_unlock(&outbox->lock);
+}
+
+static unsigned int outbox_take_mail(struct block_outbox *outbox,
+				     struct block_request_list *list,
+				     unsigned int max)
+{
+	unsigned int n;
+
+	pthread_mutex_lock(&outbox->lock);
+	n = block_request_list_move(list, &outbox->posted, max);
+	if (!outbox->posted.head) {
+		__atomic_store_n(&outbox->mail, false, __ATOMIC_RELAXED);
+		outbox->balance++;
+	}
+	pthread_mutex_unlock(&outbox->lock);
+	return n;
+}
+
 unsigned int block_outbox_take(struct block_outbox *outbox,
 			       struct block_request_list *list,
 			       unsigned int max)
@@ -70,6 +105,8 @@ unsigned int block_outbox_take(struct block_outbox *outbox,
 		outbox->rung = false;
 		outbox->balance++;
 	}
+	if (n < max && __atomic_load_n(&outbox->mail, __ATOMIC_ACQUIRE))
+		n += outbox_take_mail(outbox, list, max - n);
 	return n;
 }
 

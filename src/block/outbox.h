@@ -17,10 +17,16 @@
  *
  * Reading before collecting is the order that cannot lose a completion: one
  * that comes in between is collected at once or has rung after the read.
+ *
+ * A ring may so come after its completion was collected, also when nothing is
+ * in flight any more. Who finds the descriptor readable then has to reap, too.
+ *
+ * Another thread may leave a request as well: see block_outbox_post().
  */
 #ifndef BLOCK_OUTBOX_H
 #define BLOCK_OUTBOX_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -31,6 +37,10 @@ struct block_outbox {
 	bool rung;		/* `answered` has rung */
 	int64_t balance;	/* rings collected - rings read */
 	struct block_request_list answered;
+
+	bool mail;		/* atomic: `posted` has something */
+	pthread_mutex_t lock;	/* of `posted` */
+	struct block_request_list posted;	/* by other threads */
 };
 
 /* Returns 0 or a negative errno. */
@@ -52,9 +62,16 @@ void block_outbox_announce(struct block_outbox *outbox);
 /* Make the fd readable once, so that the caller comes to reap() soon. */
 void block_outbox_nudge(struct block_outbox *outbox);
 
+/*
+ * Leave a done request from any thread. The outbox may be gone as soon as the
+ * owner has taken the last one of its requests, not before this returns.
+ */
+void block_outbox_post(struct block_outbox *outbox, struct block_request *req);
+
 static inline bool block_outbox_is_idle(const struct block_outbox *outbox)
 {
-	return !outbox->answered.head && outbox->balance == 0;
+	return !outbox->answered.head && outbox->balance == 0 &&
+	       !__atomic_load_n(&outbox->mail, __ATOMIC_ACQUIRE);
 }
 
 void block_outbox_listen(struct block_outbox *outbox);

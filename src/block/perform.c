@@ -2,8 +2,8 @@
 /*
  * One request, done with blocking system calls.
  *
- * Reads and writes are looped until complete. FLUSH is fdatasync. What works on
- * a range without data is here for all engines, because none of the kernel's
+ * Reads and writes are looped until complete. FLUSH is not for here (sync.c), nor
+ * is what makes a write of zeroes stable. What works on a range without data is here for all engines, because none of the kernel's
  * asynchronous interfaces has it without a thread of its own behind:
  *
  *   DISCARD        file: punch a hole           device: BLKDISCARD
@@ -20,8 +20,7 @@
  *
  * Failure modes: the first error ends the request and is its result. A store
  * that cannot discard makes a DISCARD -EOPNOTSUPP; WRITE_ZEROES always has the
- * last resort. A request that is to be stable ends in fdatasync, whose failure
- * is the request's. Where O_DIRECT asks for larger blocks than the range has and
+ * last resort. Where O_DIRECT asks for larger blocks than the range has and
  * the store cannot zero by itself, WRITE_ZEROES is -EINVAL, as a write is.
  */
 #define _GNU_SOURCE 1
@@ -63,7 +62,7 @@ static int64_t perform_once(const struct block_image *image,
 		n = preadv2(image->fd, t.iov, (int)t.niov, (off_t)t.offset, 0);
 	else
 		n = pwritev2(image->fd, t.iov, (int)t.niov, (off_t)t.offset,
-			     block_transfer_is_stable(image, req) ?
+			     block_transfer_is_dsync(image, req) ?
 			     RWF_DSYNC : 0);
 	return n < 0 ? -errno : n;
 }
@@ -73,16 +72,6 @@ static void perform_transfer(const struct block_image *image,
 {
 	while (!block_transfer_advance(req, perform_once(image, req)))
 		;
-}
-
-static int perform_sync(const struct block_image *image)
-{
-	int rc;
-
-	do
-		rc = fdatasync(image->fd);
-	while (rc < 0 && errno == EINTR);
-	return rc < 0 ? -errno : 0;
 }
 
 static bool perform_is_stopped(const struct block_request *req)
@@ -211,8 +200,6 @@ static int perform_write_zeroes(const struct block_image *image,
 		rc = perform_fallocate_parts(image, FALLOC_FL_ZERO_RANGE, req);
 	if (perform_is_unsupported(rc))
 		rc = perform_write_of_zeroes(image, req);
-	if (rc == 0 && block_transfer_is_stable(image, req))
-		rc = perform_sync(image);
 	return rc;
 }
 
@@ -226,9 +213,6 @@ void block_perform(const struct block_image *image, struct block_request *req)
 	case BLOCK_READ:
 	case BLOCK_WRITE:
 		perform_transfer(image, req);
-		return;
-	case BLOCK_FLUSH:
-		req->result = perform_sync(image);
 		return;
 	case BLOCK_DISCARD:
 		req->result = perform_discard(image, req);

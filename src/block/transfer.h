@@ -81,4 +81,12 @@ static inline bool block_transfer_is_stable(const struct block_image *image,
 	return image->write_through || (req->flags & BLOCK_STABLE);
 }
 
+/* ... and does the write itself see to that? Else it is flushed; see sync.h. */
+static inline bool block_transfer_is_dsync(const struct block_image *image,
+					   const struct block_request *req)
+{
+	return image->dsync && req->op == BLOCK_WRITE &&
+	       block_transfer_is_stable(image, req);
+}
+
 #endif

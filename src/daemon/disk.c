@@ -50,6 +50,9 @@ static const char *const op_names[] = {
 
 static void log_failure(struct disk_queue *dq, const struct block_request *req)
 {
+	int lost = req->op == BLOCK_READ ? 0 :
+		   block_image_flush_error(&dq->disk->image);
+
 	/* The driver is told that the store cannot do it, and stops asking. */
 	if (req->result == -EOPNOTSUPP && req->op >= BLOCK_DISCARD)
 		return;
@@ -57,9 +60,12 @@ static void log_failure(struct disk_queue *dq, const struct block_request *req)
 	if (req->result == -ECANCELED)
 		return;
 	log_limited(&dq->errors, LOG_LEVEL_ERROR,
-		    "%s: %s of %" PRIu64 " bytes at %" PRIu64 " failed: %s",
+		    "%s: %s of %" PRIu64 " bytes at %" PRIu64 " failed: %s%s%s",
 		    dq->disk->name, op_names[req->op], req->length, req->offset,
-		    strerror(-req->result));
+		    strerror(-req->result),
+		    lost ? "; what was written before may be lost, for the "
+			   "store failed to flush it: " : "",
+		    lost ? strerror(-lost) : "");
 }
 
 /*

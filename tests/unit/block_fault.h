@@ -2,7 +2,8 @@
 /*
  * What the fault tests of the kernel's engines share: an image of N blocks that
  * is moved by as many requests, and submissions that are refused. The program
- * puts itself in front of the engine's submitting call with --wrap.
+ * puts itself in front of the engine's submitting call, and of fdatasync, with
+ * --wrap.
  */
 #ifndef BLOCK_FAULT_H
 #define BLOCK_FAULT_H
@@ -17,12 +18,25 @@ static int refuse_wait;		/* submissions that are let through first */
 static int refuse_count;	/* submissions that are refused then */
 static int refuse_error;
 static unsigned int short_to;	/* bytes moved by a transfer, 0: all */
+static int sync_error;		/* of the next fdatasync */
 static int calls, stable, syncs;
 
 static struct block_image image;
 static struct block_engine *engine;
 static unsigned char *content;
 static unsigned char *memory;
+
+int __real_fdatasync(int fd);
+int __wrap_fdatasync(int fd);
+
+/* Called one at a time, and looked at when the flush is reaped. */
+int __wrap_fdatasync(int fd)
+{
+	syncs++;
+	errno = sync_error;
+	sync_error = 0;
+	return errno ? -1 : __real_fdatasync(fd);
+}
 
 /* Counts the submission; whether it is refused, with refuse_error. */
 static inline bool fault_refuses(void)
@@ -41,7 +55,7 @@ static inline bool fault_refuses(void)
 static inline void fault_open(const char *name, enum block_cache cache)
 {
 	refuse_wait = refuse_count = calls = stable = syncs = 0;
-	short_to = 0;
+	short_to = sync_error = 0;
 	content = harness_create("image", SIZE);
 	memory = aligned_alloc(4096, SIZE);
 	memset(memory, 0, SIZE);
@@ -134,15 +148,27 @@ static inline void check_lasting_shortage(void)
 	check_all_good();
 }
 
+/* A write that is to be stable carries that with O_DIRECT, else is synced. */
 static inline void check_flush(void)
 {
+	int direct = image.direct;
+
 	assert_int_equal(do_all(BLOCK_WRITE, 0), 0);
 	assert_int_equal(stable, 0);
+	assert_int_equal(syncs, 0);
 	assert_int_equal(harness_command(engine, BLOCK_FLUSH, 0, 0, 0), 0);
 	assert_int_equal(syncs, 1);
 	assert_int_equal(harness_transfer(engine, BLOCK_WRITE, BLOCK_STABLE, 0,
 					  memory, SIZE), 0);
-	assert_int_equal(stable, 1);
+	assert_int_equal(stable, direct);
+	assert_int_equal(syncs, direct ? 1 : 2);
+}
+
+static inline void check_sticky(const char *name)
+{
+	sync_error = ENOTCONN;
+	assert_int_equal(harness_command(engine, BLOCK_FLUSH, 0, 0, 0), -EIO);
+	harness_check_sticky(name, &image, engine);
 }
 
 #endif

@@ -269,26 +269,28 @@ static void test_flush_is_fdatasync(void **state)
 	assert_int_equal(harness_command(engine, BLOCK_FLUSH, 0, 0, 0), 0);
 	assert_true(__atomic_load_n(&sync_done, __ATOMIC_SEQ_CST));
 	assert_int_equal(faults[SYNC].calls, 1);
-	/* A stable write carries its own. */
+	/* What is to be stable is synced after it is written. */
+	__atomic_store_n(&sync_done, 0, __ATOMIC_SEQ_CST);
 	assert_int_equal(transfer(BLOCK_WRITE, BLOCK_STABLE), 0);
-	assert_int_equal(faults[WRITE].stable, 1);
-	assert_int_equal(faults[SYNC].calls, 1);
-	/* Stable zeroes are synced after they are there. */
+	assert_true(__atomic_load_n(&sync_done, __ATOMIC_SEQ_CST));
+	assert_int_equal(faults[WRITE].stable, 0);
+	assert_int_equal(faults[SYNC].calls, 2);
 	sync_delay = 0;
 	assert_int_equal(harness_command(engine, BLOCK_WRITE_ZEROES, 0, 0,
 					 4096), 0);
-	assert_int_equal(faults[SYNC].calls, 1);
+	assert_int_equal(faults[SYNC].calls, 2);
 	assert_int_equal(harness_command(engine, BLOCK_WRITE_ZEROES,
 					 BLOCK_STABLE, 0, 4096), 0);
-	assert_int_equal(faults[SYNC].calls, 2);
+	assert_int_equal(faults[SYNC].calls, 3);
 	close_all();
 
 	open_all(BLOCK_CACHE_WRITETHROUGH);
 	assert_int_equal(transfer(BLOCK_WRITE, 0), 0);
-	assert_int_equal(faults[WRITE].stable, 1);
+	assert_int_equal(faults[WRITE].stable, 0);
+	assert_int_equal(faults[SYNC].calls, 1);
 	assert_int_equal(harness_command(engine, BLOCK_WRITE_ZEROES, 0, 0,
 					 4096), 0);
-	assert_int_equal(faults[SYNC].calls, 1);
+	assert_int_equal(faults[SYNC].calls, 2);
 	close_all();
 
 	open_all(BLOCK_CACHE_UNSAFE);
@@ -320,7 +322,7 @@ static void test_sticky_stable_write(void **state)
 {
 	(void)state;
 	open_all(BLOCK_CACHE_WRITEBACK);
-	inject(WRITE, 0, 1, EIO);
+	inject(SYNC, 0, 1, EIO);
 	assert_int_equal(transfer(BLOCK_WRITE, BLOCK_STABLE), -EIO);
 	harness_check_sticky("threads", &image, engine);
 	close_all();
@@ -338,29 +340,6 @@ static void test_sticky_stable_write(void **state)
 	assert_int_equal(harness_command(engine, BLOCK_WRITE_ZEROES,
 					 BLOCK_STABLE, 0, 4096), -EIO);
 	harness_check_sticky("threads", &image, engine);
-	close_all();
-}
-
-/* Two flushes at once: the one that succeeds is not believed either. */
-static void test_sticky_batch(void **state)
-{
-	struct block_request req[2] = {
-		{ .op = BLOCK_FLUSH }, { .op = BLOCK_FLUSH },
-	};
-	struct block_request *list;
-
-	(void)state;
-	open_all(BLOCK_CACHE_WRITEBACK);
-	inject(SYNC, 1, 1, EIO);
-	block_engine_queue(engine, &req[0]);
-	block_engine_queue(engine, &req[1]);
-	block_engine_commit(engine);
-	usleep(100000);
-	list = block_engine_reap(engine, 8);
-	assert_non_null(list);
-	assert_non_null(list->next);
-	assert_int_equal(req[0].result, -EIO);
-	assert_int_equal(req[1].result, -EIO);
 	close_all();
 }
 
@@ -407,7 +386,6 @@ int main(void)
 		cmocka_unit_test(test_flush_is_fdatasync),
 		cmocka_unit_test(test_sticky),
 		cmocka_unit_test(test_sticky_stable_write),
-		cmocka_unit_test(test_sticky_batch),
 		cmocka_unit_test(test_unsupported),
 	};
 

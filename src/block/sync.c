@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Flushing an image.
+ *
+ * When the kernel could not write back what it had taken it has dropped the
+ * dirty state, and says so once for each open of the file: to whichever
+ * fdatasync or synchronous write on that descriptor looks next. The one after it
+ * succeeds without having written anything. All engines of an image share its
+ * descriptor. So all that flushes goes through one place, and one thread:
+ *
+ *   submit   a request joins those that wait
+ *   thread   takes all that wait, does one fdatasync for all of them, notes a
+ *            failure, and posts them to the outboxes of their engines
+ *
+ * Who comes while an fdatasync is under way waits for the next one: what it
+ * wants to be stable may have been too late for this one. No loop ever waits,
+ * and no engine for another one's loop.
+ *
+ * What has to be stable when it completes:
+ *
+ *   FLUSH                  submitted
+ *   WRITE, page cache      written, then submitted: many share an fdatasync
+ *   WRITE, O_DIRECT        RWF_DSYNC, which a device may do with a FUA write
+ *   WRITE_ZEROES           done, then submitted
+ *
+ * A write with RWF_DSYNC may take the kernel's report along and is not waited
+ * for. So fdatasync has a second open of the file, with a report of its own. If
+ * there can be none, no write is made with RWF_DSYNC.
+ *
+ * A failure concerns what is dirty: writes that wait for their fdatasync, which
+ * fail with it, and those that were acknowledged without having been stable. If
+ * there is any of these the failure is for good (flush_error): every later flush
+ * would lie. Else nothing that anybody relies on is lost, and the image goes on;
+ * a store that was full may have room again. Two facts decide:
+ *
+ *   unstable   a plain write was acknowledged since the last good fdatasync
+ *              began. True at first, for an earlier process may have done it
+ *   failures   counts up; a request has it from when it was queued (`seen`).
+ *              One that saw less was in flight then, and its data may be what
+ *              was dropped: a stable write fails, a plain one is about to be
+ *              acknowledged, which makes the failure one for good
+ *
+ * Failure modes: none after open. A store that hangs holds the thread, and what
+ * waits for it; nothing else.
+ */
+#define _GNU_SOURCE 1
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "perform.h"
+#include "request_list.h"
+#include "sync.h"
+
+/* The thread's frames are small; this leaves room for sanitizers. */
+#define SYNC_STACK_SIZE ((size_t)256 * 1024)
+
+struct block_sync {
+	struct block_image *image;
+	int fd;			/* for fdatasync; the image's if not own */
+	bool own;
+
+	bool unstable;		/* atomic */
+	bool covering;		/* atomic: ... since the one before */
+	int error;		/* atomic: of the last failure */
+
+	pthread_t thread;
+	pthread_mutex_t lock;	/* of all below */
+	pthread_cond_t work;
+	struct block_request_list waiting;	/* for the next fdatasync */
+	struct block_request_list aside;	/* for block_perform() */
+	bool stop;
+};
+
+/*
+ * Failures.
+ */
+
+static void sync_keep_error(struct block_sync *sync)
+{
+	int error = __atomic_load_n(&sync->error, __ATOMIC_SEQ_CST);
+	int none = 0;
+
+	__atomic_compare_exchange_n(&sync->image->flush_error, &none, error,
+				    false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
+
+void block_sync_note_failure(struct block_sync *sync, int error)
+{
+	__atomic_store_n(&sync->error, error, __ATOMIC_SEQ_CST);
+	/* Before the look; pairs with the fence in block_sync_note_write(). */
+	__atomic_fetch_add(&sync->image->failures, 1, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&sync->unstable, __ATOMIC_SEQ_CST) ||
+	    __atomic_load_n(&sync->covering, __ATOMIC_SEQ_CST))
+		sync_keep_error(sync);
+}
+
+void block_sync_note_write(struct block_sync *sync,
+			   const struct block_request *req)
+{
+	if (!__atomic_load_n(&sync->unstable, __ATOMIC_RELAXED)) {
+		__atomic_store_n(&sync->unstable, true, __ATOMIC_RELAXED);
+		/* Before the look; pairs with block_sync_note_failure(). */
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	}
+	if (req->seen != __atomic_load_n(&sync->image->failures,
+					 __ATOMIC_RELAXED))
+		sync_keep_error(sync);
+}
+
+/*
+ * The thread.
+ */
+
+static int sync_data(struct block_sync *sync)
+{
+	int rc;
+
+	/* Before it begins: what is acknowledged from now on is for the next */
+	__atomic_store_n(&sync->covering, true, __ATOMIC_SEQ_CST);
+	if (!__atomic_exchange_n(&sync->unstable, false, __ATOMIC_SEQ_CST))
+		__atomic_store_n(&sync->covering, false, __ATOMIC_SEQ_CST);
+	do
+		rc = fdatasync(sync->fd);
+	while (rc < 0 && errno == EINTR);
+	if (rc < 0) {
+		rc = -errno;
+		block_sync_note_failure(sync, rc);
+	}
+	__atomic_store_n(&sync->covering, false, __ATOMIC_SEQ_CST);
+	return rc;
+}
+
+static int sync_result(const struct block_sync *sync, int rc,
+		       const struct block_request *req)
+{
+	const uint32_t *failures = &sync->image->failures;
+
+	/* The driver is not told that there is no such request. */
+	if (rc)
+		return rc == -EOPNOTSUPP ? -EIO : rc;
+	return req->seen == __atomic_load_n(failures, __ATOMIC_SEQ_CST) ?
+	       0 : -EIO;
+}
+
+static void sync_serve(struct block_sync *sync, struct block_request_list *list)
+{
+	struct block_request *req;
+	int rc;
+
+	if (!list->head)
+		return;
+	rc = sync_data(sync);
+	while ((req = block_request_list_pop(list))) {
+		req->result = sync_result(sync, rc, req);
+		req->seen = BLOCK_SYNC_DONE;
+		block_outbox_post(req->engine_data, req);
+	}
+}
+
+static void sync_serve_aside(struct block_sync *sync, struct block_request *req)
+{
+	struct block_outbox *outbox = req->engine_data;
+
+	req->engine_data = NULL;
+	block_perform(sync->image, req);
+	block_outbox_post(outbox, req);
+}
+
+static void *sync_main(void *arg)
+{
+	struct block_sync *sync = arg;
+	struct block_request_list list;
+	struct block_request *aside;
+
+	pthread_mutex_lock(&sync->lock);
+	for (;;) {
+		list = sync->waiting;
+		sync->waiting.head = NULL;
+		aside = block_request_list_pop(&sync->aside);
+		if (!list.head && !aside) {
+			if (sync->stop)
+				break;
+			pthread_cond_wait(&sync->work, &sync->lock);
+			continue;
+		}
+		pthread_mutex_unlock(&sync->lock);
+		sync_serve(sync, &list);
+		if (aside)
+			sync_serve_aside(sync, aside);
+		pthread_mutex_lock(&sync->lock);
+	}
+	pthread_mutex_unlock(&sync->lock);
+	return NULL;
+}
+
+static void sync_add(struct block_sync *sync, struct block_request_list *list,
+		     struct block_outbox *outbox, struct block_request *req)
+{
+	req->engine_data = outbox;
+	pthread_mutex_lock(&sync->lock);
+	block_request_list_append(list, req);
+	pthread_cond_signal(&sync->work);
+	pthread_mutex_unlock(&sync->lock);
+}
+
+void block_sync_submit(struct block_sync *sync, struct block_outbox *outbox,
+		       struct block_request *req)
+{
+	sync_add(sync, &sync->waiting, outbox, req);
+}
+
+void block_sync_perform(struct block_sync *sync, struct block_outbox *outbox,
+			struct block_request *req)
+{
+	sync_add(sync, &sync->aside, outbox, req);
+}
+
+bool block_sync_has_own_report(const struct block_sync *sync)
+{
+	return sync->own;
+}
+
+/*
+ * Opening and closing.
+ */
+
+static bool sync_is_same(int a, int b)
+{
+	struct stat sta, stb;
+
+	return fstat(a, &sta) == 0 && fstat(b, &stb) == 0 &&
+	       sta.st_dev == stb.st_dev && sta.st_ino == stb.st_ino &&
+	       sta.st_rdev == stb.st_rdev;
+}
+
+/* Open the image's file once more; -1 if that cannot be done. */
+static int sync_open_again(const struct block_image *image, const char *file)
+{
+	int flags = fcntl(image->fd, F_GETFL);
+	char path[32];
+	int fd;
+
+	if (flags < 0)
+		return -1;
+	flags = (flags & O_ACCMODE) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+	/* The very file, also where its name is another one's by now. */
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", image->fd);
+	fd = open(path, flags);
+	if (fd < 0)
+		fd = open(file, flags);
+	if (fd >= 0 && !sync_is_same(image->fd, fd)) {
+		close(fd);
+		fd = -1;
+	}
+	return fd;
+}
+
+/* Signals are the main thread's business. */
+static int sync_start(struct block_sync *sync)
+{
+	pthread_attr_t attr;
+	sigset_t all, old;
+	int rc = pthread_attr_init(&attr);
+
+	if (rc)
+		return -rc;
+	pthread_attr_setstacksize(&attr, SYNC_STACK_SIZE);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	rc = pthread_create(&sync->thread, &attr, sync_main, sync);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	pthread_attr_destroy(&attr);
+	return -rc;
+}
+
+static void sync_free(struct block_sync *sync)
+{
+	pthread_cond_destroy(&sync->work);
+	pthread_mutex_destroy(&sync->lock);
+	if (sync->own)
+		close(sync->fd);
+	free(sync);
+}
+
+int block_sync_open(struct block_image *image, const char *file)
+{
+	struct block_sync *sync = calloc(1, sizeof(*sync));
+	int rc;
+
+	if (!sync)
+		return -ENOMEM;
+	sync->image = image;
+	sync->unstable = true;
+	sync->fd = sync_open_again(image, file);
+	sync->own = sync->fd >= 0;
+	if (!sync->own)
+		sync->fd = image->fd;
+	pthread_mutex_init(&sync->lock, NULL);
+	pthread_cond_init(&sync->work, NULL);
+	rc = sync_start(sync);
+	if (rc) {
+		sync_free(sync);
+		return rc;
+	}
+	image->sync = sync;
+	return 0;
+}
+
+void block_sync_close(struct block_image *image)
+{
+	struct block_sync *sync = image->sync;
+
+	if (!sync)
+		return;
+	image->sync = NULL;
+	pthread_mutex_lock(&sync->lock);
+	assert(!sync->waiting.head && !sync->aside.head);
+	sync->stop = true;
+	pthread_cond_signal(&sync->work);
+	pthread_mutex_unlock(&sync->lock);
+	pthread_join(sync->thread, NULL);
+	sync_free(sync);
+}
