@@ -12,6 +12,20 @@
  *	it dies     drain, give everything up; then wait for its successor: long
  *		    after a reboot or crash, briefly otherwise, and end
  *
+ * There is one way for a disk to end, whoever wants it: the toolstack, the end of
+ * the domain, or that of the program.
+ *
+ *	mark dead   guest_disk_begin_close(): nothing more is taken from its
+ *	   |        queues, its registers read as no device
+ *	drain       the loop goes on; accesses of vCPUs are answered. Only who
+ *	   |        waits for a reset still waits: the store may write to memory
+ *	   |        that it would use for something else
+ *	unmap       finish_close(): rings, then the window; who waits is let go
+ *	   |
+ *	answer      with the last disk, take_down(): Xen sends no more accesses,
+ *	   |        and those that it has sent are answered
+ *	destroy     the server, and then the guest's mappings
+ *
  * Failure modes: a disk that cannot be served is logged and refused; the others
  * and the guest's next life are not affected. A guest found running with disks
  * of a vanished instance cannot be taken over: its next life is served.
@@ -25,6 +39,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <xen/xen.h>
 
 #include "base/clock.h"
@@ -48,6 +63,7 @@ struct guest {
 	int domid;		/* or NO_DOMAIN */
 	int former;		/* the last domain that is gone */
 	bool leaving;		/* the domain is gone; disks are drained */
+	bool ending;		/* the program ends; disks are drained */
 	bool look_again;	/* xenstore may have changed meanwhile */
 	bool returns;		/* it ended in a way that makes it come back */
 	bool up;		/* server and cache are there */
@@ -93,15 +109,6 @@ static int bring_up(struct guest *g)
 	return 0;
 }
 
-static void take_down(struct guest *g)
-{
-	if (!g->up)
-		return;
-	mapcache_finish(&g->cache);
-	ioreq_server_close(&g->server);
-	g->up = false;
-}
-
 static unsigned int count(const struct guest *g, enum guest_disk_phase phase)
 {
 	unsigned int n = 0;
@@ -111,14 +118,25 @@ static unsigned int count(const struct guest *g, enum guest_disk_phase phase)
 	return n;
 }
 
+/* Give server and map cache up, unless there is a disk that needs them. */
+static void take_down(struct guest *g)
+{
+	if (!g->up || count(g, GUEST_DISK_SERVED) ||
+	    count(g, GUEST_DISK_CLOSING))
+		return;
+	/* Its last answers may invalidate the cache. */
+	ioreq_server_close(&g->server);
+	mapcache_finish(&g->cache);
+	g->up = false;
+}
+
 static void finish_close(struct guest *g, struct guest_disk *gd)
 {
 	char name[DISK_NAME_MAX];
 
 	memcpy(name, gd->disk.name, sizeof(name));
 	guest_disk_close(gd);
-	if (!count(g, GUEST_DISK_SERVED) && !count(g, GUEST_DISK_CLOSING))
-		take_down(g);
+	take_down(g);
 	guest_disk_closed(gd, &g->store);
 	log_info("%s: closed", name);
 }
@@ -144,12 +162,17 @@ static void left(struct guest *g)
 	g->look_again = true;
 }
 
-static void leave(struct guest *g)
+static void close_all(struct guest *g)
 {
-	g->leaving = true;
 	for (unsigned int i = 0; i < DISKS_MAX; i++)
 		if (g->disk[i].phase == GUEST_DISK_SERVED)
 			begin_close(g, &g->disk[i]);
+}
+
+static void leave(struct guest *g)
+{
+	g->leaving = true;
+	close_all(g);
 	if (!count(g, GUEST_DISK_CLOSING))
 		left(g);
 }
@@ -204,8 +227,7 @@ static void new_disk(struct guest *g, uint64_t devid, const char *path)
 	}
 	if (guest_disk_open(gd, &g->store, g->options->disk,
 			    g->options->ndisks, g->name, g->loop, &g->server,
-			    &g->cache.memory) &&
-	    !count(g, GUEST_DISK_SERVED))
+			    &g->cache.memory))
 		take_down(g);
 }
 
@@ -349,6 +371,8 @@ static void review(struct store *store)
 {
 	struct guest *g = container_of(store, struct guest, store);
 
+	if (g->ending)
+		return;
 	if (g->domid == NO_DOMAIN)
 		find_domain(g);
 	if (g->domid != NO_DOMAIN && !g->leaving)
@@ -371,6 +395,8 @@ static bool closing_poll(struct loop_poller *poller)
 		finish_close(g, gd);
 		any = true;
 	}
+	if (g->ending && !count(g, GUEST_DISK_CLOSING))
+		loop_quit(g->loop);
 	if (any && g->leaving && !count(g, GUEST_DISK_CLOSING))
 		left(g);
 	if (g->look_again) {
@@ -434,8 +460,24 @@ static int guest_open(struct guest *g, struct loop *loop,
 	return 0;
 }
 
+/*
+ * The program ends: close all disks. In the loop, for the vCPUs that access them
+ * meanwhile must not stand still until a slow store is done.
+ */
+static int drain(struct guest *g)
+{
+	int r = 0;
+
+	g->ending = true;
+	close_all(g);
+	while (r == 0 && count(g, GUEST_DISK_CLOSING))
+		r = loop_run(g->loop);
+	return r;
+}
+
 static void guest_close(struct guest *g)
 {
+	/* Without a loop, where that has failed. */
 	for (unsigned int i = 0; i < DISKS_MAX; i++)
 		if (g->disk[i].phase == GUEST_DISK_SERVED ||
 		    g->disk[i].phase == GUEST_DISK_CLOSING)
@@ -460,10 +502,34 @@ int guest_serve(struct loop *loop, const struct options *options)
 	served = g;
 	if (r == 0)
 		r = loop_run(loop);
-	served = NULL;
+	if (r == 0)
+		r = drain(g);
 	guest_close(g);
+	served = NULL;
 	free(g);
 	return r ? 1 : 0;
+}
+
+/*
+ * What is in flight may still be written to the guest's memory, so a vCPU that
+ * waits for a reset must never go on. The others get a fault instead of standing
+ * still.
+ */
+void guest_abandon(void)
+{
+	struct guest *g = served;
+
+	for (unsigned int i = 0; g && i < DISKS_MAX; i++) {
+		const struct disk *disk = &g->disk[i].disk;
+
+		if (disk_in_flight(disk))
+			log_error("%s: given up with %u requests in flight; "
+				  "destroy the guest, it waits for them",
+				  disk->name, disk_in_flight(disk));
+	}
+	if (g && g->up)
+		ioreq_server_end(&g->server);
+	_exit(1);
 }
 
 void guest_log_stats(void)

@@ -199,8 +199,8 @@ int guest_disk_open(struct guest_disk *gd, struct store *store,
 void guest_disk_begin_close(struct guest_disk *gd)
 {
 	gd->phase = GUEST_DISK_CLOSING;
-	/* A reset is what ends it for the driver; it waits for the drain. */
-	virtio_device_set_status(&gd->disk.blk.dev, 0);
+	size_watch_remove(&gd->disk);
+	disk_begin_close(&gd->disk);
 }
 
 bool guest_disk_is_drained(const struct guest_disk *gd)
@@ -211,6 +211,8 @@ bool guest_disk_is_drained(const struct guest_disk *gd)
 void guest_disk_close(struct guest_disk *gd)
 {
 	size_watch_remove(&gd->disk);
+	/* A vCPU that waits for a reset goes on after this, not before. */
+	disk_drain(&gd->disk);
 	xen_device_close(&gd->device);
 	disk_close(&gd->disk);
 	gd->phase = GUEST_DISK_DONE;

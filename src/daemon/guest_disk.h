@@ -54,13 +54,19 @@ int guest_disk_open(struct guest_disk *gd, struct store *store,
 		    struct loop *loop, struct ioreq_server *server,
 		    struct guest_memory *mem);
 
-/* Begin to end the disk: no new requests. */
+/*
+ * Begin to end the disk: whatever the guest does, it is dead from now on. The
+ * loop goes on with what is in flight and answers the vCPUs meanwhile.
+ */
 void guest_disk_begin_close(struct guest_disk *gd);
 
 /* Whether a closing disk has nothing in flight any more. */
 bool guest_disk_is_drained(const struct guest_disk *gd);
 
-/* Free what guest_disk_open() made. Then guest_disk_closed() tells libxl. */
+/*
+ * Free what guest_disk_open() made, after waiting for what is in flight if there
+ * is anything. Then guest_disk_closed() tells libxl.
+ */
 void guest_disk_close(struct guest_disk *gd);
 void guest_disk_closed(struct guest_disk *gd, struct store *store);
 

@@ -30,7 +30,10 @@ struct xen_device {
 int xen_device_open(struct xen_device *device, struct ioreq_server *server,
 		    struct virtio_device *dev, uint64_t base, uint32_t irq);
 
-/* Give the window up; a vCPU that waits is answered. */
+/*
+ * Give the window up and let go the vCPUs that wait: the device must be drained
+ * and have given its rings up, for they may use its memory for something else.
+ */
 void xen_device_close(struct xen_device *device);
 
 #endif

@@ -13,6 +13,14 @@
  * looks at the page afterwards: an access that comes in between is seen by the
  * look, a later one by its event.
  *
+ * At the end of the server there must be nobody on the way to it. Unmapping the
+ * ranges keeps out who has not chosen it yet, but not a vCPU that has and has
+ * still to fill its slot, nor an INVALIDATE, which goes to every server. Disabling
+ * does: Xen pauses the domain for that, so that each vCPU is either standing in
+ * its slot or out of the code that fills it. The look at the slots after that is
+ * the last one. What is not answered then never is: destroying the server wakes
+ * nobody.
+ *
  * Failure modes: what cannot be served is answered as a bus without a device
  * would (reads as ones), never left open: the vCPU stands still until then.
  */
@@ -230,6 +238,7 @@ static int create(struct ioreq_server *server)
 	if (xendevicemodel_set_ioreq_server_state(xen->model, server->domid,
 						  server->id, 1))
 		return failed(server, "enable the IOREQ server");
+	server->enabled = true;
 	if (bind_vcpus(server))
 		return failed(server, "bind the vCPUs' event channels");
 	return 0;
@@ -263,12 +272,37 @@ int ioreq_server_open(struct ioreq_server *server,
 	return 0;
 }
 
+/* Fails when the domain is gone already, and nothing is left to do. */
+static void unmap_range(struct ioreq_server *server,
+			const struct ioreq_window *window)
+{
+	xendevicemodel_unmap_io_range_from_ioreq_server(
+		server->xen->model, server->domid, server->id, 1, window->base,
+		window->base + window->bytes - 1);
+}
+
+void ioreq_server_end(struct ioreq_server *server)
+{
+	if (!server->enabled)
+		return;
+	for (; server->windows; server->windows = server->windows->next)
+		unmap_range(server, server->windows);
+	/* Fails like that as well. */
+	xendevicemodel_set_ioreq_server_state(server->xen->model,
+					      server->domid, server->id, 0);
+	server->enabled = false;
+	for (unsigned int i = 0; i < server->nvcpus; i++)
+		if (state_of(&server->slots[i]) == STATE_IOREQ_READY)
+			handle(server, i);
+}
+
 void ioreq_server_close(struct ioreq_server *server)
 {
 	if (server->loop) {
 		loop_remove_poller(server->loop, &server->poller);
 		loop_remove(server->loop, &server->source);
 	}
+	ioreq_server_end(server);
 	for (unsigned int i = 0; i < server->nvcpus; i++) {
 		if (server->vcpu[i].waiting)
 			respond(server, i);
@@ -306,11 +340,8 @@ void ioreq_server_remove(struct ioreq_server *server,
 	if (!*link)
 		return;
 	*link = window->next;
+	unmap_range(server, window);
 	ioreq_server_release(server, window);
-	/* Fails when the domain is gone already, and nothing is left to do. */
-	xendevicemodel_unmap_io_range_from_ioreq_server(
-		server->xen->model, server->domid, server->id, 1, window->base,
-		window->base + window->bytes - 1);
 }
 
 void ioreq_server_release(struct ioreq_server *server,

@@ -43,6 +43,7 @@ struct ioreq_server {
 	struct loop *loop;
 	domid_t domid;
 	bool created;
+	bool enabled;
 	ioservid_t id;
 	unsigned int nvcpus;
 	struct ioreq_slot *slots; /* the page shared with Xen */
@@ -67,11 +68,27 @@ int ioreq_server_open(struct ioreq_server *server,
 		      const struct xen_handles *xen, struct loop *loop,
 		      domid_t domid);
 
-/* Destroy the server; a vCPU that waits is answered first. */
+/*
+ * No access comes any more: the ranges are unmapped, Xen is told, and what came
+ * before that is answered as where there is no device. A vCPU that waits for a
+ * window stands still, for its owner has not said that it may go on.
+ */
+void ioreq_server_end(struct ioreq_server *server);
+
+/*
+ * End and destroy the server. Nothing may be in flight for its windows: a vCPU
+ * that waits is let go.
+ */
 void ioreq_server_close(struct ioreq_server *server);
 
 /* Route a range to `window`. 0 or a negative errno. */
 int ioreq_server_add(struct ioreq_server *server, struct ioreq_window *window);
+
+/*
+ * Unmap the window's range and let go who waits for it: nothing may be in flight
+ * for it. An access that Xen has sent before is answered later, as where there is
+ * no device.
+ */
 void ioreq_server_remove(struct ioreq_server *server,
 			 struct ioreq_window *window);
 

@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: MIT */
+/* LDFLAGS: -Wl,--wrap=log_line,--wrap=block_engine_reap */
+/* LDFLAGS: -Wl,--wrap=dlopen,--wrap=dlsym,--wrap=dlclose,--wrap=_exit */
+/*
+ * How disks, servers and domains end under a guest that goes on: the whole
+ * program on a fake host. A vCPU that waits for a reset is answered when nothing
+ * is in flight and not before; a disk that ends is dead at once; no access stays
+ * without an answer, whenever it comes.
+ */
+#include "config.h"
+#include "model_memory.h"
+
+#ifdef HAVE_XEN
+
+#include "model_guest.h"
+
+#include <sys/wait.h>
+
+static struct driver disk[20];
+
+static void start(unsigned int disks)
+{
+	memset(disk, 0, sizeof(disk));
+	introduce(DOMID);
+	program_start();
+	for (unsigned int i = 0; i < disks; i++) {
+		attach(&disk[i], i);
+		drive(&disk[i], i);
+	}
+}
+
+static void finish(void)
+{
+	for (size_t i = 0; i < sizeof(disk) / sizeof(*disk); i++)
+		if (disk[i].file[0])
+			unlink(disk[i].file);
+}
+
+/* A write that is in flight for as long as the store is held. */
+static void write_held(struct driver *d)
+{
+	hold(true);
+	memset(request_at(d, 0) + BLOCK_BYTES, 0x5a, BLOCK_BYTES);
+	offer(d, 0, VIRTIO_BLK_T_OUT, 3);
+	kick(d);
+	/* One more access: the kick has been acted on by then. */
+	reg_read(d->disk, VIRTIO_MMIO_MAGIC_VALUE);
+}
+
+static void begin_reset(unsigned int v, unsigned int i)
+{
+	assert_true(begin_access(v, register_of(i, VIRTIO_MMIO_STATUS), 4,
+				 false, 0));
+}
+
+static bool is_dead(unsigned int i)
+{
+	return reg_read(i, VIRTIO_MMIO_MAGIC_VALUE) == UINT32_MAX &&
+	       reg_read(i, VIRTIO_MMIO_STATUS) == UINT32_MAX &&
+	       reg_read(i, VIRTIO_MMIO_CONFIG) == UINT32_MAX;
+}
+
+static void test_serves(void **state)
+{
+	(void)state;
+	start(2);
+	for (unsigned int i = 0; i < 2; i++) {
+		memset(request_at(&disk[i], 0) + BLOCK_BYTES, 0x11 * (int)i,
+		       BLOCK_BYTES);
+		assert_int_equal(request(&disk[i], VIRTIO_BLK_T_OUT, i), 0);
+	}
+	memset(request_at(&disk[1], 0) + BLOCK_BYTES, 0, BLOCK_BYTES);
+	assert_int_equal(request(&disk[1], VIRTIO_BLK_T_IN, 1), 0);
+	assert_int_equal(request_at(&disk[1], 0)[BLOCK_BYTES], 0x11);
+	detach(0);
+	assert_false(begin_access(0, register_of(0, 0), 4, true, 0));
+	assert_int_equal(request(&disk[1], VIRTIO_BLK_T_FLUSH, 0), 0);
+	end_program();
+	finish();
+}
+
+/*
+ * A vCPU waits for a reset while a write is in flight, and the disk or the
+ * program is told to end: it must go on waiting. The other vCPU is answered all
+ * the time, by a device that is gone.
+ */
+static void reset_waits(void (*ask)(void))
+{
+	start(2);
+	write_held(&disk[0]);
+	begin_reset(1, 0);
+	a_while();
+	assert_false(answered(1));
+	ask();
+	wait_until(is_dead(0));
+	a_while();
+	assert_false(answered(1));
+	assert_true(is_dead(0));
+	hold(false);
+	wait_until(answered(1));
+}
+
+static void detach_first(void)
+{
+	ask_detach(0);
+}
+
+static void test_reset_waits_for_detach(void **state)
+{
+	(void)state;
+	reset_waits(detach_first);
+	wait_until(tool_is(node(0, "state"), "6"));
+	assert_int_equal(request(&disk[1], VIRTIO_BLK_T_IN, 1), 0);
+	end_program();
+	finish();
+}
+
+static void test_reset_waits_for_end(void **state)
+{
+	(void)state;
+	reset_waits(ask_end);
+	assert_true(program_ended());
+	check_clean();
+	assert_true(tool_is(node(0, "state"), "6"));
+	assert_true(tool_is(node(1, "state"), "6"));
+	finish();
+}
+
+static void test_reset_waits_for_destroy(void **state)
+{
+	(void)state;
+	reset_waits(destroy_domain);
+	wait_until(logged("domain 5 is gone"));
+	end_program();
+	finish();
+}
+
+/* Write the cache mode: false if there is no device any more. */
+static bool toggle(unsigned int i, bool writeback)
+{
+	if (!begin_access(0, register_of(i, VIRTIO_MMIO_CONFIG + 32), 1, false,
+			  writeback))
+		return false;
+	wait_until(answered(0));
+	return true;
+}
+
+/* What a guest does to a disk that is closing has no effect at all. */
+static void test_closing_disk_is_dead(void **state)
+{
+	(void)state;
+	start(1);
+	write_held(&disk[0]);
+	ask_detach(0);
+	wait_until(is_dead(0));
+	/* One vCPU wants to set it up again, the other one to read. */
+	assert_true(begin_access(1, register_of(0, VIRTIO_MMIO_STATUS), 4,
+				 false, VIRTIO_STATUS_ACKNOWLEDGE));
+	memset(request_at(&disk[0], 1), 0, SLOT_BYTES);
+	offer(&disk[0], 1, VIRTIO_BLK_T_IN, 3);
+	kick(&disk[0]);
+	for (unsigned int i = 0; i < 4; i++)
+		toggle(0, i % 2);
+	hold(false);
+	wait_until(tool_is(node(0, "state"), "6"));
+	wait_until(answered(1));
+	assert_int_equal(take_used(&disk[0]), 1);
+	assert_int_equal(request_at(&disk[0], 0)[16], 0);
+	assert_int_equal(request_at(&disk[0], 1)[16], 0xee);
+	assert_int_equal(request_at(&disk[0], 1)[BLOCK_BYTES], 0);
+	end_program();
+	finish();
+}
+
+/* It toggles the cache mode for ever: each time there is something to flush. */
+static void test_closes_under_a_busy_guest(void **state)
+{
+	uint64_t rounds = 0;
+
+	(void)state;
+	start(1);
+	ask_detach(0);
+	while (toggle(0, rounds % 2))
+		if (++rounds > 1000000)
+			fail_msg("the guest keeps the disk");
+	wait_until(tool_is(node(0, "state"), "6"));
+	end_program();
+	finish();
+}
+
+static void late_read(void)
+{
+	fill_slot(1, IOREQ_TYPE_COPY, register_of(0, 0), 4, true, 0);
+}
+
+static void late_write(void)
+{
+	fill_slot(0, IOREQ_TYPE_COPY, register_of(0, VIRTIO_MMIO_QUEUE_NOTIFY),
+		  4, false, 0);
+}
+
+static void late_invalidate(void)
+{
+	fill_slot(0, IOREQ_TYPE_INVALIDATE, UINT64_MAX, 8, false, UINT64_MAX);
+}
+
+/* Accesses that come at the last moments of the server are answered. */
+static void last_moments(void (*ask)(void), void (*on_disable)(void))
+{
+	start(1);
+	dom.on_unmap = late_read;
+	dom.on_disable = on_disable;
+	ask();
+	wait_until(answered(0) && answered(1) && dom.servers == 0);
+	assert_null(dom.on_unmap);
+	assert_null(dom.on_disable);
+	assert_int_equal((uint32_t)dom.vcpu[1].value, UINT32_MAX);
+}
+
+static void test_last_moments_of_detach(void **state)
+{
+	(void)state;
+	last_moments(detach_first, late_write);
+	/* And there is a next server. */
+	wait_until(tool_is(node(0, "state"), "6"));
+	tool_remove(node(0, ""));
+	attach(&disk[1], 1);
+	drive(&disk[1], 1);
+	assert_int_equal(request(&disk[1], VIRTIO_BLK_T_IN, 1), 0);
+	dom.on_disable = late_invalidate;
+	end_program();
+	finish();
+}
+
+static void test_last_moments_of_program(void **state)
+{
+	(void)state;
+	last_moments(ask_end, late_invalidate);
+	assert_true(program_ended());
+	check_clean();
+	finish();
+}
+
+/* Of two disks one ends, under an access to it: the server goes on. */
+static void test_late_access_to_one_of_two(void **state)
+{
+	(void)state;
+	start(2);
+	dom.on_unmap = late_read;
+	detach(0);
+	wait_until(answered(1));
+	assert_int_equal((uint32_t)dom.vcpu[1].value, UINT32_MAX);
+	assert_int_equal(request(&disk[1], VIRTIO_BLK_T_IN, 1), 0);
+	end_program();
+	finish();
+}
+
+/* An attach that fails must not take down what a closing disk needs. */
+static void test_failed_attach_while_closing(void **state)
+{
+	(void)state;
+	start(1);
+	write_held(&disk[0]);
+	ask_detach(0);
+	wait_until(is_dead(0));
+	make_directory(1, "/nonexistent/image");
+	wait_until(tool_is(node(1, "state"), NULL));
+	assert_true(is_dead(0));
+	hold(false);
+	wait_until(tool_is(node(0, "state"), "6"));
+	wait_until(dom.servers == 0);
+	end_program();
+	finish();
+}
+
+/* With I/O in flight when the domain dies: its memory stays mapped for it. */
+static void test_domain_dies_with_io(void **state)
+{
+	(void)state;
+	start(1);
+	write_held(&disk[0]);
+	destroy_domain();
+	a_while();
+	assert_int_equal(dom.servers, 1);
+	assert_int_equal(logged("is gone"), 0);
+	/* Xen forgets it while the store still writes. */
+	xs_lock();
+	destroy_server();
+	dom.exists = false;
+	xs.introduced[DOMID] = false;
+	xs_unlock();
+	hold(false);
+	wait_until(logged("domain 5 is gone"));
+	/* It comes back. */
+	introduce(DOMID + 1);
+	attach(&disk[1], 1);
+	drive(&disk[1], 1);
+	assert_int_equal(request(&disk[1], VIRTIO_BLK_T_IN, 1), 0);
+	end_program();
+	finish();
+}
+
+enum { LEFT_BADLY = 99 };	/* an exit status */
+
+_Noreturn void __wrap__exit(int status);
+_Noreturn void __real__exit(int status);
+
+/* With nobody left to answer them, accesses must not be sent here any more. */
+_Noreturn void __wrap__exit(int status)
+{
+	__real__exit(dom.enabled || dom.nranges ? LEFT_BADLY : status);
+}
+
+/* In a process of its own, for it ends there. */
+static void give_up_on_store(void)
+{
+	start(1);
+	finish();
+	write_held(&disk[0]);
+	begin_reset(1, 0);
+	a_while();
+	ask_end();
+	wait_until(is_dead(0));
+	guest_abandon();
+}
+
+/*
+ * The store hangs, and the program is ended all the same. What it has in flight
+ * may be written to the guest's memory at any time from then on: the vCPU that
+ * waits for a reset must not be let go.
+ */
+static void test_abandon(void **state)
+{
+	int status;
+	pid_t pid;
+
+	(void)state;
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0)
+		give_up_on_store();
+	wait_until(waitpid(pid, &status, WNOHANG) == pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 1);
+	assert_int_equal(dom.page[1].state, STATE_IOREQ_INPROCESS);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		host_test(test_serves),
+		host_test(test_reset_waits_for_detach),
+		host_test(test_reset_waits_for_end),
+		host_test(test_reset_waits_for_destroy),
+		host_test(test_closing_disk_is_dead),
+		host_test(test_closes_under_a_busy_guest),
+		host_test(test_last_moments_of_detach),
+		host_test(test_last_moments_of_program),
+		host_test(test_late_access_to_one_of_two),
+		host_test(test_failed_attach_while_closing),
+		host_test(test_domain_dies_with_io),
+		host_test(test_abandon),
+	};
+
+	return cmocka_run_group_tests_name("domain: teardown", tests, NULL,
+					   NULL);
+}
+
+#else
+#include "model_needs_xen.h"
+#endif

@@ -1,0 +1,584 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A host for tests that run the whole program, main() and all, in a thread: a
+ * hypervisor with a domain of two vCPUs, event channels, foreign memory and
+ * libxenctrl here, xenstore and the toolstack in model_store.h. They are Xen's
+ * libraries by their own names, so nothing of the program is replaced.
+ *
+ * The test is the toolstack and the vCPUs, step by step. An access of a vCPU
+ * goes the way that it has in Xen: to the enabled server that has the range,
+ * else it is a data abort. The vCPU stands still until it is answered; one that
+ * still stands when the server is destroyed will do so for ever, which is what
+ * stuck() tells. Every wait has a limit, and one that is over ends the program.
+ */
+#ifndef MODEL_DOMAIN_H
+#define MODEL_DOMAIN_H
+
+#include "model_store.h"
+#include "model_ring.h"
+
+#include <dlfcn.h>
+#include <getopt.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <xen/hvm/ioreq.h>
+#include <xen/memory.h>
+#include <xenevtchn.h>
+#include <xendevicemodel.h>
+#include <xenforeignmemory.h>
+
+#include "base/clock.h"
+#include "block/engine.h"
+#include "virtio/blk_wire.h"
+#include "virtio/mmio_wire.h"
+
+int program_main(int argc, char **argv);
+#define main program_main
+#include "daemon/main.c"
+#undef main
+
+enum {
+	VCPUS = 2,
+	MEMORY_BYTES = 8 << 20,
+	BASE = 0x2000000,	/* of the first disk's window */
+	IRQ = 33,		/* of the first disk */
+	RANGES_MAX = 32,
+	REMOTE_PORT = 1000,
+	LOCAL_PORT = 200,
+	LINES_MAX = 256,
+	LINE_BYTES = 256,
+	WAIT_S = 30,		/* a loaded machine is no failure */
+	/* XEN_DOMINF_* and SHUTDOWN_* of Xen's public headers. */
+	LIFE_DYING = 1 << 0,
+	LIFE_SHUTDOWN = 1 << 2,
+	LIFE_REBOOT = LIFE_SHUTDOWN | 1 << 16,
+};
+
+struct vcpu {
+	bool busy;		/* an access is under way */
+	bool stuck;		/* ... and nobody will ever answer it */
+	bool bound, masked, pending;
+	uint64_t value;		/* of the last answer */
+};
+
+struct range {
+	uint64_t first, last;
+};
+
+static struct {
+	unsigned int domid;
+	bool exists;
+	uint32_t life;		/* LIFE_* */
+	bool no_libxenctrl;
+	int memory_fd, page_fd;
+	struct model_memory memory; /* as the guest sees it */
+	ioreq_t *page;		/* Xen's view of it */
+	unsigned int servers, pages, events;
+	bool enabled;
+	struct vcpu vcpu[VCPUS];
+	struct range range[RANGES_MAX];
+	unsigned int nranges;
+	int fd[2];		/* [0] is the program's event channels */
+	unsigned int irqs;
+	/* While a range is being unmapped, the server being disabled: once. */
+	void (*on_unmap)(void);
+	void (*on_disable)(void);
+	bool hold;		/* the store answers nothing */
+	char line[LINES_MAX][LINE_BYTES];
+	unsigned int nlines;
+	pthread_t program;
+	bool running;
+} dom;
+
+/* The world is wrong: no test can go on. */
+__attribute__((format(printf, 1, 2), noreturn)) static inline void
+give_up(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fprintf(stderr, "\n");
+	abort();
+}
+
+#define must(cond)                                                    \
+	do {                                                          \
+		if (!(cond))                                          \
+			give_up("%s:%d: Xen: not so: %s", __FILE__,   \
+				__LINE__, #cond);                     \
+	} while (0)
+
+#define wait_until(cond)                                               \
+	do {                                                           \
+		uint64_t end_ = clock_ns() + WAIT_S * NS_PER_SECOND;   \
+		while (!(cond)) {                                      \
+			if (clock_ns() > end_)                         \
+				give_up("%s:%d: waited in vain: %s",   \
+					__FILE__, __LINE__, #cond);    \
+			usleep(200);                                   \
+		}                                                      \
+	} while (0)
+
+/* For what shall not happen: so long, and it is looked for after that. */
+static inline void a_while(void)
+{
+	usleep(50000);
+}
+
+/* ---- the log ------------------------------------------------------------- */
+
+void __wrap_log_line(enum log_level level, const char *format, ...);
+
+void __wrap_log_line(enum log_level level, const char *format, ...)
+{
+	char line[LINE_BYTES];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	fprintf(stderr, "# %d %s\n", level, line);
+	xs_lock();
+	memcpy(dom.line[dom.nlines++ % LINES_MAX], line, sizeof(line));
+	xs_unlock();
+}
+
+/* Lines with `text` in them. */
+static inline unsigned int logged(const char *text)
+{
+	unsigned int n = 0;
+
+	xs_lock();
+	for (unsigned int i = 0; i < dom.nlines && i < LINES_MAX; i++)
+		n += strstr(dom.line[i], text) != NULL;
+	xs_unlock();
+	return n;
+}
+
+/* ---- the store ----------------------------------------------------------- */
+
+struct block_request *__wrap_block_engine_reap(struct block_engine *engine,
+					       unsigned int max);
+struct block_request *__real_block_engine_reap(struct block_engine *engine,
+					       unsigned int max);
+
+struct block_request *__wrap_block_engine_reap(struct block_engine *engine,
+					       unsigned int max)
+{
+	if (__atomic_load_n(&dom.hold, __ATOMIC_ACQUIRE))
+		return NULL;
+	return __real_block_engine_reap(engine, max);
+}
+
+static inline void hold(bool on)
+{
+	__atomic_store_n(&dom.hold, on, __ATOMIC_RELEASE);
+}
+
+/* ---- event channels ------------------------------------------------------ */
+
+xenevtchn_handle *xenevtchn_open(struct xentoollog_logger *logger,
+				 unsigned int flags)
+{
+	(void)logger;
+	(void)flags;
+	dom.events++;
+	return (void *)&dom;
+}
+
+int xenevtchn_close(xenevtchn_handle *h)
+{
+	(void)h;
+	dom.events--;
+	return 0;
+}
+
+int xenevtchn_fd(xenevtchn_handle *h)
+{
+	(void)h;
+	return dom.fd[0];
+}
+
+static inline void send_event(unsigned int v)
+{
+	evtchn_port_t port = LOCAL_PORT + v;
+
+	if (!dom.vcpu[v].bound || dom.vcpu[v].masked) {
+		dom.vcpu[v].pending = true;
+		return;
+	}
+	dom.vcpu[v].pending = false;
+	dom.vcpu[v].masked = true;
+	must(write(dom.fd[1], &port, sizeof(port)) == sizeof(port));
+}
+
+/* Take what the program unmasked; called where a vCPU looks. */
+static inline void take_unmasked(void)
+{
+	evtchn_port_t port;
+
+	while (read(dom.fd[1], &port, sizeof(port)) == sizeof(port)) {
+		must(port >= LOCAL_PORT && port < LOCAL_PORT + VCPUS);
+		dom.vcpu[port - LOCAL_PORT].masked = false;
+		if (dom.vcpu[port - LOCAL_PORT].pending)
+			send_event(port - LOCAL_PORT);
+	}
+}
+
+xenevtchn_port_or_error_t xenevtchn_bind_interdomain(xenevtchn_handle *h,
+						     uint32_t domid,
+						     evtchn_port_t remote)
+{
+	unsigned int v = remote - REMOTE_PORT;
+
+	(void)h;
+	xs_lock();
+	must(domid == dom.domid && dom.enabled && v < VCPUS &&
+	     !dom.vcpu[v].bound);
+	dom.vcpu[v].bound = true;
+	dom.vcpu[v].masked = false;
+	/* A fresh port is pending once. */
+	send_event(v);
+	xs_unlock();
+	return (int)(LOCAL_PORT + v);
+}
+
+int xenevtchn_unbind(xenevtchn_handle *h, evtchn_port_t port)
+{
+	unsigned int v = port - LOCAL_PORT;
+
+	(void)h;
+	xs_lock();
+	must(v < VCPUS && dom.vcpu[v].bound);
+	dom.vcpu[v].bound = false;
+	xs_unlock();
+	return 0;
+}
+
+int xenevtchn_notify(xenevtchn_handle *h, evtchn_port_t port)
+{
+	unsigned int v = port - LOCAL_PORT;
+
+	(void)h;
+	xs_lock();
+	must(v < VCPUS && dom.vcpu[v].bound && dom.vcpu[v].busy);
+	must(dom.page[v].state == STATE_IORESP_READY);
+	dom.vcpu[v].value = dom.page[v].data;
+	dom.page[v].state = STATE_IOREQ_NONE;
+	dom.vcpu[v].busy = false;
+	xs_unlock();
+	return 0;
+}
+
+/* ---- the device model's calls -------------------------------------------- */
+
+xendevicemodel_handle *xendevicemodel_open(struct xentoollog_logger *logger,
+					   unsigned int flags)
+{
+	(void)logger;
+	(void)flags;
+	return (void *)&dom;
+}
+
+int xendevicemodel_close(xendevicemodel_handle *h)
+{
+	(void)h;
+	return 0;
+}
+
+/* As Xen refuses any call about a domain that is not there. */
+static inline bool no_domain(domid_t domid)
+{
+	if (dom.exists && domid == dom.domid)
+		return false;
+	errno = ESRCH;
+	return true;
+}
+
+int xendevicemodel_nr_vcpus(xendevicemodel_handle *h, domid_t domid,
+			    unsigned int *vcpus)
+{
+	(void)h;
+	*vcpus = VCPUS;
+	return no_domain(domid) ? -1 : 0;
+}
+
+int xendevicemodel_create_ioreq_server(xendevicemodel_handle *h, domid_t domid,
+				       int bufioreq, ioservid_t *id)
+{
+	(void)h;
+	(void)bufioreq;
+	if (no_domain(domid))
+		return -1;
+	must(dom.servers++ == 0);
+	*id = 0;
+	return 0;
+}
+
+int xendevicemodel_set_ioreq_server_state(xendevicemodel_handle *h,
+					  domid_t domid, ioservid_t id,
+					  int enabled)
+{
+	void (*on_disable)(void) = dom.on_disable;
+
+	(void)h;
+	(void)id;
+	if (no_domain(domid))
+		return -1;
+	xs_lock();
+	must(dom.servers == 1);
+	/* Xen pauses the domain: whoever was on the way has arrived. */
+	if (!enabled && on_disable) {
+		dom.on_disable = NULL;
+		on_disable();
+	}
+	dom.enabled = enabled != 0;
+	for (unsigned int v = 0; v < VCPUS; v++)
+		dom.page[v].vp_eport = REMOTE_PORT + v;
+	xs_unlock();
+	return 0;
+}
+
+/* Also with the domain's end. */
+static inline void destroy_server(void)
+{
+	dom.servers = 0;
+	dom.enabled = false;
+	dom.nranges = 0;
+	for (unsigned int v = 0; v < VCPUS; v++)
+		dom.vcpu[v].stuck = dom.vcpu[v].busy;
+}
+
+int xendevicemodel_destroy_ioreq_server(xendevicemodel_handle *h,
+					domid_t domid, ioservid_t id)
+{
+	(void)h;
+	(void)id;
+	if (no_domain(domid))
+		return -1;
+	xs_lock();
+	must(dom.servers == 1);
+	destroy_server();
+	xs_unlock();
+	return 0;
+}
+
+int xendevicemodel_map_io_range_to_ioreq_server(xendevicemodel_handle *h,
+						domid_t domid, ioservid_t id,
+						int is_mmio, uint64_t start,
+						uint64_t end)
+{
+	(void)h;
+	(void)id;
+	if (no_domain(domid))
+		return -1;
+	xs_lock();
+	must(is_mmio && dom.servers == 1 && dom.nranges < RANGES_MAX);
+	dom.range[dom.nranges++] = (struct range){ start, end };
+	xs_unlock();
+	return 0;
+}
+
+int xendevicemodel_unmap_io_range_from_ioreq_server(xendevicemodel_handle *h,
+						    domid_t domid,
+						    ioservid_t id, int is_mmio,
+						    uint64_t start,
+						    uint64_t end)
+{
+	void (*on_unmap)(void) = dom.on_unmap;
+	int r = -1;
+
+	(void)h;
+	(void)id;
+	(void)is_mmio;
+	if (no_domain(domid))
+		return -1;
+	xs_lock();
+	dom.on_unmap = NULL;
+	if (on_unmap)
+		on_unmap();
+	for (unsigned int i = 0; i < dom.nranges; i++) {
+		if (dom.range[i].first != start || dom.range[i].last != end)
+			continue;
+		dom.range[i] = dom.range[--dom.nranges];
+		r = 0;
+		break;
+	}
+	xs_unlock();
+	must(r == 0);
+	return r;
+}
+
+int xendevicemodel_set_irq_level(xendevicemodel_handle *h, domid_t domid,
+				 uint32_t irq, unsigned int level)
+{
+	(void)h;
+	if (no_domain(domid))
+		return -1;
+	must(irq >= IRQ && level == 1);
+	__atomic_add_fetch(&dom.irqs, 1, __ATOMIC_RELAXED);
+	return 0;
+}
+
+/* ---- foreign memory ------------------------------------------------------ */
+
+xenforeignmemory_handle *xenforeignmemory_open(struct xentoollog_logger *logger,
+					       unsigned int flags)
+{
+	(void)logger;
+	(void)flags;
+	return (void *)&dom;
+}
+
+int xenforeignmemory_close(xenforeignmemory_handle *h)
+{
+	(void)h;
+	return 0;
+}
+
+static inline void map_pages(uint8_t *at, size_t n, const xen_pfn_t *gfn,
+			     int *errors)
+{
+	const uint64_t first = MODEL_BASE / MODEL_PAGE;
+
+	for (size_t i = 0; i < n; i++) {
+		uint64_t page = gfn[i] - first;
+
+		errors[i] = gfn[i] < first || page >= MEMORY_BYTES / MODEL_PAGE ?
+			    -EINVAL : 0;
+		if (errors[i] == 0)
+			must(mmap(at + i * MODEL_PAGE, MODEL_PAGE,
+				  PROT_READ | PROT_WRITE,
+				  MAP_SHARED | MAP_FIXED, dom.memory_fd,
+				  (off_t)(page * MODEL_PAGE)) != MAP_FAILED);
+	}
+}
+
+void *xenforeignmemory_map2(xenforeignmemory_handle *h, uint32_t domid,
+			    void *addr, int prot, int flags, size_t n,
+			    const xen_pfn_t gfn[], int errors[])
+{
+	(void)h;
+	(void)prot;
+	if (no_domain((domid_t)domid))
+		return NULL;
+	addr = mmap(addr, n * MODEL_PAGE, PROT_NONE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+	must(addr != MAP_FAILED);
+	map_pages(addr, n, gfn, errors);
+	return addr;
+}
+
+void *xenforeignmemory_map(xenforeignmemory_handle *h, uint32_t domid,
+			   int prot, size_t n, const xen_pfn_t gfn[],
+			   int errors[])
+{
+	return xenforeignmemory_map2(h, domid, NULL, prot, 0, n, gfn, errors);
+}
+
+int xenforeignmemory_unmap(xenforeignmemory_handle *h, void *addr, size_t n)
+{
+	(void)h;
+	return munmap(addr, n * MODEL_PAGE);
+}
+
+xenforeignmemory_resource_handle *xenforeignmemory_map_resource(
+	xenforeignmemory_handle *h, domid_t domid, unsigned int type,
+	unsigned int id, unsigned long frame, unsigned long nr_frames,
+	void **paddr, int prot, int flags)
+{
+	void *page;
+
+	(void)h;
+	(void)id;
+	(void)flags;
+	if (no_domain(domid))
+		return NULL;
+	must(type == XENMEM_resource_ioreq_server && frame == 1 &&
+	     nr_frames == 1);
+	page = mmap(NULL, MODEL_PAGE, prot, MAP_SHARED, dom.page_fd, 0);
+	must(page != MAP_FAILED);
+	*paddr = page;
+	dom.pages++;
+	return page;
+}
+
+int xenforeignmemory_unmap_resource(xenforeignmemory_handle *h,
+				    xenforeignmemory_resource_handle *res)
+{
+	(void)h;
+	dom.pages--;
+	return munmap(res, MODEL_PAGE);
+}
+
+/* ---- libxenctrl, which is looked for while the program runs --------------- */
+
+struct domain_info_head {
+	uint16_t domid, pad;
+	uint32_t flags;
+};
+
+static inline void *ctl_open(void *logger, void *dombuild, unsigned int flags)
+{
+	(void)logger;
+	(void)dombuild;
+	(void)flags;
+	return &dom;
+}
+
+static inline int ctl_close(void *handle)
+{
+	(void)handle;
+	return 0;
+}
+
+static inline int ctl_get(void *handle, uint32_t first, unsigned int max,
+			  struct domain_info_head *info)
+{
+	int n = 0;
+
+	(void)handle;
+	(void)max;
+	xs_lock();
+	if (dom.exists && first <= dom.domid) {
+		info->domid = (uint16_t)dom.domid;
+		info->flags = dom.life;
+		n = 1;
+	}
+	xs_unlock();
+	return n;
+}
+
+void *__wrap_dlopen(const char *name, int flags);
+void *__real_dlopen(const char *name, int flags);
+void *__wrap_dlsym(void *library, const char *name);
+void *__real_dlsym(void *library, const char *name);
+int __wrap_dlclose(void *library);
+int __real_dlclose(void *library);
+
+void *__wrap_dlopen(const char *name, int flags)
+{
+	if (!name || strncmp(name, "libxenctrl", 10))
+		return __real_dlopen(name, flags);
+	return dom.no_libxenctrl ? NULL : &dom;
+}
+
+void *__wrap_dlsym(void *library, const char *name)
+{
+	if (library != &dom)
+		return __real_dlsym(library, name);
+	if (!strcmp(name, "xc_interface_open"))
+		return (void *)ctl_open;
+	return !strcmp(name, "xc_interface_close") ? (void *)ctl_close :
+						     (void *)ctl_get;
+}
+
+int __wrap_dlclose(void *library)
+{
+	return library == &dom ? 0 : __real_dlclose(library);
+}
+
+#endif

@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a test does to the host of model_domain.h: starts and ends the program,
+ * attaches and detaches disks as libxl does, makes the vCPUs' accesses, and
+ * drives disks through them.
+ */
+#ifndef MODEL_GUEST_H
+#define MODEL_GUEST_H
+
+#include "model_domain.h"
+
+enum {
+	DOMID = 5,
+	DEVID = 51712,		/* of the first disk; the others follow */
+	IMAGE_BYTES = 1 << 20,
+	RING_SIZE = 16,
+	DISK_AREA = 128 << 10,	/* of guest memory */
+	DATA_AT = 64 << 10,	/* in it */
+	SLOT_BYTES = 8192,	/* of a request: header, status, data */
+	BLOCK_BYTES = 4096,
+};
+
+/* ---- a vCPU -------------------------------------------------------------- */
+
+/* Xen hands the program an access; with the lock. */
+static inline void fill_slot(unsigned int v, uint8_t type, uint64_t addr,
+			     uint32_t size, bool read, uint64_t data)
+{
+	ioreq_t *req = &dom.page[v];
+
+	must(req->state == STATE_IOREQ_NONE && !dom.vcpu[v].busy);
+	dom.vcpu[v].busy = true;
+	dom.vcpu[v].stuck = false;
+	req->addr = addr;
+	req->data = data;
+	req->count = 1;
+	req->size = size;
+	req->data_is_ptr = 0;
+	req->dir = read;
+	req->df = 0;
+	req->type = type;
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+	req->state = STATE_IOREQ_READY;
+	send_event(v);
+}
+
+/* Whether a server answers for the address; if not, it is a data abort. */
+static inline bool begin_access(unsigned int v, uint64_t addr, uint32_t size,
+				bool read, uint64_t data)
+{
+	bool found = false;
+
+	xs_lock();
+	take_unmasked();
+	for (unsigned int i = 0; dom.enabled && i < dom.nranges; i++)
+		found |= addr >= dom.range[i].first &&
+			 addr + size - 1 <= dom.range[i].last;
+	if (found)
+		fill_slot(v, IOREQ_TYPE_COPY, addr, size, read, data);
+	xs_unlock();
+	return found;
+}
+
+static inline bool answered(unsigned int v)
+{
+	bool done;
+
+	xs_lock();
+	take_unmasked();
+	done = !dom.vcpu[v].busy;
+	if (dom.vcpu[v].stuck)
+		give_up("vCPU %u's access was never answered", v);
+	xs_unlock();
+	return done;
+}
+
+static inline bool stuck(unsigned int v)
+{
+	bool is;
+
+	xs_lock();
+	is = dom.vcpu[v].stuck;
+	xs_unlock();
+	return is;
+}
+
+static inline uint64_t register_of(unsigned int disk, uint64_t offset)
+{
+	return BASE + disk * UINT64_C(0x200) + offset;
+}
+
+static inline uint32_t reg_read(unsigned int disk, uint64_t offset)
+{
+	assert_true(begin_access(0, register_of(disk, offset), 4, true, 0));
+	wait_until(answered(0));
+	return (uint32_t)dom.vcpu[0].value;
+}
+
+static inline void reg_write(unsigned int disk, uint64_t offset,
+			     uint32_t value)
+{
+	assert_true(begin_access(0, register_of(disk, offset), 4, false,
+				 value));
+	wait_until(answered(0));
+}
+
+/* ---- a disk's driver ----------------------------------------------------- */
+
+struct driver {
+	unsigned int disk;
+	struct model_ring ring;
+	uint64_t data;		/* guest address of its requests */
+	unsigned int done;
+	char file[64];
+};
+
+static inline void negotiate(unsigned int disk)
+{
+	const uint64_t features = VIRTIO_FEATURE(VIRTIO_F_VERSION_1) |
+				  VIRTIO_FEATURE(VIRTIO_BLK_F_FLUSH) |
+				  VIRTIO_FEATURE(VIRTIO_BLK_F_CONFIG_WCE);
+
+	reg_write(disk, VIRTIO_MMIO_STATUS, VIRTIO_STATUS_ACKNOWLEDGE);
+	reg_write(disk, VIRTIO_MMIO_STATUS, VIRTIO_STATUS_ACKNOWLEDGE |
+		  VIRTIO_STATUS_DRIVER);
+	for (uint32_t sel = 0; sel < 2; sel++) {
+		reg_write(disk, VIRTIO_MMIO_DRIVER_FEATURES_SEL, sel);
+		reg_write(disk, VIRTIO_MMIO_DRIVER_FEATURES,
+			  (uint32_t)(features >> (32 * sel)));
+	}
+	reg_write(disk, VIRTIO_MMIO_STATUS, VIRTIO_STATUS_ACKNOWLEDGE |
+		  VIRTIO_STATUS_DRIVER | VIRTIO_STATUS_FEATURES_OK);
+}
+
+/* Bring the disk up, as a driver that begins; its ring is made anew. */
+static inline void drive(struct driver *d, unsigned int disk)
+{
+	const uint64_t at = MODEL_BASE + disk * (uint64_t)DISK_AREA;
+
+	d->disk = disk;
+	d->data = at + DATA_AT;
+	d->done = 0;
+	model_ring_init(&d->ring, &dom.memory, at, RING_SIZE);
+	negotiate(disk);
+	reg_write(disk, VIRTIO_MMIO_QUEUE_SEL, 0);
+	reg_write(disk, VIRTIO_MMIO_QUEUE_NUM, RING_SIZE);
+	reg_write(disk, VIRTIO_MMIO_QUEUE_DESC_LOW, (uint32_t)d->ring.desc_at);
+	reg_write(disk, VIRTIO_MMIO_QUEUE_DRIVER_LOW,
+		  (uint32_t)d->ring.avail_at);
+	reg_write(disk, VIRTIO_MMIO_QUEUE_DEVICE_LOW,
+		  (uint32_t)d->ring.used_at);
+	reg_write(disk, VIRTIO_MMIO_QUEUE_READY, 1);
+	reg_write(disk, VIRTIO_MMIO_STATUS,
+		  reg_read(disk, VIRTIO_MMIO_STATUS) |
+		  VIRTIO_STATUS_DRIVER_OK);
+}
+
+static inline uint8_t *request_at(const struct driver *d, unsigned int slot)
+{
+	return model_at(&dom.memory, d->data + slot * (uint64_t)SLOT_BYTES,
+			SLOT_BYTES);
+}
+
+/* Make a request available; the data is at request_at() + BLOCK_BYTES. */
+static inline void offer(struct driver *d, unsigned int slot, uint32_t type,
+			 uint64_t block)
+{
+	const uint64_t at = d->data + slot * (uint64_t)SLOT_BYTES;
+	const struct virtio_blk_header h = {
+		.type = type, .sector = block * (BLOCK_BYTES / 512),
+	};
+	const bool flush = type == VIRTIO_BLK_T_FLUSH;
+	const struct model_buf bufs[] = {
+		{ at, 16, false },
+		{ at + BLOCK_BYTES, flush ? 0 : BLOCK_BYTES,
+		  type == VIRTIO_BLK_T_IN },
+		{ at + 16, 1, true },
+	};
+	uint8_t *p = request_at(d, slot);
+
+	memcpy(p, &h, sizeof(h));
+	p[16] = 0xee;
+	model_offer(&d->ring, bufs, 3);
+}
+
+static inline void kick(const struct driver *d)
+{
+	reg_write(d->disk, VIRTIO_MMIO_QUEUE_NOTIFY, 0);
+}
+
+static inline unsigned int take_used(struct driver *d)
+{
+	struct vring_used_elem elem;
+
+	while (model_used(&d->ring, &elem))
+		d->done++;
+	return d->done;
+}
+
+/* One request from beginning to end: its status. */
+static inline uint8_t request(struct driver *d, uint32_t type, uint64_t block)
+{
+	unsigned int done = d->done;
+
+	offer(d, 0, type, block);
+	kick(d);
+	wait_until(take_used(d) == done + 1);
+	return request_at(d, 0)[16];
+}
+
+/* ---- the toolstack ------------------------------------------------------- */
+
+/* A node of the disk's directory, for the calls of model_store.h. */
+static inline const char *node(unsigned int disk, const char *name)
+{
+	static char path[4][XS_PATH_MAX];
+	static unsigned int next;
+	char *p = path[next++ % 4];
+
+	snprintf(p, XS_PATH_MAX, "backend/virtio_disk/%u/%u%s%s", dom.domid,
+		 DEVID + disk, *name ? "/" : "", name);
+	return p;
+}
+
+static inline void make_image(struct driver *d)
+{
+	int fd;
+
+	snprintf(d->file, sizeof(d->file), "/tmp/virtio-disk-XXXXXX");
+	fd = mkstemp(d->file);
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, IMAGE_BYTES), 0);
+	close(fd);
+}
+
+/* The directory of a new disk, in one go as libxl's transaction. */
+static inline void make_directory(unsigned int disk, const char *file)
+{
+	xs_lock();
+	tool_write(node(disk, "params"), "%s", file);
+	tool_write(node(disk, "dev"), "xvd%c", 'a' + disk);
+	tool_write(node(disk, "mode"), "w");
+	tool_write(node(disk, "base"), "%u", BASE + disk * 0x200);
+	tool_write(node(disk, "irq"), "%u", IRQ + disk);
+	tool_write(node(disk, "grant_usage"), "0");
+	tool_write(node(disk, "discard-enable"), "1");
+	tool_write(node(disk, "online"), "1");
+	tool_write(node(disk, "state"), "1");
+	xs_unlock();
+}
+
+static inline void attach(struct driver *d, unsigned int disk)
+{
+	if (!d->file[0])
+		make_image(d);
+	make_directory(disk, d->file);
+	wait_until(tool_is(node(disk, "state"), "2"));
+}
+
+/* libxl wants the disk to end; the program answers with state 6. */
+static inline void ask_detach(unsigned int disk)
+{
+	xs_lock();
+	tool_write(node(disk, "online"), "0");
+	tool_write(node(disk, "state"), "5");
+	xs_unlock();
+}
+
+static inline void detach(unsigned int disk)
+{
+	ask_detach(disk);
+	wait_until(tool_is(node(disk, "state"), "6"));
+	tool_remove(node(disk, ""));
+}
+
+/* xenstore's part of a domain's beginning. */
+static inline void introduce(unsigned int domid)
+{
+	char path[XS_PATH_MAX];
+
+	xs_lock();
+	dom.domid = domid;
+	dom.exists = true;
+	dom.life = 0;
+	xs.introduced[domid] = true;
+	snprintf(path, sizeof(path), "/local/domain/%u/name", domid);
+	tool_write(path, "web");
+	xs_fire("@introduceDomain");
+	xs_unlock();
+}
+
+/* The domain dies; Xen takes what it had. */
+static inline void destroy_domain(void)
+{
+	xs_lock();
+	dom.life = LIFE_DYING;
+	xs_fire("@releaseDomain");
+	xs_unlock();
+}
+
+/* ---- the program --------------------------------------------------------- */
+
+static inline void *program_thread(void *unused)
+{
+	static char name[] = "virtio-disk", option[] = "--domain",
+		    domain[] = "web";
+	char *argv[] = { name, option, domain, NULL };
+
+	(void)unused;
+	optind = 0;
+	return (void *)(intptr_t)program_main(3, argv);
+}
+
+static inline void program_start(void)
+{
+	sigset_t set;
+
+	/* Signals are the program's. */
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGUSR1);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	must(pthread_create(&dom.program, NULL, program_thread, NULL) == 0);
+	dom.running = true;
+}
+
+static inline void ask_end(void)
+{
+	kill(getpid(), SIGTERM);
+}
+
+/* Whether it ended well. */
+static inline bool program_ended(void)
+{
+	struct timespec limit;
+	void *status;
+
+	clock_gettime(CLOCK_REALTIME, &limit);
+	limit.tv_sec += WAIT_S;
+	if (pthread_timedjoin_np(dom.program, &status, &limit))
+		give_up("the program does not end");
+	dom.running = false;
+	return status == NULL;
+}
+
+/* Nothing may be left of what the program made. */
+static inline void check_clean(void)
+{
+	assert_int_equal(dom.servers, 0);
+	assert_int_equal(dom.pages, 0);
+	assert_int_equal(dom.nranges, 0);
+	assert_int_equal(dom.events, 0);
+	assert_null(xs.client);
+	for (unsigned int v = 0; v < VCPUS; v++) {
+		assert_false(dom.vcpu[v].bound);
+		assert_false(dom.vcpu[v].busy);
+	}
+}
+
+static inline void end_program(void)
+{
+	ask_end();
+	assert_true(program_ended());
+	check_clean();
+}
+
+/* ---- a test's beginning and end ------------------------------------------ */
+
+static inline int host_start(void **state)
+{
+	struct model_memory *mem = &dom.memory;
+
+	(void)state;
+	memset(&dom, 0, sizeof(dom));
+	tool_start();
+	dom.memory_fd = memfd_create("guest", MFD_CLOEXEC);
+	dom.page_fd = memfd_create("ioreq", MFD_CLOEXEC);
+	must(!ftruncate(dom.memory_fd, MEMORY_BYTES) &&
+	     !ftruncate(dom.page_fd, MODEL_PAGE));
+	mem->bytes = mmap(NULL, MEMORY_BYTES, PROT_READ | PROT_WRITE,
+			  MAP_SHARED, dom.memory_fd, 0);
+	dom.page = mmap(NULL, MODEL_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED,
+			dom.page_fd, 0);
+	must(mem->bytes != MAP_FAILED && (void *)dom.page != MAP_FAILED);
+	mem->base = MODEL_BASE;
+	mem->size = MEMORY_BYTES;
+	must(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
+			 0, dom.fd));
+	return 0;
+}
+
+static inline int host_stop(void **state)
+{
+	(void)state;
+	/* After a failure: the next test must not meet this one's program. */
+	hold(false);
+	if (dom.running) {
+		ask_end();
+		program_ended();
+	}
+	munmap(dom.memory.bytes, MEMORY_BYTES);
+	munmap(dom.page, MODEL_PAGE);
+	close(dom.memory_fd);
+	close(dom.page_fd);
+	close(dom.fd[0]);
+	close(dom.fd[1]);
+	tool_stop();
+	return 0;
+}
+
+#define host_test(f) cmocka_unit_test_setup_teardown(f, host_start, host_stop)
+
+#endif
