@@ -205,11 +205,18 @@ static bool queue_rest(struct loop_poller *poller)
 	return !virtqueue_notify_on(vq);
 }
 
-/* The engine's descriptor woke the loop: the poller does the rest. */
+/*
+ * The engine's descriptor woke the loop: the poller does the rest, but does not
+ * look where nothing is in flight. Then it was rung after what it was rung for
+ * had been collected, and would stay readable until the next request.
+ */
 static void engine_ready(struct loop_source *source, uint32_t events)
 {
-	(void)source;
+	struct disk_queue *dq = container_of(source, struct disk_queue, source);
+
 	(void)events;
+	if (!dq->engine->inflight)
+		block_engine_reap(dq->engine, REAP_MAX);
 }
 
 static void *map_memory(size_t bytes)
