@@ -7,6 +7,8 @@
  */
 #define _GNU_SOURCE 1
 #include <pthread.h>
+#include <signal.h>
+#include <sys/resource.h>
 
 #include "block_harness.h"
 
@@ -399,6 +401,48 @@ static void test_read_only(void **state)
 	free(content);
 }
 
+/*
+ * A write behind the limit for files (RLIMIT_FSIZE) is that write's error: no
+ * signal, and nothing else is lost.
+ */
+static void test_file_size_limit(void **state)
+{
+	unsigned char *content = harness_create("image", 65536);
+	unsigned char *memory = aligned_alloc(4096, 8192);
+	struct rlimit old, low;
+	struct block_image image;
+	struct block_engine *engine;
+
+	memset(memory, 0x5a, 8192);
+	open_combination(state, &image, &engine, 4);
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+	low = old;
+	low.rlim_cur = 32768;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &low), 0);
+	for (unsigned int i = 0; i < 2; i++) {
+		unsigned int flags = i ? BLOCK_STABLE : 0;
+
+		assert_int_equal(harness_transfer(engine, BLOCK_WRITE, flags,
+						  40960, memory, 4096), -EFBIG);
+		/* Up to the limit it goes well, then not. */
+		assert_int_equal(harness_transfer(engine, BLOCK_WRITE, flags,
+						  28672, memory, 8192), -EFBIG);
+		assert_int_equal(harness_transfer(engine, BLOCK_WRITE, flags,
+						  0, memory, 4096), 0);
+		assert_int_equal(harness_command(engine, BLOCK_FLUSH, 0, 0, 0),
+				 0);
+	}
+	assert_int_equal(block_image_flush_error(&image), 0);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+	close_combination(&image, engine);
+	memset(content, 0x5a, 4096);
+	memset(content + 28672, 0x5a, 4096);
+	harness_check("image", content, 65536);
+	free(memory);
+	free(content);
+}
+
 /* With O_DIRECT an impossible range is an error, not a bounce. */
 static void test_misaligned(void **state)
 {
@@ -490,6 +534,7 @@ static void test_deep(void **state)
 	EACH(test_empty_segments, engine, cache), \
 	EACH(test_other_thread, engine, cache), \
 	EACH(test_read_only, engine, cache), \
+	EACH(test_file_size_limit, engine, cache), \
 	EACH(test_misaligned, engine, cache), \
 	EACH(test_zeroes, engine, cache), \
 	EACH(test_deep, engine, cache)

@@ -446,6 +446,32 @@ static void test_own_report(void **state)
 	close_all();
 }
 
+/* A file system that is read-only may have no fsync: there is nothing to flush */
+static void test_read_only(void **state)
+{
+	static const char *const names[] = {
+		"io_uring", "libaio", "threads", "null",
+	};
+	const struct block_image_options options = {
+		.file = harness_path("image"), .readonly = true,
+	};
+	char error[BLOCK_ERROR_MAX];
+
+	(void)state;
+	free(harness_create("image", SIZE));
+	for (size_t i = 0; i < 4; i++) {
+		assert_int_equal(block_image_open(&image, &options, error), 0);
+		open_engines(names[i]);
+		syncs.error = EINVAL;
+		assert_int_equal(flush(one), 0);
+		assert_int_equal(flush(two), 0);
+		assert_int_equal(syncs.entered, 0);
+		block_engine_close(one);
+		block_engine_close(two);
+		block_image_close(&image);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -457,6 +483,7 @@ int main(void)
 		cmocka_unit_test(test_write_during_flush),
 		cmocka_unit_test(test_dsync_errors),
 		cmocka_unit_test(test_own_report),
+		cmocka_unit_test(test_read_only),
 	};
 
 	return cmocka_run_group_tests(tests, harness_setup, harness_teardown);
