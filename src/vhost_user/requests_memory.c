@@ -153,7 +153,7 @@ int vhost_set_log_base(struct vhost_session *s, struct vhost_message *m)
 int vhost_get_inflight_fd(struct vhost_session *s, struct vhost_message *m)
 {
 	int fd = inflight_create(&m->payload.inflight, s->dev->nqueues,
-				 vhost_session_packed(s));
+				 s->dev->queue[0]->size_max);
 
 	if (fd < 0)
 		return vhost_session_wrong(s, "%u queues of %u: %s",

@@ -145,6 +145,27 @@ static void device_down_if_unused(struct vhost_session *s)
 	s->needs_reset = false;
 }
 
+/* Once in a session: what is in flight will not survive this process. */
+static void tell_area(struct vhost_session *s, const struct vring *v)
+{
+	if (s->told_area)
+		return;
+	s->told_area = true;
+	if (s->inflight.map.data)
+		log_limited(&s->log, LOG_LEVEL_WARNING,
+			    "%s: queue %u of %u entries has no place in the "
+			    "front end's in-flight area of %u queues of %u%s: "
+			    "if this process is killed, the guest's requests "
+			    "under way are lost", s->name, v->index, v->size,
+			    s->inflight.nqueues, s->inflight.queue_size,
+			    s->inflight.packed ? ", packed" : "");
+	else
+		log_limited(&s->log, LOG_LEVEL_INFO,
+			    "%s: the front end keeps no in-flight area: if "
+			    "this process is killed, the guest's requests "
+			    "under way are lost", s->name);
+}
+
 static void *inflight_for(struct vhost_session *s, const struct vring *v)
 {
 	bool packed = vhost_session_packed(s);
@@ -153,6 +174,7 @@ static void *inflight_for(struct vhost_session *s, const struct vring *v)
 
 	if (shared)
 		return shared;
+	tell_area(s, v);
 	memset(own, 0, virtq_inflight_bytes(v->size, packed));
 	return own;
 }
@@ -179,6 +201,11 @@ static int start_one(struct vhost_session *s, struct vring *v)
 					   "rings are not in a memory region",
 					   v->index);
 	v->early_kick = false;
+	if (r == 0 && v->lost)
+		log_limited(&s->log, LOG_LEVEL_WARNING,
+			    "%s: queue %u: %u requests that a back end before "
+			    "this one had taken are lost; no in-flight area "
+			    "tells of them", s->name, v->index, v->lost);
 	if (r == 0)
 		log_debug("%s: queue %u starts at %u, size %u", s->name,
 			  v->index, v->base, v->size);
@@ -266,6 +293,7 @@ static void forget(struct vhost_session *s)
 	s->status = 0;
 	s->closing = false;
 	s->config_changed = false;
+	s->told_area = false;
 	vhost_message_init(&s->message);
 	for (unsigned int i = 0; i < s->dev->nqueues; i++)
 		vring_init(&s->vring[i], &s->regions);

@@ -54,6 +54,7 @@ struct vhost_session {
 	bool config_changed;	/* the front end is to be told; atomic */
 	int backend_fd;		/* channel for our requests, or -1 */
 	struct inflight inflight;
+	bool told_area;		/* that requests do not survive us */
 	struct log_limit log;
 	struct vring vring[VIRTIO_QUEUES_MAX];
 	struct regions regions;	/* last: large, and most of it never used */

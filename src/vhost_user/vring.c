@@ -197,12 +197,16 @@ bool vring_is_ready(const struct vring *v)
 
 /*
  * Go on writing where the used ring of a split queue ends, which is not `base`
- * when a back end before us was lost with requests.
+ * when a back end before us was lost with requests, and nothing tells which.
  */
-static void continue_used(struct virtqueue *vq)
+static void continue_used(struct vring *v)
 {
+	struct virtqueue *vq = v->vq;
 	uint16_t used = __atomic_load_n(&vq->used->idx, __ATOMIC_RELAXED);
 
+	v->lost = (uint16_t)(v->base - used);
+	if (v->lost > v->size)
+		v->lost = 0; /* no position of this ring */
 	vq->used_next = used;
 	vq->used_shown = used;
 	vq->inflight->used_idx = used;
@@ -215,6 +219,7 @@ static void start(void *arg)
 	struct virtqueue *vq = v->vq;
 	bool is_new = virtq_inflight_is_new(e->inflight);
 
+	v->lost = 0;
 	e->result = v->owner->ops->serve(v->owner, v->index);
 	if (e->result)
 		return;
@@ -225,7 +230,7 @@ static void start(void *arg)
 	if (!is_new)
 		e->result = virtqueue_recover(vq);
 	else if (!vq->packed)
-		continue_used(vq);
+		continue_used(v);
 	if (e->result < 0) {
 		virtqueue_stop(vq);
 		return;

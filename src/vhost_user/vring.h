@@ -56,6 +56,7 @@ struct vring {
 	int err_fd;		/* or -1 */
 
 	bool running;
+	uint16_t lost;		/* requests of a back end before, at the start */
 	bool held;		/* paused for a change by the session */
 
 	/* The queue's thread's. */

@@ -185,6 +185,26 @@ static void regions_that_cannot_be(void **state)
 	finish(&t);
 }
 
+/* Parts of `n` queues of `size` entries, each with room, and none of others. */
+static void check_parts(const struct inflight *in, unsigned int n,
+			uint16_t size, bool packed)
+{
+	const uint8_t *end = in->map.data + in->map.size;
+
+	for (unsigned int i = 0; i < n; i++) {
+		const uint8_t *part = inflight_of(in, i, size, packed);
+
+		assert_non_null(part);
+		assert_true(part + virtq_inflight_bytes(size, packed) <=
+			    (i + 1 < n ? (uint8_t *)inflight_of(in, i + 1, size,
+								packed) : end));
+	}
+	assert_null(inflight_of(in, n, size, packed));
+	assert_null(inflight_of(in, 0, (uint16_t)(size + 1), packed));
+	/* The layouts differ. */
+	assert_null(inflight_of(in, 0, size, !packed));
+}
+
 /* An in-flight area ends in its file and has room for its queues. */
 static void inflight_areas(void **state)
 {
@@ -193,14 +213,27 @@ static void inflight_areas(void **state)
 	int fd, wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 
 	(void)state;
-	fd = inflight_create(&want, 2, false);
+	fd = inflight_create(&want, 2, 16);
 	assert_true(fd >= 0);
+	/* Room for our largest queue, in either layout. */
+	for (int packed = 0; packed < 2; packed++) {
+		assert_int_equal(inflight_open(&in, &want, fd, 2, packed, wake),
+				 0);
+		check_parts(&in, 2, 16, packed);
+		inflight_close(&in);
+	}
+	assert_int_equal(inflight_open(&in, &want, fd, 3, true, wake), 0);
+	check_parts(&in, 2, 16, true);
+	inflight_close(&in);
+	close(fd);
+	/* Without a tail: as the front end says. */
+	fd = memfd_create("area", MFD_CLOEXEC);
+	want.mmap_size = 2 * 192;
+	assert_int_equal(ftruncate(fd, (off_t)want.mmap_size), 0);
 	assert_int_equal(inflight_open(&in, &want, fd, 2, false, wake), 0);
 	assert_non_null(inflight_of(&in, 1, 8, false));
 	assert_null(inflight_of(&in, 2, 8, false));
-	assert_null(inflight_of(&in, 1, 9, false));
-	/* The layouts differ. */
-	assert_null(inflight_of(&in, 1, 8, true));
+	check_parts(&in, 2, 8, false);
 	inflight_close(&in);
 	want.mmap_size--;
 	assert_int_equal(inflight_open(&in, &want, fd, 2, false, wake), -EINVAL);

@@ -48,13 +48,14 @@ guest() {
 		-smp 2 -m 192 \
 		-object memory-backend-memfd,id=m,size=192M,share=on \
 		-monitor "unix:$WORK/$_name.monitor,server,nowait" \
-		-chardev "socket,id=c,path=$SOCKET,reconnect=1" \
+		-chardev "socket,id=c,path=${PROXY:-$SOCKET},reconnect=1" \
 		-device "vhost-user-blk-pci,chardev=c,num-queues=2$PROPERTIES" \
 		"$@" 2>>"$WORK/qemu" &
 	QEMU=$!
 	OTHERS="$OTHERS $QEMU"
 }
 PROPERTIES=
+PROXY=
 
 # console NAME TEXT [SECONDS]: until it shows that.
 console() {
@@ -132,17 +133,19 @@ guest_sees_growth() {
 }
 
 # The requests of a killed daemon are done by the next: no error, no hang.
+KILLS=${KILLS:-4}
 daemon_killed_under_guest() {
 	new_image 48M
 	serve queues=2 || return 1
-	guest one mixed,15,64,4096
+	guest one "mixed,$((KILLS * 3)),64,4096"
 	console one '@@ready' || return 1
-	for _ in 1 2 3 4 5; do
+	for _ in $(seq "$KILLS"); do
 		sleep 2
 		stop KILL
 		serve queues=2 || return 1
+		! grep 'in-flight area' "$SOCKET.log" >&2 || return 1
 	done
-	finished_well one && stop
+	finished_well one && ! grep 'in-flight area' "$SOCKET.log" >&2 && stop
 }
 
 # A reset under load, after which the guest sets the device up again.
@@ -230,22 +233,54 @@ live_migration() {
 	finished_well two
 }
 
+# with KEYS COMMAND...: with these keys of the disk besides.
+with() {
+	KEYS=$1
+	shift
+	"$@"
+	_result=$?
+	KEYS=
+	return $_result
+}
+
 # The same with the ring's other layout, which bit 34 stands for.
 packed() {
 	PROPERTIES=,packed=on
-	KEYS=packed=on
-	"$@"
+	with "packed=on${KEYS:+,$KEYS}" "$@"
 	_result=$?
 	PROPERTIES=
-	KEYS=
 	[ $_result -eq 0 ] || return 1
 	grep -q '@@features [01]\{34\}1' "$WORK/one" ||
 		fail "$(grep @@features "$WORK/one")"
 }
 
 packed_daemon_killed() { packed daemon_killed_under_guest; }
+
+# The same with a front end that asks for an in-flight area of smaller queues
+# than its guest has, as QEMU before 11.1 does.
+asks_less() {
+	PROXY=$WORK/proxy
+	rm -f "$PROXY"
+	"$HERE/ask_less.py" "$PROXY" "$SOCKET" 16 >"$WORK/asked" &
+	OTHERS="$OTHERS $!"
+	wait_for test -S "$PROXY" && "$@" &&
+		{ [ "$(wc -l <"$WORK/asked")" -gt "$KILLS" ] ||
+			fail "nobody asked for less"; }
+	_less=$?
+	PROXY=
+	return $_less
+}
+
+small_area() { asks_less daemon_killed_under_guest; }
+small_area_threads() { with engine=threads asks_less daemon_killed_under_guest; }
+packed_small_area() { asks_less packed_daemon_killed; }
+packed_small_area_threads() {
+	with engine=threads asks_less packed_daemon_killed
+}
 packed_live_migration() { packed live_migration; }
 
 run_all readme guest_moves_data guest_large_requests guest_ext4 \
 	guest_discards guest_sees_growth daemon_killed_under_guest \
-	guest_reset live_migration packed_daemon_killed packed_live_migration
+	guest_reset live_migration packed_daemon_killed packed_live_migration \
+	small_area small_area_threads packed_small_area \
+	packed_small_area_threads
