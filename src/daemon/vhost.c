@@ -44,6 +44,9 @@ enum {
 /* Between two attempts to accept, when there is no descriptor for it. */
 #define RETRY_NS NS_PER_SECOND
 
+/* Between two looks whether the last requests are done. */
+#define PAUSE_NS (20 * NS_PER_MS)
+
 struct vhost {
 	struct vhost_owner owner;
 	struct loop *loop;
@@ -52,6 +55,7 @@ struct vhost {
 	struct loop_timer retry; /* armed instead, while accept() fails */
 	bool failing;		/* it does, and that was said */
 	struct log_limit waiting, failures;
+	struct loop_timer pause; /* between two looks, at the end */
 	bool once;
 	bool serving;		/* there is a session */
 	unsigned int nthreads;
@@ -247,15 +251,41 @@ static int serve_disk(struct vhost *vh, const struct disk_options *o,
 	return r;
 }
 
-/* Let the front end's requests finish; a second signal cuts that short. */
+static void look_again(struct loop_timer *timer)
+{
+	loop_quit(container_of(timer, struct vhost, pause)->loop);
+}
+
+/*
+ * Let the requests in flight finish, in the loop: it sees a second signal,
+ * which ends that by vhost_abandon(). Nothing after this waits for the store.
+ */
+static void finish_requests(struct vhost *vh)
+{
+	unsigned int n = disk_in_flight(&vh->disk);
+	int r = 0;
+
+	if (n)
+		log_info("%s: waiting for %u requests in flight; a second "
+			 "signal gives them up", vh->disk.name, n);
+	vh->once = true;
+	if (vh->serving)
+		vhost_session_close(&vh->session);
+	vh->pause.due = look_again;
+	/* Not all of them are the session's. */
+	while (r == 0 && (disk_in_flight(&vh->disk) ||
+			  (vh->serving &&
+			   vhost_session_is_open(&vh->session)))) {
+		loop_arm(vh->loop, &vh->pause, PAUSE_NS);
+		r = loop_run(vh->loop);
+	}
+	loop_disarm(vh->loop, &vh->pause);
+}
+
 static void end(struct vhost *vh)
 {
-	if (vh->serving && vhost_session_is_open(&vh->session)) {
-		vh->once = true;
-		vhost_session_close(&vh->session);
-		if (vhost_session_is_open(&vh->session))
-			loop_run(vh->loop);
-	}
+	loop_disarm(vh->loop, &vh->retry);
+	finish_requests(vh);
 	stop_threads(vh);
 	size_watch_remove(&vh->disk);
 	disk_close(&vh->disk);
@@ -284,9 +314,9 @@ int vhost_serve(struct loop *loop, const struct options *options)
 	int r;
 
 	vh->owner.ops = &owner_ops;
+	vhost_socket_init(&vh->listener);
 	vh->loop = loop;
 	vh->once = options->once;
-	vhost_socket_init(&vh->listener);
 	r = open_disk(vh, &options->disk[0], error);
 	/* Who finds the socket finds the disk. */
 	if (r == 0)
@@ -301,6 +331,19 @@ int vhost_serve(struct loop *loop, const struct options *options)
 	}
 	end(vh);
 	return r ? 1 : 0;
+}
+
+void vhost_abandon(void)
+{
+	struct vhost *vh = &the_vhost;
+
+	/*
+	 * No more than that: the store may still read and write the memory of
+	 * what is in flight, and wherever it hangs, we would hang as well.
+	 */
+	if (vh->loop)
+		vhost_socket_abandon(&vh->listener);
+	_exit(1);
 }
 
 void vhost_log_stats(void)

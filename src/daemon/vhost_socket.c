@@ -120,3 +120,8 @@ void vhost_socket_close(struct vhost_socket *vs)
 		close(vs->fd);
 	vs->fd = -1;
 }
+
+void vhost_socket_abandon(struct vhost_socket *vs)
+{
+	socket_path_drop(&vs->path);
+}

@@ -34,4 +34,7 @@ int vhost_socket_accept(const struct vhost_socket *vs);
 /* Close, and remove what we made. Also for one that failed to open. */
 void vhost_socket_close(struct vhost_socket *vs);
 
+/* The process ends: only the path is removed, for another one to use. */
+void vhost_socket_abandon(struct vhost_socket *vs);
+
 #endif

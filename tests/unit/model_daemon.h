@@ -124,6 +124,8 @@ static inline void daemon_ordered(struct loop_source *source, uint32_t events)
 		_exit(98);	/* the test has gone */
 	if (order == DAEMON_QUIT)
 		loop_quit(&self->loop);
+	else if (order == DAEMON_ABANDON)
+		vhost_abandon();
 	else if (order == DAEMON_FULL || order == DAEMON_ROOM)
 		daemon_limit(order == DAEMON_FULL);
 	else if (order == DAEMON_SLEEPS &&
