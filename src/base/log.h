@@ -3,6 +3,7 @@
  * Log lines on standard error.
  *
  * One line each, with the priority that journald understands when it listens.
+ * Nobody ever waits for who reads them.
  * What a guest can cause goes through LOG_LIMITED, so that it cannot fill the
  * host's log.
  */
@@ -22,6 +23,18 @@ enum log_level {
 /* Lines above `level` are dropped. The default is LOG_LEVEL_INFO. */
 void log_set_level(enum log_level level);
 bool log_enabled(enum log_level level);
+
+/*
+ * From now on lines are written by a thread of its own, which stays. 0 or a
+ * negative errno.
+ */
+int log_detach(void);
+
+/*
+ * Wait until all lines are written, a second at most: before the program ends.
+ * False if some are not.
+ */
+bool log_flush(void);
 
 __attribute__((format(printf, 2, 3))) void log_line(enum log_level level,
 						    const char *format, ...);

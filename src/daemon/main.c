@@ -97,6 +97,8 @@ static int run(const struct options *options)
 
 	if (r == 0)
 		r = signals_open(&signals, &loop);
+	if (r == 0)
+		r = log_detach();
 	if (r == 0) {
 		loop.poll_max_ns = options->poll_max_us * NS_PER_US;
 		status = options->vhost ? vhost_serve(&loop, options) :
@@ -125,5 +127,6 @@ int main(int argc, char **argv)
 		status = run(&options);
 	}
 	options_finish(&options);
+	log_flush();
 	return status;
 }

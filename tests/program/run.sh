@@ -105,5 +105,46 @@ other_signals() {
 	is "$(front_end write 0)" 0 && stop
 }
 
-run_all file_size_limit_threads file_size_limit_io_uring \
+# ---- a log that nobody reads ----------------------------------------------
+
+# full_pipe FIFO: opened as 9, with a reader that stands still.
+full_pipe() {
+	mkfifo "$1"
+	sleep 1000 <"$1" &
+	OTHERS="$OTHERS $!"
+	exec 9>"$1"
+	python3 - <<-'END'
+		import os
+		os.set_blocking(9, False)
+		try:
+		    while True:
+		        os.write(9, b'x' * 4096)
+		except BlockingIOError:
+		    os.set_blocking(9, True)
+	END
+}
+
+# Requests are served and SIGTERM is heard though no line can be written.
+log_is_full() {
+	new_image 1M
+	full_pipe "$WORK/pipe" || return 1
+	"$PROGRAM" --vhost-user "$SOCKET" --disk "file=$WORK/image" 2>&9 9>&- &
+	DAEMON=$!
+	exec 9>&-
+	wait_for test -S "$SOCKET"
+	is "$(front_end write 0)" 0 && is "$(front_end write 0)" 0 && stop
+}
+
+# Priorities are for journald only, not for who inherits its variable.
+log_is_no_journal() {
+	new_image 1M
+	export JOURNAL_STREAM=8:1
+	serve && stop
+	status=$?
+	unset JOURNAL_STREAM
+	! grep '^<' "$SOCKET.log" || return 1
+	return $status
+}
+
+run_all log_is_full log_is_no_journal file_size_limit_threads file_size_limit_io_uring \
 	file_size_limit_libaio other_signals standard_fds_closed socket_is_standard_input socket_is_standard_error

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Log lines: one each, whatever is in them, cut where they are too long, and
- * limited where a guest can cause them.
+ * limited where a guest can cause them. Nobody waits for who reads them.
  */
 #include "model_memory.h"
 
+#include <fcntl.h>
+#include <limits.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -76,17 +80,57 @@ static void test_levels(void **state)
 	assert_string_equal(release(), "");
 }
 
+/*
+ * What systemd sets where standard error is what it says; other than that, with
+ * something before, between and behind the two numbers.
+ */
+static void set_journal(const char *before, const char *between,
+			const char *behind)
+{
+	char value[64];
+	struct stat st;
+
+	assert_int_equal(fstat(STDERR_FILENO, &st), 0);
+	snprintf(value, sizeof(value), "%s%ju%s%ju%s", before,
+		 (uintmax_t)st.st_dev, between, (uintmax_t)st.st_ino, behind);
+	setenv("JOURNAL_STREAM", value, 1);
+}
+
 static void test_for_the_journal(void **state)
 {
 	(void)state;
-	setenv("JOURNAL_STREAM", "8:1", 1);
 	log_set_level(LOG_LEVEL_DEBUG);
 	capture();
+	set_journal("", ":", "");
 	log_error("a");
 	log_warning("b");
 	log_info("c");
 	log_debug("d");
 	assert_string_equal(release(), "<3>a\n<4>b\n<6>c\n<7>d\n");
+}
+
+/* A service's child whose log goes to a file or a terminal instead. */
+static void test_for_another_journal(void **state)
+{
+	static const char *const around[][3] = {
+		{ "1", ":", "" }, { "", ":1", "" }, { "", ":", "1" },
+		{ ":", ":", "" }, { "", ":", ":" }, { "", ":", " x" },
+		{ "", "", "" }, { "", "x", "" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(around) / sizeof(around[0]); i++) {
+		capture();
+		set_journal(around[i][0], around[i][1], around[i][2]);
+		log_info("c");
+		assert_string_equal(release(), "virtio-disk: c\n");
+	}
+	capture();
+	setenv("JOURNAL_STREAM", "8:1", 1);
+	log_info("c");
+	setenv("JOURNAL_STREAM", "", 1);
+	log_info("d");
+	assert_string_equal(release(), "virtio-disk: c\nvirtio-disk: d\n");
 }
 
 /* What a guest names must not forge a line, nor steer a terminal. */
@@ -173,15 +217,127 @@ static void test_limit(void **state)
 	assert_int_equal(lines_of(release()), 5 * LOG_BURST);
 }
 
+/* ---- a reader that stands still ------------------------------------------ */
+
+enum { FLOOD = 5000 };
+
+static int pipe_fds[2];
+
+/* Standard error is a pipe that is full already. */
+static void fill_pipe(void)
+{
+	static char junk[PIPE_BUF];
+
+	assert_int_equal(pipe2(pipe_fds, O_NONBLOCK), 0);
+	memset(junk, '.', sizeof(junk));
+	junk[sizeof(junk) - 1] = '\n';
+	while (write(pipe_fds[1], junk, sizeof(junk)) > 0)
+		continue;
+	saved = dup(STDERR_FILENO);
+	assert_int_equal(dup2(pipe_fds[1], STDERR_FILENO), STDERR_FILENO);
+}
+
+/* Count the lines "n ..." in what comes until the log is written. */
+static unsigned int drain_pipe(unsigned int *lost)
+{
+	unsigned int lines = 0, n;
+	bool done = false;
+	FILE *in;
+	int flags = fcntl(pipe_fds[0], F_GETFL);
+
+	fcntl(pipe_fds[0], F_SETFL, flags & ~O_NONBLOCK);
+	in = fdopen(pipe_fds[0], "r");
+	assert_non_null(in);
+	*lost = 0;
+	while (!done && fgets(text, sizeof(text), in)) {
+		lines += sscanf(text, "virtio-disk: n %u\n", &n) == 1;
+		if (sscanf(text, "virtio-disk: warning: %u lines were lost",
+			   &n) == 1)
+			*lost += n;
+		done = lines + *lost == FLOOD;
+	}
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	close(pipe_fds[1]);
+	fclose(in);
+	return lines;
+}
+
+/*
+ * Whoever logs goes on, and each line is written or counted. A writer that
+ * waits for the reader would stop this program here.
+ */
+static void reader_stands_still(bool nonblocking)
+{
+	unsigned int lines, lost;
+
+	fill_pipe();
+	if (!nonblocking)
+		fcntl(pipe_fds[1], F_SETFL,
+		      fcntl(pipe_fds[1], F_GETFL) & ~O_NONBLOCK);
+	assert_int_equal(log_detach(), 0);
+	for (int i = 0; i < FLOOD; i++)
+		log_info("n %d", i);
+	assert_false(log_flush());
+	lines = drain_pipe(&lost);
+	assert_true(log_flush());
+	assert_int_equal(lines + lost, FLOOD);
+	/* Some hundreds of lines wait. */
+	assert_true(lines > 500 && lost > 500);
+}
+
+static void test_reader_stands_still(void **state)
+{
+	(void)state;
+	reader_stands_still(false);
+}
+
+/* Another process has set O_NONBLOCK, which is the open file's. */
+static void test_reader_of_a_nonblocking_pipe(void **state)
+{
+	(void)state;
+	reader_stands_still(true);
+}
+
+/* Nothing is out of order or missing where the reader keeps up. */
+static void test_lines_of_the_writer(void **state)
+{
+	const char *s;
+
+	(void)state;
+	assert_int_equal(log_detach(), 0);
+	assert_int_equal(log_detach(), 0);	/* once */
+	capture();
+	for (int i = 0; i < 100; i++)
+		log_info("line %d", i);
+	assert_true(log_flush());
+	s = release();
+	for (int i = 0; i < 100; i++) {
+		char line[40];
+		size_t n = (size_t)snprintf(line, sizeof(line),
+					    "virtio-disk: line %d\n", i);
+
+		assert_int_equal(strncmp(s, line, n), 0);
+		s += n;
+	}
+	assert_string_equal(s, "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_levels, setup),
 		cmocka_unit_test_setup(test_for_the_journal, setup),
+		cmocka_unit_test_setup(test_for_another_journal, setup),
 		cmocka_unit_test_setup(test_control_characters, setup),
 		cmocka_unit_test_setup(test_long_lines, setup),
 		cmocka_unit_test_setup(test_nobody_listens, setup),
 		cmocka_unit_test_setup(test_limit, setup),
+		/* Lines are written by a thread from here on. */
+		cmocka_unit_test_setup(test_reader_stands_still, setup),
+		cmocka_unit_test_setup(test_reader_of_a_nonblocking_pipe,
+				       setup),
+		cmocka_unit_test_setup(test_lines_of_the_writer, setup),
 	};
 
 	return cmocka_run_group_tests_name("base_log", tests, NULL, NULL);
