@@ -45,9 +45,10 @@ int virtq_split_start(struct virtqueue *q, uint32_t base)
 	q->used_next = at;
 	q->used_shown = at;
 	if (in->version == 0) {
-		in->version = 1;
 		in->desc_num = q->size;
 		in->used_idx = at;
+		/* Last: from here on it is believed. */
+		shared_store_release(&in->version, 1);
 	}
 	return 0;
 }

@@ -535,6 +535,35 @@ static void test_killed_while_recovering(void **state)
 		kill_recovery(&chosen[i], &dry);
 }
 
+/* ---- killed while it starts ---------------------------------------------- */
+
+static void act_start(void *arg)
+{
+	struct model_queue *m = arg;
+
+	model_queue_start(m, m->ring.packed ? MODEL_PACKED : 0, 0);
+}
+
+/* An area is believed only when all is there that it needs. */
+static void test_killed_while_starting(void **state)
+{
+	struct history none = { .layout = model_layout(state) };
+	struct model_queue m, r;
+
+	queue_over_shared(&m, none.layout, 0);
+	queue_over_shared(&r, none.layout, 0);
+	virtqueue_stop(&m.q);
+	memset(m.inflight, 0, virtq_inflight_bytes(RING, none.layout));
+	collect(&m, &none, (struct progress){ 0 }, act_start, &m);
+	assert_true(states.n > 2);
+	for (unsigned int i = 0; i < states.n; i++) {
+		take_over(&r, states.bytes[i]);
+		assert_int_equal(virtqueue_recover(&r.q), 0);
+	}
+	queue_over_shared_finish(&r);
+	queue_over_shared_finish(&m);
+}
+
 /* ---- contents and refusals ----------------------------------------------- */
 
 /* The fields after each step, as the vhost-user document tells them. */
@@ -804,6 +833,7 @@ int main(void)
 		cmocka_unit_test(test_packed_hostile_contents),
 		model_test_both(test_killed_at_every_instruction),
 		model_test_both(test_killed_while_recovering),
+		model_test_both(test_killed_while_starting),
 	};
 
 	return cmocka_run_group_tests_name("virtio_recover", tests, NULL,
