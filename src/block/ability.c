@@ -4,14 +4,20 @@
  *
  * A device is asked by the request itself with a range that no device takes:
  * one that cannot do it at all says so first. A file is asked by punching a
- * hole where it has nothing. The unit in which a device discards is in sysfs
- * only, in the directory of the whole disk for a partition.
+ * hole where it has nothing, behind its end: inside, somebody might be writing
+ * (a disk that migrates is open twice). A store may know the operation and refuse
+ * that range, as network and FUSE file systems do that punch inside only; so it
+ * is only those errors that say no which say that it does not know it. The unit
+ * in which a device discards is in sysfs only, in the directory of the whole disk
+ * for a partition.
  *
  * A host-managed zoned device takes writes at its zones' write pointers only:
  * as a plain disk it would fail most writes, so it is refused.
  *
  * Failure modes: what cannot be found out counts as not possible, but for the
- * unit: then it is a block.
+ * unit: then it is a block. A file that can do it nowhere, and says so with an
+ * error that means something else, is offered; its guest is told by the first
+ * request that it cannot.
  */
 #define _GNU_SOURCE 1
 #include <errno.h>
@@ -78,18 +84,44 @@ static bool ability_of_device(int fd, unsigned long request)
 	return ioctl(fd, request, range) < 0 && errno == EINVAL;
 }
 
+/* Does this error of a range say that no range will do? */
+static bool ability_is_denied(int error)
+{
+	switch (error) {
+	case EOPNOTSUPP:
+	case ENOSYS:
+	case ENOTTY:
+	case ENODEV:
+	case ESPIPE:
+	case EPERM:
+	case EACCES:
+	case EROFS:
+	case EBADF:
+	case ETXTBSY:
+		return true;
+	default:
+		return false;
+	}
+}
+
 static bool ability_to_punch(const struct block_image *image)
 {
+	uint64_t last = INT64_MAX - image->size, from = image->size;
+	uint64_t length;
 	int rc;
 
+	/* Where no file can be longer there is less than a block left. */
+	from += last > 2 * ABILITY_FAR ? ABILITY_FAR : 0;
+	length = INT64_MAX - from < image->block_size ? INT64_MAX - from :
+							image->block_size;
+	if (length == 0)
+		return false;
 	do
 		rc = fallocate(image->fd,
 			       FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-			       (off_t)(image->size + ABILITY_FAR),
-			       image->block_size);
+			       (off_t)from, (off_t)length);
 	while (rc < 0 && errno == EINTR);
-	/* Larger than the file system's files can be: it got that far. */
-	return rc == 0 || errno == EFBIG;
+	return rc == 0 || !ability_is_denied(errno);
 }
 
 static unsigned int ability_granularity(const struct block_image *image)

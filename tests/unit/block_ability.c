@@ -22,6 +22,7 @@ static struct {
 	int discard;
 	int secure_erase;
 	int fallocate;
+	int64_t size;		/* of the file */
 	uint32_t zone_sectors;	/* 0: does not know the question */
 	uint64_t range[2];	/* of the last discard or erase */
 	unsigned int calls;	/* of them */
@@ -70,9 +71,11 @@ int __wrap_fallocate(int fd, int mode, off_t offset, off_t len)
 {
 	(void)fd;
 	(void)mode;
-	/* Never where there is something. */
+	/* Never where there is something, and a range that there can be. */
+	assert_true(offset >= device.size);
 	assert_true(offset >= SIZE + (1 << 30));
 	assert_true(len > 0);
+	assert_true(len <= INT64_MAX - offset);
 	device.calls++;
 	return answer(device.fallocate);
 }
@@ -141,10 +144,13 @@ static void test_file(void **state)
 	} cases[] = {
 		{ 0, true }, { EFBIG, true }, { EOPNOTSUPP, false },
 		{ ENOSYS, false }, { EPERM, false },
+		/* It punches inside only. */
+		{ EINVAL, true }, { EIO, true }, { ENXIO, true },
+		{ ERANGE, true }, { ENOSPC, true },
 	};
 
 	(void)state;
-	for (unsigned int i = 0; i < 5; i++) {
+	for (unsigned int i = 0; i < 10; i++) {
 		struct block_image image = image_of(false, false);
 
 		device.fallocate = cases[i].answer;
@@ -154,6 +160,28 @@ static void test_file(void **state)
 				 cases[i].can ? 4096 : 0);
 		assert_false(image.can_secure_erase);
 	}
+}
+
+/* However large it is, there is a range behind it that can be asked for. */
+static void test_huge_file(void **state)
+{
+	static const uint64_t left[] = {
+		511, 512, 1024, 4095, 4096, 8192, 1 << 30, (1 << 30) + 4096,
+		INT64_C(1) << 31, INT64_C(1) << 32,
+	};
+
+	(void)state;
+	device.fallocate = 0;
+	for (unsigned int i = 0; i < 10; i++) {
+		struct block_image image = image_of(false, false);
+
+		image.size = INT64_MAX - left[i];
+		device.size = (int64_t)image.size;
+		assert_int_equal(ask(&image), 0);
+		assert_int_equal(device.calls, 1);
+		assert_int_equal(image.discard_granularity, 4096);
+	}
+	device.size = 0;
 }
 
 /* A store that is not written is not tried. */
@@ -272,6 +300,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_device),
 		cmocka_unit_test(test_file),
+		cmocka_unit_test(test_huge_file),
 		cmocka_unit_test(test_readonly),
 		cmocka_unit_test(test_host_managed),
 		cmocka_unit_test(test_discard_of_parts),
