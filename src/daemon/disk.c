@@ -293,6 +293,8 @@ static int queues_open(struct disk *disk, const struct disk_options *options)
 		dq->poller = (struct loop_poller){ .poll = queue_poll,
 						   .rest = queue_rest };
 	}
+	disk->any_engine = !options->engine ||
+			   strcmp(options->engine, "auto") == 0;
 	return open_engine(&disk->queue[0],
 			   options->engine ? options->engine : "auto");
 }
@@ -370,8 +372,14 @@ int disk_serve_queue(struct disk *disk, unsigned int queue, struct loop *loop,
 	assert(first);
 	if (dq->loop)
 		return 0;
-	if (!dq->engine)
-		r = open_engine(dq, first->ops->name);
+	if (!dq->engine) {
+		r = open_engine(dq, disk->any_engine ? "auto" :
+						       first->ops->name);
+		if (r == 0 && strcmp(dq->engine->ops->name, first->ops->name))
+			log_warning("%s: queue %u uses %s, for there is not "
+				    "enough for one more %s", disk->name, queue,
+				    dq->engine->ops->name, first->ops->name);
+	}
 	if (r == 0)
 		r = loop_add(loop, &dq->source, EPOLLIN);
 	if (r)

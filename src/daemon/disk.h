@@ -45,6 +45,7 @@ struct disk {
 	void *state;		/* of blk; mapped, owned */
 	size_t state_bytes;
 	unsigned int nqueues;
+	bool any_engine;	/* auto: each queue has the first that opens */
 	int watch;		/* of daemon/size_watch.c ... */
 	struct disk *next_watched; /* ... which this is listed by */
 	struct disk_queue queue[VIRTIO_QUEUES_MAX];
