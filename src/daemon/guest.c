@@ -529,6 +529,7 @@ void guest_abandon(void)
 	}
 	if (g && g->up)
 		ioreq_server_end(&g->server);
+	log_flush();
 	_exit(1);
 }
 

@@ -2,11 +2,7 @@
 /*
  * The program: options, signals, loop. What is served decides the rest.
  */
-#include <errno.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/signalfd.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -14,89 +10,31 @@
 #include "base/standard_fds.h"
 #include "daemon/guest.h"
 #include "daemon/options.h"
+#include "daemon/signals.h"
 #include "daemon/size_watch.h"
 #include "daemon/vhost.h"
 
-struct signals {
-	struct loop_source source;
-	struct loop *loop;
+static const struct signals_owner_ops vhost_signals = {
+	.log_stats = vhost_log_stats,
+	.look = size_watch_look,
+	.abandon = vhost_abandon,
 };
 
-static void signal_ready(struct loop_source *source, uint32_t events)
-{
-	struct signals *signals = container_of(source, struct signals, source);
-	struct signalfd_siginfo info;
-
-	(void)events;
-	if (read(source->fd, &info, sizeof(info)) != sizeof(info))
-		return;
-	if (info.ssi_signo == SIGUSR1) {
-		guest_log_stats();
-		vhost_log_stats();
-		return;
-	}
-	if (info.ssi_signo == SIGHUP) {
-		size_watch_look();
-		return;
-	}
-	log_info("ending on signal %s", strsignal((int)info.ssi_signo));
-	loop_quit(signals->loop);
-}
-
-/*
- * Signals that a store, a peer, a terminal or a limit raises while they have
- * their error code as well, or none is needed. By default each would end or
- * stop us:
- *
- *	PIPE		nobody reads what is written
- *	XFSZ		a write behind the limit on the size of files; EFBIG
- *	XCPU		a limit on processor time; the hard one kills
- *	TTOU, TTIN	the log's terminal belongs to another job; EIO
- *	IO		of a descriptor whose other users asked for signals
- *
- * BUS, of memory that a peer or a failed device takes away, has a handler
- * (vhost_user/bus_guard.c). ALRM, VTALRM, PROF and USR2 come only from who may
- * end us by KILL as well, URG and CHLD do nothing.
- */
-static const int ignored[] = { SIGPIPE, SIGXFSZ, SIGXCPU, SIGTTOU, SIGTTIN,
-			       SIGIO };
-
-static void ignore_signals(void)
-{
-	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
-		signal(ignored[i], SIG_IGN);
-}
-
-/* Signals become a descriptor of the loop, for this and all later threads. */
-static int signals_open(struct signals *signals, struct loop *loop)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGHUP);
-	sigaddset(&set, SIGUSR1);
-	ignore_signals();
-	if (sigprocmask(SIG_BLOCK, &set, NULL))
-		return -errno;
-	signals->loop = loop;
-	signals->source.ready = signal_ready;
-	signals->source.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (signals->source.fd < 0)
-		return -errno;
-	return loop_add(loop, &signals->source, EPOLLIN);
-}
+static const struct signals_owner_ops guest_signals = {
+	.log_stats = guest_log_stats,
+	.look = size_watch_look,
+	.abandon = guest_abandon,
+};
 
 static int run(const struct options *options)
 {
-	struct signals signals = { .source.fd = -1 };
 	struct loop loop;
 	int status = 1;
 	int r = loop_init(&loop);
 
 	if (r == 0)
-		r = signals_open(&signals, &loop);
+		r = signals_open(&loop, options->vhost ? &vhost_signals :
+							 &guest_signals);
 	if (r == 0)
 		r = log_detach();
 	if (r == 0) {
@@ -106,8 +44,6 @@ static int run(const struct options *options)
 	} else {
 		log_error("cannot start: %s", strerror(-r));
 	}
-	if (signals.source.fd >= 0)
-		close(signals.source.fd);
 	loop_finish(&loop);
 	return status;
 }

@@ -391,9 +391,9 @@ static void usage(FILE *to)
 		fprintf(to, "  %s=%s\n        %s\n", disk_keys[i].name,
 			disk_keys[i].values, disk_keys[i].help);
 	fputs("\n"
-	      "Signals: TERM and INT end it after the requests in flight; USR1 "
-	      "logs statistics;\n"
-	      "HUP looks at the images' sizes.\n"
+	      "Signals: TERM and INT end it after the requests in flight, a "
+	      "second one at once;\n"
+	      "USR1 logs statistics; HUP looks at the images' sizes.\n"
 	      "Exit status: 0 when the guest is gone for good or on a signal, "
 	      "1 for an error,\n"
 	      "2 for a wrong command line. See virtio-disk(8).\n", to);

@@ -146,5 +146,62 @@ log_is_no_journal() {
 	return $status
 }
 
-run_all log_is_full log_is_no_journal file_size_limit_threads file_size_limit_io_uring \
+# ---- signals and a store that does not answer -----------------------------
+
+# hanging: a daemon whose store stands still, with a write that waits.
+hanging() {
+	new_image 3M
+	gcc -shared -fPIC -o "$WORK/hang.so" "$HERE/hang.c" -ldl || return 1
+	rm -f "$WORK/hang" "$WORK/hang.hangs"
+	LD_PRELOAD=$WORK/hang.so HANG=$WORK/hang serve engine=threads ||
+		return 1
+	is "$(front_end write 0)" 0 && : >"$WORK/hang" || return 1
+	front_end start hold 60 &
+	OTHERS="$OTHERS $!"
+	wait_for test -e "$WORK/hang.hangs"
+}
+
+# again SIGNAL: not so soon that it is taken for the same one.
+again() {
+	sleep 0.3
+	kill "-$1" "$DAEMON"
+	wait_for gone || fail "it goes on" || return 1
+	wait "$DAEMON" 2>/dev/null
+	is $? 1 && DAEMON= && says "a second signal" || return 1
+	[ ! -e "$SOCKET" ] || fail "the socket is left"
+}
+
+alive() { kill -0 "$DAEMON" 2>/dev/null || fail "it has ended"; }
+
+# One signal waits for the requests in flight, a second one does not.
+second_signal() {
+	hanging && kill -TERM "$DAEMON" && wait_for says "waiting for 1" &&
+		says "another one ends it" && alive && again "$1"
+}
+
+second_signal_term() { second_signal TERM; }
+second_signal_int() { second_signal INT; }
+
+# The loop itself stands still, in a look at the image's size.
+second_signal_loop_hangs() {
+	hanging && rm "$WORK/hang.hangs" && kill -HUP "$DAEMON" || return 1
+	wait_for test -e "$WORK/hang.hangs"
+	sleep 0.3
+	kill -TERM "$DAEMON"
+	wait_for says "another one ends it" && alive && again TERM &&
+		says "the loop stands still"
+}
+
+# Both signals of timeout(1) are one: the requests are waited for.
+doubled_signal() {
+	hanging || return 1
+	kill -TERM "$DAEMON"
+	kill -TERM "$DAEMON"
+	wait_for says "waiting for 1" && alive || return 1
+	rm "$WORK/hang"
+	wait_for gone && wait "$DAEMON" && DAEMON=
+}
+
+run_all second_signal_term second_signal_int second_signal_loop_hangs \
+	doubled_signal log_is_full log_is_no_journal file_size_limit_threads file_size_limit_io_uring \
 	file_size_limit_libaio other_signals standard_fds_closed socket_is_standard_input socket_is_standard_error
