@@ -139,6 +139,10 @@ static void reset_drained(struct vhost_session *s)
 static int reset_device(struct vhost_session *s, struct vhost_message *m)
 {
 	(void)m;
+	/* The driver wants no answer, and nobody will go on with them. */
+	for (unsigned int i = 0; i < s->dev->nqueues; i++)
+		s->vring[i].vq->leaves = false;
+	virtio_device_abandon(s->dev);
 	vhost_session_drain(s, vhost_session_running(s), reset_drained);
 	return VHOST_ANSWER_LATER;
 }

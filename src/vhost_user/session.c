@@ -183,12 +183,16 @@ static void *inflight_for(struct vhost_session *s, const struct vring *v)
 static int start_one(struct vhost_session *s, struct vring *v)
 {
 	bool kicked = __atomic_load_n(&v->early_kick, __ATOMIC_ACQUIRE);
+	void *inflight;
 	int r;
 
 	if (!vring_is_ready(v))
 		return 0;
 	device_up(s);
-	r = vring_start(v, virtio_device_features(s->dev), inflight_for(s, v));
+	inflight = inflight_for(s, v);
+	/* For the back end after this one, where it gets to see them. */
+	v->vq->leaves = inflight != s->dev->inflight[v->index];
+	r = vring_start(v, virtio_device_features(s->dev), inflight);
 	device_down_if_unused(s);
 	if (r < 0)
 		return vhost_session_wrong(s, "queue %u cannot start: %s",
@@ -324,6 +328,7 @@ void vhost_session_close(struct vhost_session *s)
 		return;
 	s->closing = true;
 	loop_disarm(s->loop, &s->stall);
+	virtio_device_abandon(s->dev);
 	vhost_session_drain(s, vhost_session_running(s), close_drained);
 }
 

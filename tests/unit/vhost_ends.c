@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Ends that come while a long list of ranges is worked on: of the connection,
+ * and of the device by a reset. Nobody waits for the whole list; where the front
+ * end keeps what is in flight, the back end after this one does it.
+ */
+#include "vhost_peer.h"
+
+#include "vhost_user/requests.h"
+
+enum { RANGES = 32 };
+
+static struct vhost_inflight area;
+static struct virtq_inflight *in;
+static int area_fd = -1;
+
+static void get_area(void)
+{
+	struct vhost_inflight want = { .num_queues = PEER_QUEUES,
+				       .queue_size = PEER_RING };
+	struct vhost_message m;
+
+	send_message(VHOST_GET_INFLIGHT_FD, &want, VHOST_INFLIGHT_SHORT, NULL,
+		     0);
+	assert_int_equal(receive_reply(&m, &area_fd), VHOST_INFLIGHT_SHORT);
+	area = m.payload.inflight;
+	in = mmap(NULL, area.mmap_size, PROT_READ | PROT_WRITE, MAP_SHARED,
+		  area_fd, 0);
+	assert_ptr_not_equal(in, MAP_FAILED);
+}
+
+static void give_area(void)
+{
+	ask_ok(VHOST_SET_INFLIGHT_FD, &area, sizeof(area), &area_fd, 1);
+}
+
+static void drop_area(void)
+{
+	munmap(in, area.mmap_size);
+	close(area_fd);
+	area_fd = -1;
+}
+
+/* Give the device a list; it has begun with the first range. */
+static void begin_list(void)
+{
+	struct loop_poller *poller = &peer.disk.queue[0].poller;
+	struct virtio_blk_segment *list = (void *)slot_data(0, 0);
+
+	for (unsigned int i = 0; i < RANGES; i++)
+		list[i] = (struct virtio_blk_segment){ i, 1, 0 };
+	submit(0, 0, VIRTIO_BLK_T_WRITE_ZEROES, 0, RANGES * sizeof(*list));
+	ring_desc(0)[1].flags &= (uint16_t)~VRING_DESC_WRITE;
+	poller->poll(poller);
+	assert_int_equal(peer.disk.blk.queue[0].vq.in_flight, 1);
+}
+
+/* One look at the queue, which has a range of the list and no more. */
+static void look(void)
+{
+	struct loop_poller *poller = &peer.disk.queue[0].poller;
+
+	poller->poll(poller);
+	assert_int_equal(peer.disk.blk.queue[0].vq.in_flight, 0);
+}
+
+static void set_up_one(void)
+{
+	negotiate();
+	share_memory();
+	if (area_fd >= 0)
+		give_area();
+	set_up_queue(0);
+}
+
+/* As set_up_queue(), with the ring as it was left. */
+static void set_up_again(void)
+{
+	const struct vhost_vring_addr addr = ring_addr(0, 0);
+
+	ask_state(VHOST_SET_VRING_NUM, 0, PEER_RING);
+	ask_ok(VHOST_SET_VRING_ADDR, &addr, sizeof(addr), NULL, 0);
+	ask_fd(VHOST_SET_VRING_CALL, 0, peer.call[0]);
+	ask_fd(VHOST_SET_VRING_KICK, 0, peer.kick[0]);
+	ask_state(VHOST_SET_VRING_ENABLE, 0, 1);
+}
+
+static void nobody_goes_on(void **state)
+{
+	(void)state;
+	set_up_one();
+	begin_list();
+	vhost_session_close(&peer.session);
+	look();
+	disconnect_peer();
+	assert_true(used_is(0, 1));
+	assert_int_equal(slot_status(0, 0), VIRTIO_BLK_S_IOERR);
+}
+
+static void the_next_goes_on(void **state)
+{
+	(void)state;
+	negotiate();
+	get_area();
+	give_area();
+	share_memory();
+	set_up_queue(0);
+	begin_list();
+	vhost_session_close(&peer.session);
+	look();
+	disconnect_peer();
+	assert_true(used_is(0, 0));
+	assert_int_equal(slot_status(0, 0), 0xee);
+	assert_int_equal(in->desc[0].inflight, 1);
+	connect_peer();
+	negotiate();
+	share_memory();
+	give_area();
+	set_up_again();
+	await(0);
+	assert_int_equal(slot_status(0, 0), VIRTIO_BLK_S_OK);
+	turn_ns(NS_PER_MS);
+	assert_int_equal(in->desc[0].inflight, 0);
+	drop_area();
+}
+
+/* A reset forgets what is in flight: nobody may find it noted. */
+static void reset_leaves_nothing(void **state)
+{
+	struct vhost_message *m = &peer.session.message;
+
+	(void)state;
+	negotiate();
+	get_area();
+	give_area();
+	share_memory();
+	set_up_queue(0);
+	begin_list();
+	m->header = (struct vhost_header){ .request = VHOST_RESET_DEVICE };
+	assert_int_equal(vhost_request_kind(VHOST_RESET_DEVICE)->handle(
+				 &peer.session, m), VHOST_ANSWER_LATER);
+	look();
+	turn_ns(NS_PER_MS);
+	assert_int_equal(vhost_session_running(&peer.session), 0);
+	assert_int_equal(in->desc[0].inflight, 0);
+	assert_int_equal(slot_status(0, 0), VIRTIO_BLK_S_IOERR);
+	drop_area();
+}
+
+static int begin(void **state)
+{
+	(void)state;
+	peer_start("null", 0);
+	return 0;
+}
+
+static int end(void **state)
+{
+	(void)state;
+	peer_end();
+	return 0;
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(nobody_goes_on),
+		TEST(the_next_goes_on),
+		TEST(reset_leaves_nothing),
+	};
+
+	assert_int_equal(bus_guard_install(), 0);
+	return cmocka_run_group_tests_name("vhost_ends", tests, NULL, NULL);
+}
