@@ -2,36 +2,45 @@
 /*
  * The Linux AIO engine, for kernels or sandboxes without io_uring.
  *
- * queue() fills the request's iocb, commit() gives all of them to the kernel in
- * one io_submit. The kernel posts a completion to a ring that is mapped into
- * this process and then rings the outbox's eventfd once for it; reap() reads
- * the eventfd, then the ring, without io_getevents. DISCARD and WRITE_ZEROES go
- * to a helper thread (see perform.c).
+ * queue() fills the request's iocb, commit() hands all of them to a thread of
+ * the engine, the submitter, which gives them to the kernel in one io_submit.
+ * The kernel posts a completion to a ring that is mapped into this process and
+ * then rings the outbox's eventfd once for it; reap() reads the eventfd, then
+ * the ring, without io_getevents. DISCARD and WRITE_ZEROES go to a helper thread
+ * (see perform.c).
  *
- * Only O_DIRECT is asynchronous here: on a buffered image io_submit blocks.
+ * The thread is there because io_submit blocks: on a buffered image for the
+ * whole transfer, with O_DIRECT while the device's queue is full, while the file
+ * system has to look up where the data is, and for a write as long as the file
+ * system is frozen. Nobody else may stand still for that.
  *
- * Failure modes of submission: on a shortage the iocbs wait in `pending` and go
- * with the next commit() or reap(); if nothing is in flight that would cause
- * one, the outbox is nudged. When the kernel refuses an iocb, or a shortage
- * lasts, that one request fails and the rest goes on.
+ * Failure modes of submission, all in the submitter: in a shortage it waits a
+ * little and tries again. When the kernel refuses an iocb, or a shortage lasts,
+ * that one request fails and the rest goes on; it is posted to the outbox. Its
+ * iocb is given back by reap(), as for one that went well.
  */
 #define _GNU_SOURCE 1
 #include <assert.h>
 #include <errno.h>
 #include <libaio.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
+#include <time.h>
 
 #include "engines.h"
 #include "outbox.h"
+#include "thread.h"
 #include "transfer.h"
 #include "worker_pool.h"
 
 /* Threads for what works on ranges without data: see perform.c. */
 #define LIBAIO_HELPERS 2u
-/* Submissions refused in a row until they are failed. */
+/* Submissions refused in a row until they are failed ... */
 #define LIBAIO_REFUSALS_MAX 1000u
+/* ... and the time between two. */
+#define LIBAIO_REFUSED_NS 1000000L
 
 #define AIO_RING_MAGIC 0xa10a10a1u
 
@@ -59,14 +68,24 @@ struct libaio {
 	struct block_outbox outbox;
 	struct block_worker_pool *pool;
 	struct block_request_list aside;	/* for the pool */
-	unsigned int inkernel;	/* iocbs taken by the kernel, not completed */
-	unsigned int refusals;	/* submissions refused in a row */
 	unsigned int depth;
 	unsigned int nfree;
-	unsigned int npending;
+	unsigned int nqueued;
 	struct iocb *slots;	/* `depth` of them */
 	struct iocb **free;	/* stack of unused slots */
-	struct iocb **pending;	/* queue of those to submit */
+	struct iocb **queued;	/* since the last commit */
+
+	/* The submitter's own. */
+	struct iocb **batch;
+	unsigned int refusals;	/* submissions refused in a row */
+
+	pthread_t submitter;
+	bool has_submitter;
+	pthread_mutex_t lock;	/* of all below */
+	pthread_cond_t work;
+	struct iocb **pending;	/* for the submitter */
+	unsigned int npending;
+	bool stop;
 };
 
 static struct libaio *libaio_of(struct block_engine *engine)
@@ -100,7 +119,7 @@ static void libaio_prepare_transfer(struct libaio *aio, struct iocb *iocb,
 		iocb->aio_rw_flags = RWF_DSYNC;
 }
 
-/* Put the iocb for what is next of a request on the pending queue. */
+/* Queue the iocb for what is next of a request. */
 static void libaio_prepare(struct libaio *aio, struct block_request *req)
 {
 	struct iocb *iocb = req->engine_data;
@@ -113,64 +132,91 @@ static void libaio_prepare(struct libaio *aio, struct block_request *req)
 	libaio_prepare_transfer(aio, iocb, req);
 	io_set_eventfd(iocb, aio->outbox.fd);
 	iocb->data = req;
-	aio->pending[aio->npending++] = iocb;
+	aio->queued[aio->nqueued++] = iocb;
 }
 
+/* For a request that is done; one that never had an iocb is allowed. */
 static void libaio_release(struct libaio *aio, struct block_request *req)
 {
-	aio->free[aio->nfree++] = req->engine_data;
+	if (req->engine_data)
+		aio->free[aio->nfree++] = req->engine_data;
 	req->engine_data = NULL;
 }
 
-/* The kernel refuses this request for good. */
-static void libaio_refuse(struct libaio *aio, struct block_request *req,
-			  int error)
-{
-	libaio_release(aio, req);
-	block_outbox_put(&aio->outbox, req, error);
-}
-
 /*
- * After `error` for the first of the pending iocbs: true if it was taken out
- * and the rest can go on, false if all have to wait.
+ * The submitter, after `error` for the first of its iocbs: true if it was taken
+ * out and the rest can go on, false if all have to try again.
  */
 static bool libaio_refused(struct libaio *aio, struct iocb *first, int error)
 {
+	static const struct timespec pause = { .tv_nsec = LIBAIO_REFUSED_NS };
 	bool shortage = error == -EAGAIN || error == -ENOMEM;
+	struct block_request *req = first->data;
 
 	if (shortage && ++aio->refusals <= LIBAIO_REFUSALS_MAX) {
-		if (aio->inkernel == 0)
-			block_outbox_nudge(&aio->outbox);
+		nanosleep(&pause, NULL);
 		return false;
 	}
-	libaio_refuse(aio, first->data, shortage ? -EIO : error);
+	req->result = shortage ? -EIO : error;
+	block_outbox_post(&aio->outbox, req);
 	return true;
 }
 
-static void libaio_submit(struct libaio *aio)
+static void libaio_submit(struct libaio *aio, unsigned int n)
 {
 	unsigned int done = 0;
 	int rc;
 
-	while (done < aio->npending) {
-		rc = io_submit(aio->context, aio->npending - done,
-			       aio->pending + done);
+	while (done < n) {
+		rc = io_submit(aio->context, n - done, aio->batch + done);
 		if (rc == -EINTR)
 			continue;
 		if (rc > 0) {
 			done += (unsigned int)rc;
-			aio->inkernel += (unsigned int)rc;
 			aio->refusals = 0;
+		} else if (libaio_refused(aio, aio->batch[done],
+					  rc ? rc : -EAGAIN)) {
+			done++;
+		}
+	}
+}
+
+static void *libaio_main(void *arg)
+{
+	struct libaio *aio = arg;
+	unsigned int n;
+
+	pthread_mutex_lock(&aio->lock);
+	for (;;) {
+		n = aio->npending;
+		if (n == 0 && aio->stop)
+			break;
+		if (n == 0) {
+			pthread_cond_wait(&aio->work, &aio->lock);
 			continue;
 		}
-		if (!libaio_refused(aio, aio->pending[done],
-				    rc ? rc : -EAGAIN))
-			break;
-		done++;
+		memcpy(aio->batch, aio->pending, n * sizeof(aio->batch[0]));
+		aio->npending = 0;
+		pthread_mutex_unlock(&aio->lock);
+		libaio_submit(aio, n);
+		pthread_mutex_lock(&aio->lock);
 	}
-	aio->npending -= done;
-	memmove(aio->pending, aio->pending + done,
-		aio->npending * sizeof(aio->pending[0]));
+	pthread_mutex_unlock(&aio->lock);
+	return NULL;
+}
+
+/* Hand over what was queued. */
+static void libaio_hand_over(struct libaio *aio)
+{
+	if (aio->nqueued == 0)
+		return;
+	pthread_mutex_lock(&aio->lock);
+	memcpy(aio->pending + aio->npending, aio->queued,
+	       aio->nqueued * sizeof(aio->queued[0]));
+	aio->npending += aio->nqueued;
+	aio->nqueued = 0;
+	pthread_cond_signal(&aio->work);
+	pthread_mutex_unlock(&aio->lock);
 }
 
 static void libaio_queue(struct block_engine *engine, struct block_request *req)
@@ -189,7 +235,7 @@ static void libaio_commit(struct block_engine *engine)
 {
 	struct libaio *aio = libaio_of(engine);
 
-	libaio_submit(aio);
+	libaio_hand_over(aio);
 	block_worker_pool_submit(aio->pool, &aio->aside);
 	block_outbox_announce(&aio->outbox);
 }
@@ -222,7 +268,6 @@ static unsigned int libaio_take(struct libaio *aio,
 		__atomic_store_n(&ring->head, (ring->head + 1) % ring->nr,
 				 __ATOMIC_RELEASE);
 		aio->outbox.balance++;
-		aio->inkernel--;
 		if (block_transfer_advance(req, answer)) {
 			libaio_release(aio, req);
 			block_request_list_append(list, req);
@@ -234,6 +279,20 @@ static unsigned int libaio_take(struct libaio *aio,
 	return n;
 }
 
+/* What was answered without the kernel, or flushed, or refused. */
+static void libaio_take_outbox(struct libaio *aio,
+			       struct block_request_list *list,
+			       unsigned int max)
+{
+	struct block_request_list taken = { .head = NULL };
+	struct block_request *req;
+
+	block_outbox_take(&aio->outbox, &taken, max);
+	for (req = taken.head; req; req = req->next)
+		libaio_release(aio, req);
+	block_request_list_splice(list, &taken);
+}
+
 static struct block_request *libaio_reap(struct block_engine *engine,
 					 unsigned int max)
 {
@@ -241,15 +300,15 @@ static struct block_request *libaio_reap(struct block_engine *engine,
 	struct block_request_list list = { .head = NULL };
 	unsigned int n;
 
-	if (block_outbox_is_idle(&aio->outbox) && aio->npending == 0 &&
+	if (block_outbox_is_idle(&aio->outbox) && aio->nqueued == 0 &&
 	    libaio_ring_is_empty(aio) && !block_worker_pool_is_ready(aio->pool))
 		return NULL;
 	block_outbox_listen(&aio->outbox);
 	n = libaio_take(aio, &list, max);
 	n += block_worker_pool_take(aio->pool, &list, max - n);
-	block_outbox_take(&aio->outbox, &list, max - n);
+	libaio_take_outbox(aio, &list, max - n);
 	block_outbox_settle(&aio->outbox);
-	/* After the outbox was read, because this may ring it again. */
+	/* What has to be continued. */
 	libaio_commit(engine);
 	return list.head;
 }
@@ -264,8 +323,11 @@ static int libaio_open_slots(struct libaio *aio)
 
 	aio->slots = calloc(aio->depth, sizeof(aio->slots[0]));
 	aio->free = calloc(aio->depth, sizeof(aio->free[0]));
+	aio->queued = calloc(aio->depth, sizeof(aio->queued[0]));
 	aio->pending = calloc(aio->depth, sizeof(aio->pending[0]));
-	if (!aio->slots || !aio->free || !aio->pending)
+	aio->batch = calloc(aio->depth, sizeof(aio->batch[0]));
+	if (!aio->slots || !aio->free || !aio->queued || !aio->pending ||
+	    !aio->batch)
 		return -ENOMEM;
 	for (i = 0; i < aio->depth; i++)
 		aio->free[i] = &aio->slots[i];
@@ -288,17 +350,33 @@ static int libaio_open_context(struct libaio *aio)
 	return 0;
 }
 
+static void libaio_stop_submitter(struct libaio *aio)
+{
+	if (!aio->has_submitter)
+		return;
+	pthread_mutex_lock(&aio->lock);
+	aio->stop = true;
+	pthread_cond_signal(&aio->work);
+	pthread_mutex_unlock(&aio->lock);
+	pthread_join(aio->submitter, NULL);
+}
+
 static void libaio_close(struct block_engine *engine)
 {
 	struct libaio *aio = libaio_of(engine);
 
 	if (!engine)
 		return;
+	libaio_stop_submitter(aio);
 	block_worker_pool_destroy(aio->pool);
 	if (aio->context)
 		io_destroy(aio->context);
 	block_outbox_finish(&aio->outbox);
+	pthread_cond_destroy(&aio->work);
+	pthread_mutex_destroy(&aio->lock);
+	free(aio->batch);
 	free(aio->pending);
+	free(aio->queued);
 	free(aio->free);
 	free(aio->slots);
 	free(aio);
@@ -318,6 +396,8 @@ static int libaio_open(struct block_engine **engine,
 	aio->engine.ops = &block_engine_libaio;
 	aio->image = image;
 	aio->depth = depth;
+	pthread_mutex_init(&aio->lock, NULL);
+	pthread_cond_init(&aio->work, NULL);
 	rc = block_outbox_init(&aio->outbox);
 	aio->engine.fd = aio->outbox.fd;
 	aio->engine.outbox = &aio->outbox;
@@ -328,10 +408,13 @@ static int libaio_open(struct block_engine **engine,
 	if (rc == 0)
 		rc = block_worker_pool_create(&aio->pool, image, &aio->outbox,
 					      LIBAIO_HELPERS);
+	if (rc == 0)
+		rc = block_thread_start(&aio->submitter, libaio_main, aio);
 	if (rc) {
 		libaio_close(&aio->engine);
 		return rc;
 	}
+	aio->has_submitter = true;
 	*engine = &aio->engine;
 	return 0;
 }

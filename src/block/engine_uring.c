@@ -28,7 +28,11 @@
  * most queues never have much in flight. What finds no entry waits in a list:
  * more than the completion ring holds is never in the kernel, so that it cannot
  * run over. For the same reason the helper threads are started by the first
- * request that they get; without them it is done here and now.
+ * request that they get; without them the image's flushing thread does it.
+ *
+ * io_uring_enter does not block: what would goes to the kernel's own threads, as
+ * a write to a frozen file system does (kernels before 6.12 without the fix for
+ * O_DIRECT writes stand still for it).
  *
  * Failure modes of submission: what the kernel did not take stays in the
  * submission ring and goes with the next commit() or reap(). If nothing is in
@@ -46,7 +50,7 @@
 
 #include "engines.h"
 #include "outbox.h"
-#include "perform.h"
+#include "sync.h"
 #include "transfer.h"
 #include "worker_pool.h"
 
@@ -211,10 +215,8 @@ static void uring_commit_aside(struct uring *u)
 		block_worker_pool_submit(u->pool, &u->aside);
 		return;
 	}
-	while ((req = block_request_list_pop(&u->aside))) {
-		block_perform(u->image, req);
-		block_outbox_put(&u->outbox, req, req->result);
-	}
+	while ((req = block_request_list_pop(&u->aside)))
+		block_sync_perform(u->image->sync, &u->outbox, req);
 }
 
 static void uring_commit(struct block_engine *engine)

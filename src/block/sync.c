@@ -48,7 +48,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -57,9 +56,7 @@
 #include "perform.h"
 #include "request_list.h"
 #include "sync.h"
-
-/* The thread's frames are small; this leaves room for sanitizers. */
-#define SYNC_STACK_SIZE ((size_t)256 * 1024)
+#include "thread.h"
 
 struct block_sync {
 	struct block_image *image;
@@ -158,9 +155,12 @@ static void sync_serve(struct block_sync *sync, struct block_request_list *list)
 		return;
 	rc = sync_data(sync);
 	while ((req = block_request_list_pop(list))) {
+		struct block_outbox *outbox = req->engine_data;
+
+		req->engine_data = NULL;
 		req->result = sync_result(sync, rc, req);
 		req->seen = BLOCK_SYNC_DONE;
-		block_outbox_post(req->engine_data, req);
+		block_outbox_post(outbox, req);
 	}
 }
 
@@ -262,24 +262,6 @@ static int sync_open_again(const struct block_image *image, const char *file)
 	return fd;
 }
 
-/* Signals are the main thread's business. */
-static int sync_start(struct block_sync *sync)
-{
-	pthread_attr_t attr;
-	sigset_t all, old;
-	int rc = pthread_attr_init(&attr);
-
-	if (rc)
-		return -rc;
-	pthread_attr_setstacksize(&attr, SYNC_STACK_SIZE);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	rc = pthread_create(&sync->thread, &attr, sync_main, sync);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	pthread_attr_destroy(&attr);
-	return -rc;
-}
-
 static void sync_free(struct block_sync *sync)
 {
 	pthread_cond_destroy(&sync->work);
@@ -304,7 +286,7 @@ int block_sync_open(struct block_image *image, const char *file)
 		sync->fd = image->fd;
 	pthread_mutex_init(&sync->lock, NULL);
 	pthread_cond_init(&sync->work, NULL);
-	rc = sync_start(sync);
+	rc = block_thread_start(&sync->thread, sync_main, sync);
 	if (rc) {
 		sync_free(sync);
 		return rc;

@@ -19,15 +19,12 @@
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 
 #include "perform.h"
+#include "thread.h"
 #include "worker_pool.h"
-
-/* The workers' frames are small; this leaves room for sanitizers. */
-#define WORKER_STACK_SIZE ((size_t)256 * 1024)
 
 struct block_worker_pool {
 	const struct block_image *image;
@@ -87,31 +84,13 @@ static void *worker_pool_main(void *arg)
 	return NULL;
 }
 
-/* Start one more worker; signals are the main thread's business. */
-static int worker_pool_start(struct block_worker_pool *pool,
-			     const pthread_attr_t *attr)
-{
-	sigset_t all, old;
-	int rc;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	rc = pthread_create(&pool->threads[pool->nthreads], attr,
-			    worker_pool_main, pool);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (rc == 0)
-		pool->nthreads++;
-	return -rc;
-}
-
 int block_worker_pool_create(struct block_worker_pool **poolp,
 			     const struct block_image *image,
 			     struct block_outbox *outbox,
 			     unsigned int nthreads)
 {
 	struct block_worker_pool *pool;
-	pthread_attr_t attr;
-	int rc;
+	int rc = 0;
 
 	pool = calloc(1, sizeof(*pool) + nthreads * sizeof(pool->threads[0]));
 	if (!pool)
@@ -121,21 +100,18 @@ int block_worker_pool_create(struct block_worker_pool **poolp,
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_cond_init(&pool->work, NULL);
 
-	rc = -pthread_attr_init(&attr);
-	if (rc)
-		goto out_pool;
-	pthread_attr_setstacksize(&attr, WORKER_STACK_SIZE);
-	while (rc == 0 && pool->nthreads < nthreads)
-		rc = worker_pool_start(pool, &attr);
-	pthread_attr_destroy(&attr);
-	if (rc)
-		goto out_pool;
+	while (rc == 0 && pool->nthreads < nthreads) {
+		rc = block_thread_start(&pool->threads[pool->nthreads],
+					worker_pool_main, pool);
+		if (rc == 0)
+			pool->nthreads++;
+	}
+	if (rc) {
+		block_worker_pool_destroy(pool);
+		return rc;
+	}
 	*poolp = pool;
 	return 0;
-
-out_pool:
-	block_worker_pool_destroy(pool);
-	return rc;
 }
 
 void block_worker_pool_destroy(struct block_worker_pool *pool)

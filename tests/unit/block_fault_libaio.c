@@ -5,10 +5,13 @@
  * for now, refuse for good, take only some, move less than asked for.
  */
 #include <libaio.h>
+#include <semaphore.h>
 
 #include "block_fault.h"
 
 static long take_max;		/* iocbs taken at once, 0: all */
+static bool stuck;		/* the next call does not return until ... */
+static sem_t entered, leave;	/* ... the second, and tells with the first */
 
 int __real_io_submit(io_context_t context, long n, struct iocb *iocbs[]);
 int __wrap_io_submit(io_context_t context, long n, struct iocb *iocbs[]);
@@ -42,6 +45,11 @@ int __wrap_io_submit(io_context_t context, long n, struct iocb *iocbs[])
 {
 	long i;
 
+	if (stuck) {
+		stuck = false;
+		sem_post(&entered);
+		sem_wait(&leave);
+	}
 	if (fault_refuses())
 		return -refuse_error;
 	if (take_max && n > take_max)
@@ -129,6 +137,46 @@ static void test_sticky(void **state)
 	fault_close();
 }
 
+/* A call that does not return (a frozen file system) holds up nobody. */
+static void test_stuck(void **state)
+{
+	struct virtio_iov iov;
+	struct block_request a, b;
+
+	(void)state;
+	open_all();
+	sem_init(&entered, 0, 0);
+	sem_init(&leave, 0, 0);
+	iov = (struct virtio_iov){ memory, BLOCK };
+	a = b = (struct block_request){ .op = BLOCK_WRITE, .niov = 1,
+					.length = BLOCK, .iov = &iov };
+	b.offset = 4 * BLOCK;
+	stuck = true;
+	block_engine_queue(engine, &a);
+	block_engine_commit(engine);
+	sem_wait(&entered);
+	block_engine_queue(engine, &b);
+	block_engine_commit(engine);
+	assert_null(block_engine_reap(engine, 8));
+	assert_false(harness_is_readable(engine, 0));
+	/* What is done elsewhere goes on. */
+	assert_int_equal(harness_command(engine, BLOCK_WRITE_ZEROES, 0,
+					 8 * BLOCK, BLOCK), 0);
+	assert_int_equal(harness_command(engine, BLOCK_FLUSH, 0, 0, 0), 0);
+	assert_int_equal(engine->inflight, 2);
+	sem_post(&leave);
+	while (engine->inflight)
+		harness_wait(engine);
+	assert_int_equal(a.result | b.result, 0);
+	memset(content, 0, BLOCK);
+	memset(content + 4 * BLOCK, 0, BLOCK);
+	memset(content + 8 * BLOCK, 0, BLOCK);
+	harness_check("image", content, SIZE);
+	sem_destroy(&entered);
+	sem_destroy(&leave);
+	fault_close();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -138,6 +186,7 @@ int main(void)
 		cmocka_unit_test(test_short),
 		cmocka_unit_test(test_flush),
 		cmocka_unit_test(test_sticky),
+		cmocka_unit_test(test_stuck),
 	};
 
 	return cmocka_run_group_tests(tests, harness_setup, harness_teardown);

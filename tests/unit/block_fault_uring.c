@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* LDFLAGS: -Wl,--wrap=io_uring_submit,--wrap=fdatasync */
-/* LDFLAGS: -Wl,--wrap=pthread_create */
+/* LDFLAGS: -Wl,--wrap=pthread_create,--wrap=fallocate,--wrap=fallocate64 */
 /*
  * What the kernel may do to the io_uring engine, injected at io_uring_submit:
  * refuse for now, refuse for good, move less than asked for, complete with an
@@ -31,6 +31,20 @@ int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr,
 	return no_threads ? EAGAIN :
 			    __real_pthread_create(thread, attr, start, arg);
 }
+
+static pthread_t worker;	/* who did the last fallocate */
+
+#define WRAP_FALLOCATE(name) \
+	int __real_##name(int, int, off_t, off_t); \
+	int __wrap_##name(int, int, off_t, off_t); \
+	int __wrap_##name(int fd, int mode, off_t offset, off_t length) \
+	{ \
+		worker = pthread_self(); \
+		return __real_##name(fd, mode, offset, length); \
+	}
+
+WRAP_FALLOCATE(fallocate)
+WRAP_FALLOCATE(fallocate64)
 
 /* Change an entry before the kernel sees it. */
 static void look_at(struct io_uring_sqe *sqe)
@@ -172,8 +186,11 @@ static void test_no_helpers(void **state)
 	(void)state;
 	open_all(BLOCK_CACHE_WRITEBACK);
 	no_threads = true;
-	assert_int_equal(harness_command(engine, BLOCK_WRITE_ZEROES, 0, 0,
-					 BLOCK), 0);
+	assert_int_equal(harness_command(engine, BLOCK_WRITE_ZEROES,
+					 BLOCK_STABLE, 0, BLOCK), 0);
+	assert_int_equal(syncs, 1);
+	/* Not here: it may take a while. */
+	assert_false(pthread_equal(worker, pthread_self()));
 	memset(content, 0, BLOCK);
 	harness_check("image", content, SIZE);
 	no_threads = false;

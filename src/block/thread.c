@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Starting a thread that waits for the store: with a small stack, and without
+ * signals, which are the main thread's business.
+ *
+ * Failure modes: there may be no more threads; nothing is left behind then.
+ */
+#include <signal.h>
+#include <stddef.h>
+
+#include "thread.h"
+
+/* The threads' frames are small; this leaves room for sanitizers. */
+#define THREAD_STACK_SIZE ((size_t)256 * 1024)
+
+int block_thread_start(pthread_t *thread, void *(*run)(void *), void *arg)
+{
+	pthread_attr_t attr;
+	sigset_t all, old;
+	int rc = pthread_attr_init(&attr);
+
+	if (rc)
+		return -rc;
+	pthread_attr_setstacksize(&attr, THREAD_STACK_SIZE);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	rc = pthread_create(thread, &attr, run, arg);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	pthread_attr_destroy(&attr);
+	return -rc;
+}
