@@ -56,6 +56,8 @@ struct block_image {
 	 * opened again: no flush and no stable write succeeds any more.
 	 */
 	int flush_error;
+	/* Called when it becomes other than 0, in whatever thread; or NULL. */
+	void (*lost)(struct block_image *image);
 };
 
 /* Longest text that block_image_open() writes, with its NUL. */

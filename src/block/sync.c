@@ -82,10 +82,13 @@ struct block_sync {
 static void sync_keep_error(struct block_sync *sync)
 {
 	int error = __atomic_load_n(&sync->error, __ATOMIC_SEQ_CST);
+	struct block_image *image = sync->image;
 	int none = 0;
 
-	__atomic_compare_exchange_n(&sync->image->flush_error, &none, error,
-				    false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+	if (__atomic_compare_exchange_n(&image->flush_error, &none, error,
+					false, __ATOMIC_SEQ_CST,
+					__ATOMIC_SEQ_CST) && image->lost)
+		image->lost(image);
 }
 
 void block_sync_note_failure(struct block_sync *sync, int error)

@@ -25,6 +25,7 @@
 #include "daemon/disk.h"
 #include "daemon/size_watch.h"
 #include "daemon/vhost_socket.h"
+#include "daemon/vhost_state.h"
 #include "vhost_user/bus_guard.h"
 #include "vhost_user/session.h"
 
@@ -162,6 +163,32 @@ static void resubmit(struct vhost_owner *owner, unsigned int queue)
 	disk_resubmit(&vh->disk, queue);
 }
 
+/* ---- what outlives this process ---- */
+
+static uint32_t state(struct vhost_owner *owner)
+{
+	return vhost_state_of(&container_of(owner, struct vhost, owner)->disk);
+}
+
+static void begin_driver(struct vhost_owner *owner)
+{
+	vhost_state_begin(&container_of(owner, struct vhost, owner)->disk);
+}
+
+static void taken_over(struct vhost_owner *owner, const uint32_t *state,
+		       bool chosen)
+{
+	vhost_state_take_over(&container_of(owner, struct vhost, owner)->disk,
+			      state, chosen);
+}
+
+static void lost(struct block_image *image)
+{
+	struct vhost *vh = container_of(image, struct vhost, disk.image);
+
+	vhost_session_keep(&vh->session);
+}
+
 static void closed(struct vhost_owner *owner)
 {
 	struct vhost *vh = container_of(owner, struct vhost, owner);
@@ -173,6 +200,9 @@ static void closed(struct vhost_owner *owner)
 static const struct vhost_owner_ops owner_ops = {
 	.serve = serve,
 	.resubmit = resubmit,
+	.state = state,
+	.begin = begin_driver,
+	.taken_over = taken_over,
 	.closed = closed,
 };
 
@@ -240,6 +270,7 @@ static int serve_disk(struct vhost *vh, const struct disk_options *o,
 				       vh->thread_of);
 	if (r == 0) {
 		vh->serving = true;
+		vh->disk.image.lost = lost;
 		/* Its configuration may change before any queue is served. */
 		vh->disk.transport = &vh->session.transport;
 		size_watch_add(&vh->disk, vh->loop);

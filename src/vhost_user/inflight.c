@@ -89,6 +89,21 @@ int inflight_create(struct vhost_inflight *want, unsigned int nqueues_max,
 	return fd;
 }
 
+static bool is_tail(const struct inflight_tail *tail,
+		    const struct inflight *inflight)
+{
+	const struct inflight_tail expected = {
+		.magic = TAIL_MAGIC, .version = TAIL_VERSION,
+		.num_queues = tail->num_queues,
+		.queue_size = tail->queue_size, .saved = tail->saved,
+	};
+
+	return !memcmp(tail, &expected, sizeof(expected)) &&
+	       tail->num_queues >= inflight->nqueues && tail->queue_size > 0 &&
+	       tail->queue_size <= VIRTQUEUE_SIZE_MAX &&
+	       tailed_bytes(tail) == inflight->map.size;
+}
+
 /* Lay the area out as its tail says, if it has one of ours. */
 static void take_tail(struct inflight *inflight)
 {
@@ -102,9 +117,7 @@ static void take_tail(struct inflight *inflight)
 	memcpy(&tail, shared, sizeof(tail));
 	/* From here on nothing is read that the front end could still change. */
 	__asm__ __volatile__("" : : : "memory");
-	if (tail.magic != TAIL_MAGIC || tail.version != TAIL_VERSION ||
-	    tail.num_queues < inflight->nqueues || tail.queue_size == 0 ||
-	    tail.queue_size > VIRTQUEUE_SIZE_MAX || tailed_bytes(&tail) != size)
+	if (!is_tail(&tail, inflight))
 		return;
 	inflight->tail = shared;
 	inflight->queue_size = tail.queue_size;

@@ -108,7 +108,7 @@ static void down(struct vhost_session *s)
 	for (unsigned int i = 0; i < s->dev->nqueues; i++)
 		vring_set_kick(&s->vring[i], -1);
 	/* The next rings may be others; what it notes is of these. */
-	inflight_close(&s->inflight);
+	vhost_session_set_area(s, NULL, -1);
 	s->status = 0;
 }
 
@@ -193,6 +193,9 @@ static int get_config(struct vhost_session *s, struct vhost_message *m)
 		m->header.size = 0;	/* the protocol's way to say no */
 		return VHOST_ANSWER_REPLY;
 	}
+	if (!s->config_read && !s->config_set && !s->known)
+		s->owner->ops->begin(s->owner);
+	s->config_read = true;
 	memcpy(all, s->dev->config, s->dev->config_bytes);
 	memcpy(c->bytes, all + c->offset, c->size);
 	return VHOST_ANSWER_REPLY;
@@ -221,7 +224,16 @@ static int set_config(struct vhost_session *s, struct vhost_message *m)
 	vhost_session_hold(s);
 	virtio_device_config_write(s->dev, c->offset, c->bytes, c->size);
 	vhost_session_release(s);
-	return config_is(s, c) ? VHOST_ANSWER_OK : VHOST_ANSWER_REFUSED;
+	if (!config_is(s, c)) {
+		log_limited(&s->log, LOG_LEVEL_WARNING,
+			    "%s: a change of %" PRIu32 " bytes at %" PRIu32
+			    " of the configuration was refused", s->name,
+			    c->size, c->offset);
+		return VHOST_ANSWER_REFUSED;
+	}
+	s->config_set = true;
+	vhost_session_keep(s);
+	return VHOST_ANSWER_OK;
 }
 
 static int set_backend_req_fd(struct vhost_session *s, struct vhost_message *m)

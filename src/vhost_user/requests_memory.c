@@ -170,10 +170,7 @@ int vhost_set_inflight_fd(struct vhost_session *s, struct vhost_message *m)
 
 	if (vhost_session_running(s))
 		return vhost_session_wrong(s, "queues are running");
-	inflight_close(&s->inflight);
-	r = inflight_open(&s->inflight, &m->payload.inflight, m->fd[0],
-			  s->dev->nqueues, vhost_session_packed(s),
-			  s->wake.fd);
+	r = vhost_session_set_area(s, &m->payload.inflight, m->fd[0]);
 	return r ? vhost_session_wrong(s, "the area cannot be mapped: %s",
 				       why_not_mapped(r)) : VHOST_ANSWER_OK;
 }

@@ -143,6 +143,7 @@ static void device_down_if_unused(struct vhost_session *s)
 		return;
 	set_status(s, 0);
 	s->needs_reset = false;
+	s->config_set = false;
 }
 
 /* Once in a session: what is in flight will not survive this process. */
@@ -179,40 +180,57 @@ static void *inflight_for(struct vhost_session *s, const struct vring *v)
 	return own;
 }
 
-/* Start one queue, if it can: 0, or a negative errno with a reason. */
-static int start_one(struct vhost_session *s, struct vring *v)
+static const char *why_no_start(int r)
 {
-	bool kicked = __atomic_load_n(&v->early_kick, __ATOMIC_ACQUIRE);
-	void *inflight;
-	int r;
+	return r == -EINVAL ? "its rings are not aligned, or its in-flight "
+			      "area is not one" : strerror(-r);
+}
 
-	if (!vring_is_ready(v))
-		return 0;
-	device_up(s);
-	inflight = inflight_for(s, v);
-	/* For the back end after this one, where it gets to see them. */
-	v->vq->leaves = inflight != s->dev->inflight[v->index];
-	r = vring_start(v, virtio_device_features(s->dev), inflight);
-	device_down_if_unused(s);
-	if (r < 0)
-		return vhost_session_wrong(s, "queue %u cannot start: %s",
-					   v->index, r == -EINVAL ?
-					   "its rings are not aligned, or its "
-					   "in-flight area is not one" :
-					   strerror(-r));
-	if (r == VRING_NOT_MAPPED && kicked)
-		return vhost_session_wrong(s, "queue %u was kicked, but its "
-					   "rings are not in a memory region",
-					   v->index);
-	v->early_kick = false;
-	if (r == 0 && v->lost)
+static void log_start(struct vhost_session *s, const struct vring *v)
+{
+	if (v->lost)
 		log_limited(&s->log, LOG_LEVEL_WARNING,
 			    "%s: queue %u: %u requests that a back end before "
 			    "this one had taken are lost; no in-flight area "
 			    "tells of them", s->name, v->index, v->lost);
-	if (r == 0)
-		log_debug("%s: queue %u starts at %u, size %u", s->name,
-			  v->index, v->base, v->size);
+	log_debug("%s: queue %u starts at %u, size %u", s->name, v->index,
+		  v->base, v->size);
+}
+
+/* Start a queue whose rings are there: 0, or a negative errno with a reason. */
+static int start_mapped(struct vhost_session *s, struct vring *v)
+{
+	void *inflight = inflight_for(s, v);
+	int r;
+
+	device_up(s);
+	vhost_session_settle(s, v, inflight);
+	/* For the back end after this one, where it gets to see them. */
+	v->vq->leaves = inflight != s->dev->inflight[v->index];
+	r = vring_start(v, virtio_device_features(s->dev), inflight);
+	device_down_if_unused(s);
+	if (r)
+		return vhost_session_wrong(s, "queue %u cannot start: %s",
+					   v->index, why_no_start(r));
+	v->early_kick = false;
+	log_start(s, v);
+	return 0;
+}
+
+/* Start one queue, if it can: 0, or a negative errno with a reason. */
+static int start_one(struct vhost_session *s, struct vring *v)
+{
+	/* Before the rings are looked at: a kick says that they are there. */
+	bool kicked = __atomic_load_n(&v->early_kick, __ATOMIC_ACQUIRE);
+
+	if (!vring_is_ready(v))
+		return 0;
+	if (vring_is_mapped(v, vhost_session_packed(s)))
+		return start_mapped(s, v);
+	if (kicked)
+		return vhost_session_wrong(s, "queue %u was kicked, but its "
+					   "rings are not in a memory region",
+					   v->index);
 	return 0;
 }
 
@@ -298,6 +316,9 @@ static void forget(struct vhost_session *s)
 	s->closing = false;
 	s->config_changed = false;
 	s->told_area = false;
+	s->known = false;
+	s->config_read = false;
+	s->config_set = false;
 	vhost_message_init(&s->message);
 	for (unsigned int i = 0; i < s->dev->nqueues; i++)
 		vring_init(&s->vring[i], &s->regions);
@@ -310,7 +331,7 @@ static void close_drained(struct vhost_session *s)
 		vring_finish(&s->vring[i]);
 	regions_clear(&s->regions);
 	mapping_close(&s->regions.log.map);
-	inflight_close(&s->inflight);
+	vhost_session_set_area(s, NULL, -1);
 	if (s->backend_fd >= 0)
 		close(s->backend_fd);
 	s->backend_fd = -1;
@@ -568,6 +589,7 @@ int vhost_session_init(struct vhost_session *s, const char *name,
 		close(s->wake.fd);
 		return r;
 	}
+	pthread_mutex_init(&s->area_lock, NULL);
 	for (unsigned int i = 0; i < dev->nqueues; i++) {
 		struct vring *v = &s->vring[i];
 
@@ -587,6 +609,7 @@ void vhost_session_finish(struct vhost_session *s)
 	assert(s->socket.fd < 0);
 	loop_remove(s->loop, &s->wake);
 	close(s->wake.fd);
+	pthread_mutex_destroy(&s->area_lock);
 }
 
 int vhost_session_open(struct vhost_session *s, int fd)

@@ -13,6 +13,7 @@
 #ifndef VHOST_USER_SESSION_H
 #define VHOST_USER_SESSION_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -54,7 +55,16 @@ struct vhost_session {
 	bool config_changed;	/* the front end is to be told; atomic */
 	int backend_fd;		/* channel for our requests, or -1 */
 	struct inflight inflight;
+	pthread_mutex_t area_lock; /* of `inflight` and `settled` */
 	bool told_area;		/* that requests do not survive us */
+
+	/* What is known of the driver, see takeover.c. */
+	bool settled;		/* its state is the device's */
+	bool taken_over;	/* ... and was, when it was settled */
+	bool known;		/* it was settled once in this session ... */
+	bool had_driver;	/* ... or in one before */
+	bool config_read;	/* by the front end, in this session */
+	bool config_set;	/* ... and written, since the queues stopped */
 	struct log_limit log;
 	struct vring vring[VIRTIO_QUEUES_MAX];
 	struct regions regions;	/* last: large, and most of it never used */
@@ -77,6 +87,12 @@ void vhost_session_finish(struct vhost_session *s);
 int vhost_session_open(struct vhost_session *s, int fd);
 
 bool vhost_session_is_open(const struct vhost_session *s);
+
+/*
+ * What owner's state() says has changed: keep it where it outlives us. In any
+ * thread.
+ */
+void vhost_session_keep(struct vhost_session *s);
 
 /* End it, when the requests in flight are done; then owner's closed(). */
 void vhost_session_close(struct vhost_session *s);
@@ -132,6 +148,17 @@ int vhost_session_start(struct vhost_session *s);
 /* Stop all queues, or one: they are drained. */
 void vhost_session_stop(struct vhost_session *s);
 void vhost_session_stop_one(struct vhost_session *s, struct vring *v);
+
+/* A queue that is mapped is about to start: what is known of its driver? */
+void vhost_session_settle(struct vhost_session *s, const struct vring *v,
+			  const void *inflight);
+
+/*
+ * Take the in-flight area that `of` tells of, or none (NULL), instead of the one
+ * before. 0 or a negative errno of inflight_open().
+ */
+int vhost_session_set_area(struct vhost_session *s,
+			   const struct vhost_inflight *of, int fd);
 
 /* Make all queues' threads stand still while what they share changes. */
 void vhost_session_hold(struct vhost_session *s);

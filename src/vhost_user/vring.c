@@ -258,6 +258,30 @@ static bool map_rings(const struct vring *v, bool packed,
 	return rings->desc && rings->avail && rings->used;
 }
 
+bool vring_is_mapped(const struct vring *v, bool packed)
+{
+	struct virtq_rings rings;
+
+	return map_rings(v, packed, &rings);
+}
+
+bool vring_is_taken_over(const struct vring *v, bool packed,
+			 const void *inflight)
+{
+	const uint64_t features =
+		packed ? VIRTIO_FEATURE(VIRTIO_F_RING_PACKED) : 0;
+	struct virtq_rings rings;
+	const struct vring_used *used;
+
+	if (!virtq_inflight_is_new(inflight) ||
+	    v->base != virtqueue_fresh_base(features))
+		return true;
+	if (packed || !map_rings(v, packed, &rings))
+		return false;
+	used = rings.used;
+	return __atomic_load_n(&used->idx, __ATOMIC_RELAXED) != 0;
+}
+
 int vring_start(struct vring *v, uint64_t features,
 		void *inflight)
 {
@@ -268,7 +292,7 @@ int vring_start(struct vring *v, uint64_t features,
 
 	assert(vring_is_ready(v));
 	if (!map_rings(v, packed, &e.rings))
-		return VRING_NOT_MAPPED;
+		return -EINVAL;
 	/* A region goes only while every queue stands still. */
 	queue_memory_forget(&v->memory);
 	v->memory.log_in_place = packed;

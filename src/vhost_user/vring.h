@@ -30,6 +30,21 @@ struct vhost_owner_ops {
 	 * recovered. Called in the queue's thread.
 	 */
 	void (*resubmit)(struct vhost_owner *owner, unsigned int queue);
+	/*
+	 * What of the device has to outlive this process, besides requests in
+	 * flight, in one word. In any thread.
+	 */
+	uint32_t (*state)(struct vhost_owner *owner);
+	/*
+	 * A driver that somebody else has served is about to be served: by the
+	 * state that was kept of it, which is the front end's to lie about; or
+	 * it is not known (NULL). `chosen`: the front end has written the
+	 * configuration since, which holds.
+	 */
+	void (*taken_over)(struct vhost_owner *owner, const uint32_t *state,
+			   bool chosen);
+	/* A front end looks at the device for the first time: it is as new. */
+	void (*begin)(struct vhost_owner *owner);
 	/* The session is over: another one may be opened. */
 	void (*closed)(struct vhost_owner *owner);
 };
@@ -66,8 +81,6 @@ struct vring {
 	bool early_kick;	/* kicked, but not running; atomic */
 };
 
-enum { VRING_NOT_MAPPED = 1 };	/* answer of vring_start() */
-
 /* Ready for a front end; vq and threads are set. */
 void vring_init(struct vring *v, const struct regions *regions);
 
@@ -85,11 +98,20 @@ int vring_set_err(struct vring *v, int fd);
 /* Whether the front end has set all that a start needs. */
 bool vring_is_ready(const struct vring *v);
 
+/* Whether the rings are in guest memory. */
+bool vring_is_mapped(const struct vring *v, bool packed);
+
 /*
- * Start, with what is noted in flight in `inflight` (if anything) first. 0;
- * VRING_NOT_MAPPED if the rings are not in guest memory (yet); -EINVAL for
- * rings or an in-flight area that cannot be; or another negative errno of the
- * owner, who cannot serve the queue.
+ * Whether somebody has served this queue of this driver before, by its rings,
+ * which are mapped, its position and its part of the in-flight area.
+ */
+bool vring_is_taken_over(const struct vring *v, bool packed,
+			 const void *inflight);
+
+/*
+ * Start, with what is noted in flight in `inflight` (if anything) first; it is
+ * ready and mapped. 0; -EINVAL for rings or an in-flight area that cannot be; or
+ * another negative errno of the owner, who cannot serve the queue.
  */
 int vring_start(struct vring *v, uint64_t features,
 		void *inflight);

@@ -27,6 +27,7 @@
 #include "base/clock.h"
 #include "base/thread_loop.h"
 #include "daemon/disk.h"
+#include "daemon/vhost_state.h"
 #include "vhost_user/bus_guard.h"
 #include "vhost_user/session.h"
 
@@ -287,6 +288,21 @@ static inline struct vhost_vring_addr ring_addr(unsigned int queue,
 	};
 }
 
+static inline struct vring_desc *ring_desc(unsigned int q)
+{
+	return (struct vring_desc *)(peer.memory + ring_at(q));
+}
+
+static inline struct vring_avail *ring_avail(unsigned int q)
+{
+	return (struct vring_avail *)(peer.memory + ring_at(q) + 0x1000);
+}
+
+static inline struct vring_used *ring_used(unsigned int q)
+{
+	return (struct vring_used *)(peer.memory + ring_at(q) + 0x2000);
+}
+
 static inline void set_up_queue(unsigned int q)
 {
 	const struct vhost_vring_addr addr = ring_addr(q, 0);
@@ -303,12 +319,61 @@ static inline void set_up_queue(unsigned int q)
 	ask_state(VHOST_SET_VRING_ENABLE, q, 1);
 }
 
+/* Start a queue where its driver has got with somebody else. */
+static inline void go_on(unsigned int q)
+{
+	const struct vhost_vring_addr addr = ring_addr(q, 0);
+
+	ask_state(VHOST_SET_VRING_NUM, q, PEER_RING);
+	ask_state(VHOST_SET_VRING_BASE, q, ring_used(q)->idx);
+	ask_ok(VHOST_SET_VRING_ADDR, &addr, sizeof(addr), NULL, 0);
+	ask_fd(VHOST_SET_VRING_KICK, q, peer.kick[q]);
+	ask_fd(VHOST_SET_VRING_CALL, q, peer.call[q]);
+	ask_fd(VHOST_SET_VRING_ERR, q, peer.err[q]);
+	ask_state(VHOST_SET_VRING_ENABLE, q, 1);
+}
+
 static inline void set_up(void)
 {
 	negotiate();
 	share_memory();
 	for (unsigned int q = 0; q < PEER_QUEUES; q++)
 		set_up_queue(q);
+}
+
+/* The cache mode, as the configuration tells it. */
+static inline uint8_t mode(void)
+{
+	struct vhost_config c = { .offset = 32, .size = 1 };
+	struct vhost_message m;
+
+	send_message(VHOST_GET_CONFIG, &c, VHOST_CONFIG_HEAD + c.size, NULL, 0);
+	assert_int_equal(receive_reply(&m, NULL), VHOST_CONFIG_HEAD + c.size);
+	return m.payload.config.bytes[0];
+}
+
+static inline uint64_t set_config(uint32_t offset, uint32_t size,
+				  uint8_t value)
+{
+	struct vhost_config c = { .offset = offset, .size = size };
+
+	memset(c.bytes, value, size);
+	return ask(VHOST_SET_CONFIG, &c, VHOST_CONFIG_HEAD + size, NULL, 0);
+}
+
+/* Ask for an in-flight area. */
+static inline struct vhost_inflight get_inflight(int *fd)
+{
+	struct vhost_inflight want = { .num_queues = PEER_QUEUES,
+				       .queue_size = PEER_RING };
+	struct vhost_message m;
+
+	send_message(VHOST_GET_INFLIGHT_FD, &want, VHOST_INFLIGHT_SHORT, NULL,
+		     0);
+	assert_int_equal(receive_reply(&m, fd), VHOST_INFLIGHT_SHORT);
+	assert_true(*fd >= 0);
+	assert_true(m.payload.inflight.mmap_size > 0);
+	return m.payload.inflight;
 }
 
 /* Stop a queue: where it stopped. */
@@ -332,21 +397,6 @@ static inline bool log_has(const uint8_t *log, uint64_t guest)
 }
 
 /* ---- the driver ---- */
-
-static inline struct vring_desc *ring_desc(unsigned int q)
-{
-	return (struct vring_desc *)(peer.memory + ring_at(q));
-}
-
-static inline struct vring_avail *ring_avail(unsigned int q)
-{
-	return (struct vring_avail *)(peer.memory + ring_at(q) + 0x1000);
-}
-
-static inline struct vring_used *ring_used(unsigned int q)
-{
-	return (struct vring_used *)(peer.memory + ring_at(q) + 0x2000);
-}
 
 /* Where request `slot` has header, status and data: offsets in the memory. */
 static inline uint64_t slot_at(unsigned int q, unsigned int slot)
@@ -463,8 +513,35 @@ static int peer_serve(struct vhost_owner *owner, unsigned int q)
 				&peer.session.transport);
 }
 
+static uint32_t peer_state(struct vhost_owner *owner)
+{
+	(void)owner;
+	return vhost_state_of(&peer.disk);
+}
+
+static void peer_begin(struct vhost_owner *owner)
+{
+	(void)owner;
+	vhost_state_begin(&peer.disk);
+}
+
+static void peer_taken_over(struct vhost_owner *owner, const uint32_t *state,
+			    bool chosen)
+{
+	(void)owner;
+	vhost_state_take_over(&peer.disk, state, chosen);
+}
+
+static void peer_lost(struct block_image *image)
+{
+	(void)image;
+	vhost_session_keep(&peer.session);
+}
+
 static const struct vhost_owner_ops peer_ops = {
 	.serve = peer_serve, .resubmit = peer_resubmit, .closed = peer_closed,
+	.state = peer_state, .begin = peer_begin,
+	.taken_over = peer_taken_over,
 };
 
 /* Connect a front end. */
@@ -507,6 +584,17 @@ static inline void make_threads(unsigned int nthreads)
 		peer.thread_of[q] = &peer.thread[q % nthreads];
 }
 
+static inline void make_file(void)
+{
+	int fd;
+
+	strcpy(peer.file, "/tmp/vhost-test-XXXXXX");
+	fd = mkstemp(peer.file);
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, PEER_DISK), 0);
+	close(fd);
+}
+
 static inline void make_disk(const char *engine)
 {
 	char error[BLOCK_ERROR_MAX];
@@ -514,14 +602,10 @@ static inline void make_disk(const char *engine)
 		.engine = (char *)engine, .queues = PEER_QUEUES,
 		.queue_size = 256, .packed = peer_packed,
 	};
-	int fd;
 
 	if (strcmp(engine, "null")) {
-		strcpy(peer.file, "/tmp/vhost-test-XXXXXX");
-		fd = mkstemp(peer.file);
-		assert_true(fd >= 0);
-		assert_int_equal(ftruncate(fd, PEER_DISK), 0);
-		close(fd);
+		if (!peer.file[0])
+			make_file();
 		o.file = peer.file;
 		o.cache = BLOCK_CACHE_WRITEBACK;
 	} else {
@@ -540,6 +624,17 @@ static inline void serve_early(void *arg)
 	assert_int_equal(peer_serve(&peer.owner, q), 0);
 }
 
+static inline void make_device(const char *engine)
+{
+	make_disk(engine);
+	assert_int_equal(vhost_session_init(&peer.session, "test",
+					    &peer.disk.blk.dev, &peer.owner,
+					    &peer.loop, peer.thread_of), 0);
+	peer.disk.image.lost = peer_lost;
+	for (unsigned int q = 0; q < PEER_QUEUES; q++)
+		thread_loop_call(peer.thread_of[q], serve_early, &q);
+}
+
 /* A device with its queues in `nthreads` threads, and a front end for it. */
 static inline void peer_start(const char *engine, unsigned int nthreads)
 {
@@ -548,12 +643,26 @@ static inline void peer_start(const char *engine, unsigned int nthreads)
 	assert_int_equal(loop_init(&peer.loop), 0);
 	make_memory();
 	make_threads(nthreads);
-	make_disk(engine);
-	assert_int_equal(vhost_session_init(&peer.session, "test",
-					    &peer.disk.blk.dev, &peer.owner,
-					    &peer.loop, peer.thread_of), 0);
-	for (unsigned int q = 0; q < PEER_QUEUES; q++)
-		thread_loop_call(peer.thread_of[q], serve_early, &q);
+	make_device(engine);
+	connect_peer();
+}
+
+static inline void finish_device(void)
+{
+	disk_close(&peer.disk);
+	vhost_session_finish(&peer.session);
+	memset(&peer.session, 0, sizeof(peer.session));
+}
+
+/*
+ * Another process instead of the one so far: nothing is left but the file, and
+ * what the front end has.
+ */
+static inline void peer_restart(const char *engine)
+{
+	disconnect_peer();
+	finish_device();
+	make_device(engine);
 	connect_peer();
 }
 
@@ -563,8 +672,7 @@ static inline void peer_end(void)
 		disconnect_peer();
 	for (unsigned int i = 0; i < PEER_QUEUES; i++)
 		thread_loop_stop(&peer.thread[i]);
-	disk_close(&peer.disk);
-	vhost_session_finish(&peer.session);
+	finish_device();
 	for (unsigned int q = 0; q < PEER_QUEUES; q++) {
 		close(peer.kick[q]);
 		close(peer.call[q]);

@@ -58,24 +58,6 @@ static void configuration_is_read(void **state)
 	assert_int_equal(receive_reply(&m, NULL), 0);
 }
 
-static uint8_t mode(void)
-{
-	struct vhost_config c = { .offset = 32, .size = 1 };
-	struct vhost_message m;
-
-	send_message(VHOST_GET_CONFIG, &c, VHOST_CONFIG_HEAD + c.size, NULL, 0);
-	assert_int_equal(receive_reply(&m, NULL), VHOST_CONFIG_HEAD + c.size);
-	return m.payload.config.bytes[0];
-}
-
-static uint64_t set_config(uint32_t offset, uint32_t size, uint8_t value)
-{
-	struct vhost_config c = { .offset = offset, .size = size };
-
-	memset(c.bytes, value, size);
-	return ask(VHOST_SET_CONFIG, &c, VHOST_CONFIG_HEAD + size, NULL, 0);
-}
-
 /* The cache mode can be written, with any timing; nothing else can. */
 static void configuration_is_written(void **state)
 {
@@ -329,20 +311,6 @@ static void dirty_pages_are_logged(void **state)
 		assert_int_equal(bits[i], 0);
 	munmap(bits, bytes);
 	close(fd);
-}
-
-static struct vhost_inflight get_inflight(int *fd)
-{
-	struct vhost_inflight want = { .num_queues = PEER_QUEUES,
-				       .queue_size = PEER_RING };
-	struct vhost_message m;
-
-	send_message(VHOST_GET_INFLIGHT_FD, &want, VHOST_INFLIGHT_SHORT, NULL,
-		     0);
-	assert_int_equal(receive_reply(&m, fd), VHOST_INFLIGHT_SHORT);
-	assert_true(*fd >= 0);
-	assert_true(m.payload.inflight.mmap_size > 0);
-	return m.payload.inflight;
 }
 
 /*

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The state of a disk that outlives its process; see daemon/vhost_state.h.
+ *
+ * The mode that is kept is the one in force, not what the driver chose: a driver
+ * that chose nothing goes by what it was shown, and this process may have been
+ * started with another mode.
+ *
+ * Failure: where the mode is not known every write is made stable, since a
+ * driver that believes in that sends no flush.
+ */
+#include "daemon/vhost_state.h"
+
+#include <string.h>
+
+enum {
+	MODE_MASK = 0xff,	/* enum virtio_blk_mode */
+	ERROR_SHIFT = 8,	/* an errno, positive; 0: no flush has failed */
+	ERROR_MAX = 4095,
+};
+
+/* What a front end can make us say; there is one disk in a process. */
+static struct log_limit errors, unknowns;
+
+uint32_t vhost_state_of(const struct disk *disk)
+{
+	uint32_t error = (uint32_t)-block_image_flush_error(&disk->image);
+	bool writeback = __atomic_load_n(&disk->blk.config.writeback,
+					 __ATOMIC_RELAXED);
+
+	return error << ERROR_SHIFT | (writeback ? VIRTIO_BLK_MODE_WRITEBACK :
+					 VIRTIO_BLK_MODE_WRITE_THROUGH);
+}
+
+void vhost_state_begin(struct disk *disk)
+{
+	virtio_blk_set_mode(&disk->blk, VIRTIO_BLK_MODE_START);
+}
+
+static bool is_state(uint32_t state)
+{
+	uint32_t mode = state & MODE_MASK;
+
+	return (mode == VIRTIO_BLK_MODE_WRITE_THROUGH ||
+		mode == VIRTIO_BLK_MODE_WRITEBACK) &&
+	       state >> ERROR_SHIFT <= ERROR_MAX;
+}
+
+static void take_error(struct disk *disk, int error)
+{
+	int none = 0;
+
+	if (error == 0 ||
+	    !__atomic_compare_exchange_n(&disk->image.flush_error, &none,
+					 -error, false, __ATOMIC_SEQ_CST,
+					 __ATOMIC_SEQ_CST))
+		return;
+	log_limited(&errors, LOG_LEVEL_WARNING,
+		    "%s: a process before this one could not flush what the "
+		    "guest had written (%s): its flushes go on failing",
+		    disk->name, strerror(error));
+}
+
+/* A driver that cannot choose sees only what its features say. */
+static void take_unknown(struct disk *disk)
+{
+	struct virtio_blk *blk = &disk->blk;
+
+	if (!virtio_device_has(&blk->dev, VIRTIO_BLK_F_CONFIG_WCE) ||
+	    !blk->config.writeback)
+		return;
+	virtio_blk_set_mode(blk, VIRTIO_BLK_MODE_WRITE_THROUGH);
+	log_limited(&unknowns, LOG_LEVEL_WARNING,
+		    "%s: a guest goes on of which it is not known whether it "
+		    "flushes: each write is made stable before it completes, "
+		    "until the guest chooses its cache mode anew", disk->name);
+}
+
+void vhost_state_take_over(struct disk *disk, const uint32_t *state,
+			   bool chosen)
+{
+	bool known = state && is_state(*state);
+
+	if (known)
+		take_error(disk, (int)(*state >> ERROR_SHIFT));
+	if (chosen)
+		return;
+	if (known)
+		virtio_blk_set_mode(&disk->blk, *state & MODE_MASK);
+	else
+		take_unknown(disk);
+}
