@@ -15,8 +15,6 @@
 enum {
 	/* Adaptive polling starts with this, ns, and doubles. */
 	POLL_MIN_NS = 4000,
-	/* Rounds of polling between two looks at the clock. */
-	POLL_ROUNDS = 256,
 	/* So often in vain, one after the other, and polling is given up. */
 	POLL_MISSES_MAX = 16,
 };
@@ -214,8 +212,9 @@ static int handle_descriptors(struct loop *loop, int timeout)
 
 	if (n < 0)
 		return errno == EINTR ? 0 : -errno;
+	loop->looked_ns = clock_ns();
 	if (loop->slept_ns && loop->poll_max_ns)
-		adapt(loop, clock_ns());
+		adapt(loop, loop->looked_ns);
 	loop->slept_ns = 0;
 	loop->nevents = n;
 	for (int i = 0; i < loop->nevents; i++) {
@@ -228,15 +227,17 @@ static int handle_descriptors(struct loop *loop, int timeout)
 	return n;
 }
 
-/* Descriptors and timers have their turn also while work never ends. */
-static int look_aside(struct loop *loop)
+/*
+ * Descriptors and timers have their turn also while work never ends. To be
+ * called in each round: a round is as long as its pollers' batches are, so
+ * whoever waits does so for POLL_LOOK_NS and a round.
+ */
+static int look_aside(struct loop *loop, uint64_t now_ns)
 {
-	uint64_t now = clock_ns();
 	int r;
 
-	if (now - loop->looked_ns < POLL_LOOK_NS)
+	if (now_ns - loop->looked_ns < POLL_LOOK_NS)
 		return 0;
-	loop->looked_ns = now;
 	r = handle_descriptors(loop, 0);
 	run_timers(loop);
 	return r < 0 ? r : 0;
@@ -252,24 +253,23 @@ static void paid(struct loop *loop)
 /* Poll until nothing was found for the adaptive time. */
 static int poll_for_a_while(struct loop *loop)
 {
-	uint64_t last = 0;
-	unsigned int rounds = 0;
+	uint64_t last = 0, now;
 	int r = 0;
 
 	while (!loop->quit && r == 0) {
-		if (++rounds % POLL_ROUNDS == 0)
-			r = look_aside(loop);
-		if (poll_all(loop)) {
+		bool busy = poll_all(loop);
+
+		if (!busy && loop->poll_ns == 0)
+			return 0;
+		now = clock_ns();
+		r = look_aside(loop, now);
+		if (busy) {
 			if (last)
 				paid(loop);
 			last = 0;
-			continue;
-		}
-		if (loop->poll_ns == 0)
-			return r;
-		if (last == 0) {
-			last = clock_ns();
-		} else if (clock_ns() - last >= loop->poll_ns) {
+		} else if (last == 0) {
+			last = now;
+		} else if (now - last >= loop->poll_ns) {
 			loop->misses++;
 			return r;
 		}
@@ -294,8 +294,13 @@ int loop_run(struct loop *loop)
 	loop->quit = false;
 	while (!loop->quit && r == 0) {
 		r = poll_for_a_while(loop);
-		if (r || loop->quit || !rest_all(loop))
+		if (r || loop->quit)
 			continue;
+		if (!rest_all(loop)) {
+			/* Work after all; this was a round as well. */
+			r = look_aside(loop, clock_ns());
+			continue;
+		}
 		r = sleep_and_handle(loop);
 		run_timers(loop);
 	}

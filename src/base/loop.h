@@ -14,6 +14,10 @@
  * The adaptive time grows while work keeps coming soon after the loop went to
  * sleep, and falls to nothing when it does not: an idle loop never wakes.
  *
+ * While pollers always find work, descriptors and timers have their turn a
+ * millisecond and one round of all pollers later at most: what a poller does at
+ * once is to be bounded.
+ *
  * Sources, timers and pollers are embedded in their owner's structs; the loop
  * allocates nothing. Removing any of them from any handler is allowed.
  */
@@ -63,7 +67,7 @@ struct loop {
 	unsigned int misses;	/* polled in vain, since it last paid */
 	uint64_t pause_ns;	/* how long polling was given up last */
 	uint64_t holdoff_ns;	/* no polling before this time */
-	uint64_t looked_ns;	/* when it last looked aside while polling */
+	uint64_t looked_ns;	/* when it last looked at descriptors */
 	uint64_t slept_ns;	/* when the present sleep began, or 0 */
 	uint64_t sleeps;	/* epoll_wait calls that could block */
 };

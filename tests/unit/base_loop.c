@@ -459,6 +459,96 @@ static void test_busy_pollers_do_not_starve_others(void **state)
 	loop_finish(&loop);
 }
 
+/* ---- long rounds --------------------------------------------------------- */
+
+/*
+ * A poller each of whose rounds takes 2 ms, which is longer than descriptors and
+ * timers may wait. In its third round both have something; it counts the rounds
+ * from there on. No time is looked at but the loop's own.
+ */
+struct burning {
+	struct loop_poller poller;
+	struct loop *loop;
+	struct watched *watched;
+	struct ticking *ticking;
+	unsigned int rounds, served_after, due_after;
+	bool finds_late;	/* its work when it is told to rest */
+};
+
+enum { BURNING_START = 3, BURNING_ROUNDS = 20 };
+
+static void burn(struct burning *b)
+{
+	const uint64_t one = 1;
+	uint64_t begin = clock_ns();
+
+	if (b->watched->calls == 2 && !b->served_after)
+		b->served_after = b->rounds - BURNING_START;
+	if (*b->ticking->order && !b->due_after)
+		b->due_after = b->rounds - BURNING_START;
+	if (++b->rounds == BURNING_START) {
+		assert_int_equal(write(b->watched->source.fd, &one, 8), 8);
+		loop_arm(b->loop, &b->ticking->timer, 1);
+	}
+	if (b->rounds == BURNING_ROUNDS)
+		loop_quit(b->loop);
+	while (clock_ns() - begin < 2 * NS_PER_MS)
+		continue;
+}
+
+static bool burning_poll(struct loop_poller *poller)
+{
+	struct burning *b = container_of(poller, struct burning, poller);
+
+	if (b->finds_late)
+		return false;
+	burn(b);
+	return true;
+}
+
+static bool burning_rest(struct loop_poller *poller)
+{
+	burn(container_of(poller, struct burning, poller));
+	return false;
+}
+
+static void burning(bool finds_late, uint64_t poll_ns)
+{
+	unsigned int n = 0;
+	struct loop loop;
+	struct watched w;
+	struct ticking t = { { .due = tick_due }, &loop, &n, 0, NULL, 0 };
+	struct burning b = {
+		.poller = { .poll = burning_poll, .rest = burning_rest },
+		.loop = &loop, .watched = &w, .ticking = &t,
+		.finds_late = finds_late,
+	};
+
+	loop_init(&loop);
+	loop.poll_max_ns = poll_ns;
+	loop.poll_ns = poll_ns;
+	watch(&w, &loop);
+	w.calls = 1;
+	assert_int_equal(read(w.source.fd, &(uint64_t){ 0 }, 8), 8);
+	loop_add_poller(&loop, &b.poller);
+	assert_int_equal(loop_run(&loop), 0);
+	assert_in_range(b.served_after, 1, 2);
+	assert_in_range(b.due_after, 1, 2);
+	assert_int_equal(loop.sleeps, 0);
+	loop_remove(&loop, &w.source);
+	close(w.source.fd);
+	loop_finish(&loop);
+}
+
+static void test_long_rounds_do_not_starve_others(void **state)
+{
+	(void)state;
+	burning(false, 0);
+	burning(false, 100 * NS_PER_US);
+	burning(true, 0);
+	burning(true, 100 * NS_PER_US);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -475,6 +565,7 @@ int main(void)
 		cmocka_unit_test(test_idle_loop_sleeps),
 		cmocka_unit_test(test_polling_adapts),
 		cmocka_unit_test(test_busy_pollers_do_not_starve_others),
+		cmocka_unit_test(test_long_rounds_do_not_starve_others),
 	};
 
 	return cmocka_run_group_tests_name("base_loop", tests, NULL, NULL);
