@@ -165,7 +165,8 @@ bool virtio_blk_take_flush(struct virtio_blk *blk);
 
 /*
  * What the driver has chosen for its cache since the device was reset; and to
- * restore that, or to decide it where it got lost, before a queue runs. For the
+ * restore that, or to decide it where it got lost, before a queue runs: what was
+ * written before is owed a flush then as well (virtio_blk_take_flush()). For the
  * thread that answers for the configuration space.
  */
 enum virtio_blk_mode virtio_blk_mode(const struct virtio_blk *blk);

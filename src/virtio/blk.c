@@ -170,7 +170,7 @@ static bool become_flush(struct block_request *req)
 /*
  * Whether a write has to be made stable by a flush of its own: the driver went
  * over to write-through while it was under way, and sends no flush any more.
- * Pairs with config_write() in blk_config.c: `switched` is set before the flush
+ * Pairs with virtio_blk_set_mode(): `switched` is set before the flush
  * is owed for what was answered earlier, so that a write for which it is not
  * seen here is covered by that one.
  */

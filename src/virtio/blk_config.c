@@ -136,24 +136,17 @@ _Static_assert(offsetof(struct virtio_blk, dev) == 0, "blk_of() casts");
 static void config_write(struct virtio_device *dev, uint32_t offset,
 			 const uint8_t *bytes, uint32_t size)
 {
-	struct virtio_blk *blk = blk_of(dev);
-	uint8_t old = shared_load(&blk->config.writeback);
-	uint8_t new;
-
-	if (offset != offsetof(struct virtio_blk_config, writeback) ||
-	    size != 1)
-		return;
-	new = bytes[0] != 0;
-	virtio_blk_set_mode(blk, new ? VIRTIO_BLK_MODE_WRITEBACK :
-				       VIRTIO_BLK_MODE_WRITE_THROUGH);
-	/* Pairs with virtio_blk_take_flush(): the switch before the flush. */
-	if (old && !new)
-		shared_store_release(&blk->flush_owed, true);
+	if (offset == offsetof(struct virtio_blk_config, writeback) &&
+	    size == 1)
+		virtio_blk_set_mode(blk_of(dev), bytes[0] ?
+				    VIRTIO_BLK_MODE_WRITEBACK :
+				    VIRTIO_BLK_MODE_WRITE_THROUGH);
 }
 
 static void start_mode(struct virtio_blk *blk)
 {
 	shared_store(&blk->config.writeback, !blk->options.write_through);
+	shared_store(&blk->switched, false);
 }
 
 enum virtio_blk_mode virtio_blk_mode(const struct virtio_blk *blk)
@@ -163,13 +156,19 @@ enum virtio_blk_mode virtio_blk_mode(const struct virtio_blk *blk)
 
 void virtio_blk_set_mode(struct virtio_blk *blk, enum virtio_blk_mode mode)
 {
+	uint8_t old = shared_load(&blk->config.writeback);
+	uint8_t new = mode == VIRTIO_BLK_MODE_WRITEBACK;
+
 	blk->dev.state->type_state = mode;
-	shared_store(&blk->switched, mode == VIRTIO_BLK_MODE_WRITE_THROUGH);
-	if (mode == VIRTIO_BLK_MODE_START)
+	if (mode == VIRTIO_BLK_MODE_START) {
 		start_mode(blk);
-	else
-		shared_store(&blk->config.writeback,
-			     mode == VIRTIO_BLK_MODE_WRITEBACK);
+		return;
+	}
+	shared_store(&blk->config.writeback, new);
+	shared_store(&blk->switched, !new);
+	/* Pairs with virtio_blk_take_flush(): the switch before the flush. */
+	if (old && !new)
+		shared_store_release(&blk->flush_owed, true);
 }
 
 static void negotiated(struct virtio_device *dev)

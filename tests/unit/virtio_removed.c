@@ -384,6 +384,8 @@ static void test_mode(void **state)
 				 VIRTIO_BLK_MODE_START);
 		virtio_blk_set_mode(&m.blk, VIRTIO_BLK_MODE_WRITE_THROUGH);
 		assert_int_equal(m.blk.config.writeback, 0);
+		/* The process before may not have come to its flush. */
+		assert_int_equal(virtio_blk_take_flush(&m.blk), !through);
 		virtio_blk_set_mode(&m.blk, VIRTIO_BLK_MODE_WRITEBACK);
 		assert_int_equal(m.blk.config.writeback, 1);
 		virtio_blk_set_mode(&m.blk, VIRTIO_BLK_MODE_START);
@@ -394,6 +396,7 @@ static void test_mode(void **state)
 		model_blk_restart(&m);
 		assert_int_equal(virtio_blk_mode(&m.blk),
 				 VIRTIO_BLK_MODE_START);
+		assert_false(m.blk.switched);
 		model_blk_finish(&m);
 	}
 }
