@@ -89,4 +89,6 @@ void vhost_state_take_over(struct disk *disk, const uint32_t *state,
 		virtio_blk_set_mode(&disk->blk, *state & MODE_MASK);
 	else
 		take_unknown(disk);
+	log_debug("%s: the guest goes on, %s", disk->name,
+		  disk->blk.config.writeback ? "write back" : "write through");
 }

@@ -148,6 +148,21 @@ daemon_killed_under_guest() {
 	finished_well one && ! grep 'in-flight area' "$SOCKET.log" >&2 && stop
 }
 
+# What the guest chose holds for the next daemon, of which it knows nothing.
+cache_type_outlives_kill() {
+	for _type in write_through write_back; do
+		new_image 48M
+		serve || return 1
+		guest one "cache,$_type,6"
+		console one '@@cache' || return 1
+		sleep 1
+		stop KILL
+		VERBOSE=1 serve || return 1
+		wait_for grep -q "goes on, $(echo $_type | tr _ ' ')" \
+			"$SOCKET.log" && finished_well one && stop || return 1
+	done
+}
+
 # A reset under load, after which the guest sets the device up again.
 guest_reset() {
 	new_image 48M
@@ -281,6 +296,6 @@ packed_live_migration() { packed live_migration; }
 
 run_all readme guest_moves_data guest_large_requests guest_ext4 \
 	guest_discards guest_sees_growth daemon_killed_under_guest \
-	guest_reset live_migration packed_daemon_killed packed_live_migration \
-	small_area small_area_threads packed_small_area \
-	packed_small_area_threads
+	cache_type_outlives_kill guest_reset live_migration \
+	packed_daemon_killed packed_live_migration small_area \
+	small_area_threads packed_small_area packed_small_area_threads
