@@ -74,7 +74,8 @@ ifeq ($(HAVE_XEN),yes)
 xen_sources := $(call sources,xen)
 daemon_sources := $(filter-out src/daemon/guest_none.c,$(call sources,daemon))
 else
-daemon_sources := $(filter-out src/daemon/guest.c src/daemon/guest_disk.c, \
+daemon_sources := $(filter-out src/daemon/domain.c src/daemon/guest.c \
+	src/daemon/guest_disk.c, \
 	$(call sources,daemon))
 endif
 # Everything but main(): what the tests link.

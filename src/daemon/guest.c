@@ -40,28 +40,26 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <xen/xen.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "daemon/domain.h"
 #include "daemon/guest_disk.h"
-#include "xen/domctl.h"
+#include "daemon/settled.h"
 
 /* How long to wait for the successor of a guest that is gone. */
 #define GRACE_NS (3 * NS_PER_SECOND)
 #define GRACE_REBOOT_NS (60 * NS_PER_SECOND)
 
-enum { NO_DOMAIN = -1 };
+/* How long until xenstore is asked again what it has not answered. */
+#define AGAIN_NS (200 * NS_PER_MS)
 
 struct guest {
 	const struct options *options;
 	struct loop *loop;
 	struct store store;
 	struct xen_handles xen;
-	struct xen_domctl *ctl;
-	char *name;		/* of the domain; once known */
-	int domid;		/* or NO_DOMAIN */
-	int former;		/* the last domain that is gone */
+	struct domain domain;
 	bool leaving;		/* the domain is gone; disks are drained */
 	bool ending;		/* the program ends; disks are drained */
 	bool look_again;	/* xenstore may have changed meanwhile */
@@ -69,9 +67,13 @@ struct guest {
 	bool up;		/* server and cache are there */
 	struct ioreq_server server;
 	struct mapcache cache;
-	struct guest_disk disk[DISKS_MAX];
+	struct guest_disk disk[DISKS_MAX]; /* that are served or closing */
+	struct settled *settled; /* directories that are not; owned */
 	struct loop_poller poller;
 	struct loop_timer grace;
+	struct loop_timer again;
+	int trouble;		/* errno of xenstore's last refusal, or 0 */
+	struct log_limit errors; /* of xenstore */
 };
 
 static struct guest *served;
@@ -90,16 +92,16 @@ static int bring_up(struct guest *g)
 
 	if (g->up)
 		return 0;
-	r = mapcache_init(&g->cache, g->xen.memory, (uint32_t)g->domid,
+	r = mapcache_init(&g->cache, g->xen.memory, (uint32_t)g->domain.id,
 			  MAPCACHE_CHUNKS_DEFAULT);
 	if (r) {
-		log_error("%s: no memory for the map cache", g->name);
+		log_error("%s: no memory for the map cache", g->domain.name);
 		return r;
 	}
 	memset(&g->server, 0, sizeof(g->server));
 	g->server.invalidate = invalidate;
 	r = ioreq_server_open(&g->server, &g->xen, g->loop,
-			      (domid_t)g->domid);
+			      (domid_t)g->domain.id);
 	if (r) {
 		ioreq_server_close(&g->server);
 		mapcache_finish(&g->cache);
@@ -130,6 +132,25 @@ static void take_down(struct guest *g)
 	g->up = false;
 }
 
+static void path_of(const struct guest *g, char path[GUEST_DISK_PATH_MAX],
+		    uint64_t devid)
+{
+	snprintf(path, GUEST_DISK_PATH_MAX, "backend/virtio_disk/%d/%" PRIu64,
+		 g->domain.id, devid);
+}
+
+static void tell_closed(struct guest *g, uint64_t devid)
+{
+	struct settled *s = settled_add(&g->settled, devid);
+	char path[GUEST_DISK_PATH_MAX];
+	bool untold;
+
+	path_of(g, path, devid);
+	untold = guest_disk_closed(&g->store, path) != 0;
+	if (s)
+		s->untold = untold;
+}
+
 static void finish_close(struct guest *g, struct guest_disk *gd)
 {
 	char name[DISK_NAME_MAX];
@@ -137,8 +158,10 @@ static void finish_close(struct guest *g, struct guest_disk *gd)
 	memcpy(name, gd->disk.name, sizeof(name));
 	guest_disk_close(gd);
 	take_down(g);
-	guest_disk_closed(gd, &g->store);
 	log_info("%s: closed", name);
+	tell_closed(g, gd->devid);
+	/* There may be another one in its place. */
+	g->look_again = true;
 }
 
 static void begin_close(struct guest *g, struct guest_disk *gd)
@@ -151,11 +174,10 @@ static void begin_close(struct guest *g, struct guest_disk *gd)
 /* All disks are closed and the domain is gone: wait for its successor. */
 static void left(struct guest *g)
 {
-	log_info("%s: domain %d is gone%s", g->name, g->domid,
+	log_info("%s: domain %d is gone%s", g->domain.name, g->domain.id,
 		 g->returns ? "; waiting for it to come back" : "");
-	memset(g->disk, 0, sizeof(g->disk));
-	g->former = g->domid;
-	g->domid = NO_DOMAIN;
+	settled_forget_all(&g->settled);
+	domain_forget(&g->domain);
 	g->leaving = false;
 	loop_arm(g->loop, &g->grace, g->returns ? GRACE_REBOOT_NS : GRACE_NS);
 	/* It may have come back while its disks were being drained. */
@@ -181,7 +203,7 @@ static void grace_over(struct loop_timer *timer)
 {
 	struct guest *g = container_of(timer, struct guest, grace);
 
-	log_info("%s: it has not come back; ending", g->name);
+	log_info("%s: it has not come back; ending", g->domain.name);
 	loop_quit(g->loop);
 }
 
@@ -202,90 +224,114 @@ static struct guest_disk *free_entry(struct guest *g)
 	return NULL;
 }
 
-/* A directory that is not known yet. */
-static void new_disk(struct guest *g, uint64_t devid, const char *path)
+/*
+ * Open a disk in an entry of its own: 0, -EAGAIN to be tried again, or another
+ * negative errno: libxl was told.
+ */
+static int open_disk(struct guest *g, struct guest_disk *gd, uint64_t devid,
+		     const char *path)
 {
-	struct guest_disk *gd = free_entry(g);
+	int r = bring_up(g);
 
-	if (!gd) {
-		log_error("%s: more than %d disks; %s is not served", g->name,
-			  DISKS_MAX, path);
-		return;
+	if (r) {
+		guest_disk_refuse(&g->store, path, "no IOREQ server");
+		return -EINVAL;
 	}
 	memset(gd, 0, sizeof(*gd));
 	gd->devid = devid;
 	snprintf(gd->path, sizeof(gd->path), "%s", path);
-	gd->phase = GUEST_DISK_DONE;
-	if (!guest_disk_is_new(&g->store, path)) {
-		log_error("%s: %s belongs to another or an earlier instance; "
-			  "the guest has to be restarted", g->name, path);
-		return;
-	}
-	if (bring_up(g)) {
-		guest_disk_refuse(gd, &g->store, "no IOREQ server");
-		return;
-	}
-	if (guest_disk_open(gd, &g->store, g->options->disk,
-			    g->options->ndisks, g->name, g->loop, &g->server,
-			    &g->cache.memory))
+	r = guest_disk_open(gd, &g->store, g->options->disk,
+			    g->options->ndisks, g->domain.name, g->loop,
+			    &g->server, &g->cache.memory);
+	if (r)
 		take_down(g);
+	return r;
+}
+
+/* A directory that asks for a disk. */
+static void new_disk(struct guest *g, uint64_t devid, const char *path)
+{
+	struct guest_disk *gd = free_entry(g);
+	int r = -E2BIG;
+
+	if (gd) {
+		r = open_disk(g, gd, devid, path);
+	} else {
+		log_error("%s: more than %d disks; %s is not served",
+			  g->domain.name, DISKS_MAX, path);
+		guest_disk_refuse(&g->store, path, "too many disks");
+	}
+	if (r && r != -EAGAIN)
+		settled_add(&g->settled, devid);
 }
 
 static void review_directory(struct guest *g, const char *devid_text)
 {
-	char path[sizeof(g->disk[0].path)];
-	struct guest_disk *gd;
+	char path[GUEST_DISK_PATH_MAX];
+	struct settled *s;
 	uint64_t devid;
 	char *end;
+	int is_new;
 
 	devid = strtoull(devid_text, &end, 10);
 	if (!isdigit((unsigned char)devid_text[0]) || *end)
 		return;
-	snprintf(path, sizeof(path), "backend/virtio_disk/%d/%" PRIu64,
-		 g->domid, devid);
-	gd = find_disk(g, devid);
-	if (!gd)
+	s = settled_find(g->settled, devid);
+	if (s)
+		s->seen = true;
+	if (find_disk(g, devid))
+		return;
+	path_of(g, path, devid);
+	is_new = guest_disk_is_new(&g->store, path);
+	if (is_new == 1) {
 		new_disk(g, devid, path);
-	else if (gd->phase == GUEST_DISK_DONE &&
-		 guest_disk_is_new(&g->store, path))
-		gd->phase = GUEST_DISK_NONE; /* made anew: at the next review */
+	} else if (s && s->untold) {
+		tell_closed(g, devid);
+	} else if (!s && (is_new == 0 || is_new == -ENOENT)) {
+		settled_add(&g->settled, devid);
+		if (is_new == 0)
+			log_error("%s: %s belongs to another or an earlier "
+				  "instance; the guest has to be restarted",
+				  g->domain.name, path);
+	}
+}
+
+/* The directories that there are: new ones, and those that are no more. */
+static void review_directories(struct guest *g)
+{
+	unsigned int n;
+	char **names;
+	int r = store_list(&g->store, &names, &n, "backend/virtio_disk/%d",
+			   g->domain.id);
+
+	if (r && r != -ENOENT)
+		return;
+	settled_unsee(g->settled);
+	for (unsigned int i = 0; i < n; i++)
+		review_directory(g, names[i]);
+	settled_forget_unseen(&g->settled);
+	free(names);
 }
 
 static void review_disks(struct guest *g)
 {
-	unsigned int n;
-	char **names;
-
 	for (unsigned int i = 0; i < DISKS_MAX; i++) {
 		struct guest_disk *gd = &g->disk[i];
 
-		if (gd->phase == GUEST_DISK_SERVED &&
-		    guest_disk_is_unwanted(&g->store, gd->path))
+		if (gd->phase != GUEST_DISK_SERVED)
+			continue;
+		guest_disk_tell(gd, &g->store);
+		if (guest_disk_is_unwanted(gd, &g->store))
 			begin_close(g, gd);
 	}
-	names = store_list(&g->store, &n, "backend/virtio_disk/%d", g->domid);
-	for (unsigned int i = 0; i < n; i++)
-		review_directory(g, names[i]);
-	free(names);
-}
-
-static enum domain_life life_of(struct guest *g, int domid,
-				enum domain_shutdown *reason)
-{
-	enum domain_life life = xen_domctl_life(g->ctl, (uint32_t)domid,
-						reason);
-
-	if (life != DOMAIN_UNKNOWN)
-		return life;
-	return xs_is_domain_introduced(g->store.xs, (unsigned int)domid) ?
-	       DOMAIN_RUNS : DOMAIN_GONE;
+	review_directories(g);
 }
 
 static void review_life(struct guest *g)
 {
 	enum domain_shutdown reason = DOMAIN_POWEROFF;
 
-	switch (life_of(g, g->domid, &reason)) {
+	switch (domain_life(&g->domain, &reason)) {
 	case DOMAIN_SHUT_DOWN:
 		g->returns = reason == DOMAIN_REBOOT ||
 			     reason == DOMAIN_CRASH ||
@@ -302,83 +348,53 @@ static void review_life(struct guest *g)
 	}
 }
 
-/* A domain id, or NO_DOMAIN for what is none. */
-static int parse_domid(const char *text)
+static void look_for_domain(struct guest *g)
 {
-	char *end;
-	long n;
-
-	if (!isdigit((unsigned char)*text))
-		return NO_DOMAIN;
-	n = strtol(text, &end, 10);
-	return *end == '\0' && n < DOMID_FIRST_RESERVED ? (int)n : NO_DOMAIN;
-}
-
-static bool lives(struct guest *g, int domid)
-{
-	enum domain_shutdown reason;
-	enum domain_life life = life_of(g, domid, &reason);
-
-	return life == DOMAIN_RUNS || life == DOMAIN_SHUT_DOWN;
-}
-
-/* The newest living domain called `name`, or NO_DOMAIN. */
-static int find_by_name(struct guest *g, const char *name)
-{
-	unsigned int n;
-	char **ids = store_list(&g->store, &n, "/local/domain");
-	int found = NO_DOMAIN;
-
-	for (unsigned int i = 0; i < n; i++) {
-		int domid = parse_domid(ids[i]);
-		char *other = store_read(&g->store, "/local/domain/%d/name",
-					 domid);
-
-		if (other && !strcmp(other, name) && domid > found &&
-		    domid != g->former && lives(g, domid))
-			found = domid;
-		free(other);
-	}
-	free(ids);
-	return found;
-}
-
-/* Look for the domain; remember its name, which outlives its id. */
-static void find_domain(struct guest *g)
-{
-	const char *wanted = g->options->domain;
-
-	int domid = g->name ? NO_DOMAIN : parse_domid(wanted);
-
-	if (domid != NO_DOMAIN) {
-		if (!lives(g, domid))
-			return;
-		g->name = store_read(&g->store, "/local/domain/%d/name", domid);
-		g->domid = g->name ? domid : NO_DOMAIN;
-	} else {
-		g->domid = find_by_name(g, g->name ? g->name : wanted);
-		if (g->domid != NO_DOMAIN && !g->name)
-			g->name = strdup(wanted);
-	}
-	if (g->domid == NO_DOMAIN)
+	if (!domain_find(&g->domain))
 		return;
 	loop_disarm(g->loop, &g->grace);
 	g->returns = false;
-	log_info("%s: serving domain %d", g->name, g->domid);
+	log_info("%s: serving domain %d", g->domain.name, g->domain.id);
+}
+
+/*
+ * What could not be known is looked at again; `error` is why, or 0. Where there is
+ * no news of the domain in xenstore, only looking tells of its end.
+ */
+static void look_again_later(struct guest *g, int error, bool forgotten)
+{
+	if (error && error != g->trouble)
+		log_limited(&g->errors, LOG_LEVEL_WARNING,
+			    "%s: xenstore does not answer: %s; looking again",
+			    g->options->domain, strerror(error));
+	g->trouble = error;
+	if (error || forgotten)
+		loop_arm(g->loop, &g->again, AGAIN_NS);
 }
 
 static void review(struct store *store)
 {
 	struct guest *g = container_of(store, struct guest, store);
+	bool forgotten;
 
 	if (g->ending)
 		return;
-	if (g->domid == NO_DOMAIN)
-		find_domain(g);
-	if (g->domid != NO_DOMAIN && !g->leaving)
+	if (g->domain.id == NO_DOMAIN)
+		look_for_domain(g);
+	forgotten = g->domain.id != NO_DOMAIN &&
+		    domain_is_forgotten(&g->domain);
+	if (g->domain.id != NO_DOMAIN && !g->leaving && !forgotten)
 		review_disks(g);
-	if (g->domid != NO_DOMAIN)
+	if (g->domain.id != NO_DOMAIN)
 		review_life(g);
+	look_again_later(g, store_take_trouble(store), forgotten);
+}
+
+static void again_due(struct loop_timer *timer)
+{
+	struct guest *g = container_of(timer, struct guest, again);
+
+	review(&g->store);
 }
 
 static bool closing_poll(struct loop_poller *poller)
@@ -439,9 +455,9 @@ static int guest_open(struct guest *g, struct loop *loop,
 	memset(g, 0, sizeof(*g));
 	g->options = options;
 	g->loop = loop;
-	g->domid = NO_DOMAIN;
-	g->former = NO_DOMAIN;
+	domain_init(&g->domain, &g->store, options->domain);
 	g->grace.due = grace_over;
+	g->again.due = again_due;
 	g->store.changed = review;
 	g->poller = (struct loop_poller){ .poll = closing_poll,
 					  .rest = closing_rest };
@@ -452,7 +468,7 @@ static int guest_open(struct guest *g, struct loop *loop,
 	r = store_open(&g->store, loop);
 	if (r)
 		return r;
-	g->ctl = xen_domctl_open();
+	g->domain.ctl = xen_domctl_open();
 	r = watch_all(g);
 	if (r)
 		return r;
@@ -484,11 +500,12 @@ static void guest_close(struct guest *g)
 			guest_disk_close(&g->disk[i]);
 	take_down(g);
 	loop_disarm(g->loop, &g->grace);
+	loop_disarm(g->loop, &g->again);
 	loop_remove_poller(g->loop, &g->poller);
-	xen_domctl_close(g->ctl);
+	settled_forget_all(&g->settled);
+	domain_finish(&g->domain);
 	store_close(&g->store);
 	xen_handles_close(&g->xen);
-	free(g->name);
 }
 
 int guest_serve(struct loop *loop, const struct options *options)

@@ -8,6 +8,15 @@
  * writes online 0 and state 5; we drain, give everything up and answer 6. The
  * directory is libxl's: it is never removed here.
  *
+ * libxl may remove the directory, and make another one in its place, at any time:
+ * between our look at it and our answer as well. So an answer is given in one
+ * transaction with the look that it follows from.
+ *
+ * Failure modes: where a node is missing or makes no sense, what it would have
+ * allowed is not allowed: only «w» is writable, only a number that is not 0 has
+ * discard. Where xenstore cannot be read nothing is decided; the caller looks
+ * again.
+ *
  * The front end's directory is writable by the guest and is not read at all.
  */
 #include "daemon/guest_disk.h"
@@ -20,44 +29,190 @@
 
 #include "daemon/size_watch.h"
 
-bool guest_disk_is_new(struct store *store, const char *path)
+/* Transactions that somebody else was faster than, one after the other. */
+enum { TRIES_MAX = 8 };
+
+int guest_disk_is_new(struct store *store, const char *path)
 {
 	uint64_t state;
+	int r = store_read_number(store, &state, "%s/state", path);
 
-	return store_read_number(store, &state, "%s/state", path) &&
-	       state == XENBUS_INITIALISING;
+	if (r == -EINVAL)
+		return 0;
+	return r ? r : state == XENBUS_INITIALISING;
 }
 
-bool guest_disk_is_unwanted(struct store *store, const char *path)
+bool guest_disk_is_unwanted(const struct guest_disk *gd, struct store *store)
 {
 	uint64_t state, online;
+	int r = store_read_number(store, &state, "%s/state", gd->path);
 
-	if (!store_read_number(store, &state, "%s/state", path))
+	if (r == -ENOENT)
 		return true;
-	if (state == XENBUS_CLOSING || state == XENBUS_CLOSED)
+	if (r == 0 && (state == XENBUS_CLOSING || state == XENBUS_CLOSED))
 		return true;
-	return store_read_number(store, &online, "%s/online", path) &&
+	/* We have written another one: libxl has begun anew. */
+	if (r == 0 && state == XENBUS_INITIALISING && gd->told)
+		return true;
+	return store_read_number(store, &online, "%s/online", gd->path) == 0 &&
 	       online == 0;
 }
 
-static void write_state(struct store *store, const char *path,
-			enum xenbus_state state)
+/* Answer a directory with this state: 0 or a negative errno. */
+typedef int answer_fn(struct store *store, const char *path, uint64_t state,
+		      const char *why);
+
+static int write_state(struct store *store, const char *path,
+		       enum xenbus_state state)
 {
 	char text[16];
-	int r;
 
 	snprintf(text, sizeof(text), "%d", state);
-	r = store_write(store, text, "%s/state", path);
-	if (r)
-		log_error("cannot write %s/state: %s", path, strerror(-r));
+	return store_write(store, text, "%s/state", path);
 }
 
-void guest_disk_refuse(struct guest_disk *gd, struct store *store,
-		       const char *why)
+static int answer_served(struct store *store, const char *path, uint64_t state,
+			 const char *why)
 {
-	store_write(store, why, "%s/error", gd->path);
-	/* libxl fails at once when the node goes; any value would time out. */
-	store_remove(store, "%s/state", gd->path);
+	(void)why;
+	return state == XENBUS_INITIALISING ?
+	       write_state(store, path, XENBUS_INIT_WAIT) : 0;
+}
+
+static int answer_closed(struct store *store, const char *path, uint64_t state,
+			 const char *why)
+{
+	(void)why;
+	return state == XENBUS_INITIALISING ? 0 :
+	       write_state(store, path, XENBUS_CLOSED);
+}
+
+/* libxl fails at once when the node goes; any value would time out. */
+static int answer_refused(struct store *store, const char *path,
+			  uint64_t state, const char *why)
+{
+	int r;
+
+	if (state != XENBUS_INITIALISING)
+		return 0;
+	r = store_write(store, why, "%s/error", path);
+	return r ? r : store_remove(store, "%s/state", path);
+}
+
+/* One look at the state with its answer: 0 or a negative errno. */
+static int try_answer(struct store *store, const char *path, answer_fn *answer,
+		      const char *why)
+{
+	uint64_t state;
+	int r = store_begin(store);
+	int end;
+
+	if (r)
+		return r;
+	r = store_read_number(store, &state, "%s/state", path);
+	if (r == 0 || r == -EINVAL)
+		r = answer(store, path, r ? UINT64_MAX : state, why);
+	end = store_end(store, r == 0);
+	/* What is gone needs no answer. */
+	return r == 0 || r == -ENOENT ? end : r;
+}
+
+static int answer_libxl(struct store *store, const char *path,
+			answer_fn *answer, const char *why)
+{
+	static struct log_limit errors; /* it is tried again and again */
+	int r = -EAGAIN;
+
+	for (int i = 0; r == -EAGAIN && i < TRIES_MAX; i++)
+		r = try_answer(store, path, answer, why);
+	if (r)
+		log_limited(&errors, LOG_LEVEL_ERROR,
+			    "cannot write to %s in xenstore: %s", path,
+			    strerror(-r));
+	return r;
+}
+
+int guest_disk_refuse(struct store *store, const char *path, const char *why)
+{
+	return answer_libxl(store, path, answer_refused, why);
+}
+
+void guest_disk_tell(struct guest_disk *gd, struct store *store)
+{
+	if (!gd->told)
+		gd->told = answer_libxl(store, gd->path, answer_served,
+					NULL) == 0;
+}
+
+int guest_disk_closed(struct store *store, const char *path)
+{
+	return answer_libxl(store, path, answer_closed, NULL);
+}
+
+/* What a directory says of its disk; a zeroed one may be finished. */
+struct directory {
+	struct disk_options options;
+	char *mode;		/* NULL: absent; owned */
+	uint64_t base, irq;	/* 0: absent, or no number */
+	uint64_t grants;	/* 1 also for what is no number */
+};
+
+static void directory_finish(struct directory *dir)
+{
+	disk_options_finish(&dir->options);
+	free(dir->mode);
+}
+
+/* 0, also where the node is absent (NULL); or a negative errno. */
+static int read_text(struct store *store, const char *path, const char *name,
+		     char **text)
+{
+	int r = store_read(store, text, "%s/%s", path, name);
+
+	return r == -ENOENT ? 0 : r;
+}
+
+/* As read_text(), with what it means that the node is absent, or no number. */
+static int read_number(struct store *store, const char *path, const char *name,
+		       uint64_t *number, uint64_t absent, uint64_t bad)
+{
+	int r = store_read_number(store, number, "%s/%s", path, name);
+
+	if (r == -ENOENT)
+		*number = absent;
+	else if (r == -EINVAL)
+		*number = bad;
+	else
+		return r;
+	return 0;
+}
+
+/* All of it, or a negative errno: it cannot be read now. */
+static int read_directory(struct store *store, const char *path,
+			  struct directory *dir)
+{
+	uint64_t discard = 0;
+	int r = read_text(store, path, "mode", &dir->mode);
+
+	if (r == 0)
+		r = read_text(store, path, "params", &dir->options.file);
+	if (r == 0)
+		r = read_text(store, path, "dev", &dir->options.id);
+	if (r == 0)
+		r = read_number(store, path, "base", &dir->base, 0, 0);
+	if (r == 0)
+		r = read_number(store, path, "irq", &dir->irq, 0, 0);
+	/* Xen before 4.19 does not write it: there are no grants. */
+	if (r == 0)
+		r = read_number(store, path, "grant_usage", &dir->grants, 0, 1);
+	/* Absent means 1 in Xen's protocol. */
+	if (r == 0)
+		r = read_number(store, path, "discard-enable", &discard, 1, 0);
+	dir->options.readonly = !dir->mode || strcmp(dir->mode, "w") != 0;
+	/* libxl writes 1 for a writable disk where nobody has said anything. */
+	if (discard == 0)
+		dir->options.discard = DISK_DISCARD_OFF;
+	return r;
 }
 
 /* Whether a --disk option is about this disk: by vdev or by devid. */
@@ -70,75 +225,55 @@ static bool is_about(const struct disk_options *o, const char *vdev,
 	return !strcmp(o->id, text) || (vdev && !strcmp(o->id, vdev));
 }
 
-/* What the directory says of the image. */
-static void read_options(struct store *store, const char *path,
-			 struct disk_options *o)
-{
-	char *mode = store_read(store, "%s/mode", path);
-	uint64_t discard;
-
-	o->file = store_read(store, "%s/params", path);
-	o->id = store_read(store, "%s/dev", path);
-	o->readonly = mode && !strcmp(mode, "r");
-	/* libxl writes 1 for a writable disk where nobody has said anything. */
-	if (store_read_number(store, &discard, "%s/discard-enable", path) &&
-	    discard == 0)
-		o->discard = DISK_DISCARD_OFF;
-	free(mode);
-}
-
 /* Options of the command line first, then those of the directory. */
 static void merge_options(struct disk_options *o, const struct guest_disk *gd,
-			  struct store *store,
+			  const struct directory *dir,
 			  const struct disk_options *overrides, unsigned int n)
 {
-	struct disk_options stored = { 0 };
-
 	memset(o, 0, sizeof(*o));
-	read_options(store, gd->path, &stored);
 	for (unsigned int i = 0; i < n; i++)
-		if (is_about(&overrides[i], stored.id, gd->devid))
+		if (is_about(&overrides[i], dir->options.id, gd->devid))
 			disk_options_fill(o, &overrides[i]);
-	disk_options_fill(o, &stored);
-	disk_options_finish(&stored);
+	disk_options_fill(o, &dir->options);
 }
 
-struct place {
-	uint64_t base;
-	uint64_t irq;
-};
-
-/* Where the device is in the guest: 0, or -EINVAL and a sentence. */
-static int read_place(struct store *store, const char *path,
-		      struct place *place, char error[BLOCK_ERROR_MAX])
+/* What makes a directory one that cannot be served: 0, or a sentence. */
+static int check_directory(const struct directory *dir, const char *path,
+			   unsigned int noverrides, char error[BLOCK_ERROR_MAX])
 {
-	uint64_t grants = 0;
-
-	if (!store_read_number(store, &place->base, "%s/base", path) ||
-	    !store_read_number(store, &place->irq, "%s/irq", path) ||
-	    place->base == 0 || place->irq == 0 || place->irq > UINT32_MAX) {
+	if (dir->base == 0 || dir->irq == 0 || dir->irq > UINT32_MAX)
 		snprintf(error, BLOCK_ERROR_MAX,
 			 "%s has no usable base and irq; does the disk line "
 			 "say specification=virtio?", path);
-		return -EINVAL;
-	}
-	store_read_number(store, &grants, "%s/grant_usage", path);
-	if (grants) {
+	else if (dir->grants)
 		snprintf(error, BLOCK_ERROR_MAX,
 			 "grants are not supported; write grant_usage=0 into "
 			 "the disk line");
-		return -EINVAL;
-	}
-	return 0;
+	else if (noverrides && !dir->options.id)
+		snprintf(error, BLOCK_ERROR_MAX,
+			 "%s has no dev: which --disk is about it is not known",
+			 path);
+	else
+		return 0;
+	return -EINVAL;
+}
+
+static void warn_of_mode(const struct directory *dir, const char *name,
+			 const char *path)
+{
+	if (!dir->mode || (strcmp(dir->mode, "w") && strcmp(dir->mode, "r")))
+		log_warning("%s: %s/mode is %s%s, which is neither r nor w: "
+			    "read-only", name, path, dir->mode ? "" : "absent",
+			    dir->mode ? dir->mode : "");
 }
 
 /* Answer for the device's window and serve its queues. */
-static int connect_device(struct guest_disk *gd, const struct place *place,
+static int connect_device(struct guest_disk *gd, const struct directory *dir,
 			  struct loop *loop, struct ioreq_server *server,
 			  char error[BLOCK_ERROR_MAX])
 {
 	int r = xen_device_open(&gd->device, server, &gd->disk.blk.dev,
-				place->base, (uint32_t)place->irq);
+				dir->base, (uint32_t)dir->irq);
 
 	if (r == 0)
 		r = disk_serve(&gd->disk, loop, &gd->device.transport);
@@ -147,7 +282,7 @@ static int connect_device(struct guest_disk *gd, const struct place *place,
 	if (r)
 		snprintf(error, BLOCK_ERROR_MAX,
 			 "cannot answer for guest address %#" PRIx64 ": %s",
-			 place->base, xen_error(-r));
+			 dir->base, xen_error(-r));
 	return r;
 }
 
@@ -163,6 +298,17 @@ static void log_served(const struct guest_disk *gd,
 		 gd->disk.queue[0].engine->ops->name);
 }
 
+/* 0, or a negative errno and a sentence; guest_disk_close() then. */
+static int serve(struct guest_disk *gd, const struct directory *dir,
+		 const struct disk_options *o, const char *name,
+		 struct loop *loop, struct ioreq_server *server,
+		 struct guest_memory *mem, char error[BLOCK_ERROR_MAX])
+{
+	int r = disk_open(&gd->disk, name, o, mem, error);
+
+	return r ? r : connect_device(gd, dir, loop, server, error);
+}
+
 int guest_disk_open(struct guest_disk *gd, struct store *store,
 		    const struct disk_options *overrides,
 		    unsigned int noverrides, const char *guest,
@@ -170,29 +316,34 @@ int guest_disk_open(struct guest_disk *gd, struct store *store,
 		    struct guest_memory *mem)
 {
 	char error[BLOCK_ERROR_MAX] = "";
+	struct directory dir = { 0 };
 	char name[DISK_NAME_MAX];
 	struct disk_options o;
-	struct place place;
 	int r;
 
-	merge_options(&o, gd, store, overrides, noverrides);
-	snprintf(name, sizeof(name), "%s/%s", guest, o.id ? o.id : "disk");
 	gd->disk.image.fd = -1;
-	r = read_place(store, gd->path, &place, error);
+	if (read_directory(store, gd->path, &dir)) {
+		directory_finish(&dir);
+		return -EAGAIN;
+	}
+	merge_options(&o, gd, &dir, overrides, noverrides);
+	snprintf(name, sizeof(name), "%s/%s", guest, o.id ? o.id : "disk");
+	warn_of_mode(&dir, name, gd->path);
+	r = check_directory(&dir, gd->path, noverrides, error);
 	if (r == 0)
-		r = disk_open(&gd->disk, name, &o, mem, error);
-	if (r == 0)
-		r = connect_device(gd, &place, loop, server, error);
+		r = serve(gd, &dir, &o, name, loop, server, mem, error);
 	if (r) {
 		log_error("%s: %s", name, error);
 		guest_disk_close(gd);
-		guest_disk_refuse(gd, store, error);
+		guest_disk_refuse(store, gd->path, error);
+		r = -EINVAL;
 	} else {
 		gd->phase = GUEST_DISK_SERVED;
 		log_served(gd, &o);
-		write_state(store, gd->path, XENBUS_INIT_WAIT);
+		guest_disk_tell(gd, store);
 	}
 	disk_options_finish(&o);
+	directory_finish(&dir);
 	return r;
 }
 
@@ -215,14 +366,5 @@ void guest_disk_close(struct guest_disk *gd)
 	disk_drain(&gd->disk);
 	xen_device_close(&gd->device);
 	disk_close(&gd->disk);
-	gd->phase = GUEST_DISK_DONE;
-}
-
-void guest_disk_closed(struct guest_disk *gd, struct store *store)
-{
-	uint64_t state;
-
-	/* Never bring back a directory that libxl has removed. */
-	if (store_read_number(store, &state, "%s/state", gd->path))
-		write_state(store, gd->path, XENBUS_CLOSED);
+	gd->phase = GUEST_DISK_NONE;
 }

@@ -23,36 +23,46 @@ enum guest_disk_phase {
 	GUEST_DISK_NONE,	/* this entry is free */
 	GUEST_DISK_SERVED,
 	GUEST_DISK_CLOSING,	/* waits for its requests in flight */
-	GUEST_DISK_DONE,	/* closed or refused; its directory remains */
 };
+
+enum { GUEST_DISK_PATH_MAX = 64 };	/* bytes, with the NUL */
 
 struct guest_disk {
 	enum guest_disk_phase phase;
 	uint64_t devid;
-	char path[64];		/* its back-end directory */
+	char path[GUEST_DISK_PATH_MAX]; /* its back-end directory */
+	bool told;		/* libxl: that it is served (state 2) */
 	struct disk disk;
 	struct xen_device device;
 };
 
 /*
- * Whether the directory asks for a new disk to be served: state 1. Any other
- * state is of another instance, or of the end of a disk.
+ * Whether the directory asks for a new disk to be served: 1 if state is 1. 0 if
+ * it has another one, which is of another instance or of the end of a disk;
+ * -ENOENT if it has none; another negative errno: that is not known now.
  */
-bool guest_disk_is_new(struct store *store, const char *path);
+int guest_disk_is_new(struct store *store, const char *path);
 
-/* Whether the toolstack wants the disk to end, or its directory is gone. */
-bool guest_disk_is_unwanted(struct store *store, const char *path);
+/*
+ * Whether a served disk has to end: the toolstack says so, its directory is gone,
+ * or one was made anew in its place. What is not known is no reason to.
+ */
+bool guest_disk_is_unwanted(const struct guest_disk *gd, struct store *store);
 
 /*
  * Serve the disk whose directory is gd->path: open its image, answer for its
  * window, and only then tell libxl (state 2). `overrides` are the --disk
- * options. 0, or a negative errno: logged in one line, and told to libxl.
+ * options. 0; -EAGAIN: xenstore cannot be read now, and nothing was done; another
+ * negative errno: logged in one line, and told to libxl.
  */
 int guest_disk_open(struct guest_disk *gd, struct store *store,
 		    const struct disk_options *overrides,
 		    unsigned int noverrides, const char *guest,
 		    struct loop *loop, struct ioreq_server *server,
 		    struct guest_memory *mem);
+
+/* Tell libxl that the disk is served, if that has failed before. */
+void guest_disk_tell(struct guest_disk *gd, struct store *store);
 
 /*
  * Begin to end the disk: whatever the guest does, it is dead from now on. The
@@ -68,10 +78,17 @@ bool guest_disk_is_drained(const struct guest_disk *gd);
  * is anything. Then guest_disk_closed() tells libxl.
  */
 void guest_disk_close(struct guest_disk *gd);
-void guest_disk_closed(struct guest_disk *gd, struct store *store);
 
-/* Tell libxl that this disk will not come, in the quickest way that it has. */
-void guest_disk_refuse(struct guest_disk *gd, struct store *store,
-		       const char *why);
+/*
+ * Tell libxl that the disk of this directory is closed; not if it is gone, or if
+ * one was made anew in its place. 0, or a negative errno: to be said again.
+ */
+int guest_disk_closed(struct store *store, const char *path);
+
+/*
+ * Tell libxl that this disk will not come, in the quickest way that it has. 0, or
+ * a negative errno: libxl does not know.
+ */
+int guest_disk_refuse(struct store *store, const char *path, const char *why);
 
 #endif

@@ -48,7 +48,7 @@ enum {
 	LOCAL_PORT = 200,
 	LINES_MAX = 256,
 	LINE_BYTES = 256,
-	WAIT_S = 30,		/* a loaded machine is no failure */
+	WAIT_S = 20,		/* a loaded machine is no failure */
 	/* XEN_DOMINF_* and SHUTDOWN_* of Xen's public headers. */
 	LIFE_DYING = 1 << 0,
 	LIFE_SHUTDOWN = 1 << 2,

@@ -29,6 +29,7 @@ struct xs_node {
 	struct xs_node *next;
 	char path[XS_PATH_MAX];
 	char value[XS_VALUE_MAX];
+	bool remove;		/* of what a transaction will do */
 };
 
 struct xs_event {
@@ -61,7 +62,7 @@ static struct {
 	unsigned int version;	/* counts changes */
 	unsigned int transaction_version;
 	bool transaction;
-	struct xs_node *written; /* in the transaction */
+	struct xs_node *todo;	/* when the transaction ends, newest first */
 	void (*before_end)(void); /* once, before a transaction ends */
 	const char *fail_ending;
 	int fail_errno;
@@ -448,6 +449,34 @@ char **xs_directory(struct xs_handle *h, xs_transaction_t t, const char *path,
 	return names;
 }
 
+static inline void xs_later(const char *path, const char *value, bool remove)
+{
+	struct xs_node *node = calloc(1, sizeof(*node));
+
+	strcpy(node->path, path);
+	strcpy(node->value, value);
+	node->remove = remove;
+	node->next = xs.todo;
+	xs.todo = node;
+}
+
+/* What a transaction wrote, in any order: it is about different nodes. */
+static inline void xs_do_all(bool really)
+{
+	while (xs.todo) {
+		struct xs_node *node = xs.todo;
+
+		xs.todo = node->next;
+		if (really && node->remove)
+			xs_take(node->path);
+		else if (really)
+			xs_put(node->path, node->value);
+		if (really)
+			xs_fire(node->path);
+		free(node);
+	}
+}
+
 bool xs_write(struct xs_handle *h, xs_transaction_t t, const char *path,
 	      const void *data, unsigned int len)
 {
@@ -459,10 +488,7 @@ bool xs_write(struct xs_handle *h, xs_transaction_t t, const char *path,
 	xs_lock();
 	ok = !xs_call_fails(h, absolute);
 	if (ok && t) {
-		if (!xs.written)
-			xs.written = calloc(1, sizeof(*xs.written));
-		strcpy(xs.written->path, absolute);
-		strcpy(xs.written->value, value);
+		xs_later(absolute, value, false);
 	} else if (ok) {
 		xs_put(absolute, value);
 		xs_fire(absolute);
@@ -476,11 +502,12 @@ bool xs_rm(struct xs_handle *h, xs_transaction_t t, const char *path)
 	char absolute[XS_PATH_MAX];
 	bool ok;
 
-	(void)t;
 	xs_absolute(absolute, path);
 	xs_lock();
 	ok = !xs_call_fails(h, absolute);
-	if (ok && xs_take(absolute))
+	if (ok && t)
+		xs_later(absolute, "", true);
+	else if (ok && xs_take(absolute))
 		xs_fire(absolute);
 	xs_unlock();
 	return ok;
@@ -503,7 +530,6 @@ xs_transaction_t xs_transaction_start(struct xs_handle *h)
 bool xs_transaction_end(struct xs_handle *h, xs_transaction_t t, bool cancel)
 {
 	void (*before_end)(void);
-	struct xs_node *written;
 	bool ok;
 
 	(void)t;
@@ -512,18 +538,13 @@ bool xs_transaction_end(struct xs_handle *h, xs_transaction_t t, bool cancel)
 	xs.before_end = NULL;
 	if (before_end)
 		before_end();
-	written = xs.written;
-	xs.written = NULL;
 	xs.transaction = false;
 	ok = !xs_call_fails(h, "transaction");
 	if (ok && !cancel && xs.version != xs.transaction_version) {
 		errno = EAGAIN;
 		ok = false;
-	} else if (ok && !cancel && written) {
-		xs_put(written->path, written->value);
-		xs_fire(written->path);
 	}
-	free(written);
+	xs_do_all(ok && !cancel);
 	xs_unlock();
 	return ok;
 }

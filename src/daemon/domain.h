@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The domain that is served: finding it by name or id, and whether it lives. Its
+ * name outlives its id, so that it is found again after a reboot.
+ */
+#ifndef DAEMON_DOMAIN_H
+#define DAEMON_DOMAIN_H
+
+#include <stdbool.h>
+
+#include "xen/domctl.h"
+#include "xen/store.h"
+
+enum { NO_DOMAIN = -1 };
+
+struct domain {
+	struct store *store;
+	struct xen_domctl *ctl;
+	const char *wanted;	/* name or id, as the administrator says it */
+	char *name;		/* once known; owned */
+	int id;			/* or NO_DOMAIN */
+	int former;		/* the last one that is gone, or NO_DOMAIN */
+	unsigned int connection; /* to the store, when it was found */
+};
+
+void domain_init(struct domain *domain, struct store *store,
+		 const char *wanted);
+void domain_finish(struct domain *domain);
+
+/* Look for the domain. True if it is there: id and name are set. */
+bool domain_find(struct domain *domain);
+
+/* It is gone: the next domain_find() is for its successor. */
+void domain_forget(struct domain *domain);
+
+/* How the domain that was found does; as xen_domctl_life(). */
+enum domain_life domain_life(struct domain *domain,
+			     enum domain_shutdown *reason);
+
+/*
+ * Whether the store says nothing of the domain because it is another store than
+ * the one in which it was found: xenstored has been started again, and has
+ * forgotten everything.
+ */
+bool domain_is_forgotten(const struct domain *domain);
+
+#endif
