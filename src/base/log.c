@@ -37,9 +37,10 @@ enum {
 	LINE_MAX_BYTES = 1024,
 	/* What waits for the writer; some hundreds of lines. */
 	BUFFER_BYTES = 64 * 1024,
-	/* How long the end of the program waits for who reads the log. */
-	FLUSH_SECONDS = 1,
 };
+
+/* How long the end of the program waits for who reads the log. */
+#define FLUSH_NS (250 * NS_PER_MS)
 
 /* What waits to be written, and who writes it. */
 static struct {
@@ -223,12 +224,13 @@ int log_detach(void)
 
 bool log_flush(void)
 {
+	uint64_t until_ns = clock_ns() + FLUSH_NS;
 	struct timespec until;
 	bool done;
 	int r = 0;
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += FLUSH_SECONDS;
+	until.tv_sec = (time_t)(until_ns / NS_PER_SECOND);
+	until.tv_nsec = (long)(until_ns % NS_PER_SECOND);
 	pthread_mutex_lock(&writer.lock);
 	while ((writer.used || writer.writing || writer.lost) && r == 0)
 		r = pthread_cond_timedwait(&writer.change, &writer.lock,

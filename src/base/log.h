@@ -31,8 +31,8 @@ bool log_enabled(enum log_level level);
 int log_detach(void);
 
 /*
- * Wait until all lines are written, a second at most: before the program ends.
- * False if some are not.
+ * Wait until all lines are written, a quarter of a second at most: before the
+ * program ends. False if some are not.
  */
 bool log_flush(void);
 
