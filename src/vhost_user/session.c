@@ -536,11 +536,22 @@ static bool torn(const struct vhost_session *s)
 	return regions_torn(&s->regions) || mapping_torn(&s->inflight.map);
 }
 
+/* What a front end has done to us meanwhile: 0, or a reason to close. */
+static int check_peer(struct vhost_session *s)
+{
+	if (torn(s))
+		return vhost_session_wrong(s, "the front end has truncated a "
+					   "file that it shares with us");
+	for (unsigned int i = 0; i < s->dev->nqueues; i++)
+		if (vring_blocks(&s->vring[i]))
+			return vhost_session_wrong(s, "an event descriptor of "
+						   "queue %u blocks", i);
+	return 0;
+}
+
 static void look_after(struct vhost_session *s)
 {
-	if (!s->closing && torn(s)) {
-		vhost_session_wrong(s, "the front end has truncated a file "
-				    "that it shares with us");
+	if (!s->closing && check_peer(s)) {
 		close_wrong(s);
 		return;
 	}
@@ -585,10 +596,11 @@ int vhost_session_init(struct vhost_session *s, const char *name,
 	if (s->wake.fd < 0)
 		return -errno;
 	r = loop_add(loop, &s->wake, EPOLLIN);
-	if (r) {
-		close(s->wake.fd);
-		return r;
-	}
+	if (r)
+		goto err_after_eventfd;
+	r = write_guard_start(&s->guard);
+	if (r)
+		goto err_after_loop;
 	pthread_mutex_init(&s->area_lock, NULL);
 	for (unsigned int i = 0; i < dev->nqueues; i++) {
 		struct vring *v = &s->vring[i];
@@ -599,14 +611,24 @@ int vhost_session_init(struct vhost_session *s, const char *name,
 		v->thread = threads ? threads[i] : NULL;
 		v->loop = v->thread ? &v->thread->loop : loop;
 		v->wake_fd = s->wake.fd;
+		write_guard_add(&s->guard, &v->call_write);
+		write_guard_add(&s->guard, &v->err_write);
 	}
 	forget(s);
 	return 0;
+
+err_after_loop:
+	loop_remove(loop, &s->wake);
+err_after_eventfd:
+	close(s->wake.fd);
+	assert(r < 0);
+	return r;
 }
 
 void vhost_session_finish(struct vhost_session *s)
 {
 	assert(s->socket.fd < 0);
+	write_guard_stop(&s->guard);
 	loop_remove(s->loop, &s->wake);
 	close(s->wake.fd);
 	pthread_mutex_destroy(&s->area_lock);

@@ -34,6 +34,7 @@ struct vhost_session {
 	struct virtio_device *dev;
 	struct vhost_owner *owner;
 	struct loop *loop;
+	struct write_guard guard; /* of the queues' event descriptors */
 	struct loop_source wake; /* eventfd: another thread has news */
 	struct loop_source socket; /* fd -1: no session */
 	bool reading;		/* the socket is watched */

@@ -8,7 +8,10 @@
  * on to the session.
  *
  * Failure: a peer could send any descriptor and block us in read() or write()
- * with it. So nothing but an eventfd is accepted, and set to not block.
+ * with it. So nothing but an eventfd is accepted, and set to not block. The peer
+ * can undo that: reads go without waiting anyway, and a write that blocks is
+ * interrupted (vhost_user/write_guard.h). Such a descriptor is given up, and the
+ * session with it.
  */
 #include "vhost_user/vring.h"
 
@@ -40,13 +43,25 @@ static int check_eventfd(int fd)
 	return -EINVAL;
 }
 
-static void signal_fd(int fd)
+/* Ring one of our own. */
+static void ring(int fd)
 {
 	const uint64_t one = 1;
 	ssize_t n = write(fd, &one, sizeof(one));
 
 	/* A full counter is a signal already. */
 	(void)n;
+}
+
+/* Signal a descriptor of the front end, which is given up if it blocks. */
+static void signal_fd(struct vring *v, struct guarded_write *w, int *fd)
+{
+	if (*fd < 0 || guarded_write_signal(w, *fd))
+		return;
+	close(*fd);
+	*fd = -1;
+	__atomic_store_n(&v->blocks, true, __ATOMIC_RELEASE);
+	ring(v->wake_fd);
 }
 
 /* Take the kicks so far: who uses the eventfd next starts afresh. */
@@ -67,7 +82,7 @@ static void kicked(struct loop_source *source, uint32_t events)
 	if (v->vq->running)
 		return;	/* the poller does the rest */
 	__atomic_store_n(&v->early_kick, true, __ATOMIC_RELEASE);
-	signal_fd(v->wake_fd);
+	ring(v->wake_fd);
 }
 
 void vring_init(struct vring *v, const struct regions *regions)
@@ -83,6 +98,7 @@ void vring_init(struct vring *v, const struct regions *regions)
 	v->held = false;
 	v->call_fd = -1;
 	v->has_run = false;
+	v->blocks = false;
 	v->kick = (struct loop_source){ .fd = -1, .ready = kicked };
 	v->early_kick = false;
 }
@@ -179,14 +195,17 @@ void vring_finish(struct vring *v)
 
 void vring_notify(struct vring *v)
 {
-	if (v->call_fd >= 0)
-		signal_fd(v->call_fd);
+	signal_fd(v, &v->call_write, &v->call_fd);
 }
 
-void vring_signal_error(const struct vring *v)
+void vring_signal_error(struct vring *v)
 {
-	if (v->err_fd >= 0)
-		signal_fd(v->err_fd);
+	signal_fd(v, &v->err_write, &v->err_fd);
+}
+
+bool vring_blocks(const struct vring *v)
+{
+	return __atomic_load_n(&v->blocks, __ATOMIC_ACQUIRE);
 }
 
 bool vring_is_ready(const struct vring *v)

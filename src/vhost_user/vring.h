@@ -15,6 +15,7 @@
 #include "base/thread_loop.h"
 #include "vhost_user/inflight.h"
 #include "vhost_user/regions.h"
+#include "vhost_user/write_guard.h"
 #include "virtio/device.h"
 
 struct vhost_owner;
@@ -69,6 +70,7 @@ struct vring {
 	struct vhost_vring_addr addr;
 	bool enabled;
 	int err_fd;		/* or -1 */
+	struct guarded_write err_write;
 
 	bool running;
 	uint16_t lost;		/* requests of a back end before, at the start */
@@ -76,6 +78,8 @@ struct vring {
 
 	/* The queue's thread's. */
 	int call_fd;		/* or -1 */
+	struct guarded_write call_write;
+	bool blocks;		/* an event descriptor held us up; atomic */
 	bool has_run;		/* a new call_fd is to be told at once */
 	struct loop_source kick; /* fd -1: none */
 	bool early_kick;	/* kicked, but not running; atomic */
@@ -129,7 +133,10 @@ void vring_stop(struct vring *v);
 bool vring_is_broken(struct vring *v);
 
 /* Tell the front end that the ring is broken. */
-void vring_signal_error(const struct vring *v);
+void vring_signal_error(struct vring *v);
+
+/* Whether the front end held us up, which will not happen again. */
+bool vring_blocks(const struct vring *v);
 
 /* Send the driver a used buffer notification. In the queue's thread. */
 void vring_notify(struct vring *v);

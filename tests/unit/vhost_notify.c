@@ -180,6 +180,74 @@ static void new_err_descriptor_is_told(void **state)
 	close(late);
 }
 
+/* What a hostile front end can do to an eventfd that it shares with us. */
+static void make_it_block(int fd)
+{
+	const uint64_t full = UINT64_MAX - 1;
+	uint64_t n;
+
+	assert_int_equal(fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK), 0);
+	while (read(fd, &n, sizeof(n)) > 0)
+		continue;
+	assert_int_equal(write(fd, &full, sizeof(full)), sizeof(full));
+	assert_int_equal(fcntl(fd, F_SETFL, O_RDWR), 0);
+}
+
+static void unblock(int fd)
+{
+	assert_int_equal(fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK), 0);
+	is_signalled(fd);
+}
+
+static void call_descriptor_that_blocks(void **state)
+{
+	(void)state;
+	for (unsigned int i = 0; i < 3; i++) {
+		set_up();
+		do_io(0, 0, 1);
+		for (unsigned int q = 0; q < PEER_QUEUES; q++)
+			make_it_block(peer.call[q]);
+		for (unsigned int q = 0; q < PEER_QUEUES; q++)
+			submit(q, 0, VIRTIO_BLK_T_IN, 0, 512);
+		expect_closed();
+		for (unsigned int q = 0; q < PEER_QUEUES; q++)
+			unblock(peer.call[q]);
+		close(peer.sock);
+		connect_peer();
+	}
+	/* A full counter that does not block is a signal. */
+	set_up();
+	make_it_block(peer.call[0]);
+	assert_int_equal(fcntl(peer.call[0], F_SETFL, O_RDWR | O_NONBLOCK), 0);
+	do_io(0, 0, 2);
+	assert_true(peer_open());
+}
+
+static void err_descriptor_that_blocks(void **state)
+{
+	(void)state;
+	set_up();
+	make_it_block(peer.err[0]);
+	ring_avail(0)->ring[peer.avail[0]++ % PEER_RING] = PEER_RING;
+	__atomic_store_n(&ring_avail(0)->idx, peer.avail[0], __ATOMIC_RELEASE);
+	kick(0);
+	expect_closed();
+	unblock(peer.err[0]);
+}
+
+/* Nothing is in it, and who reads it without more ado waits. */
+static void kick_descriptor_that_blocks(void **state)
+{
+	(void)state;
+	set_up();
+	for (unsigned int q = 0; q < PEER_QUEUES; q++) {
+		is_signalled(peer.kick[q]);
+		assert_int_equal(fcntl(peer.kick[q], F_SETFL, O_RDWR), 0);
+		vring_base(q);
+	}
+	assert_true(peer_open());
+}
+
 static int run(const char *name)
 {
 	const struct CMUnitTest tests[] = {
@@ -194,6 +262,12 @@ static int run(const char *name)
 		cmocka_unit_test_setup_teardown(new_kick_descriptor_looks,
 						start, end),
 		cmocka_unit_test_setup_teardown(new_err_descriptor_is_told,
+						start, end),
+		cmocka_unit_test_setup_teardown(call_descriptor_that_blocks,
+						start, end),
+		cmocka_unit_test_setup_teardown(err_descriptor_that_blocks,
+						start, end),
+		cmocka_unit_test_setup_teardown(kick_descriptor_that_blocks,
 						start, end),
 	};
 
