@@ -22,12 +22,17 @@ struct block_image_options {
 	const char *file;	/* path; NULL for a null image of `size` */
 	uint64_t size;		/* bytes, only without `file` */
 	bool readonly;
+	bool lends;		/* the lock, if writable: see block_image_lock() */
 	enum block_cache cache;
 	unsigned int block_size; /* logical block wanted: 512, 4096; 0 = store's */
 };
 
 struct block_image {
 	int fd;			/* -1 for a null image */
+	int exclusive_fd;	/* a block device's claim, or -1 */
+	bool locked;		/* it may be read and written */
+	bool lends;
+	int64_t changed_ns;	/* when, as it was when it was unlocked */
 	uint64_t size;		/* bytes, whole blocks of block_size */
 	unsigned int block_size; /* logical block that the device offers */
 	unsigned int physical_block_size; /* of the store, >= block_size */
@@ -65,14 +70,33 @@ struct block_image {
 
 /*
  * Open and lock an image. A writer locks out every other opener, a reader
- * locks out writers (open file description locks on the file; an exclusive
- * claim on a block device that is opened for writing, so that a mounted one is
- * refused). Returns 0, or a negative errno and in `error` one sentence that
- * names the file, says what is wrong and what to do. The caller closes.
+ * locks out writers (open file description locks on the file, which QEMU
+ * respects and has; an exclusive claim on a block device that is opened for
+ * writing, so that a mounted one is refused). Returns 0, or a negative errno and
+ * in `error` one sentence that names the file, says what is wrong and what to
+ * do. The caller closes.
+ *
+ * One that lends is opened also while another process has it that lends as well;
+ * then `locked` is false, and `error` says who has it.
  */
 int block_image_open(struct block_image *image,
 		     const struct block_image_options *options,
 		     char error[BLOCK_ERROR_MAX]);
+
+/*
+ * Lock an image that lends, whose options named `file`, before anything of it is
+ * read or written: 0, also if it is locked, or a negative errno as above. What
+ * others may have written meanwhile is seen; its size is to be looked at anew.
+ */
+int block_image_lock(struct block_image *image, const char *file,
+		     char error[BLOCK_ERROR_MAX]);
+
+/*
+ * Give the lock of an image that lends to whoever wants it. Nothing may be in
+ * flight, and what was written is flushed, for the next one may be another
+ * machine.
+ */
+void block_image_unlock(struct block_image *image);
 
 /*
  * Look at the store's size anew. Returns whether `size` has changed; what of

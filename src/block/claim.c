@@ -4,40 +4,45 @@
  *
  *   look       what is it? Nothing but a regular file or a block device is even
  *              opened: opening a tape or a watchdog has effects
- *   open       a block device for writing with O_EXCL, which the kernel grants
- *              only if nothing is mounted from it and nobody else holds it so
- *   look again at what was opened, for the name may mean another file now
- *   lock       the whole file, for writing or for reading. The lock belongs to
- *              the open file description (F_OFD_SETLK): it stays while anybody
- *              has the descriptor, over fork and handing over, and closing
- *              another descriptor of the file does not lose it
+ *   node       a device may have several nodes, of which each has locks of its
+ *              own: whatever was named, the node is taken that the kernel made
+ *              in /dev, and that others use
+ *   open       and look again at what was opened, for the name may mean another
+ *              file now
+ *   lock       the file (lock.c)
+ *   exclusive  a block device for writing is opened a second time, with O_EXCL,
+ *              which the kernel grants only if nothing is mounted from it and
+ *              nobody else holds it so. Nothing is read or written by this
+ *              descriptor: to give the claim up it is closed
+ *
+ * The lock is of the descriptor that is read and written: it stays until the
+ * last request of a process that was killed has ended.
  *
  * O_NONBLOCK while opening, for the case that the name became a fifo; it is
  * taken off again, because io_uring would answer EAGAIN instead of waiting.
  *
- * A process that died may still hold lock and claim for a moment: the kernel
- * frees its io_uring, which holds the file, in the background. So a store that
- * is in use is asked for again for half a second.
- *
- * Failure modes: every one has its sentence. A store whose file system has no
- * locks is refused: without one, two writers would destroy the disk unseen.
+ * Failure modes: every one has its sentence.
  */
 #define _GNU_SOURCE 1
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "claim.h"
 #include "explain.h"
+#include "lock.h"
 
-/* How often, and how far apart, a store that is in use is asked for. */
+/* How often, and how far apart, a device that is in use is asked for. */
 #define CLAIM_TRIES 20u
 #define CLAIM_PAUSE_NS 25000000l
+#define CLAIM_LINE_MAX 256
 
 static int claim_check_type(const char *file, mode_t mode,
 			    char error[BLOCK_ERROR_MAX])
@@ -110,28 +115,6 @@ static int claim_explain(const char *file, bool readonly, int rc,
 			     strerror(-rc));
 }
 
-/* Why is there no lock? If somebody holds one, say who, if the kernel knows. */
-static int claim_explain_lock(const char *file, int fd, int rc,
-			      struct flock lock, char error[BLOCK_ERROR_MAX])
-{
-	if (rc != -EAGAIN)
-		return block_explain(error, rc, file,
-				     "cannot be locked against other users "
-				     "(%s): keep it on a file system that has "
-				     "locks", strerror(-rc));
-	/* A holder of an open file description lock has no pid: it says -1. */
-	if (fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK &&
-	    lock.l_pid > 0)
-		return block_explain(error, rc, file,
-				     "already in use by another process "
-				     "(pid %ld): stop it, or use another image",
-				     (long)lock.l_pid);
-	return block_explain(error, rc, file,
-			     "already in use by another process or disk: "
-			     "stop it, or use another image; lslocks(8) may "
-			     "show it");
-}
-
 /* After try number `try` found the store in use: true to try again. */
 static bool claim_pause(unsigned int try)
 {
@@ -141,26 +124,6 @@ static bool claim_pause(unsigned int try)
 		return false;
 	nanosleep(&pause, NULL);
 	return true;
-}
-
-static int claim_lock(const char *file, int fd, bool readonly,
-		      char error[BLOCK_ERROR_MAX])
-{
-	struct flock lock = {
-		.l_type = readonly ? F_RDLCK : F_WRLCK,
-		.l_whence = SEEK_SET,
-	};
-	unsigned int try = 0;
-
-	while (fcntl(fd, F_OFD_SETLK, &lock) < 0) {
-		bool busy = errno == EAGAIN || errno == EACCES;
-
-		if (errno == EINTR || (busy && claim_pause(++try)))
-			continue;
-		return claim_explain_lock(file, fd, busy ? -EAGAIN : -errno,
-					  lock, error);
-	}
-	return 0;
 }
 
 /* A device may be read-only and yet have been opened for writing. */
@@ -186,21 +149,16 @@ static int claim_check(const char *file, int fd, bool readonly,
 	rc = claim_check_type(file, st->st_mode, error);
 	if (rc == 0 && S_ISBLK(st->st_mode) && !readonly)
 		rc = claim_check_writable(file, fd, error);
-	if (rc == 0)
-		rc = claim_lock(file, fd, readonly, error);
 	return rc;
 }
 
-static int claim_open(const char *file, bool readonly, bool is_block_device)
+static int claim_open(const char *file, int flags)
 {
-	/* A guest's reads are no use of the file that its times should tell. */
-	int flags = O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOATIME;
 	unsigned int try = 0;
 	int fd;
 
-	flags |= readonly ? O_RDONLY : O_RDWR;
-	if (is_block_device && !readonly)
-		flags |= O_EXCL;
+	/* A guest's reads are no use of the file that its times should tell. */
+	flags |= O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOATIME;
 	while ((fd = open(file, flags)) < 0) {
 		/* Only the file's owner and root may ask for that. */
 		if (errno == EPERM && (flags & O_NOATIME))
@@ -212,30 +170,139 @@ static int claim_open(const char *file, bool readonly, bool is_block_device)
 	return fd;
 }
 
-int block_claim(const char *file, bool readonly, bool *is_block_device,
+/* The path in /dev that the kernel has for a device; false if it has none. */
+static bool claim_node(dev_t device, char *path, size_t size)
+{
+	char line[CLAIM_LINE_MAX], name[64];
+	struct stat st;
+	FILE *file;
+	bool found = false;
+
+	snprintf(name, sizeof(name), "/sys/dev/block/%u:%u/uevent",
+		 major(device), minor(device));
+	file = fopen(name, "re");
+	if (!file)
+		return false;
+	while (!found && fgets(line, sizeof(line), file)) {
+		line[strcspn(line, "\n")] = '\0';
+		found = strncmp(line, "DEVNAME=", 8) == 0;
+	}
+	fclose(file);
+	if (!found)
+		return false;
+	snprintf(path, size, "/dev/%s", line + 8);
+	return stat(path, &st) == 0 && S_ISBLK(st.st_mode) &&
+	       st.st_rdev == device;
+}
+
+/* Open the device by its own node, if there is one for us; else by `file`. */
+static int claim_open_device(const char *file, dev_t device, int flags)
+{
+	char node[CLAIM_LINE_MAX + 8];
+	struct stat st;
+	int fd = -ENOENT;
+
+	if (claim_node(device, node, sizeof(node)))
+		fd = claim_open(node, flags);
+	if (fd >= 0 && (fstat(fd, &st) < 0 || st.st_rdev != device)) {
+		close(fd);
+		fd = -ENOENT;
+	}
+	if (fd == -ENOENT || fd == -EACCES || fd == -EPERM)
+		return claim_open(file, flags);
+	return fd;
+}
+
+/* Claim the device that `image` has open: its exclusive_fd, or an errno. */
+static int claim_exclusively(const struct block_image *image, const char *file)
+{
+	struct stat st, again;
+	char path[32];
+	int fd;
+
+	/* The very device, also where its name is another one's by now. */
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", image->fd);
+	fd = claim_open(path, O_RDWR | O_EXCL);
+	if (fd == -ENOENT)
+		fd = claim_open(file, O_RDWR | O_EXCL);
+	if (fd >= 0 && (fstat(image->fd, &st) < 0 || fstat(fd, &again) < 0 ||
+			st.st_rdev != again.st_rdev)) {
+		close(fd);
+		return -ENXIO;
+	}
+	return fd;
+}
+
+int block_claim_lock(struct block_image *image, const char *file,
+		     char error[BLOCK_ERROR_MAX])
+{
+	enum block_lock_mode mode = image->readonly ? BLOCK_LOCK_READ :
+				    image->lends ? BLOCK_LOCK_LENT :
+				    BLOCK_LOCK_WRITE;
+	int rc = block_lock_take(image->fd, file, mode, error);
+
+	if (rc)
+		return rc;
+	if (image->is_block_device && !image->readonly) {
+		image->exclusive_fd = claim_exclusively(image, file);
+		if (image->exclusive_fd < 0) {
+			rc = claim_explain(file, false, image->exclusive_fd,
+					   error);
+			image->exclusive_fd = -1;
+			block_lock_release(image->fd);
+			return rc;
+		}
+	}
+	image->locked = true;
+	return 0;
+}
+
+void block_claim_unlock(struct block_image *image)
+{
+	image->locked = false;
+	if (image->exclusive_fd >= 0)
+		close(image->exclusive_fd);
+	image->exclusive_fd = -1;
+	block_lock_release(image->fd);
+}
+
+static int claim_first_lock(struct block_image *image, const char *file,
+			    char error[BLOCK_ERROR_MAX])
+{
+	int rc = block_claim_lock(image, file, error);
+
+	/* The first request will need it, not we. */
+	if (rc == -EAGAIN && image->lends && block_lock_is_lent(image->fd))
+		rc = 0;
+	return rc;
+}
+
+int block_claim(struct block_image *image, const char *file,
 		char error[BLOCK_ERROR_MAX])
 {
+	int flags = image->readonly ? O_RDONLY : O_RDWR;
 	struct stat before, st = { .st_mode = 0 };
-	int fd, rc;
+	int rc;
 
 	if (stat(file, &before) < 0)
-		return claim_explain(file, readonly, -errno, error);
+		return claim_explain(file, image->readonly, -errno, error);
 	rc = claim_check_type(file, before.st_mode, error);
 	if (rc)
 		return rc;
-	fd = claim_open(file, readonly, S_ISBLK(before.st_mode));
-	if (fd < 0)
-		return claim_explain(file, readonly, fd, error);
-	rc = claim_check(file, fd, readonly, &st, error);
-	/* The name became a device's after the look: O_EXCL was not asked. */
+	image->fd = S_ISBLK(before.st_mode) ?
+		    claim_open_device(file, before.st_rdev, flags) :
+		    claim_open(file, flags);
+	if (image->fd < 0) {
+		rc = claim_explain(file, image->readonly, image->fd, error);
+		image->fd = -1;
+		return rc;
+	}
+	rc = claim_check(file, image->fd, image->readonly, &st, error);
+	/* The name became a device's after the look, or another's. */
 	if (rc == 0 && S_ISBLK(st.st_mode) != S_ISBLK(before.st_mode))
 		rc = block_explain(error, -EAGAIN, file,
 				   "was replaced while it was opened: try "
 				   "again");
-	if (rc) {
-		close(fd);
-		return rc;
-	}
-	*is_block_device = S_ISBLK(st.st_mode);
-	return fd;
+	image->is_block_device = S_ISBLK(st.st_mode);
+	return rc ? rc : claim_first_lock(image, file, error);
 }

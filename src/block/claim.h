@@ -5,15 +5,21 @@
 #ifndef BLOCK_CLAIM_H
 #define BLOCK_CLAIM_H
 
-#include <stdbool.h>
-
 #include "block/image.h"
 
 /*
- * Returns the descriptor, or a negative errno with the reason in `error`.
- * `is_block_device` is set on success. Closing the descriptor unlocks.
+ * Open `file` for `image`, whose `readonly` and `lends` are set and whose other
+ * members are of one that is not open, and lock it. Returns 0, or a negative
+ * errno with the reason in `error`; block_image_close() closes. An image that
+ * lends, and that is only lent to another process now, is not locked then; it
+ * has the reason in `error` as well.
  */
-int block_claim(const char *file, bool readonly, bool *is_block_device,
+int block_claim(struct block_image *image, const char *file,
 		char error[BLOCK_ERROR_MAX]);
+
+/* Lock an open image: 0, or a negative errno with the reason in `error`. */
+int block_claim_lock(struct block_image *image, const char *file,
+		     char error[BLOCK_ERROR_MAX]);
+void block_claim_unlock(struct block_image *image);
 
 #endif

@@ -21,6 +21,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "block/image.h"
@@ -157,18 +158,15 @@ int block_image_open(struct block_image *image,
 
 	*image = (struct block_image){
 		.fd = -1,
+		.exclusive_fd = -1,
 		.readonly = options->readonly,
+		.lends = options->lends && !options->readonly,
 		.dio_align = 1,
 		.dio_mem_align = 1,
 	};
-	if (options->file) {
-		rc = block_claim(options->file, options->readonly,
-				 &image->is_block_device, error);
-		if (rc < 0)
-			return rc;
-		image->fd = rc;
-	}
-	rc = block_geometry(image, options, &sector, error);
+	rc = options->file ? block_claim(image, options->file, error) : 0;
+	if (rc == 0)
+		rc = block_geometry(image, options, &sector, error);
 	if (rc == 0)
 		rc = block_ability(image, options->file, error);
 	if (rc == 0 && options->file)
@@ -180,6 +178,42 @@ int block_image_open(struct block_image *image,
 	return rc;
 }
 
+/* When the file was changed last; 0 where that says nothing. */
+static int64_t image_changed_ns(const struct block_image *image)
+{
+	struct stat st;
+
+	if (image->is_block_device || fstat(image->fd, &st) < 0)
+		return 0;
+	return (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+}
+
+int block_image_lock(struct block_image *image, const char *file,
+		     char error[BLOCK_ERROR_MAX])
+{
+	int64_t changed_ns;
+	int rc;
+
+	if (image->locked || image->fd < 0)
+		return 0;
+	rc = block_claim_lock(image, file, error);
+	if (rc)
+		return rc;
+	/* What is in the page cache may be from before others wrote. */
+	changed_ns = image_changed_ns(image);
+	if (changed_ns == 0 || changed_ns != image->changed_ns)
+		posix_fadvise(image->fd, 0, 0, POSIX_FADV_DONTNEED);
+	return 0;
+}
+
+void block_image_unlock(struct block_image *image)
+{
+	if (!image->locked || image->fd < 0)
+		return;
+	image->changed_ns = image_changed_ns(image);
+	block_claim_unlock(image);
+}
+
 bool block_image_look(struct block_image *image)
 {
 	return block_geometry_look(image);
@@ -188,7 +222,11 @@ bool block_image_look(struct block_image *image)
 void block_image_close(struct block_image *image)
 {
 	block_sync_close(image);
-	if (image->fd >= 0)
-		close(image->fd);
+	if (image->fd < 0)
+		return;
+	if (image->exclusive_fd >= 0)
+		close(image->exclusive_fd);
+	close(image->fd);
+	image->exclusive_fd = -1;
 	image->fd = -1;
 }

@@ -9,7 +9,7 @@ set -u
 HERE=$(cd "$(dirname "$0")" && pwd)
 . "$HERE/lib.sh" "$@"
 
-"$HERE/../rig/deps.sh" build || exit 1
+"$HERE/../rig/deps.sh" build vhost || exit 1
 LIB=$("$HERE/amd64.sh" libblkio) || exit 1
 export LD_LIBRARY_PATH=$LIB/usr/lib/x86_64-linux-gnu
 gcc -O2 -Wall -Wextra -I"$LIB/usr/include" "$HERE/blkio_check.c" \
@@ -164,6 +164,48 @@ socket_in_use() {
 	[ "$(cat "$WORK/file")" = precious ]
 }
 
+# qsd WRITABLE: QEMU's daemon has the image; it is $qemu.
+qsd() {
+	rm -f "$WORK/qsd.pid"
+	timeout 60 qemu-storage-daemon --pidfile "$WORK/qsd.pid" --blockdev \
+		"driver=file,node-name=f,filename=$WORK/image" \
+		--nbd-server "addr.type=unix,addr.path=$WORK/nbd" \
+		--export "type=nbd,id=e,node-name=f,writable=$1" &
+	qemu=$!
+	OTHERS="$OTHERS $qemu"
+	wait_for test -s "$WORK/qsd.pid"
+}
+
+# refused_beside_qemu KEYS: no daemon can be started with those.
+refused_beside_qemu() {
+	timeout 10 "$PROGRAM" --vhost-user "$WORK/socket2" \
+		--disk "file=$WORK/image$1" 2>"$WORK/out"
+	[ $? -eq 1 ] && grep -q "already in use by another process (pid" \
+		"$WORK/out" || fail "image$1 beside QEMU: $(cat "$WORK/out")"
+}
+
+# qemu_is_refused OPTIONS: a machine of QEMU with the image for its disk.
+qemu_is_refused() {
+	timeout 20 qemu-system-x86_64 -M q35 -S -nodefaults -display none \
+		-drive "if=none,id=d,format=raw,file=$WORK/image$1" \
+		-device virtio-blk-pci,drive=d 2>"$WORK/out"
+	grep -q 'Failed to get .* lock' "$WORK/out" ||
+		fail "QEMU with image$1: $(cat "$WORK/out")"
+}
+
+# QEMU and we see each other's locks, in both directions.
+locks_of_qemu() {
+	new_image
+	qsd on || return 1
+	refused_beside_qemu "" && refused_beside_qemu ,readonly=on || return 1
+	{ kill $qemu && wait $qemu; } 2>/dev/null
+	serve && qemu_is_refused "" && qemu_is_refused ,readonly=on &&
+		stop || return 1
+	serve readonly=on && qemu_is_refused "" || return 1
+	# Readers may be many.
+	qsd off && stop
+}
+
 once() {
 	new_image
 	start --once --disk "file=$WORK/image" && check ops=100 || return 1
@@ -245,5 +287,5 @@ run_all one_queue depth_one four_queues threads_of_queues thread_each \
 	polling_client small_queue engine_threads engine_libaio cache_none \
 	cache_writethrough read_only long_zeroes client_killed client_killed_threads \
 	daemon_killed terminated_under_load one_at_a_time rights_of_the_socket \
-	stale_socket socket_in_use once socket_by_number socket_of_systemd \
-	idle_costs_nothing
+	stale_socket socket_in_use locks_of_qemu once socket_by_number \
+	socket_of_systemd idle_costs_nothing

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The lock of an image's file; see lock.h.
+ *
+ * It belongs to the open file description (F_OFD_SETLK): it stays while anybody
+ * has the descriptor, over fork and handing over, and closing another
+ * descriptor of the file does not lose it.
+ *
+ * Among ourselves, and against whoever locks a whole file, all bytes but those
+ * that QEMU has a meaning for are locked, for writing or for reading. Byte 50 is
+ * locked for reading by a writer that will give its lock away, for writing by
+ * one that will not, and not at all by a reader.
+ *
+ * QEMU locks single bytes, all of them for reading: 100 + n says that it does n
+ * with the image, 200 + n that nobody else may; of these, n = 0 is to read, 1 to
+ * write and 3 to change the size. To find a conflict it asks whether the other
+ * byte could be locked for writing. We do the same, after our bytes are locked,
+ * so that of two who come at once at least one sees the other.
+ *
+ *	         we do    nobody else may
+ *	reader   0        1, 3
+ *	writer   0, 1     1, 3
+ *
+ * So others may read beside a writer if they say that they bear it, as
+ * qemu-img does with -U.
+ *
+ * A process that died may still hold its lock for a moment: the kernel frees its
+ * io_uring, which holds the file, in the background. So a store that is in use
+ * is asked for again for half a second.
+ *
+ * Failure modes: a store whose file system has no locks is refused: without one,
+ * two writers would destroy the disk unseen.
+ */
+#define _GNU_SOURCE 1
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "explain.h"
+#include "lock.h"
+#include "lock_holder.h"
+
+/* How often, and how far apart, a store that is in use is asked for. */
+#define LOCK_TRIES 20u
+#define LOCK_PAUSE_NS 25000000l
+
+enum {
+	LOCK_LENT_BYTE = 50,
+	/* What QEMU says: it does n; nobody else may. */
+	LOCK_DOES = 100,
+	LOCK_DENIES = 200,
+	LOCK_QEMU_END = 300,
+	/* n */
+	LOCK_TO_READ = 0,
+	LOCK_TO_WRITE = 1,
+	LOCK_TO_RESIZE = 3,
+};
+
+/* What is locked how, by mode; F_UNLCK: not at all. */
+static const struct lock_part {
+	off_t start;
+	off_t length;		/* 0: to the end of all files */
+	short type[3];
+} lock_parts[] = {
+	{ 0, LOCK_LENT_BYTE, { F_RDLCK, F_WRLCK, F_WRLCK } },
+	{ LOCK_LENT_BYTE, 1, { F_UNLCK, F_WRLCK, F_RDLCK } },
+	{ LOCK_LENT_BYTE + 1, LOCK_DOES - LOCK_LENT_BYTE - 1,
+	  { F_RDLCK, F_WRLCK, F_WRLCK } },
+	{ LOCK_QEMU_END, 0, { F_RDLCK, F_WRLCK, F_WRLCK } },
+	{ LOCK_DOES + LOCK_TO_READ, 1, { F_RDLCK, F_RDLCK, F_RDLCK } },
+	{ LOCK_DOES + LOCK_TO_WRITE, 1, { F_UNLCK, F_RDLCK, F_RDLCK } },
+	{ LOCK_DENIES + LOCK_TO_WRITE, 1, { F_RDLCK, F_RDLCK, F_RDLCK } },
+	{ LOCK_DENIES + LOCK_TO_RESIZE, 1, { F_RDLCK, F_RDLCK, F_RDLCK } },
+};
+
+/* What nobody else may have locked, by mode. */
+static const struct lock_test {
+	off_t byte;
+	bool matters[3];
+} lock_tests[] = {
+	{ LOCK_DENIES + LOCK_TO_READ, { true, true, true } },
+	{ LOCK_DENIES + LOCK_TO_WRITE, { false, true, true } },
+	{ LOCK_DOES + LOCK_TO_WRITE, { true, true, true } },
+	{ LOCK_DOES + LOCK_TO_RESIZE, { true, true, true } },
+};
+
+#define LOCK_COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static struct flock lock_of(short type, off_t start, off_t length)
+{
+	return (struct flock){ .l_type = type, .l_whence = SEEK_SET,
+			       .l_start = start, .l_len = length };
+}
+
+/* 0, -EAGAIN or another negative errno. */
+static int lock_set(int fd, struct flock lock)
+{
+	while (fcntl(fd, F_OFD_SETLK, &lock) < 0) {
+		if (errno == EACCES)
+			return -EAGAIN;
+		if (errno != EINTR)
+			return -errno;
+	}
+	return 0;
+}
+
+/* Who keeps `lock` from us; F_UNLCK if nobody does. */
+static struct flock lock_look(int fd, struct flock lock)
+{
+	if (fcntl(fd, F_OFD_GETLK, &lock) < 0)
+		lock.l_type = F_UNLCK;
+	return lock;
+}
+
+/* As block_lock_take(), once; `other` is who has it, as far as is known. */
+static int lock_once(int fd, enum block_lock_mode mode, struct flock *other)
+{
+	for (unsigned int i = 0; i < LOCK_COUNT(lock_parts); i++) {
+		const struct lock_part *part = &lock_parts[i];
+		struct flock lock = lock_of(part->type[mode], part->start,
+					    part->length);
+		int rc;
+
+		if (lock.l_type == F_UNLCK)
+			continue;
+		rc = lock_set(fd, lock);
+		if (rc == -EAGAIN)
+			*other = lock_look(fd, lock);
+		if (rc)
+			return rc;
+	}
+	for (unsigned int i = 0; i < LOCK_COUNT(lock_tests); i++) {
+		if (!lock_tests[i].matters[mode])
+			continue;
+		*other = lock_look(fd, lock_of(F_WRLCK, lock_tests[i].byte, 1));
+		if (other->l_type != F_UNLCK)
+			return -EAGAIN;
+	}
+	return 0;
+}
+
+static int lock_explain(const char *file, int fd, int rc,
+			const struct flock *other, char error[BLOCK_ERROR_MAX])
+{
+	long pid = other->l_type != F_UNLCK ? other->l_pid : 0;
+
+	if (rc != -EAGAIN)
+		return block_explain(error, rc, file,
+				     "cannot be locked against other users "
+				     "(%s): keep it on a file system that has "
+				     "locks", strerror(-rc));
+	/* A lock of an open file description has none. */
+	if (pid <= 0)
+		pid = block_lock_holder(fd);
+	if (pid == getpid())
+		return block_explain(error, rc, file,
+				     "already in use by another disk of this "
+				     "process: use another image");
+	if (pid > 0)
+		return block_explain(error, rc, file,
+				     "already in use by another process "
+				     "(pid %ld): stop it, or use another image",
+				     pid);
+	return block_explain(error, rc, file,
+			     "already in use by another process or disk: "
+			     "stop it, or use another image; lslocks(8) may "
+			     "show it");
+}
+
+int block_lock_take(int fd, const char *file, enum block_lock_mode mode,
+		    char error[BLOCK_ERROR_MAX])
+{
+	const struct timespec pause = { .tv_nsec = LOCK_PAUSE_NS };
+	struct flock other = { .l_type = F_UNLCK };
+	int rc;
+
+	for (unsigned int try = 0;; try++) {
+		rc = lock_once(fd, mode, &other);
+		if (rc == 0)
+			return 0;
+		/* What was locked until then. */
+		block_lock_release(fd);
+		if (rc != -EAGAIN || try == LOCK_TRIES)
+			return lock_explain(file, fd, rc, &other, error);
+		nanosleep(&pause, NULL);
+	}
+}
+
+bool block_lock_is_lent(int fd)
+{
+	return lock_look(fd, lock_of(F_WRLCK, LOCK_LENT_BYTE, 1)).l_type ==
+	       F_RDLCK;
+}
+
+void block_lock_release(int fd)
+{
+	lock_set(fd, lock_of(F_UNLCK, 0, 0));
+}
