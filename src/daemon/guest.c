@@ -530,7 +530,8 @@ int guest_serve(struct loop *loop, const struct options *options)
 /*
  * What is in flight may still be written to the guest's memory, so a vCPU that
  * waits for a reset must never go on. The others get a fault instead of standing
- * still.
+ * still. Where the loop stands still this is another thread, which touches only
+ * what a loop that stands in the store's system call does not.
  */
 void guest_abandon(void)
 {

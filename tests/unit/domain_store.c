@@ -58,13 +58,12 @@ static void check_serves(unsigned int i)
 static const int errors[] = { EIO, EINTR, EACCES, ENOMEM, ENOTCONN, EBADF };
 
 /* One look that fails takes nothing away, whatever it was at. */
-static void test_failed_look(void **state)
+static void test_failed_look(void)
 {
 	static const char *const endings[] = {
 		"/state", "/online", "virtio_disk/5",
 	};
 
-	(void)state;
 	start(1);
 	for (size_t i = 0; i < 3; i++) {
 		for (size_t k = 0; k < sizeof(errors) / sizeof(*errors); k++) {
@@ -83,9 +82,8 @@ static void test_failed_look(void **state)
 }
 
 /* Without libxenctrl xenstored is asked whether the domain is there. */
-static void test_failed_look_at_domain(void **state)
+static void test_failed_look_at_domain(void)
 {
-	(void)state;
 	dom.no_libxenctrl = true;
 	start(1);
 	tool_fail("introduced", EIO, 1);
@@ -101,7 +99,7 @@ static void test_failed_look_at_domain(void **state)
 }
 
 /* A node that cannot be read is not one that is absent. */
-static void test_failed_read_of_new_disk(void **state)
+static void test_failed_read_of_new_disk(void)
 {
 	static const char *const endings[] = {
 		"/mode", "/params", "/dev", "/base", "/irq", "/grant_usage",
@@ -110,7 +108,6 @@ static void test_failed_read_of_new_disk(void **state)
 	const uint32_t expected = 1u << VIRTIO_BLK_F_RO |
 				  1u << VIRTIO_BLK_F_DISCARD;
 
-	(void)state;
 	start(0);
 	for (unsigned int i = 0; i < sizeof(endings) / sizeof(*endings); i++) {
 		/* Once for the list alone, once in the disk's directory. */
@@ -144,14 +141,13 @@ static uint32_t features_with(const char *name, const char *value)
 	return features;
 }
 
-static void test_only_w_is_writable(void **state)
+static void test_only_w_is_writable(void)
 {
 	static const char *const modes[] = {
 		"r", NULL, "", "rw", "W", "w ", "wr", "ro", "1", "!",
 	};
 	const uint32_t ro = 1u << VIRTIO_BLK_F_RO;
 
-	(void)state;
 	start(0);
 	assert_int_equal(features_with("mode", "w") & ro, 0);
 	assert_int_equal(logged("neither r nor w"), 0);
@@ -162,11 +158,10 @@ static void test_only_w_is_writable(void **state)
 	finish();
 }
 
-static void test_discard_enable(void **state)
+static void test_discard_enable(void)
 {
 	const uint32_t discard = 1u << VIRTIO_BLK_F_DISCARD;
 
-	(void)state;
 	start(0);
 	assert_int_equal(features_with("discard-enable", "1") & discard,
 			 discard);
@@ -193,9 +188,8 @@ static void refused_with(const char *name, const char *value)
 	tool_remove(node(0, ""));
 }
 
-static void test_refused(void **state)
+static void test_refused(void)
 {
-	(void)state;
 	start(0);
 	make_image(&disk[0]);
 	refused_with("grant_usage", "1");
@@ -212,9 +206,8 @@ static void test_refused(void **state)
 }
 
 /* A directory that is removed and made anew before the program looks at all. */
-static void test_made_anew(void **state)
+static void test_made_anew(void)
 {
-	(void)state;
 	start(1);
 	memset(request_at(&disk[0], 0) + BLOCK_BYTES, 0x77, BLOCK_BYTES);
 	assert_int_equal(request(&disk[0], VIRTIO_BLK_T_OUT, 1), 0);
@@ -233,9 +226,8 @@ static void test_made_anew(void **state)
 }
 
 /* The same disk again and again, with its events in one wake-up. */
-static void test_attached_again(void **state)
+static void test_attached_again(void)
 {
-	(void)state;
 	start(1);
 	for (unsigned int i = 0; i < 5; i++) {
 		ask_detach(0);
@@ -252,9 +244,8 @@ static void test_attached_again(void **state)
 }
 
 /* The directory is made anew while the old disk still waits for its I/O. */
-static void test_made_anew_while_closing(void **state)
+static void test_made_anew_while_closing(void)
 {
-	(void)state;
 	start(1);
 	make_image(&disk[1]);
 	hold(true);
@@ -287,9 +278,8 @@ static void take_away(void)
 }
 
 /* Between the look and the answer. */
-static void test_made_anew_before_answer(void **state)
+static void test_made_anew_before_answer(void)
 {
-	(void)state;
 	start(1);
 	xs_lock();
 	xs.before_end = make_anew;
@@ -316,9 +306,8 @@ static void test_made_anew_before_answer(void **state)
 }
 
 /* State 6 could not be written: it is said later. */
-static void test_answer_is_given_later(void **state)
+static void test_answer_is_given_later(void)
 {
-	(void)state;
 	start(0);
 	make_image(&disk[0]);
 	tool_fail("transaction", EIO, 2);
@@ -332,9 +321,8 @@ static void test_answer_is_given_later(void **state)
 }
 
 /* A guest's life has as many disks as it likes, one after the other. */
-static void test_many_in_a_life(void **state)
+static void test_many_in_a_life(void)
 {
-	(void)state;
 	start(0);
 	for (unsigned int i = 0; i < 20; i++) {
 		attach(&disk[i], i);
@@ -347,9 +335,8 @@ static void test_many_in_a_life(void **state)
 	finish();
 }
 
-static void test_too_many_at_once(void **state)
+static void test_too_many_at_once(void)
 {
-	(void)state;
 	start(DISKS_MAX);
 	for (unsigned int i = DISKS_MAX; i < DISKS_MAX + 2; i++) {
 		make_image(&disk[i]);
@@ -371,9 +358,8 @@ static void test_too_many_at_once(void **state)
 }
 
 /* A directory of an earlier instance is spoken of once. */
-static void test_of_another_instance(void **state)
+static void test_of_another_instance(void)
 {
-	(void)state;
 	introduce(DOMID);
 	memset(disk, 0, sizeof(disk));
 	make_image(&disk[0]);
@@ -391,9 +377,8 @@ static void test_of_another_instance(void **state)
 }
 
 /* xenstored goes away and comes back as it was. */
-static void test_connection_lost(void **state)
+static void test_connection_lost(void)
 {
-	(void)state;
 	start(1);
 	xs_lock();
 	xs.down = true;
@@ -429,9 +414,8 @@ static void lost_everything(void)
 	check_serves(0);
 }
 
-static void test_store_forgets(void **state)
+static void test_store_forgets(void)
 {
-	(void)state;
 	lost_everything();
 	/* Xen knows: nobody says so, but it is looked at. */
 	xs_lock();
@@ -441,9 +425,8 @@ static void test_store_forgets(void **state)
 	finish();
 }
 
-static void test_store_forgets_without_libxenctrl(void **state)
+static void test_store_forgets_without_libxenctrl(void)
 {
-	(void)state;
 	dom.no_libxenctrl = true;
 	lost_everything();
 	finish();

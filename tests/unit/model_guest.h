@@ -9,6 +9,8 @@
 
 #include "model_domain.h"
 
+#include <sys/wait.h>
+
 enum {
 	DOMID = 5,
 	DEVID = 51712,		/* of the first disk; the others follow */
@@ -367,11 +369,10 @@ static inline void end_program(void)
 
 /* ---- a test's beginning and end ------------------------------------------ */
 
-static inline int host_start(void **state)
+static inline void host_start(void)
 {
 	struct model_memory *mem = &dom.memory;
 
-	(void)state;
 	memset(&dom, 0, sizeof(dom));
 	tool_start();
 	dom.memory_fd = memfd_create("guest", MFD_CLOEXEC);
@@ -387,18 +388,11 @@ static inline int host_start(void **state)
 	mem->size = MEMORY_BYTES;
 	must(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
 			 0, dom.fd));
-	return 0;
 }
 
-static inline int host_stop(void **state)
+static inline void host_stop(void)
 {
-	(void)state;
-	/* After a failure: the next test must not meet this one's program. */
-	hold(false);
-	if (dom.running) {
-		ask_end();
-		program_ended();
-	}
+	must(!dom.running);
 	munmap(dom.memory.bytes, MEMORY_BYTES);
 	munmap(dom.page, MODEL_PAGE);
 	close(dom.memory_fd);
@@ -406,9 +400,39 @@ static inline int host_stop(void **state)
 	close(dom.fd[0]);
 	close(dom.fd[1]);
 	tool_stop();
-	return 0;
 }
 
-#define host_test(f) cmocka_unit_test_setup_teardown(f, host_start, host_stop)
+/*
+ * Run in a process of its own, for the program has one: what it does with signals
+ * lasts until that ends. The status of the process.
+ */
+static inline int in_child(void (*f)(void))
+{
+	int status;
+	pid_t pid;
+
+	fflush(NULL);
+	pid = fork();
+	must(pid >= 0);
+	if (pid == 0) {
+		/* A failed assertion must not go on with the next test. */
+		setenv("CMOCKA_TEST_ABORT", "1", 1);
+		host_start();
+		f();
+		host_stop();
+		exit(0);
+	}
+	wait_until(waitpid(pid, &status, WNOHANG) == pid);
+	return status;
+}
+
+static inline void run_host_test(void **state)
+{
+	assert_int_equal(in_child(*(void (**)(void))*state), 0);
+}
+
+/* A test that is a function without parameters, on a host of its own. */
+#define host_test(f) \
+	{ #f, run_host_test, NULL, NULL, &(void (*)(void)){ f } }
 
 #endif
