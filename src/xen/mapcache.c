@@ -7,14 +7,22 @@
  * of which nobody tells us), so it is tried once more with a new mapping. When
  * every chunk is pinned the answer is -EAGAIN, unless it is this very request
  * that pins them all: -E2BIG.
+ *
+ * The address range is reserved by mappings of an empty file of our own. Where a
+ * mapping over a part of it fails, the part may be reserved still or not at all,
+ * and then another thread may have got it: the file tells whose it is.
  */
 #include "xen/mapcache.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 enum {
 	CHUNK_SHIFT = 20,
@@ -62,6 +70,14 @@ static void unlink_chunk(struct mapcache *cache, int i)
 		*link = cache->chunk[i].next;
 }
 
+/* Reserve the address space of a chunk, as mmap() does by `how`: MAP_FIXED... */
+static void *reserve(struct mapcache *cache, int i, int how)
+{
+	return mmap(address_of(cache, (unsigned int)i), CHUNK_BYTES, PROT_NONE,
+		    MAP_SHARED | MAP_NORESERVE | how, cache->fd,
+		    (off_t)((uint64_t)i * CHUNK_BYTES));
+}
+
 /* Unmap a chunk; its address space stays reserved. */
 static void unmap_chunk(struct mapcache *cache, int i)
 {
@@ -69,9 +85,7 @@ static void unmap_chunk(struct mapcache *cache, int i)
 	void *p;
 
 	assert(chunk->mapped && chunk->pins == 0);
-	p = mmap(address_of(cache, (unsigned int)i), CHUNK_BYTES, PROT_NONE,
-		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
-		 0);
+	p = reserve(cache, i, MAP_FIXED);
 	assert(p != MAP_FAILED);
 	(void)p;
 	cache->pages -= MAPCACHE_CHUNK_PAGES;
@@ -120,18 +134,44 @@ static void note_good(struct mapcache_chunk *chunk, const int *errors)
 			chunk->good[i / 64] |= UINT64_C(1) << (i % 64);
 }
 
+/* Whether one mapping of our file has all of the chunk's address space. */
+static bool is_reserved(const struct mapcache *cache, int i)
+{
+	const uintptr_t want = (uintptr_t)address_of(cache, (unsigned int)i);
+	FILE *maps = fopen("/proc/self/maps", "re");
+	uint64_t from, to, ino;
+	struct stat file;
+	bool is = false;
+	char line[512];
+
+	if (!maps)
+		return false;
+	if (fstat(cache->fd, &file))
+		file.st_ino = 0;
+	while (!is && fgets(line, sizeof(line), maps))
+		is = sscanf(line, "%" SCNx64 "-%" SCNx64 " %*s %*s %*s %" SCNu64,
+			    &from, &to, &ino) == 3 &&
+		     from <= want && want + CHUNK_BYTES <= to &&
+		     ino != 0 && ino == file.st_ino;
+	fclose(maps);
+	return is;
+}
+
 /*
- * A mapping that failed as a whole left a hole in the reserved range. Another
- * thread may have got it meanwhile: then the chunk is lost, not theirs.
+ * A mapping that failed as a whole may have left a hole in the reserved range.
+ * Another thread may have got it meanwhile: then the chunk is lost, not theirs.
  */
 static void reserve_again(struct mapcache *cache, int i)
 {
 	void *want = address_of(cache, (unsigned int)i);
-	void *p = mmap(want, CHUNK_BYTES, PROT_NONE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE |
-		       MAP_FIXED_NOREPLACE, -1, 0);
+	void *p = reserve(cache, i, MAP_FIXED_NOREPLACE);
 
-	if (p != want)
+	if (p == want)
+		return;
+	/* A kernel that does not know the flag maps it elsewhere. */
+	if (p != MAP_FAILED)
+		munmap(p, CHUNK_BYTES);
+	if (!is_reserved(cache, i))
 		cache->chunk[i].lost = true;
 }
 
@@ -342,10 +382,15 @@ int mapcache_init(struct mapcache *cache, xenforeignmemory_handle *xen,
 	void *arena;
 
 	memset(cache, 0, sizeof(*cache));
+	cache->fd = memfd_create("virtio-disk-map-cache", MFD_CLOEXEC);
+	if (cache->fd < 0)
+		return -errno;
 	arena = mmap(NULL, nchunks * CHUNK_BYTES, PROT_NONE,
-		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (arena == MAP_FAILED)
+		     MAP_SHARED | MAP_NORESERVE, cache->fd, 0);
+	if (arena == MAP_FAILED) {
+		close(cache->fd);
 		return -ENOMEM;
+	}
 	cache->arena = arena;
 	cache->nchunks = nchunks;
 	cache->nbuckets = 1;
@@ -372,6 +417,8 @@ void mapcache_finish(struct mapcache *cache)
 	for (unsigned int i = 0; cache->arena && i < cache->nchunks; i++)
 		if (!cache->chunk || !cache->chunk[i].lost)
 			munmap(address_of(cache, i), CHUNK_BYTES);
+	if (cache->arena)
+		close(cache->fd);
 	free(cache->chunk);
 	free(cache->bucket);
 	memset(cache, 0, sizeof(*cache));

@@ -43,6 +43,7 @@ struct mapcache {
 	xenforeignmemory_handle *xen;
 	uint32_t domid;
 	uint8_t *arena;		/* nchunks chunks of address space */
+	int fd;			/* an empty memory file: reserves the arena */
 	unsigned int nchunks;
 	struct mapcache_chunk *chunk;
 	int *bucket;		/* heads of the hash chains, by number */
@@ -54,7 +55,7 @@ struct mapcache {
 	uint64_t pages;		/* pages mapped now */
 };
 
-/* At most `nchunks` chunks. 0 or -ENOMEM. The caller finishes. */
+/* At most `nchunks` chunks. 0 or a negative errno. The caller finishes. */
 int mapcache_init(struct mapcache *cache, xenforeignmemory_handle *xen,
 		  uint32_t domid, unsigned int nchunks);
 

@@ -28,6 +28,8 @@ static struct {
 	bool bad[GUEST_PAGES];
 	unsigned int calls;	/* of map and map2 */
 	unsigned int fail_at;	/* the call that fails as a whole; 0: none */
+	unsigned int fail_calls; /* ... and so many from then on */
+	bool keep;		/* and leaves the address space as it was */
 	bool steal;		/* and whose address space somebody takes */
 	void *stolen;
 } guest;
@@ -62,7 +64,9 @@ static inline void map_good(uint8_t *at, size_t n, const xen_pfn_t *gfn,
 
 static inline bool call_fails(void)
 {
-	return ++guest.calls == guest.fail_at;
+	guest.calls++;
+	return guest.fail_at && guest.calls >= guest.fail_at &&
+	       guest.calls <= guest.fail_at + guest.fail_calls;
 }
 
 void *__wrap_xenforeignmemory_map2(xenforeignmemory_handle *fmem, uint32_t dom,
@@ -78,8 +82,12 @@ void *__wrap_xenforeignmemory_map2(xenforeignmemory_handle *fmem, uint32_t dom,
 	assert_int_equal(prot, PROT_READ | PROT_WRITE);
 	assert_int_equal(flags, MAP_FIXED);
 	if (call_fails()) {
-		/* As the library does: its failure leaves a hole. */
-		munmap(addr, n * MODEL_PAGE);
+		/*
+		 * As the library does: what fails after its mmap() leaves a
+		 * hole, and mmap() itself what was there.
+		 */
+		if (!guest.keep)
+			munmap(addr, n * MODEL_PAGE);
 		if (guest.steal)
 			guest.stolen = mmap(addr, MODEL_PAGE, PROT_READ,
 					    MAP_PRIVATE | MAP_ANONYMOUS |

@@ -19,6 +19,8 @@ static void start(struct mapcache *cache, unsigned int nchunks)
 	memset(guest.bad, 0, sizeof(guest.bad));
 	guest.calls = 0;
 	guest.fail_at = 0;
+	guest.fail_calls = 0;
+	guest.keep = false;
 	guest.steal = false;
 	assert_int_equal(mapcache_init(cache, handle, 7, nchunks), 0);
 	assert_false(cache->memory.pinnable);
@@ -316,6 +318,24 @@ static void test_map_call_fails(void **state)
 	munmap(guest.stolen, MODEL_PAGE);
 }
 
+/* Failures that leave the address space alone lose nothing, however many. */
+static void test_failed_but_reserved(void **state)
+{
+	struct mapcache cache;
+
+	(void)state;
+	start(&cache, 2);
+	guest.keep = true;
+	guest.fail_at = 1;
+	guest.fail_calls = 9;
+	for (unsigned int i = 0; i < 10; i++)
+		assert_int_equal(touch(&cache, i % 3 * CHUNK, 1), -EFAULT);
+	/* Both chunks are there: one request can have two. */
+	assert_int_equal(touch(&cache, CHUNK - 1, 2), 2);
+	assert_int_equal(mapped_pages(), 2 * MAPCACHE_CHUNK_PAGES);
+	finish(&cache);
+}
+
 static void test_rings(void **state)
 {
 	struct mapcache cache;
@@ -465,6 +485,7 @@ int main(void)
 		cmocka_unit_test(test_no_room),
 		cmocka_unit_test(test_invalidate),
 		cmocka_unit_test(test_map_call_fails),
+		cmocka_unit_test(test_failed_but_reserved),
 		cmocka_unit_test(test_rings),
 		cmocka_unit_test(test_rings_refused),
 		cmocka_unit_test(test_init_and_finish),
