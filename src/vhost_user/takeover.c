@@ -13,8 +13,9 @@
  *				nothing is known
  *
  * A driver that begins chooses its state by what the front end shows it, which
- * the front end has read from us or written to us; if it has done neither, it
- * still shows what it had from a back end before, of which nothing is known.
+ * the front end has read from us or written to us. If it has done neither, and is
+ * one that comes back to another back end (it keeps an area), it still shows what
+ * it had from the one before, of which nothing is known.
  *
  * Failure: what the area says is the front end's; the owner checks it.
  */
@@ -52,7 +53,7 @@ int vhost_session_set_area(struct vhost_session *s,
 static bool shows_other(const struct vhost_session *s)
 {
 	return (s->protocol & VHOST_BIT(VHOST_PROTOCOL_F_CONFIG)) &&
-	       !s->config_read && !s->config_set && !s->had_driver;
+	       s->inflight.map.data && !s->config_read && !s->config_set && !s->had_driver;
 }
 
 void vhost_session_settle(struct vhost_session *s, const struct vring *v,
