@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct block_gate;
 struct block_sync;
 
 enum block_cache {
@@ -41,6 +42,7 @@ struct block_image {
 	unsigned int opt_io_size;
 	unsigned int discard_granularity; /* bytes; 0: cannot discard */
 	bool can_secure_erase;
+	unsigned int store_block_size; /* what a device takes; may be larger */
 	unsigned int dio_align;	/* offset and length, for O_DIRECT; else 1 */
 	unsigned int dio_mem_align; /* memory, for O_DIRECT; else 1 */
 	bool readonly;
@@ -50,6 +52,7 @@ struct block_image {
 	bool write_through;	/* BLOCK_CACHE_WRITETHROUGH */
 	bool dsync;		/* stable writes are made with RWF_DSYNC */
 	struct block_sync *sync; /* of all engines; NULL: nothing to flush */
+	struct block_gate *gate; /* ... of parts of blocks; NULL: no need */
 	/*
 	 * The two are shared by all engines of the image and atomic. How often
 	 * it could not be made stable what was written:

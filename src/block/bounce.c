@@ -9,6 +9,17 @@
  *   write   take a run of the arena, copy in, queue to the inner engine
  *   read    take a run of the arena, queue to the inner engine, copy out
  *
+ * The same for a request that begins or ends inside of a block of the store
+ * (dio_align), which a driver is advised not to do, but firmware does:
+ *
+ *   read    the whole blocks around it are read, and its part is copied out
+ *   write   the first and the last block are pieces of their own: read, copied
+ *           into, written. What is between them is written as above
+ *   zeroes  likewise, and what is between them is zeroed by the inner engine
+ *
+ * On an image with such blocks a change first goes through its gate (gate.h),
+ * which may let it wait for those of other engines; its token is its piece.
+ *
  * A request has at most one piece in flight, and gives the run back with each
  * piece. So a request that holds memory is always one that the inner engine is
  * working for, and whoever waits for memory gets it by and by: there is nothing
@@ -19,7 +30,7 @@
  *
  * Failure modes: a piece that fails ends its request with that error; the guest
  * memory of a failed read piece is not touched. A request whose offset or
- * length the image cannot do is -EINVAL: it goes to the inner engine as an
+ * length is no multiple of a sector is -EINVAL: it goes to the inner engine as an
  * operation that no engine knows, which is the way that is already there for an
  * early answer. Nothing is allocated after open.
  */
@@ -31,9 +42,20 @@
 #include "block/image.h"
 #include "arena.h"
 #include "bounce.h"
+#include "gate.h"
 #include "request_list.h"
+#include "transfer.h"
 
 #define BOUNCE_REFUSED UINT8_MAX	/* no enum block_op */
+#define BOUNCE_SECTOR 512u		/* of which every request is made */
+
+/* What a slot's piece is with the inner engine for. */
+enum bounce_step {
+	BOUNCE_WAIT,	/* it is not: it waits for its turn at the gate */
+	BOUNCE_WHOLE,	/* it is all of the owner's request */
+	BOUNCE_FILL,	/* a block is read, to be changed */
+	BOUNCE_MOVE,	/* a part of the owner's data is moved */
+};
 
 /* A request on its way through the arena. */
 struct bounce_slot {
@@ -41,8 +63,13 @@ struct bounce_slot {
 	struct virtio_iov buffer;	/* the piece's only segment */
 	struct block_arena_run run;
 	struct block_request *owner;
+	enum bounce_step step;
+	size_t lead;		/* bytes of the buffer before the owner's ... */
+	uint64_t useful;	/* ... and his: what the piece moves of them */
 	unsigned int segment;	/* where copying goes on, in the owner's iov */
 	size_t within;
+	struct block_gate_entry entry;
+	bool gated;		/* it is inside of the gate */
 	struct bounce_slot *next_free;
 };
 
@@ -54,6 +81,7 @@ struct bounce {
 	const struct block_image *image;
 	struct block_arena arena;
 	struct block_request_list waiting;	/* owners, for memory */
+	bool queued;		/* something, while reaping */
 	struct bounce_slot *free;
 	unsigned int nslots;
 	struct bounce_slot slots[];
@@ -85,12 +113,12 @@ static bool bounce_is_transfer(const struct block_request *req)
 	return req->op == BLOCK_READ || req->op == BLOCK_WRITE;
 }
 
-/* Can the image do this range with O_DIRECT? */
-static bool bounce_is_possible(const struct bounce *bounce,
-			       const struct block_request *req)
+/* Does the request begin or end inside of a block of the store? */
+static bool bounce_is_odd(const struct bounce *bounce,
+			  const struct block_request *req)
 {
 	return ((req->offset | req->length) &
-		(bounce->image->dio_align - 1)) == 0;
+		(bounce->image->dio_align - 1)) != 0;
 }
 
 /* Can the kernel not use the request's memory as it is? */
@@ -114,9 +142,13 @@ static bool bounce_is_needed(const struct bounce *bounce,
 static void bounce_copy(struct bounce_slot *slot)
 {
 	const struct block_request *owner = slot->owner;
-	char *buffer = slot->buffer.base;
-	size_t left = slot->buffer.len;
+	char *buffer = (char *)slot->buffer.base + slot->lead;
+	size_t left = (size_t)slot->useful;
 
+	if (owner->op == BLOCK_WRITE_ZEROES) {
+		memset(buffer, 0, left);
+		return;
+	}
 	while (left > 0) {
 		const struct virtio_iov *iov = &owner->iov[slot->segment];
 		char *memory;
@@ -141,34 +173,74 @@ static void bounce_copy(struct bounce_slot *slot)
 	}
 }
 
+static void bounce_queue_piece(struct bounce *bounce, struct bounce_slot *slot,
+			       enum block_op op, uint64_t offset)
+{
+	const struct block_request *owner = slot->owner;
+	bool moves = op != BLOCK_WRITE_ZEROES;
+
+	slot->piece = (struct block_request){
+		.op = (uint8_t)op,
+		.flags = owner->flags & (uint8_t)~BLOCK_UNPINNABLE,
+		.niov = moves,
+		.offset = offset,
+		.length = moves ? slot->buffer.len : slot->useful,
+		.iov = moves ? &slot->buffer : NULL,
+		.stop = moves ? NULL : owner->stop,
+	};
+	bounce->inner->ops->queue(bounce->inner, &slot->piece);
+}
+
+/* How many bytes of the store the next piece is about, memory allowing. */
+static uint64_t bounce_want(const struct bounce_slot *slot, uint64_t left,
+			    uint64_t align)
+{
+	uint64_t whole = left & ~(align - 1);
+
+	if (slot->owner->op == BLOCK_READ)
+		return (slot->lead + left + align - 1) & ~(align - 1);
+	return slot->lead || whole == 0 ? align : whole;
+}
+
 /* Start the next piece; false if there is no memory for it now. */
 static bool bounce_start(struct bounce *bounce, struct bounce_slot *slot)
 {
 	struct block_request *owner = slot->owner;
+	uint64_t align = bounce->image->dio_align;
+	uint64_t at = owner->offset + owner->done;
 	uint64_t left = owner->length - owner->done;
-	size_t want = left < BLOCK_BOUNCE_PIECE_MAX ?
-		      (size_t)left : BLOCK_BOUNCE_PIECE_MAX;
-	size_t have;
+	uint64_t want, have;
 
+	slot->lead = (size_t)(at & (align - 1));
+	want = bounce_want(slot, left, align);
+	slot->step = BOUNCE_MOVE;
+	if (owner->op == BLOCK_WRITE_ZEROES && !slot->lead && want <= left) {
+		slot->useful = want;
+		bounce_queue_piece(bounce, slot, BLOCK_WRITE_ZEROES, at);
+		return true;
+	}
+	if (want > BLOCK_BOUNCE_PIECE_MAX)
+		want = BLOCK_BOUNCE_PIECE_MAX;
 	slot->run = block_arena_take(&bounce->arena,
 				     (unsigned int)((want - 1) /
 						    BLOCK_ARENA_GRANULE + 1));
-	have = (size_t)slot->run.count * BLOCK_ARENA_GRANULE;
+	have = (uint64_t)slot->run.count * BLOCK_ARENA_GRANULE;
 	if (have == 0)
 		return false;
 	slot->buffer.base = block_arena_memory(&bounce->arena, slot->run);
-	slot->buffer.len = want < have ? want : have;
-	slot->piece = (struct block_request){
-		.op = owner->op,
-		.flags = owner->flags & (uint8_t)~BLOCK_UNPINNABLE,
-		.niov = 1,
-		.offset = owner->offset + owner->done,
-		.length = slot->buffer.len,
-		.iov = &slot->buffer,
-	};
-	if (owner->op == BLOCK_WRITE)
+	slot->buffer.len = (size_t)(want < have ? want : have);
+	slot->useful = slot->buffer.len - slot->lead;
+	if (slot->useful > left)
+		slot->useful = left;
+	if (owner->op == BLOCK_READ) {
+		bounce_queue_piece(bounce, slot, BLOCK_READ, at - slot->lead);
+	} else if (slot->useful < slot->buffer.len) {
+		slot->step = BOUNCE_FILL;
+		bounce_queue_piece(bounce, slot, BLOCK_READ, at - slot->lead);
+	} else {
 		bounce_copy(slot);
-	bounce->inner->ops->queue(bounce->inner, &slot->piece);
+		bounce_queue_piece(bounce, slot, BLOCK_WRITE, at);
+	}
 	return true;
 }
 
@@ -197,6 +269,7 @@ static struct bounce_slot *bounce_enter(struct bounce *bounce,
 	assert(slot);
 	bounce->free = slot->next_free;
 	slot->owner = req;
+	slot->gated = false;
 	slot->run.count = 0;
 	slot->segment = 0;
 	slot->within = 0;
@@ -207,31 +280,91 @@ static struct bounce_slot *bounce_enter(struct bounce *bounce,
 
 static void bounce_leave(struct bounce *bounce, struct bounce_slot *slot)
 {
+	if (slot->gated)
+		block_gate_leave(bounce->image->gate, &slot->entry);
 	slot->owner->engine_data = NULL;
 	slot->owner = NULL;
 	slot->next_free = bounce->free;
 	bounce->free = slot;
 }
 
+/* All at once, with the memory that it has. */
+static void bounce_queue_whole(struct bounce *bounce, struct bounce_slot *slot,
+			       uint8_t op)
+{
+	const struct block_request *owner = slot->owner;
+
+	slot->step = BOUNCE_WHOLE;
+	slot->piece = (struct block_request){
+		.op = op,
+		.flags = owner->flags,
+		.niov = owner->niov,
+		.offset = owner->offset,
+		.length = owner->length,
+		.iov = owner->iov,
+		.stop = block_transfer_is_range(owner) ? owner->stop : NULL,
+	};
+	bounce->inner->ops->queue(bounce->inner, &slot->piece);
+}
+
+static void bounce_queue_pieces(struct bounce *bounce, struct bounce_slot *slot)
+{
+	if (bounce->waiting.head || !bounce_start(bounce, slot))
+		block_request_list_append(&bounce->waiting, slot->owner);
+}
+
+/* A change has its turn. */
+static void bounce_change(struct bounce *bounce, struct bounce_slot *slot)
+{
+	const struct block_request *owner = slot->owner;
+
+	if (slot->entry.alone ||
+	    (owner->op == BLOCK_WRITE && bounce_is_needed(bounce, owner)))
+		bounce_queue_pieces(bounce, slot);
+	else
+		bounce_queue_whole(bounce, slot, owner->op);
+}
+
+static void bounce_queue_at_gate(struct bounce *bounce,
+				 struct block_request *req)
+{
+	struct bounce_slot *slot = bounce_enter(bounce, req);
+	uint64_t align = bounce->image->dio_align;
+	bool alone = req->op == BLOCK_WRITE || req->op == BLOCK_WRITE_ZEROES;
+
+	slot->entry = (struct block_gate_entry){
+		.begin = req->offset & ~(align - 1),
+		.end = (req->offset + req->length + align - 1) & ~(align - 1),
+		.alone = alone && bounce_is_odd(bounce, req),
+		.outbox = bounce->engine.outbox,
+		.token = &slot->piece,
+	};
+	slot->piece = (struct block_request){ .op = req->op };
+	slot->step = BOUNCE_WAIT;
+	slot->gated = true;
+	if (block_gate_enter(bounce->image->gate, &slot->entry))
+		bounce_change(bounce, slot);
+}
+
 static void bounce_queue(struct block_engine *engine,
 			 struct block_request *req)
 {
 	struct bounce *bounce = bounce_of(engine);
-	struct bounce_slot *slot;
 
-	if (!bounce_is_transfer(req) || req->length == 0) {
+	if (req->length == 0 ||
+	    (!bounce_is_transfer(req) && !block_transfer_is_range(req)))
 		bounce->inner->ops->queue(bounce->inner, req);
-	} else if (!bounce_is_possible(bounce, req)) {
-		slot = bounce_enter(bounce, req);
-		slot->piece = (struct block_request){ .op = BOUNCE_REFUSED };
-		bounce->inner->ops->queue(bounce->inner, &slot->piece);
-	} else if (!bounce_is_needed(bounce, req)) {
+	else if (bounce_is_transfer(req) &&
+		 (req->offset | req->length) % BOUNCE_SECTOR)
+		bounce_queue_whole(bounce, bounce_enter(bounce, req),
+				   BOUNCE_REFUSED);
+	else if (req->op != BLOCK_READ && bounce->image->gate)
+		bounce_queue_at_gate(bounce, req);
+	else if (bounce_is_transfer(req) && (bounce_is_odd(bounce, req) ||
+					     bounce_is_needed(bounce, req)))
+		bounce_queue_pieces(bounce, bounce_enter(bounce, req));
+	else
 		bounce->inner->ops->queue(bounce->inner, req);
-	} else {
-		slot = bounce_enter(bounce, req);
-		if (bounce->waiting.head || !bounce_start(bounce, slot))
-			block_request_list_append(&bounce->waiting, req);
-	}
 }
 
 static void bounce_commit(struct block_engine *engine)
@@ -241,8 +374,11 @@ static void bounce_commit(struct block_engine *engine)
 	inner->ops->commit(inner);
 }
 
-/* A piece came back: true if that completes its owner. */
-static bool bounce_piece_done(struct bounce *bounce, struct bounce_slot *slot)
+/*
+ * The piece has moved its part, or failed: true if that completes its owner;
+ * else he waits for the next.
+ */
+static bool bounce_moved(struct bounce *bounce, struct bounce_slot *slot)
 {
 	struct block_request *owner = slot->owner;
 
@@ -250,15 +386,43 @@ static bool bounce_piece_done(struct bounce *bounce, struct bounce_slot *slot)
 	if (owner->result == 0) {
 		if (owner->op == BLOCK_READ)
 			bounce_copy(slot);
-		owner->done += slot->buffer.len;
+		owner->done += slot->useful;
 	}
 	block_arena_give(&bounce->arena, slot->run);
+	slot->run.count = 0;
 	if (owner->result == 0 && owner->done < owner->length) {
 		block_request_list_append(&bounce->waiting, owner);
 		return false;
 	}
 	bounce_leave(bounce, slot);
 	return true;
+}
+
+/* A piece came back: true if that completes its owner. */
+static bool bounce_piece_done(struct bounce *bounce, struct bounce_slot *slot)
+{
+	switch (slot->step) {
+	case BOUNCE_WAIT:
+		bounce_change(bounce, slot);
+		bounce->queued = true;
+		return false;
+	case BOUNCE_FILL:
+		if (slot->piece.result)
+			break;
+		slot->step = BOUNCE_MOVE;
+		bounce_copy(slot);
+		bounce_queue_piece(bounce, slot, BLOCK_WRITE,
+				   slot->piece.offset);
+		bounce->queued = true;
+		return false;
+	case BOUNCE_WHOLE:
+		slot->owner->result = slot->piece.result;
+		bounce_leave(bounce, slot);
+		return true;
+	case BOUNCE_MOVE:
+		break;
+	}
+	return bounce_moved(bounce, slot);
 }
 
 static struct block_request *bounce_reap(struct block_engine *engine,
@@ -281,8 +445,9 @@ static struct block_request *bounce_reap(struct block_engine *engine,
 		if (bounce_piece_done(bounce, slot))
 			block_request_list_append(&list, req);
 	}
-	if (bounce_serve(bounce))
+	if (bounce_serve(bounce) || bounce->queued)
 		inner->ops->commit(inner);
+	bounce->queued = false;
 	return list.head;
 }
 

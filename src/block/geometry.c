@@ -2,7 +2,8 @@
 /*
  * Size and block sizes of an image.
  *
- *   block size     as asked for, else a device's logical one, else 512
+ *   block size     as asked for, else a device's logical one, else 512. May be
+ *                  less than the device's: the page cache and bounce.c see to it
  *   physical       a device's physical one, a file's preferred I/O size as far
  *                  as that is a sensible block; what the guest aligns to
  *   size           whole blocks; a rest would be hidden from the guest, which
@@ -10,8 +11,8 @@
  *                  store that grows later the rest waits for its block
  *   topology       a device's hints as they are; a file's preferred I/O size
  *
- * Failure modes: block sizes that are no power of two between 512 and 4096 or
- * less than the device's, an empty store, a size that the block size does not
+ * Failure modes: block sizes that are no power of two between 512 and 4096, an
+ * empty store, a size that the block size does not
  * divide: each has its sentence. A store with a strange physical size gets the
  * block size for one.
  */
@@ -152,16 +153,11 @@ int block_geometry(struct block_image *image,
 		return block_explain(error, -EINVAL, file,
 				     "block-size %u is not possible: use 512, "
 				     "1024, 2048 or 4096", image->block_size);
-	if (image->block_size < store.logical)
-		return block_explain(error, -EINVAL, file,
-				     "block-size %u is less than the device's "
-				     "%u: use block-size=%u",
-				     image->block_size, store.logical,
-				     store.logical);
 	rc = geometry_check_size(image, &store, file, error);
 	if (rc)
 		return rc;
 	image->size = store.size;
+	image->store_block_size = store.logical;
 	image->physical_block_size = store.physical > image->block_size ?
 				     store.physical : image->block_size;
 	image->alignment_offset = store.alignment_offset;
@@ -174,6 +170,7 @@ int block_geometry(struct block_image *image,
 bool block_geometry_look(struct block_image *image)
 {
 	struct geometry store = { .size = image->size };
+	unsigned int unit;	/* both are powers of two */
 	uint64_t size;
 
 	if (image->fd < 0)
@@ -182,7 +179,9 @@ bool block_geometry_look(struct block_image *image)
 		    geometry_of_device(image->fd, &store) :
 		    geometry_of_file(image->fd, &store))
 		return false;
-	size = store.size - store.size % image->block_size;
+	unit = image->dio_align > image->block_size ? image->dio_align :
+						      image->block_size;
+	size = store.size - store.size % unit;
 	if (size == image->size)
 		return false;
 	image->size = size;

@@ -9,8 +9,10 @@
  *   sync        how it is flushed             (sync.c)
  *
  * cache=auto takes O_DIRECT if the store can do it for every block that the
- * disk will offer, else the page cache with flushes (writeback). O_DIRECT is
- * set on the open descriptor, so that there is one open and one lock.
+ * disk will offer, else the page cache with flushes (writeback). cache=none takes
+ * it also for smaller blocks than the store's, which costs a read for each write
+ * of a part (bounce.c). O_DIRECT is set on the open descriptor, so that there is
+ * one open and one lock.
  *
  * The format is never guessed from the content: every image is raw.
  *
@@ -29,8 +31,12 @@
 #include "claim.h"
 #include "dio.h"
 #include "explain.h"
+#include "gate.h"
 #include "geometry.h"
 #include "sync.h"
+
+/* The smallest part of a disk that can be written. */
+#define IMAGE_SECTOR 512u
 
 _Static_assert(sizeof(off_t) == 8, "compile with _FILE_OFFSET_BITS=64");
 
@@ -87,7 +93,8 @@ static int image_try_direct(struct block_image *image, unsigned int sector)
 		image->dio_align = 0;
 		return -EOPNOTSUPP;
 	}
-	return image->dio_align <= image->block_size ? 0 : -EOPNOTSUPP;
+	/* A part of a block at the end cannot be written without more of it. */
+	return image->size % image->dio_align == 0 ? 0 : -EOPNOTSUPP;
 }
 
 static int image_explain_no_direct(const struct block_image *image,
@@ -96,8 +103,9 @@ static int image_explain_no_direct(const struct block_image *image,
 {
 	if (image->dio_align)
 		return block_explain(error, -EINVAL, file,
-				     "cache=none needs blocks of %u bytes "
-				     "here: use block-size=%u or "
+				     "cache=none needs a size that is a "
+				     "multiple of %u bytes here: make it one "
+				     "(truncate -s %%%u) or use "
 				     "cache=writeback",
 				     image->dio_align, image->dio_align);
 	return block_explain(error, -EINVAL, file,
@@ -113,7 +121,9 @@ static int image_set_cache(struct block_image *image,
 	int rc;
 
 	if (cache == BLOCK_CACHE_AUTO || cache == BLOCK_CACHE_NONE) {
-		image->direct = image_try_direct(image, sector) == 0;
+		image->direct = image_try_direct(image, sector) == 0 &&
+				(cache == BLOCK_CACHE_NONE ||
+				 image->dio_align <= image->block_size);
 		if (image->direct)
 			return 0;
 		if (cache == BLOCK_CACHE_NONE)
@@ -149,6 +159,19 @@ static int image_set_sync(struct block_image *image, const char *file,
 	return 0;
 }
 
+/* Drivers may write parts of the store's blocks. */
+static int image_set_gate(struct block_image *image, const char *file,
+			  char error[BLOCK_ERROR_MAX])
+{
+	int rc;
+
+	if (image->readonly || !image->direct ||
+	    image->dio_align <= IMAGE_SECTOR)
+		return 0;
+	rc = block_gate_open(image);
+	return rc ? block_explain(error, rc, file, "no memory") : 0;
+}
+
 int block_image_open(struct block_image *image,
 		     const struct block_image_options *options,
 		     char error[BLOCK_ERROR_MAX])
@@ -173,6 +196,8 @@ int block_image_open(struct block_image *image,
 		rc = image_set_cache(image, options, sector, error);
 	if (rc == 0 && options->file)
 		rc = image_set_sync(image, options->file, error);
+	if (rc == 0 && options->file)
+		rc = image_set_gate(image, options->file, error);
 	if (rc)
 		block_image_close(image);
 	return rc;
@@ -221,6 +246,7 @@ bool block_image_look(struct block_image *image)
 
 void block_image_close(struct block_image *image)
 {
+	block_gate_close(image);
 	block_sync_close(image);
 	if (image->fd < 0)
 		return;

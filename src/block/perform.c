@@ -20,8 +20,8 @@
  *
  * Failure modes: the first error ends the request and is its result. A store
  * that cannot discard makes a DISCARD -EOPNOTSUPP; WRITE_ZEROES always has the
- * last resort. Where O_DIRECT asks for larger blocks than the range has and
- * the store cannot zero by itself, WRITE_ZEROES is -EINVAL, as a write is.
+ * last resort. With O_DIRECT what comes here is whole blocks (bounce.c), but
+ * for a DISCARD.
  */
 #define _GNU_SOURCE 1
 #include <assert.h>
@@ -125,7 +125,8 @@ static bool perform_is_unsupported(int rc)
 static int perform_discard_blocks(const struct block_image *image,
 				  const struct block_request *req)
 {
-	uint64_t mask = image->block_size - 1;
+	uint64_t mask = (image->store_block_size > image->block_size ?
+			 image->store_block_size : image->block_size) - 1;
 	uint64_t begin = (req->offset + mask) & ~mask;
 	uint64_t end = (req->offset + req->length) & ~mask;
 	uint64_t range[2] = { begin, end - begin };

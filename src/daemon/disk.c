@@ -449,27 +449,51 @@ unsigned int disk_in_flight(const struct disk *disk)
 	return n;
 }
 
-static void queue_drain(struct disk_queue *dq)
+static void queue_stop(struct disk_queue *dq)
 {
-	struct pollfd p = { .fd = dq->source.fd, .events = POLLIN };
-
-	if (dq->loop) {
-		loop_remove_poller(dq->loop, &dq->poller);
-		loop_remove(dq->loop, &dq->source);
-		dq->loop = NULL;
-	}
-	while (dq->engine && dq->engine->inflight) {
-		if (!pass_up(dq))
-			poll(&p, 1, 1000);
-	}
-	if (dq->bq)
-		virtqueue_publish(&dq->bq->vq);
+	if (!dq->loop)
+		return;
+	loop_remove_poller(dq->loop, &dq->poller);
+	loop_remove(dq->loop, &dq->source);
+	dq->loop = NULL;
 }
 
+/* Answer what all queues have completed: true if there was anything. */
+static bool pass_all_up(struct disk *disk)
+{
+	bool any = false;
+
+	for (unsigned int i = 0; i < disk->nqueues; i++) {
+		struct disk_queue *dq = &disk->queue[i];
+
+		any |= dq->engine && dq->engine->inflight && pass_up(dq);
+	}
+	return any;
+}
+
+static void await_any(const struct disk *disk)
+{
+	struct pollfd p[VIRTIO_QUEUES_MAX];
+	nfds_t n = 0;
+
+	for (unsigned int i = 0; i < disk->nqueues; i++)
+		if (disk->queue[i].engine && disk->queue[i].engine->inflight)
+			p[n++] = (struct pollfd){ .fd = disk->queue[i].source.fd,
+						  .events = POLLIN };
+	poll(p, n, 1000);
+}
+
+/* All at the same time: a request may wait for one of another queue. */
 void disk_drain(struct disk *disk)
 {
 	for (unsigned int i = 0; i < disk->nqueues; i++)
-		queue_drain(&disk->queue[i]);
+		queue_stop(&disk->queue[i]);
+	while (disk_in_flight(disk))
+		if (!pass_all_up(disk))
+			await_any(disk);
+	for (unsigned int i = 0; i < disk->nqueues; i++)
+		if (disk->queue[i].bq)
+			virtqueue_publish(&disk->queue[i].bq->vq);
 	if (disk->memory && disk->state)
 		virtio_device_stop(&disk->blk.dev);
 }

@@ -3,7 +3,8 @@
  * One disk: a virtio block device joined with an image and block engines.
  *
  * Each queue is polled by the loop that it belongs to and has an engine of its
- * own; nothing on the data path is shared between queues.
+ * own; nothing on the data path is shared between queues but the thread that
+ * flushes, and on a store of larger blocks than 512 bytes a lock for each write.
  */
 #ifndef DAEMON_DISK_H
 #define DAEMON_DISK_H

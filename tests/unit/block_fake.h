@@ -8,6 +8,8 @@
 
 #include "block_harness.h"
 
+#include "block/outbox.h"
+
 #define STORE_SIZE (16u << 20)
 #define MAX_DEPTH 64u
 
@@ -21,6 +23,7 @@ struct fake {
 	unsigned int max_held;
 	unsigned int commits;
 	struct block_request *ready;	/* completed, not reaped */
+	struct block_outbox outbox;	/* what others leave */
 };
 
 static struct fake fake;
@@ -50,18 +53,25 @@ static void fake_commit(struct block_engine *engine)
 static struct block_request *fake_reap(struct block_engine *engine,
 				       unsigned int max)
 {
-	struct block_request *list = fake.ready;
+	struct block_request_list list = { .head = NULL };
+	struct block_request *req;
 
 	(void)engine;
-	(void)max;
-	fake.ready = NULL;
-	return list;
+	while ((req = fake.ready)) {
+		fake.ready = req->next;
+		block_request_list_append(&list, req);
+	}
+	block_outbox_listen(&fake.outbox);
+	block_outbox_take(&fake.outbox, &list, max);
+	block_outbox_settle(&fake.outbox);
+	return list.head;
 }
 
 static void fake_close(struct block_engine *engine)
 {
 	(void)engine;
 	assert_int_equal(fake.nheld, 0);
+	block_outbox_finish(&fake.outbox);
 }
 
 static const struct block_engine_ops fake_ops = {
@@ -80,13 +90,15 @@ static int fake_perform(struct block_request *req)
 	uint64_t sum = 0;
 	uint32_t i;
 
+	if (req->op == BLOCK_WRITE_ZEROES)
+		memset(at, 0, req->length);
 	if (req->op > BLOCK_WRITE)
 		return req->op > BLOCK_WRITE_ZEROES ? -EINVAL : 0;
 	assert_false(image.direct && (req->flags & BLOCK_UNPINNABLE));
-	assert_int_equal(req->offset % 512, 0);
+	assert_int_equal(req->offset % image.dio_align, 0);
 	for (i = 0; i < req->niov; i++) {
 		assert_int_equal((uintptr_t)req->iov[i].base % 512, 0);
-		assert_int_equal(req->iov[i].len % 512, 0);
+		assert_int_equal(req->iov[i].len % image.dio_align, 0);
 		sum += req->iov[i].len;
 		if (req->op == BLOCK_READ)
 			memcpy(req->iov[i].base, at, req->iov[i].len);
@@ -116,6 +128,8 @@ static void fake_complete(unsigned int i, int error)
 static struct block_engine *fake_open(void)
 {
 	fake = (struct fake){ .engine = { .ops = &fake_ops, .fd = -1 } };
+	assert_int_equal(block_outbox_init(&fake.outbox), 0);
+	fake.engine.outbox = &fake.outbox;
 	return &fake.engine;
 }
 
