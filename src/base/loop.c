@@ -119,11 +119,16 @@ static struct loop_timer *next_timer(const struct loop *loop)
 	return first;
 }
 
+/*
+ * Those that are due now. One that is armed again meanwhile has its turn after
+ * the pollers, however long this takes.
+ */
 static void run_timers(struct loop *loop)
 {
+	uint64_t now = clock_ns();
 	struct loop_timer *timer;
 
-	while ((timer = next_timer(loop)) && timer->at_ns <= clock_ns()) {
+	while ((timer = next_timer(loop)) && timer->at_ns <= now) {
 		loop_disarm(loop, timer);
 		timer->due(timer);
 	}

@@ -549,6 +549,61 @@ static void test_long_rounds_do_not_starve_others(void **state)
 	burning(true, 100 * NS_PER_US);
 }
 
+struct slow {
+	struct loop_timer timer;
+	struct loop_poller poller;
+	struct loop *loop;
+	unsigned int dues;	/* since a poller was asked */
+	unsigned int polls;
+};
+
+/* It is due again before it has returned. */
+static void slow_due(struct loop_timer *timer)
+{
+	struct slow *s = container_of(timer, struct slow, timer);
+	uint64_t until = clock_ns() + 10;
+
+	assert_int_equal(s->dues++, 0);
+	loop_arm(s->loop, timer, 1);
+	while (clock_ns() < until)
+		continue;
+}
+
+static bool slow_poll(struct loop_poller *poller)
+{
+	struct slow *s = container_of(poller, struct slow, poller);
+
+	s->dues = 0;
+	if (++s->polls == 100)
+		loop_quit(s->loop);
+	return false;
+}
+
+static bool slow_rest(struct loop_poller *poller)
+{
+	(void)poller;
+	return true;
+}
+
+/* A timer that is always due leaves room for the pollers. */
+static void test_timers_do_not_starve_pollers(void **state)
+{
+	struct loop loop;
+	struct slow s = {
+		.timer = { .due = slow_due }, .loop = &loop,
+		.poller = { .poll = slow_poll, .rest = slow_rest },
+	};
+
+	(void)state;
+	assert_int_equal(loop_init(&loop), 0);
+	loop_add_poller(&loop, &s.poller);
+	loop_arm(&loop, &s.timer, 1);
+	assert_int_equal(loop_run(&loop), 0);
+	assert_int_equal(s.polls, 100);
+	loop_disarm(&loop, &s.timer);
+	loop_finish(&loop);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -566,6 +621,7 @@ int main(void)
 		cmocka_unit_test(test_polling_adapts),
 		cmocka_unit_test(test_busy_pollers_do_not_starve_others),
 		cmocka_unit_test(test_long_rounds_do_not_starve_others),
+		cmocka_unit_test(test_timers_do_not_starve_pollers),
 	};
 
 	return cmocka_run_group_tests_name("base_loop", tests, NULL, NULL);
