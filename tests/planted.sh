@@ -24,7 +24,7 @@ MAKE=${MAKE:-make}
 LIMIT=60			# seconds for a test
 LIMIT_ALONE=300			# ... that has the machine for itself
 unset MAKEFLAGS MFLAGS MAKELEVEL GNUMAKEFLAGS
-export UNIT_TIME_LIMIT=$LIMIT JOBS=1
+export UNIT_TIME_LIMIT=$LIMIT UNIT_TIME_ALONE=0 JOBS=1
 
 top=$(pwd)/build/planted
 all=
