@@ -375,7 +375,8 @@ int disk_serve_queue(struct disk *disk, unsigned int queue, struct loop *loop,
 	if (!dq->engine) {
 		r = open_engine(dq, disk->any_engine ? "auto" :
 						       first->ops->name);
-		if (r == 0 && strcmp(dq->engine->ops->name, first->ops->name))
+		if (r == 0 &&
+		    strcmp(dq->engine->ops->name, first->ops->name) != 0)
 			log_warning("%s: queue %u uses %s, for there is not "
 				    "enough for one more %s", disk->name, queue,
 				    dq->engine->ops->name, first->ops->name);
