@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "vhost_user/bus_guard.h"
+#include "vhost_user/peer_fd.h"
 
 static uint64_t page_bytes(int fd)
 {
@@ -32,27 +33,31 @@ static int check(int fd, uint64_t offset, uint64_t size)
 {
 	struct stat st;
 	uint64_t end;
+	int r;
 
 	if (size == 0 || __builtin_add_overflow(offset, size, &end) ||
 	    end > INT64_MAX / 2)
 		return -EINVAL;
+	/* Only then may one look at it. */
+	r = peer_fd_check_file(fd);
+	if (r)
+		return r;
 	if (fstat(fd, &st))
 		return -errno;
-	if (!S_ISREG(st.st_mode))
-		return -EINVAL;
 	return end > (uint64_t)st.st_size ? -ENODATA : 0;
 }
 
 int mapping_open(struct mapping *m, int fd, uint64_t offset, uint64_t size,
 		 int wake_fd)
 {
-	uint64_t page = page_bytes(fd);
-	uint64_t start = offset & ~(page - 1);
 	int r = check(fd, offset, size);
+	uint64_t page, start;
 
 	memset(m, 0, sizeof(*m));
 	if (r)
 		return r;
+	page = page_bytes(fd);
+	start = offset & ~(page - 1);
 	m->len = (offset - start + size + page - 1) & ~(page - 1);
 	m->base = mmap(NULL, m->len, PROT_READ | PROT_WRITE,
 		       MAP_SHARED | MAP_NORESERVE, fd, (off_t)start);

@@ -22,6 +22,7 @@ struct mapping {
  * Map [offset, offset + size) of `fd`, which stays the caller's. A torn mapping
  * rings `wake_fd`. 0, or a negative errno:
  *  -EINVAL  nothing, more than an address space, or not a regular file
+ *  -EREMOTE a file system that may be the peer's own, which could hold us up
  *  -ENODATA the file ends before the part does
  */
 int mapping_open(struct mapping *m, int fd, uint64_t offset, uint64_t size,

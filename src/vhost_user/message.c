@@ -16,6 +16,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "vhost_user/peer_fd.h"
+
 enum {
 	/* Room for more than is allowed, so that too many are noticed. */
 	FDS_ROOM = 2 * VHOST_FDS_MAX,
@@ -31,7 +33,7 @@ void vhost_message_clear(struct vhost_message *m)
 {
 	for (unsigned int i = 0; i < m->nfds; i++)
 		if (m->fd[i] >= 0)
-			close(m->fd[i]);
+			peer_fd_close(m->fd[i]);
 	vhost_message_init(m);
 }
 
@@ -56,7 +58,7 @@ static bool keep_fds(struct vhost_message *m, const struct cmsghdr *c)
 		if (m->nfds < VHOST_FDS_MAX) {
 			m->fd[m->nfds++] = fd;
 		} else {
-			close(fd);
+			peer_fd_close(fd);
 			ok = false;
 		}
 	}

@@ -21,6 +21,9 @@ static const char *why_not_mapped(int r)
 	case -EINVAL:
 		return "it is empty, does not begin with a page, runs over, or "
 		       "is not in a regular file";
+	case -EREMOTE:
+		return "its file is on a file system that the front end may "
+		       "serve itself: use memfd, tmpfs, hugetlbfs or a disk";
 	case -ENODATA:
 		return "its file is too short";
 	case -EEXIST:

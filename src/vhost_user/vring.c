@@ -18,28 +18,20 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
-#include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define EVENTFD_NAME "anon_inode:[eventfd]"
+#include "vhost_user/peer_fd.h"
 
 /* Take `fd` as an eventfd: 0, or -EINVAL after closing it. */
 static int check_eventfd(int fd)
 {
-	char path[32], name[32];
-	ssize_t n;
-
 	if (fd < 0)
 		return 0;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	n = readlink(path, name, sizeof(name));
-	if (n == (ssize_t)strlen(EVENTFD_NAME) &&
-	    !memcmp(name, EVENTFD_NAME, (size_t)n) &&
+	if (peer_fd_is_event(fd) &&
 	    fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK) == 0)
 		return 0;
-	close(fd);
+	peer_fd_close(fd);
 	return -EINVAL;
 }
 
