@@ -47,10 +47,25 @@ static int add_region(struct vhost_session *s, const struct vhost_region *new,
 				   why_not_mapped(r));
 }
 
+/*
+ * Bits of the queues that run and have to go on. One that is disabled is stopped
+ * with the memory, and starts again when it is enabled: until then the front end
+ * may have taken its rings away, as when it unplugs memory.
+ */
+static uint32_t to_go_on(const struct vhost_session *s)
+{
+	uint32_t queues = vhost_session_running(s);
+
+	for (unsigned int i = 0; i < s->dev->nqueues; i++)
+		if (!s->vring[i].enabled)
+			queues &= ~(1u << i);
+	return queues;
+}
+
 static void set_mem_table_drained(struct vhost_session *s)
 {
 	const struct vhost_mem_table *table = &s->message.payload.table;
-	uint32_t running = vhost_session_running(s);
+	uint32_t needed = to_go_on(s);
 	int r = 0;
 
 	vhost_session_stop(s);
@@ -61,7 +76,7 @@ static void set_mem_table_drained(struct vhost_session *s)
 	vhost_session_release(s);
 	if (r == 0)
 		r = vhost_session_start(s);
-	if (r == 0 && (running & ~vhost_session_running(s)))
+	if (r == 0 && (needed & ~vhost_session_running(s)))
 		r = vhost_session_wrong(s, "a running queue has lost its "
 					   "rings");
 	vhost_session_answer(s, r);

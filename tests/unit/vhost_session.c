@@ -187,6 +187,45 @@ static void memory_changes_while_queues_run(void **state)
 	}
 }
 
+/* A queue that is disabled may lose its rings, and finds them again. */
+static void disabled_queue_loses_its_memory(void **state)
+{
+	struct vhost_mem_table table = { .n = 1 };
+	const struct vhost_mem_reg reg = { .region = whole_memory() };
+
+	(void)state;
+	set_up();
+	for (unsigned int i = 0; i < 4; i++) {
+		for (unsigned int q = 0; q < PEER_QUEUES; q++) {
+			do_io(q, 8 * q, (uint8_t)(i + 1));
+			if (q || i < 2)
+				ask_state(VHOST_SET_VRING_ENABLE, q, 0);
+		}
+		/* All of it for a while, or a table that is the same. */
+		table.n = i > 0;
+		table.region[0] = whole_memory();
+		ask_ok(VHOST_SET_MEM_TABLE, &table,
+		       VHOST_MEM_TABLE_HEAD + 32 * table.n, &peer.memfd,
+		       table.n);
+		if (table.n == 0)
+			ask_ok(VHOST_ADD_MEM_REG, &reg, sizeof(reg),
+			       &peer.memfd, 1);
+		submit(1, 2, VIRTIO_BLK_T_IN, 0, 512);
+		turn_ns(2 * NS_PER_MS);
+		assert_false(used_is(1, peer.avail[1]));
+		for (unsigned int q = 0; q < PEER_QUEUES; q++)
+			ask_state(VHOST_SET_VRING_ENABLE, q, 1);
+		await(1);
+	}
+	/* One that is enabled may not. */
+	table.n = 0;
+	send_message(VHOST_SET_MEM_TABLE, &table, VHOST_MEM_TABLE_HEAD, NULL,
+		     0);
+	expect_closed();
+	close(peer.sock);
+	connect_peer();
+}
+
 /*
  * What was found in a region must not be found there after it has gone. GET_ID:
  * the kernel would see to a read.
@@ -451,6 +490,8 @@ static int run(const char *name)
 		cmocka_unit_test_setup_teardown(next_front_end_finds_all, start,
 						end),
 		cmocka_unit_test_setup_teardown(memory_changes_while_queues_run,
+						start, end),
+		cmocka_unit_test_setup_teardown(disabled_queue_loses_its_memory,
 						start, end),
 		cmocka_unit_test_setup_teardown(removed_memory_is_not_used,
 						start, end),
