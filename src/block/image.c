@@ -183,7 +183,8 @@ int block_image_open(struct block_image *image,
 		.fd = -1,
 		.exclusive_fd = -1,
 		.readonly = options->readonly,
-		.lends = options->lends && !options->readonly,
+		.lends = options->lends && options->file &&
+			 !options->readonly,
 		.dio_align = 1,
 		.dio_mem_align = 1,
 	};

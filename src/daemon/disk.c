@@ -322,6 +322,7 @@ int disk_open(struct disk *disk, const char *name,
 		.file = options->file,
 		.size = options->size,
 		.readonly = options->readonly,
+		.lends = options->lends,
 		.cache = options->cache,
 		.block_size = options->block_size,
 	};

@@ -37,6 +37,7 @@ struct disk_options {
 	bool legacy;		/* virtio-mmio version 1 */
 	unsigned int iothreads;	/* 0: the main thread serves the queues */
 	uint64_t size;		/* bytes, for engine=null */
+	bool lends;		/* no key: the image, see block/image.h */
 };
 
 struct options {

@@ -23,6 +23,7 @@
 #include "base/clock.h"
 #include "base/thread_loop.h"
 #include "daemon/disk.h"
+#include "daemon/handover.h"
 #include "daemon/size_watch.h"
 #include "daemon/vhost_socket.h"
 #include "daemon/vhost_state.h"
@@ -59,10 +60,12 @@ struct vhost {
 	struct loop_timer pause; /* between two looks, at the end */
 	bool once;
 	bool serving;		/* there is a session */
+	bool ending;
 	unsigned int nthreads;
 	struct thread_loop *thread_of[VIRTIO_QUEUES_MAX]; /* by queue */
 	struct queue_memory memory; /* of the device, until a session's */
 	struct disk disk;
+	struct handover handover;
 	struct vhost_session session;
 	struct thread_loop thread[VIRTIO_QUEUES_MAX];
 };
@@ -150,7 +153,10 @@ static int serve(struct vhost_owner *owner, unsigned int queue)
 {
 	struct vhost *vh = container_of(owner, struct vhost, owner);
 	struct thread_loop *thread = vh->thread_of[queue];
+	int r = handover_take(&vh->handover);
 
+	if (r)
+		return r;
 	return disk_serve_queue(&vh->disk, queue,
 				thread ? &thread->loop : vh->loop,
 				&vh->session.transport);
@@ -189,10 +195,37 @@ static void lost(struct block_image *image)
 	vhost_session_keep(&vh->session);
 }
 
+/* ---- the end of the driver ---- */
+
+static void stopped(struct vhost_owner *owner)
+{
+	struct vhost *vh = container_of(owner, struct vhost, owner);
+
+	/* At our own end the image is closed. */
+	if (!vh->ending)
+		handover_give(&vh->handover);
+}
+
+static bool is_quiet(struct vhost_owner *owner)
+{
+	return !handover_is_giving(
+		&container_of(owner, struct vhost, owner)->handover);
+}
+
+static void given(struct handover *handover)
+{
+	struct vhost *vh = container_of(handover, struct vhost, handover);
+
+	vh->session.transport.ops->stopped(&vh->session.transport);
+}
+
 static void closed(struct vhost_owner *owner)
 {
 	struct vhost *vh = container_of(owner, struct vhost, owner);
 
+	/* Where the start of a queue took the lock and failed. */
+	if (is_quiet(owner))
+		stopped(owner);
 	if (vh->once || accept_next(vh))
 		loop_quit(vh->loop);
 }
@@ -203,6 +236,8 @@ static const struct vhost_owner_ops owner_ops = {
 	.state = state,
 	.begin = begin_driver,
 	.taken_over = taken_over,
+	.stopped = stopped,
+	.is_quiet = is_quiet,
 	.closed = closed,
 };
 
@@ -235,13 +270,19 @@ static int open_disk(struct vhost *vh, const struct disk_options *given,
 {
 	struct disk_options o = *given;
 	const char *name = o.id ? o.id : "vhost-user";
+	int r;
 
 	if (!o.queues)
 		o.queues = QUEUES_DEFAULT;
 	if (!o.queue_size)
 		o.queue_size = QUEUE_SIZE_DEFAULT;
+	o.lends = true;
 	queue_memory_init(&vh->memory, &vh->session.regions);
-	return disk_open(&vh->disk, name, &o, &vh->memory.mem, error);
+	r = disk_open(&vh->disk, name, &o, &vh->memory.mem, error);
+	if (r == 0 && vh->disk.image.lends && !vh->disk.image.locked)
+		log_warning("%s: waits for a live migration, until which no "
+			    "queue can start: %s", name, error);
+	return r;
 }
 
 /* Listen, or talk to who is connected already. */
@@ -262,6 +303,9 @@ static int serve_disk(struct vhost *vh, const struct disk_options *o,
 {
 	int r = bus_guard_install();
 
+	if (r == 0)
+		r = handover_init(&vh->handover, &vh->disk, o->file, vh->loop,
+				  given);
 	if (r == 0)
 		r = start_threads(vh, o->iothreads);
 	if (r == 0)
@@ -300,11 +344,13 @@ static void finish_requests(struct vhost *vh)
 		log_info("%s: waiting for %u requests in flight; a second "
 			 "signal gives them up", vh->disk.name, n);
 	vh->once = true;
+	vh->ending = true;
 	if (vh->serving)
 		vhost_session_close(&vh->session);
 	vh->pause.due = look_again;
 	/* Not all of them are the session's. */
 	while (r == 0 && (disk_in_flight(&vh->disk) ||
+			  handover_is_busy(&vh->handover) ||
 			  (vh->serving &&
 			   vhost_session_is_open(&vh->session)))) {
 		loop_arm(vh->loop, &vh->pause, PAUSE_NS);
@@ -318,6 +364,7 @@ static void end(struct vhost *vh)
 	loop_disarm(vh->loop, &vh->retry);
 	finish_requests(vh);
 	stop_threads(vh);
+	handover_finish(&vh->handover);
 	size_watch_remove(&vh->disk);
 	disk_close(&vh->disk);
 	if (vh->serving && !vhost_session_is_open(&vh->session))

@@ -97,16 +97,23 @@ int vhost_set_vring_base(struct vhost_session *s, struct vhost_message *m)
 	return VHOST_ANSWER_OK;
 }
 
-static void get_vring_base_drained(struct vhost_session *s)
+static void answer_vring_base(struct vhost_session *s)
 {
 	struct vhost_vring_state *state = &s->message.payload.state;
-	struct vring *v = &s->vring[state->index];
+
+	state->num = s->vring[state->index].base;
+	vhost_session_answer(s, VHOST_ANSWER_REPLY);
+}
+
+/* With the answer to the last one the disk may go on elsewhere. */
+static void get_vring_base_drained(struct vhost_session *s)
+{
+	struct vring *v = &s->vring[s->message.payload.state.index];
 
 	vhost_session_stop_one(s, v);
 	/* It starts again only with a new one. */
 	vring_set_kick(v, -1);
-	state->num = v->base;
-	vhost_session_answer(s, VHOST_ANSWER_REPLY);
+	vhost_session_when_quiet(s, answer_vring_base);
 }
 
 int vhost_get_vring_base(struct vhost_session *s, struct vhost_message *m)

@@ -245,8 +245,12 @@ int vhost_session_start(struct vhost_session *s)
 
 void vhost_session_stop_one(struct vhost_session *s, struct vring *v)
 {
+	bool ran = v->running;
+
 	vring_stop(v);
 	device_down_if_unused(s);
+	if (ran && !vhost_session_running(s) && s->owner->ops->stopped)
+		s->owner->ops->stopped(s->owner);
 }
 
 void vhost_session_stop(struct vhost_session *s)
@@ -268,6 +272,13 @@ static void set_reading(struct vhost_session *s, bool reading)
 	s->reading = reading;
 }
 
+static bool owner_is_quiet(const struct vhost_session *s)
+{
+	const struct vhost_owner_ops *owner_ops = s->owner->ops;
+
+	return !owner_ops->is_quiet || owner_ops->is_quiet(s->owner);
+}
+
 /* Make the change that waits, if nothing stands in its way any more. */
 static void drain_step(struct vhost_session *s)
 {
@@ -277,6 +288,9 @@ static void drain_step(struct vhost_session *s)
 	for (unsigned int i = 0; i < s->dev->nqueues; i++)
 		if ((queues & (1u << i)) && !vring_is_drained(&s->vring[i]))
 			return;
+	if (s->until_quiet && !owner_is_quiet(s))
+		return;
+	s->until_quiet = false;
 	s->draining = 0;
 	s->then = NULL;
 	for (unsigned int i = 0; i < s->dev->nqueues; i++)
@@ -304,6 +318,13 @@ void vhost_session_drain(struct vhost_session *s, uint32_t queues,
 	s->then = then;
 	set_reading(s, false);
 	drain_step(s);
+}
+
+void vhost_session_when_quiet(struct vhost_session *s,
+			      void (*then)(struct vhost_session *s))
+{
+	s->until_quiet = true;
+	vhost_session_drain(s, 0, then);
 }
 
 /* ---- the end ---- */
@@ -348,6 +369,7 @@ void vhost_session_close(struct vhost_session *s)
 	if (s->closing || s->socket.fd < 0)
 		return;
 	s->closing = true;
+	s->until_quiet = false;
 	loop_disarm(s->loop, &s->stall);
 	virtio_device_abandon(s->dev);
 	vhost_session_drain(s, vhost_session_running(s), close_drained);

@@ -48,6 +48,7 @@ struct vhost_session {
 	/* While a change waits for queues to drain. */
 	uint32_t draining;	/* bits of the queues */
 	void (*then)(struct vhost_session *s); /* NULL: none waits */
+	bool until_quiet;	/* and for the owner, see its is_quiet() */
 
 	uint64_t features;	/* of the front end, vhost's bits included */
 	uint64_t protocol;	/* protocol features of the front end */
@@ -133,6 +134,10 @@ void vhost_session_answer(struct vhost_session *s, int answer);
 /* Pause these queues, and call `then` when nothing of them is in flight. */
 void vhost_session_drain(struct vhost_session *s, uint32_t queues,
 			 void (*then)(struct vhost_session *s));
+
+/* As that, when the owner says that it is quiet: see vhost_owner_ops. */
+void vhost_session_when_quiet(struct vhost_session *s,
+			      void (*then)(struct vhost_session *s));
 
 /* Whether the front end has taken packed virtqueues. */
 static inline bool vhost_session_packed(const struct vhost_session *s)

@@ -46,6 +46,13 @@ struct vhost_owner_ops {
 			   bool chosen);
 	/* A front end looks at the device for the first time: it is as new. */
 	void (*begin)(struct vhost_owner *owner);
+	/* The last queue that ran has stopped. May be NULL. */
+	void (*stopped)(struct vhost_owner *owner);
+	/*
+	 * Whether the front end may be told so; if not, the session is woken
+	 * when it may. May be NULL.
+	 */
+	bool (*is_quiet)(struct vhost_owner *owner);
 	/* The session is over: another one may be opened. */
 	void (*closed)(struct vhost_owner *owner);
 };

@@ -35,7 +35,7 @@
 #include "virtio/wire.h"
 
 /* No wait is longer; a slow machine does not come near it. */
-#define MODEL_WAIT_S 30
+#define MODEL_WAIT_S 20
 
 static char model_folder[64];
 
@@ -363,6 +363,19 @@ static inline uint64_t front_state(struct front *f, uint32_t request,
 	return front_ask(f, request, &state, sizeof(state), -1);
 }
 
+/* The size of the disk, in sectors. */
+static inline uint64_t front_capacity(struct front *f)
+{
+	struct vhost_config config = { .size = 8 };
+	union vhost_payload answer;
+	uint64_t n;
+
+	front_send(f, VHOST_GET_CONFIG, &config, VHOST_CONFIG_HEAD + 8, -1);
+	assert_true(front_reply(f, &answer));
+	memcpy(&n, answer.config.bytes, 8);
+	return n;
+}
+
 static inline void front_open(struct front *f, const char *path)
 {
 	const struct vhost_mem_reg reg = {
@@ -390,6 +403,8 @@ static inline void front_open(struct front *f, const char *path)
 	assert_int_equal(front_number(f, VHOST_SET_FEATURES, features), 0);
 	assert_int_equal(front_ask(f, VHOST_ADD_MEM_REG, &reg, sizeof(reg),
 				   f->memfd), 0);
+	/* Who does not look at it goes on with what another one has said. */
+	assert_true(front_capacity(f) != 0);
 }
 
 static inline void front_close(struct front *f)

@@ -219,20 +219,16 @@ readme() {
 	finished_well one && wait "$QEMU" && stop
 }
 
-# Requests write to memory while it is copied: every page that they wrote must
-# be in the log, or the guest finds old data at the other end.
-live_migration() {
-	new_image 48M
-	serve || return 1
-	guest one fill,1,32,4096
-	finished_well one && wait "$QEMU" && stop || return 1
-	serve readonly=on || return 1
-	guest one check,20,32,4096
+# migrate LOAD [KEYS]: a guest with that load, from a daemon to another one that
+# has the same image, both started with those keys.
+migrate() {
+	serve "${2:-}" || return 1
+	guest one "$1"
 	console one '@@ready' || return 1
 	OTHERS="$OTHERS $DAEMON"
 	SOCKET=$WORK/socket2
-	serve readonly=on || return 1
-	guest two check,20,32,4096 -incoming "unix:$WORK/migration"
+	serve "${2:-}" || return 1
+	guest two "$1" -incoming "unix:$WORK/migration"
 	wait_for test -S "$WORK/migration" || return 1
 	sleep 1
 	monitor one "migrate -d unix:$WORK/migration" >/dev/null
@@ -248,15 +244,27 @@ live_migration() {
 	finished_well two
 }
 
-# with KEYS COMMAND...: with these keys of the disk besides.
-with() {
-	KEYS=$1
-	shift
-	"$@"
-	_result=$?
-	KEYS=
-	return $_result
+# Requests write to memory while it is copied: every page that they wrote must
+# be in the log, or the guest finds old data at the other end.
+live_migration() {
+	new_image 48M
+	serve || return 1
+	guest one fill,1,32,4096
+	finished_well one && wait "$QEMU" && stop &&
+		migrate check,20,32,4096 readonly=on
 }
+
+# The lock of a disk that is written goes along, and so does what is cached.
+live_migration_writable() {
+	new_image 48M
+	migrate mixed,20,32,4096 "${1:-queues=2}" || return 1
+	grep -q 'waits for a live migration' "$WORK/socket2.log" ||
+		fail "nobody waited for the lock" || return 1
+	grep -q 'has the lock of' "$WORK/socket2.log" ||
+		fail "nobody has got the lock"
+}
+
+live_migration_writeback() { live_migration_writable cache=writeback; }
 
 # The same with the ring's other layout, which bit 34 stands for.
 packed() {
@@ -297,5 +305,6 @@ packed_live_migration() { packed live_migration; }
 run_all readme guest_moves_data guest_large_requests guest_ext4 \
 	guest_discards guest_sees_growth daemon_killed_under_guest \
 	cache_type_outlives_kill guest_reset live_migration \
-	packed_daemon_killed packed_live_migration small_area \
-	small_area_threads packed_small_area packed_small_area_threads
+	live_migration_writable live_migration_writeback packed_daemon_killed \
+	packed_live_migration small_area small_area_threads packed_small_area \
+	packed_small_area_threads

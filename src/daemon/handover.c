@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The lock of a disk that may go on elsewhere; see daemon/handover.h.
+ *
+ * Whoever serves a queue has the lock, so there is never more than one writer. A
+ * live migration goes
+ *
+ *	here				there
+ *					open, without the lock
+ *	the last queue stops
+ *	flush, unlock
+ *	answer GET_VRING_BASE
+ *					a queue starts: lock, forget what
+ *					was cached, look at the size
+ *
+ * and if it fails, a queue starts here again, which takes the lock back. The
+ * flush is for another machine, to which our page cache is of no use. It is
+ * done by the image's own thread: the loop goes on.
+ *
+ * Failures: an image that has lost what the guest relies on is not given away,
+ * for it would find old data there without an error; here its flushes fail. A
+ * flush that fails without such a loss is of no concern. A lock that
+ * cannot be had ends the session, and the log says who has it.
+ */
+#include "daemon/handover.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "block/sync.h"
+
+static bool lends(const struct handover *h)
+{
+	return h->disk && h->disk->image.lends;
+}
+
+static void flush(struct handover *h)
+{
+	struct block_image *image = &h->disk->image;
+
+	h->again = false;
+	h->flushing = true;
+	h->flush = (struct block_request){ .op = BLOCK_FLUSH };
+	h->flush.seen = __atomic_load_n(&image->failures, __ATOMIC_SEQ_CST);
+	block_sync_submit(image->sync, &h->outbox, &h->flush);
+}
+
+static void give(struct handover *h)
+{
+	int r = block_image_flush_error(&h->disk->image);
+
+	h->giving = false;
+	if (r) {
+		log_limited(&h->log, LOG_LEVEL_ERROR,
+			    "%s: what the guest wrote could not be made stable "
+			    "(%s): the lock of %s is kept, the disk cannot go "
+			    "on elsewhere", h->disk->name, strerror(-r),
+			    h->file);
+	} else {
+		block_image_unlock(&h->disk->image);
+		log_debug("%s: the lock of %s is free", h->disk->name, h->file);
+	}
+	h->given(h);
+}
+
+static void flushed(struct loop_source *source, uint32_t events)
+{
+	struct handover *h = container_of(source, struct handover, source);
+	struct block_request_list list = { .head = NULL };
+
+	(void)events;
+	block_outbox_listen(&h->outbox);
+	if (block_outbox_take(&h->outbox, &list, 1))
+		h->flushing = false;
+	block_outbox_settle(&h->outbox);
+	if (h->flushing || !h->giving)
+		return;
+	if (h->again)
+		flush(h);
+	else
+		give(h);
+}
+
+int handover_init(struct handover *h, struct disk *disk, const char *file,
+		  struct loop *loop, void (*given)(struct handover *h))
+{
+	int r;
+
+	if (!disk->image.lends)
+		return 0;
+	r = block_outbox_init(&h->outbox);
+	if (r)
+		return r;
+	h->source = (struct loop_source){ .fd = h->outbox.fd,
+					  .ready = flushed };
+	r = loop_add(loop, &h->source, EPOLLIN);
+	if (r) {
+		block_outbox_finish(&h->outbox);
+		return r;
+	}
+	h->disk = disk;
+	h->file = file;
+	h->loop = loop;
+	h->given = given;
+	h->waited = !disk->image.locked;
+	return 0;
+}
+
+void handover_finish(struct handover *h)
+{
+	if (!h->disk)
+		return;
+	loop_remove(h->loop, &h->source);
+	block_outbox_finish(&h->outbox);
+	h->disk = NULL;
+}
+
+int handover_take(struct handover *h)
+{
+	char error[BLOCK_ERROR_MAX];
+	int r;
+
+	if (!lends(h))
+		return 0;
+	/* Still ours, if it was about to be given away. */
+	h->giving = false;
+	if (h->disk->image.locked)
+		return 0;
+	r = block_image_lock(&h->disk->image, h->file, error);
+	if (r) {
+		log_limited(&h->log, LOG_LEVEL_ERROR,
+			    "%s: a queue cannot start: %s", h->disk->name,
+			    error);
+		h->waited = true;
+		return r;
+	}
+	if (h->waited)
+		log_limited(&h->log, LOG_LEVEL_INFO, "%s: has the lock of %s "
+			    "now", h->disk->name, h->file);
+	h->waited = false;
+	disk_look(h->disk);
+	return 0;
+}
+
+void handover_give(struct handover *h)
+{
+	if (!lends(h) || !h->disk->image.locked)
+		return;
+	h->giving = true;
+	if (h->flushing)
+		h->again = true;
+	else
+		flush(h);
+}
+
+bool handover_is_giving(const struct handover *h)
+{
+	return h->giving;
+}
+
+bool handover_is_busy(const struct handover *h)
+{
+	return h->flushing;
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The lock of a disk that may go on elsewhere: another process, maybe on another
+ * machine, has the same image open and serves the same guest after us.
+ */
+#ifndef DAEMON_HANDOVER_H
+#define DAEMON_HANDOVER_H
+
+#include "block/outbox.h"
+#include "daemon/disk.h"
+
+struct handover {
+	struct disk *disk;
+	const char *file;	/* of the image */
+	struct loop *loop;
+	void (*given)(struct handover *handover);
+	struct block_outbox outbox;
+	struct loop_source source; /* the outbox */
+	struct block_request flush;
+	bool flushing;		/* ... is under way */
+	bool giving;		/* ... to give the lock away then */
+	bool again;		/* ... after another one: more was written */
+	bool waited;		/* another process had the lock */
+	struct log_limit log;
+};
+
+/*
+ * Of an open disk. `given` is called in `loop` when what handover_give() has
+ * begun is done. 0 or a negative errno; one that was never made (zeroed) may be
+ * finished.
+ */
+int handover_init(struct handover *handover, struct disk *disk,
+		  const char *file, struct loop *loop,
+		  void (*given)(struct handover *handover));
+
+/* Nothing is under way: see handover_is_busy(). */
+void handover_finish(struct handover *handover);
+
+/*
+ * A queue is about to be served: have the lock. 0, or a negative errno after a
+ * line in the log. In a queue's thread, while the loop's waits.
+ */
+int handover_take(struct handover *handover);
+
+/*
+ * No queue is served any more: make stable what was written, then give the lock
+ * to whoever wants it.
+ */
+void handover_give(struct handover *handover);
+
+/* Whether the lock is being given away. */
+bool handover_is_giving(const struct handover *handover);
+
+/* Whether the image is being flushed. */
+bool handover_is_busy(const struct handover *handover);
+
+#endif
