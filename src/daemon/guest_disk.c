@@ -261,7 +261,8 @@ static int check_directory(const struct directory *dir, const char *path,
 static void warn_of_mode(const struct directory *dir, const char *name,
 			 const char *path)
 {
-	if (!dir->mode || (strcmp(dir->mode, "w") && strcmp(dir->mode, "r")))
+	if (!dir->mode ||
+	    (strcmp(dir->mode, "w") != 0 && strcmp(dir->mode, "r") != 0))
 		log_warning("%s: %s/mode is %s%s, which is neither r nor w: "
 			    "read-only", name, path, dir->mode ? "" : "absent",
 			    dir->mode ? dir->mode : "");

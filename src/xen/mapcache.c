@@ -16,7 +16,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -134,25 +133,36 @@ static void note_good(struct mapcache_chunk *chunk, const int *errors)
 			chunk->good[i / 64] |= UINT64_C(1) << (i % 64);
 }
 
+/*
+ * A line of /proc/self/maps, «from-to access offset device inode name»: whether it
+ * has all of [at, at + CHUNK_BYTES), and is of the file.
+ */
+static bool is_line_of(const char *line, uint64_t at, ino_t file)
+{
+	char *end;
+	const uint64_t from = strtoull(line, &end, 16);
+	const uint64_t to = strtoull(*end ? end + 1 : end, &end, 16);
+
+	for (int words = 0; words < 3 && *end; words++)
+		end += 1 + strcspn(end + 1, " ");
+	return from <= at && at + CHUNK_BYTES <= to &&
+	       strtoull(end, NULL, 10) == file;
+}
+
 /* Whether one mapping of our file has all of the chunk's address space. */
 static bool is_reserved(const struct mapcache *cache, int i)
 {
-	const uintptr_t want = (uintptr_t)address_of(cache, (unsigned int)i);
+	const uintptr_t at = (uintptr_t)address_of(cache, (unsigned int)i);
 	FILE *maps = fopen("/proc/self/maps", "re");
-	uint64_t from, to, ino;
 	struct stat file;
 	bool is = false;
 	char line[512];
 
 	if (!maps)
 		return false;
-	if (fstat(cache->fd, &file))
-		file.st_ino = 0;
-	while (!is && fgets(line, sizeof(line), maps))
-		is = sscanf(line, "%" SCNx64 "-%" SCNx64 " %*s %*s %*s %" SCNu64,
-			    &from, &to, &ino) == 3 &&
-		     from <= want && want + CHUNK_BYTES <= to &&
-		     ino != 0 && ino == file.st_ino;
+	if (fstat(cache->fd, &file) == 0)
+		while (!is && fgets(line, sizeof(line), maps))
+			is = is_line_of(line, at, file.st_ino);
 	fclose(maps);
 	return is;
 }
