@@ -202,6 +202,38 @@ doubled_signal() {
 	wait_for gone && wait "$DAEMON" && DAEMON=
 }
 
-run_all second_signal_term second_signal_int second_signal_loop_hangs \
+# ---- the command line -----------------------------------------------------
+
+# ends STATUS SENTENCE ARGUMENT...
+ends() {
+	timeout 20 "$PROGRAM" "${@:3}" >"$WORK/out" 2>&1
+	is $? "$1" || return 1
+	grep -q -- "$2" "$WORK/out" || fail "$(cat "$WORK/out")"
+}
+
+# A wrong line is told from something that is missing.
+exit_status() {
+	new_image 1M
+	vhost="--vhost-user $SOCKET --disk"
+	ends 2 "file= is missing" $vhost readonly=on &&
+		ends 2 "engine=null" $vhost size=1G &&
+		ends 2 "exclude" $vhost "file=$WORK/image,size=512K" &&
+		ends 2 "engine=foo" $vhost "file=$WORK/image,engine=foo" &&
+		ends 2 "twice" --vhost-user "$WORK/other" \
+			$vhost "file=$WORK/image" &&
+		ends 1 "no such file" $vhost "file=$WORK/nothing"
+}
+
+# Help that was not read is no success.
+output_is_full() {
+	for option in --help --version; do
+		"$PROGRAM" $option >/dev/full 2>"$WORK/out"
+		is $? 1 && grep -q "standard output" "$WORK/out" || return 1
+		"$PROGRAM" $option >"$WORK/out" || return 1
+		[ -s "$WORK/out" ] || fail "nothing was printed" || return 1
+	done
+}
+
+run_all exit_status output_is_full second_signal_term second_signal_int second_signal_loop_hangs \
 	doubled_signal log_is_full log_is_no_journal file_size_limit_threads file_size_limit_io_uring \
 	file_size_limit_libaio other_signals standard_fds_closed socket_is_standard_input socket_is_standard_error

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "block/engine.h"
 #include "daemon/options.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -103,7 +104,14 @@ static void test_errors_name_the_key(void **state)
 		{ "readonly=maybe", "on|off" }, { "readonly=", "readonly=" },
 		{ "cache=fast", "cache=fast" }, { "cache=", "cache=" },
 		{ "discard=maybe", "discard=" }, { "discard=", "discard=" },
-		{ "serial=123456789012345678901", "serial=" },
+		{ "serial=123456789012345678901", "1 to 20 bytes" },
+		{ "serial=", "1 to 20 bytes" }, { "id=", "a name" },
+		{ "file=", "a path" }, { "iothreads=17", "0..16" },
+		{ "engine=", "threads|null" }, { "engine=foo", "threads|null" },
+		{ "engine=thread", "engine=thread" },
+		{ "engine=threads|null", "engine=threads|null" },
+		{ "engine=auto|", "engine=auto|" },
+		{ "engine=threadsx", "engine=threadsx" },
 		{ "block-size=256", "block-size=256" },
 		{ "block-size=513", "512|1024|2048|4096" },
 		{ "block-size=3072", "block-size=3072" },
@@ -117,7 +125,8 @@ static void test_errors_name_the_key(void **state)
 		{ "queue-size=2048", "queue-size=2048" },
 		{ "queue-size=65536", "queue-size=65536" },
 		{ "size=", "size=" }, { "size=x", "size=x" },
-		{ "size=1KB", "size=1KB" }, { "size=1k", "size=1k" },
+		{ "size=1KB", "size=1KB" }, { "size=1kb", "size=1kb" },
+		{ "size=1e3", "powers of 1024" }, { "size=k", "size=k" },
 		{ "size=1 G", "size=1 G" }, { "size=-1", "size=-1" },
 		{ "size=+1", "size=+1" },
 		{ "size=18446744073709551616", "size=" },
@@ -166,6 +175,9 @@ static void test_sizes(void **state)
 	static const struct { const char *text; uint64_t size; } sizes[] = {
 		{ "size=0", 0 }, { "size=1", 1 }, { "size=512", 512 },
 		{ "size=1K", 1024 }, { "size=3M", 3 << 20 },
+		{ "size=1k", 1024 }, { "size=3m", 3 << 20 },
+		{ "size=2g", UINT64_C(2) << 30 },
+		{ "size=4t", UINT64_C(4) << 40 },
 		{ "size=5G", UINT64_C(5) << 30 },
 		{ "size=2T", UINT64_C(2) << 40 },
 		{ "size=16777215T", UINT64_C(16777215) << 40 },
@@ -325,7 +337,7 @@ static void test_help_and_version(void **state)
 /* Exit status 2 and a sentence; nothing is leaked. */
 static void test_wrong_command_lines(void **state)
 {
-	static const char *const lines[][7] = {
+	static const char *const lines[][8] = {
 		{ "virtio-disk" }, { "virtio-disk", "web" },
 		{ "virtio-disk", "-d" }, { "virtio-disk", "--bogus" },
 		{ "virtio-disk", "-d", "" }, { "virtio-disk", "-d", "a", "b" },
@@ -337,6 +349,15 @@ static void test_wrong_command_lines(void **state)
 		{ "virtio-disk", "-d", "a", "--poll-max-us", "100001" },
 		{ "virtio-disk", "-d", "a", "--poll-max-us", "x" },
 		{ "virtio-disk", "-d", "a", "--poll-max-us=-1" },
+		{ "virtio-disk", "-d", "a", "-k", "id=x,engine=foo" },
+		{ "virtio-disk", "-d", "a", "-d", "a" },
+		{ "virtio-disk", "-d", "a", "--domain=b" },
+		{ "virtio-disk", "-s", "/x", "-s", "/y", "-k", "file=/z" },
+		{ "virtio-disk", "-s", "", "-k", "file=/z" },
+		{ "virtio-disk", "--fd=8", "--fd=9", "-k", "file=/z" },
+		{ "virtio-disk", "--fd=8", "--fd=8", "-k", "file=/z" },
+		{ "virtio-disk", "--fd=x", "-k", "file=/z" },
+		{ "virtio-disk", "-d", "a", "-s", "/x", "-k", "file=/z" },
 	};
 	struct options o;
 	char out[8192];
@@ -376,24 +397,123 @@ static void test_legacy(void **state)
 
 static void test_too_many_disks(void **state)
 {
+	static char text[DISKS_MAX + 1][40];
 	const char *args[ARGS_MAX] = { "virtio-disk", "-d", "a" };
 	struct options o;
 	char out[8192];
 	int n = 3;
 
 	(void)state;
-	for (int i = 0; i < DISKS_MAX; i++) {
+	for (int i = 0; i <= DISKS_MAX; i++) {
+		snprintf(text[i], sizeof(text[i]), "id=x%d,file=/y", i);
+		if (i == DISKS_MAX)
+			break;
 		args[n++] = "-k";
-		args[n++] = "id=x,file=/y";
+		args[n++] = text[i];
 	}
 	assert_int_equal(run(&o, out, sizeof(out), args), -1);
 	assert_int_equal(o.ndisks, DISKS_MAX);
 	options_finish(&o);
 	args[n++] = "-k";
-	args[n++] = "id=z";
+	args[n++] = text[DISKS_MAX];
 	assert_int_equal(run(&o, out, sizeof(out), args), 2);
 	assert_non_null(strstr(out, "16"));
 	options_finish(&o);
+}
+
+struct line {
+	const char *args[8];
+	const char *says;	/* NULL: it is right */
+};
+
+/* Nothing that is said is ignored, and nothing that matters may be left out. */
+static void test_what_goes_together(void **state)
+{
+	static const struct line lines[] = {
+		{ { "-s", "/x", "-k", "file=/y" }, NULL },
+		{ { "-s", "/x", "-k", "readonly=on" }, "file= is missing" },
+		{ { "-s", "/x", "-k", "engine=threads" }, "file= is missing" },
+		{ { "-s", "/x", "-k", "size=1G" }, "engine=null" },
+		{ { "-s", "/x", "-k", "size=1G,engine=auto" }, "engine=null" },
+		{ { "-s", "/x", "-k", "file=/y,size=1G" }, "exclude" },
+		{ { "-s", "/x", "-k", "file=/y,size=1G,engine=null" },
+		  "exclude" },
+		{ { "-s", "/x", "-k", "engine=null" }, "size=" },
+		{ { "-s", "/x", "-k", "engine=null,size=0" }, "size=" },
+		{ { "-s", "/x", "-k", "engine=null,size=1G" }, NULL },
+		{ { "-s", "/x", "-k", "engine=null,file=/y" }, NULL },
+		{ { "-s", "/x", "-k", "file=/y,iothreads=2" }, NULL },
+		{ { "-s", "/x", "-k", "file=/y", "--once" }, NULL },
+		{ { "-s", "/x", "-k", "file=/y", "-k", "file=/z" }, "one" },
+		{ { "-d", "a", "-k", "id=x,readonly=on" }, NULL },
+		{ { "-d", "a", "-k", "id=x,size=1G" }, "engine=null" },
+		{ { "-d", "a", "-k", "id=x,size=1G,file=/y" }, "exclude" },
+		{ { "-d", "a", "-k", "id=x,iothreads=1" }, "iothreads=" },
+		{ { "-d", "a", "-k", "id=x,iothreads=0" }, NULL },
+		{ { "-d", "a", "--once" }, "--once" },
+		{ { "-d", "a", "-k", "id=x", "-k", "id=y" }, NULL },
+		{ { "-d", "a", "-k", "id=x", "-k", "id=x" }, "id=x" },
+	};
+	struct options o;
+	char out[8192];
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(lines); i++) {
+		const char *args[ARGS_MAX] = { "virtio-disk" };
+
+		memcpy(&args[1], lines[i].args, sizeof(lines[i].args));
+		assert_int_equal(run(&o, out, sizeof(out), args),
+				 lines[i].says ? 2 : -1);
+		if (lines[i].says && !strstr(out, lines[i].says))
+			fail_msg("line %zu: \"%s\" does not say %s", i, out,
+				 lines[i].says);
+		options_finish(&o);
+	}
+}
+
+/* As xenstore and --disk say them, together. */
+static void test_check_of_a_whole_disk(void **state)
+{
+	static const struct bad disks[] = {
+		{ "file=/a", NULL }, { "engine=null,size=1G", NULL },
+		{ "", "file= is missing" }, { "size=1G", "engine=null" },
+		{ "file=/a,engine=null,size=1G", "exclude" },
+		{ "file=/a,packed=on,legacy=on", "legacy=on" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(disks); i++) {
+		struct disk_options d;
+
+		assert_int_equal(parse(&d, disks[i].text), 0);
+		assert_int_equal(disk_options_check(&d, error),
+				 disks[i].named ? -EINVAL : 0);
+		if (disks[i].named)
+			assert_non_null(strstr(error, disks[i].named));
+		disk_options_finish(&d);
+	}
+}
+
+/* Each engine of this build can be asked for; the error names the others. */
+static void test_engines(void **state)
+{
+	static const char *const all[] = { "io_uring", "libaio", "threads",
+					   "null" };
+	struct disk_options d;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(all); i++) {
+		bool built = false;
+		char text[40];
+
+		for (int n = 0; block_engines[n]; n++)
+			built |= !strcmp(block_engines[n]->name, all[i]);
+		snprintf(text, sizeof(text), "engine=%s", all[i]);
+		assert_int_equal(parse(&d, text), built ? 0 : -EINVAL);
+		if (!built)
+			assert_non_null(strstr(error, "this build"));
+		disk_options_finish(&d);
+	}
 }
 
 int main(void)
@@ -411,6 +531,9 @@ int main(void)
 		cmocka_unit_test(test_wrong_command_lines),
 		cmocka_unit_test(test_legacy),
 		cmocka_unit_test(test_too_many_disks),
+		cmocka_unit_test(test_what_goes_together),
+		cmocka_unit_test(test_check_of_a_whole_disk),
+		cmocka_unit_test(test_engines),
 	};
 
 	return cmocka_run_group_tests_name("daemon_options", tests, NULL,

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Values of options: each function returns 0, or -EINVAL and may have changed
+ * `to` then.
+ */
+#ifndef DAEMON_VALUES_H
+#define DAEMON_VALUES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * A copy of `value`, which must not be empty, in place of the string that `*to`
+ * owns.
+ */
+int value_string(char **to, const char *value);
+
+/* on, yes, 1; off, no, 0. */
+int value_bool(bool *to, const char *value);
+
+/* A number with an optional K, M, G or T of 1024, in small letters as well. */
+int value_size(uint64_t *to, const char *value);
+
+/* The same, from `min` to `max`, which is at most UINT_MAX. */
+int value_number(unsigned int *to, const char *value, uint64_t min,
+		 uint64_t max);
+
+#endif
