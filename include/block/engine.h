@@ -42,7 +42,11 @@ struct block_engine_ops {
 	 */
 	int (*open)(struct block_engine **engine,
 		    const struct block_image *image, unsigned int depth);
-	/* Take a request. At most `depth` are inside the engine at a time. */
+	/*
+	 * Take a request. At most `depth` are inside the engine at a time. A
+	 * FLUSH comes here only where there is nothing to flush, and what makes
+	 * a write stable is the engine's only where image->dsync says so.
+	 */
 	void (*queue)(struct block_engine *engine, struct block_request *req);
 	/* Start everything queued since the last commit. */
 	void (*commit)(struct block_engine *engine);

@@ -200,7 +200,7 @@ enum {
 	SECTORS = BLOCKS * (ALIGN / 512),
 	THREADS = 2,
 	SLOTS = 8,
-	ROUNDS = 1500,
+	ROUNDS = 600,
 };
 
 struct writer {

@@ -318,6 +318,15 @@ static void test_full_store(void **state)
 
 	open_all("threads", BLOCK_CACHE_WRITEBACK);
 	assert_int_equal(write_some(one, BLOCK_STABLE), 0);
+	/* As a guest that went over to writing through sees it. */
+	for (unsigned int i = 0; i < 3; i++) {
+		writes.error = ENOSPC;
+		assert_int_equal(write_some(one, BLOCK_STABLE), -ENOSPC);
+		syncs.error = ENOSPC;
+		assert_int_equal(write_some(two, BLOCK_STABLE), -ENOSPC);
+		assert_int_equal(write_some(two, BLOCK_STABLE), 0);
+		assert_int_equal(flush(one), 0);
+	}
 	assert_int_equal(write_some(one, 0), 0);
 	syncs.error = ENOSPC;
 	assert_int_equal(write_some(two, BLOCK_STABLE), -EIO);
