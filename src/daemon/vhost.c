@@ -56,7 +56,7 @@ struct vhost {
 	struct loop_source source; /* the listener */
 	struct loop_timer retry; /* armed instead, while accept() fails */
 	bool failing;		/* it does, and that was said */
-	struct log_limit waiting, failures;
+	struct log_limit waiting, failures, connections;
 	struct loop_timer pause; /* between two looks, at the end */
 	bool once;
 	bool serving;		/* there is a session */
@@ -131,7 +131,8 @@ static void accept_one(struct vhost *vh)
 		return;
 	}
 	vh->failing = false;
-	log_info("%s: a front end has connected", vh->disk.name);
+	log_limited(&vh->connections, LOG_LEVEL_INFO,
+		    "%s: a front end has connected", vh->disk.name);
 }
 
 static void somebody_came(struct loop_source *source, uint32_t events)

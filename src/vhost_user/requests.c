@@ -225,7 +225,7 @@ static int set_config(struct vhost_session *s, struct vhost_message *m)
 	virtio_device_config_write(s->dev, c->offset, c->bytes, c->size);
 	vhost_session_release(s);
 	if (!config_is(s, c)) {
-		log_limited(&s->log, LOG_LEVEL_WARNING,
+		log_limited(&s->limit.config, LOG_LEVEL_WARNING,
 			    "%s: a change of %" PRIu32 " bytes at %" PRIu32
 			    " of the configuration was refused", s->name,
 			    c->size, c->offset);

@@ -153,7 +153,7 @@ static void tell_area(struct vhost_session *s, const struct vring *v)
 		return;
 	s->told_area = true;
 	if (s->inflight.map.data)
-		log_limited(&s->log, LOG_LEVEL_WARNING,
+		log_limited(&s->limit.area, LOG_LEVEL_WARNING,
 			    "%s: queue %u of %u entries has no place in the "
 			    "front end's in-flight area of %u queues of %u%s: "
 			    "if this process is killed, the guest's requests "
@@ -161,7 +161,7 @@ static void tell_area(struct vhost_session *s, const struct vring *v)
 			    s->inflight.nqueues, s->inflight.queue_size,
 			    s->inflight.packed ? ", packed" : "");
 	else
-		log_limited(&s->log, LOG_LEVEL_INFO,
+		log_limited(&s->limit.area, LOG_LEVEL_INFO,
 			    "%s: the front end keeps no in-flight area: if "
 			    "this process is killed, the guest's requests "
 			    "under way are lost", s->name);
@@ -189,7 +189,7 @@ static const char *why_no_start(int r)
 static void log_start(struct vhost_session *s, const struct vring *v)
 {
 	if (v->lost)
-		log_limited(&s->log, LOG_LEVEL_WARNING,
+		log_limited(&s->limit.lost, LOG_LEVEL_WARNING,
 			    "%s: queue %u: %u requests that a back end before "
 			    "this one had taken are lost; no in-flight area "
 			    "tells of them", s->name, v->index, v->lost);
@@ -391,7 +391,7 @@ static const char *request_name(uint32_t request)
 
 static void close_wrong(struct vhost_session *s)
 {
-	log_limited(&s->log, LOG_LEVEL_WARNING,
+	log_limited(&s->limit.wrong, LOG_LEVEL_WARNING,
 		    "%s: closing the session: %s (%" PRIu32 "): %s", s->name,
 		    request_name(s->message.header.request),
 		    s->message.header.request, s->reason);
@@ -485,8 +485,9 @@ static void receive_failed(struct vhost_session *s, int r)
 		close_wrong(s);
 		return;
 	}
-	log_info("%s: the front end has disconnected%s%s", s->name,
-		 r == -EPIPE ? "" : ": ", r == -EPIPE ? "" : strerror(-r));
+	log_limited(&s->limit.end, LOG_LEVEL_INFO,
+		    "%s: the front end has disconnected%s%s", s->name,
+		    r == -EPIPE ? "" : ": ", r == -EPIPE ? "" : strerror(-r));
 	vhost_session_close(s);
 }
 
@@ -527,7 +528,7 @@ static void tell_broken(struct vhost_session *s)
 	for (unsigned int i = 0; i < s->dev->nqueues; i++) {
 		if (!vring_is_broken(&s->vring[i]))
 			continue;
-		log_limited(&s->log, LOG_LEVEL_WARNING,
+		log_limited(&s->limit.broken, LOG_LEVEL_WARNING,
 			    "%s: the driver broke the rules of queue %u; the "
 			    "device waits for a reset", s->name, i);
 		vring_signal_error(&s->vring[i]);
@@ -548,7 +549,7 @@ static void tell_config(struct vhost_session *s)
 		return;
 	r = channel_send(s->backend_fd, VHOST_BACKEND_CONFIG_CHANGE);
 	if (r)
-		log_limited(&s->log, LOG_LEVEL_WARNING,
+		log_limited(&s->limit.channel, LOG_LEVEL_WARNING,
 			    "%s: telling of a configuration change: %s",
 			    s->name, strerror(-r));
 }

@@ -67,7 +67,11 @@ struct vhost_session {
 	bool had_driver;	/* ... or in one before */
 	bool config_read;	/* by the front end, in this session */
 	bool config_set;	/* ... and written, since the queues stopped */
-	struct log_limit log;
+	/* What a front end can make us say: none hides another. */
+	struct {
+		struct log_limit end, wrong, broken, channel, config, area,
+				 lost;
+	} limit;
 	struct vring vring[VIRTIO_QUEUES_MAX];
 	struct regions regions;	/* last: large, and most of it never used */
 };

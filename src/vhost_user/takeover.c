@@ -53,7 +53,8 @@ int vhost_session_set_area(struct vhost_session *s,
 static bool shows_other(const struct vhost_session *s)
 {
 	return (s->protocol & VHOST_BIT(VHOST_PROTOCOL_F_CONFIG)) &&
-	       s->inflight.map.data && !s->config_read && !s->config_set && !s->had_driver;
+	       s->inflight.map.data && !s->config_read && !s->config_set &&
+	       !s->had_driver;
 }
 
 void vhost_session_settle(struct vhost_session *s, const struct vring *v,

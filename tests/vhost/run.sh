@@ -215,6 +215,25 @@ once() {
 	[ ! -e "$SOCKET" ] || fail "the socket is left"
 }
 
+# Who comes and goes all the time does not fill the log.
+many_connections() {
+	new_image
+	serve || return 1
+	python3 - "$SOCKET" <<-'END' || return 1
+		import socket, sys
+		for _ in range(500):
+		    s = socket.socket(socket.AF_UNIX)
+		    s.settimeout(5)
+		    s.connect(sys.argv[1])
+		    s.sendall(b'\1\0\0\0\1\0\0\0\0\0\0\0')
+		    assert len(s.recv(20)) == 20
+		    s.close()
+	END
+	[ "$(wc -l <"$SOCKET.log")" -lt 60 ] ||
+		fail "$(wc -l <"$SOCKET.log") lines" || return 1
+	stop
+}
+
 # A second front end waits until the first has gone.
 one_at_a_time() {
 	new_image
@@ -285,7 +304,8 @@ idle_costs_nothing() {
 
 run_all one_queue depth_one four_queues threads_of_queues thread_each \
 	polling_client small_queue engine_threads engine_libaio cache_none \
-	cache_writethrough read_only long_zeroes client_killed client_killed_threads \
-	daemon_killed terminated_under_load one_at_a_time rights_of_the_socket \
-	stale_socket socket_in_use locks_of_qemu once socket_by_number \
-	socket_of_systemd idle_costs_nothing
+	cache_writethrough read_only long_zeroes client_killed \
+	client_killed_threads daemon_killed terminated_under_load \
+	one_at_a_time many_connections rights_of_the_socket stale_socket \
+	socket_in_use locks_of_qemu once socket_by_number socket_of_systemd \
+	idle_costs_nothing

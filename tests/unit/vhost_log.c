@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a front end can make us say: whatever it does again and again, the log
+ * does not grow with it; and what it should say is in it.
+ */
+#include "vhost_peer.h"
+
+enum {
+	TIMES = 200,
+	/* Two intervals may begin, and each tells what was left out. */
+	LINES_MAX = 3 * LOG_BURST,
+};
+
+static int log_fd, saved_fd;
+
+static int start(void **state)
+{
+	(void)state;
+	log_set_level(LOG_LEVEL_INFO);
+	log_fd = memfd_create("log", MFD_CLOEXEC);
+	saved_fd = dup(STDERR_FILENO);
+	assert_true(dup2(log_fd, STDERR_FILENO) >= 0);
+	peer_start("null", 0);
+	return 0;
+}
+
+static int end(void **state)
+{
+	(void)state;
+	peer_end();
+	dup2(saved_fd, STDERR_FILENO);
+	close(saved_fd);
+	close(log_fd);
+	return 0;
+}
+
+/* Lines so far with `text` in them. */
+static unsigned int lines(const char *text)
+{
+	static char all[1 << 20];
+	ssize_t len = pread(log_fd, all, sizeof(all) - 1, 0);
+	unsigned int n = 0;
+
+	assert_true(len >= 0);
+	all[len] = 0;
+	for (char *line = strtok(all, "\n"); line; line = strtok(NULL, "\n"))
+		n += strstr(line, text) != NULL;
+	return n;
+}
+
+static void again(void)
+{
+	close(peer.sock);
+	connect_peer();
+}
+
+static void connections(void **state)
+{
+	(void)state;
+	for (unsigned int i = 0; i < TIMES; i++) {
+		disconnect_peer();
+		connect_peer();
+	}
+	assert_in_range(lines("disconnected"), 1, LINES_MAX);
+	assert_in_range(lines(""), 1, LINES_MAX);
+}
+
+static void wrong_messages(void **state)
+{
+	(void)state;
+	for (unsigned int i = 0; i < TIMES; i++) {
+		send_message(i, NULL, 0, NULL, 0);
+		if (i == VHOST_GET_FEATURES || !vhost_request_kind(i))
+			send_message(UINT32_MAX, NULL, 0, NULL, 0);
+		turn();
+		if (!peer_open())
+			again();
+	}
+	assert_in_range(lines("closing the session"), 1, LINES_MAX);
+	/* That did not cost the line of another cause. */
+	disconnect_peer();
+	assert_int_equal(lines("disconnected"), 1);
+	connect_peer();
+}
+
+static void refused_changes(void **state)
+{
+	(void)state;
+	negotiate();
+	for (unsigned int i = 0; i < TIMES; i++)
+		assert_int_not_equal(set_config(0, 1, 0xa5), 0);
+	assert_in_range(lines("refused"), 1, LINES_MAX);
+}
+
+/* A queue that is served without what would protect it. */
+static void areas(void **state)
+{
+	struct vhost_inflight in = { 1 << 14, 0, PEER_QUEUES, 16, 0 };
+	int fd = memfd_create("area", MFD_CLOEXEC);
+
+	(void)state;
+	assert_int_equal(ftruncate(fd, 1 << 14), 0);
+	set_up();
+	assert_int_equal(lines("keeps no in-flight area"), 1);
+	disconnect_peer();
+	connect_peer();
+	negotiate();
+	share_memory();
+	ask_ok(VHOST_SET_INFLIGHT_FD, &in, sizeof(in), &fd, 1);
+	set_up_queue(0);
+	assert_int_equal(lines("has no place in the front end's in-flight"),
+			 1);
+	/* Requests that were taken by nobody knows whom. */
+	disconnect_peer();
+	connect_peer();
+	negotiate();
+	share_memory();
+	memset(peer.memory + ring_at(0), 0, 0x3000);
+	ring_avail(0)->idx = 9;
+	ring_used(0)->idx = 4;
+	ask_state(VHOST_SET_VRING_NUM, 0, PEER_RING);
+	ask_state(VHOST_SET_VRING_BASE, 0, 9);
+	{
+		const struct vhost_vring_addr addr = ring_addr(0, 0);
+
+		ask_ok(VHOST_SET_VRING_ADDR, &addr, sizeof(addr), NULL, 0);
+	}
+	ask_fd(VHOST_SET_VRING_KICK, 0, peer.kick[0]);
+	ask_state(VHOST_SET_VRING_ENABLE, 0, 1);
+	assert_int_equal(lines("5 requests that a back end before"), 1);
+	close(fd);
+	for (unsigned int i = 0; i < TIMES / 4; i++) {
+		disconnect_peer();
+		connect_peer();
+		set_up();
+	}
+	assert_in_range(lines("in-flight area"), 3, 2 * LINES_MAX);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(connections, start, end),
+		cmocka_unit_test_setup_teardown(wrong_messages, start, end),
+		cmocka_unit_test_setup_teardown(refused_changes, start, end),
+		cmocka_unit_test_setup_teardown(areas, start, end),
+	};
+
+	return cmocka_run_group_tests_name("vhost_log", tests, NULL, NULL);
+}
