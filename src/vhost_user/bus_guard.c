@@ -18,8 +18,8 @@
 #include "vhost_user/regions.h"
 
 enum {
-	/* All regions of a session, its log and its in-flight area. */
-	GUARDS_MAX = VHOST_REGIONS_MAX + 2,
+	/* All regions of a session, its log, the next log, in-flight area. */
+	GUARDS_MAX = VHOST_REGIONS_MAX + 3,
 };
 
 struct guard {

@@ -62,6 +62,7 @@ static int set_features(struct vhost_session *s, struct vhost_message *m)
 	s->features = features;
 	vhost_update_logging(s);
 	vhost_session_release(s);
+	vhost_check_logging(s);
 	/* Without this feature nobody will enable them. */
 	if (!(features & VHOST_BIT(VHOST_F_PROTOCOL_FEATURES)))
 		for (unsigned int i = 0; i < s->dev->nqueues; i++)

@@ -146,6 +146,38 @@ void vhost_update_logging(struct vhost_session *s)
 		queue_memory_log(&s->vring[i].memory, logging);
 }
 
+/* Bytes of the log that has a bit for all that the queues can write. */
+static uint64_t log_needed(const struct vhost_session *s)
+{
+	uint64_t last = regions_last(&s->regions);
+
+	for (unsigned int i = 0; i < s->dev->nqueues; i++) {
+		const struct vring *v = &s->vring[i];
+		uint64_t end = v->memory.used_log + vring_used_bytes(v->size);
+
+		if (v->running && v->memory.log_used &&
+		    !v->memory.log_in_place && end > last)
+			last = end;
+	}
+	return dirty_log_bytes(last);
+}
+
+void vhost_check_logging(struct vhost_session *s)
+{
+	const struct mapping *map = &s->regions.log.map;
+	bool wanted = (s->features & VHOST_BIT(VHOST_F_LOG_ALL)) &&
+		      vhost_session_running(s);
+	bool missing = wanted && (!map->data || map->size < log_needed(s));
+
+	if (missing && !s->told_log)
+		log_limited(&s->limit.dirty, LOG_LEVEL_WARNING,
+			    "%s: the front end wants to know which pages are "
+			    "written, but its log %s: a live migration would "
+			    "lose what is written now", s->name,
+			    map->data ? "is too small" : "is missing");
+	s->told_log = missing;
+}
+
 int vhost_set_log_base(struct vhost_session *s, struct vhost_message *m)
 {
 	const struct vhost_log *log = &m->payload.log;

@@ -212,7 +212,7 @@ static int start_mapped(struct vhost_session *s, struct vring *v)
 	if (r)
 		return vhost_session_wrong(s, "queue %u cannot start: %s",
 					   v->index, why_no_start(r));
-	v->early_kick = false;
+	__atomic_store_n(&v->early_kick, false, __ATOMIC_RELAXED);
 	log_start(s, v);
 	return 0;
 }
@@ -240,6 +240,7 @@ int vhost_session_start(struct vhost_session *s)
 
 	for (unsigned int i = 0; r == 0 && i < s->dev->nqueues; i++)
 		r = start_one(s, &s->vring[i]);
+	vhost_check_logging(s);
 	return r;
 }
 
@@ -335,8 +336,9 @@ static void forget(struct vhost_session *s)
 	s->protocol = 0;
 	s->status = 0;
 	s->closing = false;
-	s->config_changed = false;
+	__atomic_store_n(&s->config_changed, false, __ATOMIC_RELAXED);
 	s->told_area = false;
+	s->told_log = false;
 	s->known = false;
 	s->config_read = false;
 	s->config_set = false;

@@ -59,6 +59,7 @@ struct vhost_session {
 	struct inflight inflight;
 	pthread_mutex_t area_lock; /* of `inflight` and `settled` */
 	bool told_area;		/* that requests do not survive us */
+	bool told_log;		/* that not all writes are logged */
 
 	/* What is known of the driver, see takeover.c. */
 	bool settled;		/* its state is the device's */
@@ -70,7 +71,7 @@ struct vhost_session {
 	/* What a front end can make us say: none hides another. */
 	struct {
 		struct log_limit end, wrong, broken, channel, config, area,
-				 lost;
+				 lost, dirty;
 	} limit;
 	struct vring vring[VIRTIO_QUEUES_MAX];
 	struct regions regions;	/* last: large, and most of it never used */
@@ -158,6 +159,12 @@ int vhost_session_start(struct vhost_session *s);
 /* Stop all queues, or one: they are drained. */
 void vhost_session_stop(struct vhost_session *s);
 void vhost_session_stop_one(struct vhost_session *s, struct vring *v);
+
+/*
+ * Say so where a front end wants the pages logged that its queues write, and has
+ * given no log, or one that is too small.
+ */
+void vhost_check_logging(struct vhost_session *s);
 
 /* A queue that is mapped is about to start: what is known of its driver? */
 void vhost_session_settle(struct vhost_session *s, const struct vring *v,

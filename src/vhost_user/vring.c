@@ -123,7 +123,7 @@ static void set_kick(void *arg)
 
 	drop_kick(v);
 	v->kick.fd = e->fd;
-	v->early_kick = false;
+	__atomic_store_n(&v->early_kick, false, __ATOMIC_RELAXED);
 	/* The loop looks at the ring after this call: no kick gets lost. */
 	if (e->fd >= 0)
 		e->result = loop_add(v->loop, &v->kick, EPOLLIN | EPOLLET);
@@ -223,6 +223,23 @@ static void continue_used(struct vring *v)
 	vq->inflight->used_idx = used;
 }
 
+/*
+ * The ring may have been written by a process before us that could not log it
+ * any more, and by the recovery.
+ */
+static void tell_log(struct vring *v)
+{
+	const struct virtqueue *vq = v->vq;
+	const struct vring_bytes bytes = vring_bytes(vq->size, vq->packed);
+	struct guest_memory *mem = &v->memory.mem;
+
+	if (!mem->ops->written)
+		return;
+	mem->ops->written(mem, vq->rings.used, bytes.device);
+	if (vq->packed)
+		mem->ops->written(mem, vq->rings.desc, bytes.desc);
+}
+
 static void start(void *arg)
 {
 	struct errand *e = arg;
@@ -253,6 +270,7 @@ static void start(void *arg)
 	 * of the ring. A notification too many does no harm.
 	 */
 	v->has_run = true;
+	tell_log(v);
 	vring_notify(v);
 	e->result = 0;
 }

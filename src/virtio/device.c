@@ -39,7 +39,7 @@ static void defaults(struct virtio_device *dev)
 	dev->stopping = 0;
 	dev->queue_resets = 0;
 	dev->resetting = false;
-	dev->config_changed = false;
+	shared_store(&dev->config_changed, false);
 	virtio_device_negotiated(dev);
 }
 

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "virtio/mmio_legacy.h"
+#include "virtio/shared.h"
 
 /* Shown to drivers as the vendor; has no meaning to them. */
 #define VENDOR_ID 0x4b445658u	/* "XVDK" */
@@ -259,5 +260,5 @@ void virtio_mmio_interrupt(struct virtio_device *dev,
 void virtio_mmio_config_updated(struct virtio_device *dev)
 {
 	dev->state->config_generation++;
-	dev->config_changed = true;
+	shared_store(&dev->config_changed, true);
 }

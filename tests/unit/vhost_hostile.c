@@ -437,6 +437,23 @@ static void too_many_regions(void **state)
 		0);
 }
 
+/* With all regions there are: the new log is mapped before the old one goes. */
+static void log_beside_all_regions(void **state)
+{
+	const struct vhost_log log = { .size = 0x100000 };
+	const struct vhost_inflight in = { 8192, 0, 1, PEER_RING, 0 };
+
+	(void)state;
+	negotiate();
+	for (uint64_t i = 0; i < VHOST_REGIONS_MAX; i++)
+		add(PEER_GUEST + 4096 * i, 4096, PEER_USER + 8192 * i, 0,
+		    peer.memfd, true);
+	ask_ok(VHOST_SET_INFLIGHT_FD, &in, sizeof(in), &peer.memfd, 1);
+	for (unsigned int i = 0; i < 3; i++)
+		ask_ok(VHOST_SET_LOG_BASE, &log, sizeof(log), &peer.memfd, 1);
+	again();
+}
+
 static void wrong_mem_tables(void **state)
 {
 	struct vhost_mem_table table = { .n = 2 };
@@ -693,6 +710,7 @@ int main(void)
 		TEST(wrong_regions),
 		TEST(overlapping_regions),
 		TEST(too_many_regions),
+		TEST(log_beside_all_regions),
 		TEST(wrong_mem_tables),
 		TEST(wrong_inflight_areas),
 		TEST(inflight_area_of_noise),

@@ -137,6 +137,40 @@ static void areas(void **state)
 	assert_in_range(lines("in-flight area"), 3, 2 * LINES_MAX);
 }
 
+/* A migration that would go wrong. */
+static void logs_of_dirty_pages(void **state)
+{
+	const uint64_t bytes = dirty_log_bytes(PEER_GUEST + PEER_MEMORY - 1);
+	const struct vhost_log log = { .size = bytes };
+	struct vhost_mem_reg more = { .region = whole_memory() };
+	uint64_t features;
+	int fd = memfd_create("log", MFD_CLOEXEC);
+
+	(void)state;
+	assert_int_equal(ftruncate(fd, (off_t)bytes), 0);
+	set_up();
+	features = peer.session.features;
+	ask_ok(VHOST_SET_LOG_BASE, &log, sizeof(log), &fd, 1);
+	ask_u64(VHOST_SET_FEATURES, features | VHOST_BIT(VHOST_F_LOG_ALL));
+	assert_int_equal(lines("its log"), 0);
+	more.region.guest += UINT64_C(1) << 40;
+	more.region.user += UINT64_C(1) << 40;
+	ask_ok(VHOST_ADD_MEM_REG, &more, sizeof(more), &peer.memfd, 1);
+	assert_int_equal(lines("its log is too small"), 1);
+	disconnect_peer();
+	connect_peer();
+	set_up();
+	ask_u64(VHOST_SET_FEATURES, features | VHOST_BIT(VHOST_F_LOG_ALL));
+	assert_int_equal(lines("its log is missing"), 1);
+	for (unsigned int i = 0; i < TIMES; i++) {
+		ask_u64(VHOST_SET_FEATURES, features);
+		ask_u64(VHOST_SET_FEATURES, features |
+					    VHOST_BIT(VHOST_F_LOG_ALL));
+	}
+	assert_in_range(lines("its log"), 2, LINES_MAX);
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -144,6 +178,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(wrong_messages, start, end),
 		cmocka_unit_test_setup_teardown(refused_changes, start, end),
 		cmocka_unit_test_setup_teardown(areas, start, end),
+		cmocka_unit_test_setup_teardown(logs_of_dirty_pages, start,
+						end),
 	};
 
 	return cmocka_run_group_tests_name("vhost_log", tests, NULL, NULL);

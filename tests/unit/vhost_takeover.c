@@ -294,6 +294,54 @@ static void left_state_is_not_overwritten(void **state)
 	assert_false(writes_back());
 }
 
+/*
+ * What a process before us wrote to the ring it may not have logged; a recovery
+ * writes to a packed one. While a migration is under way it is all dirty.
+ */
+static void ring_taken_over_is_logged(void **state)
+{
+	const uint64_t bytes = dirty_log_bytes(PEER_GUEST + PEER_MEMORY);
+	const struct vhost_log log = { .size = bytes };
+	const uint64_t at = PEER_GUEST + ring_at(0);
+	struct vhost_vring_addr addr = ring_addr(0, VHOST_VRING_LOG);
+	int fd = memfd_create("log", MFD_CLOEXEC);
+	uint8_t *bits;
+
+	(void)state;
+	assert_int_equal(ftruncate(fd, (off_t)bytes), 0);
+	bits = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	negotiate();
+	share_memory();
+	ask_u64(VHOST_SET_FEATURES, peer.session.features |
+				    VHOST_BIT(VHOST_F_LOG_ALL));
+	ask_ok(VHOST_SET_LOG_BASE, &log, sizeof(log), &fd, 1);
+	if (peer_packed)
+		addr.log = at;
+	ask_state(VHOST_SET_VRING_NUM, 0, PEER_RING);
+	ask_state(VHOST_SET_VRING_BASE, 0,
+		  peer_packed ? 0x80008000 : ring_used(0)->idx);
+	ask_ok(VHOST_SET_VRING_ADDR, &addr, sizeof(addr), NULL, 0);
+	ask_fd(VHOST_SET_VRING_KICK, 0, peer.kick[0]);
+	ask_state(VHOST_SET_VRING_ENABLE, 0, 1);
+	assert_true(log_has(bits, peer_packed ? at : addr.log));
+	assert_false(log_has(bits, at + 0x1000));
+	munmap(bits, bytes);
+	close(fd);
+}
+
+static int start_packed(void **state)
+{
+	peer_packed = true;
+	return start(state);
+}
+
+static int end_packed(void **state)
+{
+	end(state);
+	peer_packed = false;
+	return 0;
+}
+
 /* The area is the front end's, which may write what it likes. */
 static void tails_of_noise(void **state)
 {
@@ -358,6 +406,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(left_state_is_not_overwritten,
 						start, end),
 		cmocka_unit_test_setup_teardown(tails_of_noise, start, end),
+		cmocka_unit_test_setup_teardown(ring_taken_over_is_logged,
+						start, end),
+		cmocka_unit_test_setup_teardown(ring_taken_over_is_logged,
+						start_packed, end_packed),
 	};
 
 	return cmocka_run_group_tests_name("vhost_takeover", tests, NULL, NULL);
