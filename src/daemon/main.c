@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/standard_fds.h"
+#include "daemon/descriptors.h"
 #include "daemon/guest.h"
 #include "daemon/options.h"
 #include "daemon/signals.h"
@@ -30,8 +31,10 @@ static int run(const struct options *options)
 {
 	struct loop loop;
 	int status = 1;
-	int r = loop_init(&loop);
+	int r;
 
+	descriptors_raise();
+	r = loop_init(&loop);
 	if (r == 0)
 		r = signals_open(&loop, options->vhost ? &vhost_signals :
 							 &guest_signals);

@@ -22,6 +22,7 @@
 
 #include "base/clock.h"
 #include "base/thread_loop.h"
+#include "daemon/descriptors.h"
 #include "daemon/disk.h"
 #include "daemon/handover.h"
 #include "daemon/size_watch.h"
@@ -41,6 +42,12 @@ enum {
 	 * back end that has fewer. What is not used costs nothing.
 	 */
 	QUEUES_DEFAULT = VIRTIO_QUEUES_MAX,
+	/*
+	 * Descriptors: kick, call, err and an engine for each queue; the
+	 * connection, its channel, and what a message brings.
+	 */
+	QUEUE_DESCRIPTORS = 3 + 3,
+	SESSION_DESCRIPTORS = 2 + 16,
 };
 
 /* Between two attempts to accept, when there is no descriptor for it. */
@@ -386,6 +393,21 @@ static void log_start(const struct vhost *vh, const struct options *options)
 					 "an inherited socket");
 }
 
+/* Rather now than when a guest is there that uses all of it. */
+static void check_descriptors(const struct vhost *vh)
+{
+	unsigned int wanted = vh->disk.nqueues * QUEUE_DESCRIPTORS +
+			      SESSION_DESCRIPTORS;
+	unsigned int left = descriptors_left();
+
+	if (left < wanted)
+		log_warning("%s: a front end that uses all %u queues may need "
+			    "%u more descriptors, and %u can be had: raise "
+			    "LimitNOFILE= of the unit, or ulimit -n, or lower "
+			    "queues=", vh->disk.name, vh->disk.nqueues, wanted,
+			    left);
+}
+
 int vhost_serve(struct loop *loop, const struct options *options)
 {
 	struct vhost *vh = &the_vhost;
@@ -403,8 +425,9 @@ int vhost_serve(struct loop *loop, const struct options *options)
 	if (r == 0)
 		r = serve_disk(vh, &options->disk[0], error);
 	if (r) {
-		log_error("%s", error);
+		log_error("%s%s", error, advice(r));
 	} else {
+		check_descriptors(vh);
 		log_start(vh, options);
 		r = loop_run(loop);
 	}

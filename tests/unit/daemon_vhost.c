@@ -114,6 +114,29 @@ static void test_no_descriptor(void **state)
 	daemon_stop(&d);
 }
 
+/* A limit that all queues do not fit into is told of at the start. */
+static void test_few_descriptors(void **state)
+{
+	struct rlimit limit, few;
+	struct daemon d;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	few = limit;
+	few.rlim_cur = 100;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	start(&d);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	assert_int_equal(daemon_said(&d, "a front end that uses all 16 queues "
+				     "may need 114 more descriptors, and "), 1);
+	daemon_stop(&d);
+	if (limit.rlim_cur < 1024)
+		return;
+	start(&d);
+	assert_int_equal(daemon_said(&d, "descriptors"), 0);
+	daemon_stop(&d);
+}
+
 /* Two daemons that share a listener which waits in accept(). */
 static void test_shared_listener(void **state)
 {
@@ -159,6 +182,7 @@ int main(void)
 		TEST(test_serves),
 		TEST(test_second_front_end),
 		TEST(test_no_descriptor),
+		TEST(test_few_descriptors),
 		TEST(test_shared_listener),
 	};
 

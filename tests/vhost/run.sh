@@ -206,6 +206,18 @@ locks_of_qemu() {
 	qsd off && stop
 }
 
+# The soft limit is what a shell has for old programs.
+few_descriptors() {
+	_soft=$(ulimit -Sn)
+	new_image
+	ulimit -Sn 48
+	serve
+	_result=$?
+	ulimit -Sn "$_soft"
+	[ $_result -eq 0 ] && check queues=16 ops=1000 && stop &&
+		image_is_right
+}
+
 once() {
 	new_image
 	start --once --disk "file=$WORK/image" && check ops=100 || return 1
@@ -307,5 +319,5 @@ run_all one_queue depth_one four_queues threads_of_queues thread_each \
 	cache_writethrough read_only long_zeroes client_killed \
 	client_killed_threads daemon_killed terminated_under_load \
 	one_at_a_time many_connections rights_of_the_socket stale_socket \
-	socket_in_use locks_of_qemu once socket_by_number socket_of_systemd \
-	idle_costs_nothing
+	socket_in_use locks_of_qemu few_descriptors once socket_by_number \
+	socket_of_systemd idle_costs_nothing

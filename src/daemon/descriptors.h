@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/* How many descriptors this process may have. */
+#ifndef DAEMON_DESCRIPTORS_H
+#define DAEMON_DESCRIPTORS_H
+
+/*
+ * Allow ourselves what the administrator allows at most. The usual limit is for
+ * programs that use select(), which nothing here does.
+ */
+void descriptors_raise(void);
+
+/* How many more can be opened. */
+unsigned int descriptors_left(void);
+
+#endif
