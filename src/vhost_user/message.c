@@ -65,14 +65,25 @@ static bool keep_fds(struct vhost_message *m, const struct cmsghdr *c)
 	return ok;
 }
 
-static bool take_control(struct vhost_message *m, struct msghdr *msg)
+/*
+ * Take the descriptors: 0, -EPROTO for more than a message may have, or -EMFILE
+ * if some were lost though there was room for them: for want of free ones here.
+ */
+static int take_control(struct vhost_message *m, struct msghdr *msg)
 {
-	bool ok = !(msg->msg_flags & MSG_CTRUNC);
+	size_t n = 0;
+	bool ok = true;
 
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c))
-		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
-			ok &= keep_fds(m, c);
-	return ok;
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c;
+	     c = CMSG_NXTHDR(msg, c)) {
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		n += (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		ok &= keep_fds(m, c);
+	}
+	if ((msg->msg_flags & MSG_CTRUNC) && n < FDS_ROOM)
+		return -EMFILE;
+	return ok && !(msg->msg_flags & MSG_CTRUNC) ? 0 : -EPROTO;
 }
 
 /* Receive up to `len` bytes at `to`: how many, 0 for later, or an errno. */
@@ -88,11 +99,13 @@ static int receive(struct vhost_message *m, int sock, void *to, size_t len)
 		.msg_control = &control, .msg_controllen = sizeof(control),
 	};
 	ssize_t n = recvmsg(sock, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	int r;
 
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
-	if (!take_control(m, &msg))
-		return -EPROTO;
+	r = take_control(m, &msg);
+	if (r)
+		return r;
 	if (n == 0)
 		return -EPIPE;
 	m->got += (size_t)n;

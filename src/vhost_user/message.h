@@ -28,6 +28,7 @@ void vhost_message_init(struct vhost_message *m);
  *  -EPIPE    the peer has closed its end
  *  -EPROTO   a version, a flag, a size or a number of descriptors that no
  *            message has
+ *  -EMFILE   descriptors were lost, for we may not have more
  * or another negative errno of recvmsg().
  */
 int vhost_message_receive(struct vhost_message *m, int sock);

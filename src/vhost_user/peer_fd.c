@@ -63,7 +63,8 @@ static bool is_anonymous(const struct statx *stx)
 			close(fd);
 		__atomic_store_n(&anonymous, inode, __ATOMIC_RELAXED);
 	}
-	return inode && stx->stx_ino == inode;
+	/* Without a descriptor to compare with, the behaviour has to do. */
+	return !inode || stx->stx_ino == inode;
 }
 
 /*

@@ -262,15 +262,26 @@ void vhost_session_stop(struct vhost_session *s)
 
 /* ---- changes that wait ---- */
 
+static void close_wrong(struct vhost_session *s);
+
 static void set_reading(struct vhost_session *s, bool reading)
 {
+	int r = 0;
+
 	if (s->reading == reading || s->socket.fd < 0)
 		return;
 	if (!reading)
 		loop_remove(s->loop, &s->socket);
-	else if (loop_add(s->loop, &s->socket, EPOLLIN))
+	else
+		r = loop_add(s->loop, &s->socket, EPOLLIN);
+	if (r == 0) {
+		s->reading = reading;
 		return;
-	s->reading = reading;
+	}
+	/* UNTESTED: no memory for it. Who is not heard must not wait. */
+	vhost_session_wrong(s, "its messages cannot be awaited: %s",
+			    strerror(-r));
+	close_wrong(s);
 }
 
 static bool owner_is_quiet(const struct vhost_session *s)
@@ -484,6 +495,13 @@ static void receive_failed(struct vhost_session *s, int r)
 {
 	if (r == -EPROTO) {
 		vhost_session_wrong(s, "wrong header or too many descriptors");
+		close_wrong(s);
+		return;
+	}
+	if (r == -EMFILE) {
+		vhost_session_wrong(s, "this process may not have as many "
+				    "descriptors: raise LimitNOFILE= of the "
+				    "unit, ulimit -n, or fs.file-max");
 		close_wrong(s);
 		return;
 	}

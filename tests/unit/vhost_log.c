@@ -5,6 +5,8 @@
  */
 #include "vhost_peer.h"
 
+#include <sys/resource.h>
+
 enum {
 	TIMES = 200,
 	/* Two intervals may begin, and each tells what was left out. */
@@ -137,6 +139,33 @@ static void areas(void **state)
 	assert_in_range(lines("in-flight area"), 3, 2 * LINES_MAX);
 }
 
+/* Whose fault it is that descriptors are missing. */
+static void lost_descriptors(void **state)
+{
+	struct rlimit limit, few;
+	const int many[17] = { 0 };
+	int first;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	negotiate();
+	first = dup(peer.call[0]);
+	close(first);
+	few = (struct rlimit){ (rlim_t)first, limit.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	send_message(VHOST_SET_VRING_CALL, &(uint64_t){ 0 }, 8, peer.call, 1);
+	turn();
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	expect_closed();
+	assert_int_equal(lines("raise LimitNOFILE="), 1);
+	again();
+	send_message(VHOST_SET_VRING_CALL, &(uint64_t){ 0 }, 8, many, 17);
+	expect_closed();
+	assert_int_equal(lines("raise LimitNOFILE="), 1);
+	assert_int_equal(lines("too many descriptors"), 1);
+	again();
+}
+
 /* A migration that would go wrong. */
 static void logs_of_dirty_pages(void **state)
 {
@@ -178,6 +207,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(wrong_messages, start, end),
 		cmocka_unit_test_setup_teardown(refused_changes, start, end),
 		cmocka_unit_test_setup_teardown(areas, start, end),
+		cmocka_unit_test_setup_teardown(lost_descriptors, start, end),
 		cmocka_unit_test_setup_teardown(logs_of_dirty_pages, start,
 						end),
 	};
