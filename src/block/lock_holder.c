@@ -23,6 +23,12 @@
 /* What the kernel says of a descriptor; locks come after a few lines. */
 #define HOLDER_INFO_MAX 4096
 
+/* Of a process or a descriptor; 0 for another name. */
+static long holder_number(const char *name)
+{
+	return strtol(name, NULL, 10);
+}
+
 static bool holder_is_locked(long pid, const char *fd)
 {
 	char path[64], text[HOLDER_INFO_MAX];
@@ -56,7 +62,7 @@ static bool holder_is(long pid, const struct stat *file, int own)
 		found = fstatat(dirfd(dir), entry->d_name, &st, 0) == 0 &&
 			st.st_dev == file->st_dev &&
 			st.st_ino == file->st_ino &&
-			(pid != getpid() || atoi(entry->d_name) != own) &&
+			(pid != getpid() || holder_number(entry->d_name) != own) &&
 			holder_is_locked(pid, entry->d_name);
 	closedir(dir);
 	return found;
@@ -75,7 +81,7 @@ long block_lock_holder(int fd)
 	if (!dir)
 		return 0;
 	while (!holder && (entry = readdir(dir))) {
-		long pid = atol(entry->d_name);
+		long pid = holder_number(entry->d_name);
 
 		if (pid > 0 && holder_is(pid, &st, fd))
 			holder = pid;

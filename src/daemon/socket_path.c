@@ -322,7 +322,7 @@ static int open_dir(struct socket_path *sp, const char *path,
 			 "a socket can be (%zu)", path, sizeof(sp->path) - 1);
 		return -ENAMETOOLONG;
 	}
-	strcpy(sp->path, path);
+	memcpy(sp->path, path, strlen(path) + 1);
 	slash = strrchr(sp->path, '/');
 	sp->name = slash ? slash + 1 : sp->path;
 	if (!*sp->name || !strcmp(sp->name, ".") || !strcmp(sp->name, ".."))
