@@ -51,8 +51,12 @@
 #define GRACE_NS (3 * NS_PER_SECOND)
 #define GRACE_REBOOT_NS (60 * NS_PER_SECOND)
 
-/* How long until xenstore is asked again what it has not answered. */
-#define AGAIN_NS (200 * NS_PER_MS)
+/*
+ * How long until xenstore is asked again what it has not answered: twice as long
+ * each time. libxl waits for 10 s.
+ */
+#define AGAIN_MIN_NS (100 * NS_PER_MS)
+#define AGAIN_MAX_NS (2 * NS_PER_SECOND)
 
 struct guest {
 	const struct options *options;
@@ -72,6 +76,7 @@ struct guest {
 	struct loop_poller poller;
 	struct loop_timer grace;
 	struct loop_timer again;
+	uint64_t again_ns;	/* how long it was armed for last; 0: it is not */
 	int trouble;		/* errno of xenstore's last refusal, or 0 */
 	struct log_limit errors; /* of xenstore */
 };
@@ -368,8 +373,14 @@ static void look_again_later(struct guest *g, int error, bool forgotten)
 			    "%s: xenstore does not answer: %s; looking again",
 			    g->options->domain, strerror(error));
 	g->trouble = error;
-	if (error || forgotten)
-		loop_arm(g->loop, &g->again, AGAIN_NS);
+	g->again_ns = error || forgotten ? 2 * g->again_ns : 0;
+	if (!error && !forgotten)
+		return;
+	if (g->again_ns < AGAIN_MIN_NS)
+		g->again_ns = AGAIN_MIN_NS;
+	if (g->again_ns > AGAIN_MAX_NS)
+		g->again_ns = AGAIN_MAX_NS;
+	loop_arm(g->loop, &g->again, g->again_ns);
 }
 
 static void review(struct store *store)
