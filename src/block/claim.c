@@ -28,6 +28,7 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -85,6 +86,44 @@ static int claim_explain_denied(const char *file, bool readonly, int rc,
 			     "write it", uid);
 }
 
+/* Not allowed whatever the rights of the file are, to root as well. */
+static int claim_explain_forbidden(const char *file, int rc,
+				   char error[BLOCK_ERROR_MAX])
+{
+	struct statx st;
+
+	if (statx(AT_FDCWD, file, 0, STATX_TYPE, &st))
+		st.stx_attributes = 0;
+	if (st.stx_attributes & STATX_ATTR_IMMUTABLE)
+		return block_explain(error, rc, file,
+				     "is immutable: use readonly=on, or make "
+				     "it writable (chattr -i)");
+	if (st.stx_attributes & STATX_ATTR_APPEND)
+		return block_explain(error, rc, file,
+				     "can only be appended to: use "
+				     "readonly=on, or make it writable "
+				     "(chattr -a)");
+	return block_explain(error, rc, file,
+			     "is forbidden to this process, whatever rights "
+			     "the file has: look at its control group "
+			     "(DeviceAllow= of a unit), its seals, or what "
+			     "else restricts it");
+}
+
+/* A unit sees less of the file system as writable than others do. */
+static int claim_explain_readonly(const char *file, int rc,
+				  char error[BLOCK_ERROR_MAX])
+{
+	bool unit = getenv("INVOCATION_ID") != NULL;
+
+	return block_explain(error, rc, file,
+			     "is on a file system that is read-only%s: use "
+			     "readonly=on%s", unit ? " to this unit" : "",
+			     unit ? ", or if ProtectSystem= makes it so, "
+				    "allow its folder by ReadWritePaths= "
+				    "(systemctl edit)" : "");
+}
+
 /* Why could `file` not be looked at or opened? */
 static int claim_explain(const char *file, bool readonly, int rc,
 			 char error[BLOCK_ERROR_MAX])
@@ -95,8 +134,7 @@ static int claim_explain(const char *file, bool readonly, int rc,
 				     "no such file: create it, or correct "
 				     "the path");
 	case -EROFS:
-		return block_explain(error, rc, file,
-				     "is read-only: use readonly=on");
+		return claim_explain_readonly(file, rc, error);
 	case -EBUSY:
 		return block_explain(error, rc, file,
 				     "is mounted or in use: unmount it, or "
@@ -107,8 +145,9 @@ static int claim_explain(const char *file, bool readonly, int rc,
 		return block_explain(error, rc, file,
 				     "there is no device behind it: attach the "
 				     "device, or correct the path");
-	case -EACCES:
 	case -EPERM:
+		return claim_explain_forbidden(file, rc, error);
+	case -EACCES:
 		return claim_explain_denied(file, readonly, rc, error);
 	}
 	return block_explain(error, rc, file, "cannot be opened: %s",
@@ -134,7 +173,8 @@ static int claim_check_writable(const char *file, int fd,
 
 	if (ioctl(fd, BLKROGET, &readonly) < 0 || !readonly)
 		return 0;
-	return claim_explain(file, false, -EROFS, error);
+	return block_explain(error, -EROFS, file,
+			     "is a read-only device: use readonly=on");
 }
 
 static int claim_check(const char *file, int fd, bool readonly,

@@ -116,10 +116,21 @@ static int geometry_check_size(const struct block_image *image,
 			       const struct geometry *store, const char *file,
 			       char error[BLOCK_ERROR_MAX])
 {
-	if (store->size < GEOMETRY_BLOCK_MIN)
+	if (store->size == 0 && image->is_block_device)
+		return block_explain(error, -EINVAL, file,
+				     "has no size: attach a file to the loop "
+				     "device, insert the medium, or activate "
+				     "the volume");
+	if (store->size == 0)
 		return block_explain(error, -EINVAL, file,
 				     "is empty: give it a size of at least %u "
 				     "bytes", GEOMETRY_BLOCK_MIN);
+	if (store->size < GEOMETRY_BLOCK_MIN)
+		return block_explain(error, -EINVAL, file,
+				     "has %" PRIu64 " bytes: give it a size of "
+				     "at least %u (truncate -s %%%u)",
+				     store->size, GEOMETRY_BLOCK_MIN,
+				     GEOMETRY_BLOCK_MIN);
 	if (store->size % image->block_size == 0)
 		return 0;
 	if (store->size % GEOMETRY_BLOCK_MIN == 0)

@@ -224,6 +224,56 @@ exit_status() {
 		ends 1 "no such file" $vhost "file=$WORK/nothing"
 }
 
+# refused SENTENCE [FILE]: the image cannot be served.
+refused() {
+	ends 1 "$1" --vhost-user "$SOCKET" --disk "file=${2:-$WORK/image}"
+}
+
+# What an image or its surroundings do not allow is named.
+image_sentences() {
+	new_image 0
+	refused "is empty" && printf x >"$WORK/image" &&
+		refused "has 1 bytes" && new_image 1M || return 1
+	# Not on every file system, nor for everybody.
+	if chattr +i "$WORK/image" 2>/dev/null; then
+		refused "chattr -i"
+		status=$?
+		chattr -i "$WORK/image"
+		[ $status -eq 0 ] || return 1
+		chattr +a "$WORK/image"
+		refused "chattr -a"
+		status=$?
+		chattr -a "$WORK/image"
+		[ $status -eq 0 ] || return 1
+	fi
+	loop=$(losetup -f 2>/dev/null)
+	[ -z "$loop" ] || refused "has no size" "$loop"
+}
+
+# As the sandbox of a unit has it: only to this process.
+image_read_only_to_unit() {
+	new_image 1M
+	mkdir -p "$WORK/protected"
+	mv "$WORK/image" "$WORK/protected"
+	protected='mount --bind "$1" "$1" && mount -o remount,bind,ro "$1"'
+	if ! unshare -m sh -c "$protected" sh "$WORK/protected" 2>"$WORK/out"
+	then
+		echo "    (not tried: $(cat "$WORK/out"))"
+		return
+	fi
+	export WORK PROGRAM SOCKET
+	for unit in "" 1; do
+		unshare -m sh -c "$protected"' || exit 9
+			[ -z "$2" ] || export INVOCATION_ID=$2
+			exec "$PROGRAM" --vhost-user "$SOCKET" \
+				--disk "file=$1/image"' sh \
+			"$WORK/protected" "$unit" >"$WORK/out" 2>&1
+		is $? 1 && grep -q "is read-only" "$WORK/out" || return 1
+		is "$(grep -c ReadWritePaths "$WORK/out")" "${unit:-0}" ||
+			return 1
+	done
+}
+
 # Help that was not read is no success.
 output_is_full() {
 	for option in --help --version; do
@@ -234,6 +284,7 @@ output_is_full() {
 	done
 }
 
-run_all exit_status output_is_full second_signal_term second_signal_int second_signal_loop_hangs \
+run_all exit_status output_is_full image_sentences \
+	image_read_only_to_unit second_signal_term second_signal_int second_signal_loop_hangs \
 	doubled_signal log_is_full log_is_no_journal file_size_limit_threads file_size_limit_io_uring \
 	file_size_limit_libaio other_signals standard_fds_closed socket_is_standard_input socket_is_standard_error

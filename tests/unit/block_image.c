@@ -67,7 +67,7 @@ static void test_wrong_files(void **state)
 	free(harness_create("empty", 0));
 	check_file_refused("empty", -EINVAL, "is empty");
 	free(harness_create("tiny", 511));
-	check_file_refused("tiny", -EINVAL, "is empty");
+	check_file_refused("tiny", -EINVAL, "has 511 bytes");
 }
 
 static void test_long_name(void **state)
