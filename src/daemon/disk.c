@@ -28,6 +28,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "daemon/serial.h"
 #include "virtio/mmio.h"
 
 enum {
@@ -251,10 +252,8 @@ static int blk_open(struct disk *disk, const struct disk_options *options,
 		.packed = options->packed,
 		.legacy = options->legacy,
 	};
-	const char *serial = options->serial ? options->serial :
-			     options->id ? options->id : "virtio-disk";
 
-	memcpy(blk.serial, serial, strnlen(serial, sizeof(blk.serial)));
+	serial_of(blk.serial, options, &disk->image);
 	disk->memory_bytes = virtio_blk_memory_bytes(&blk);
 	disk->state_bytes = virtio_blk_state_bytes(&blk);
 	disk->memory = map_memory(disk->memory_bytes);

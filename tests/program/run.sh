@@ -18,6 +18,28 @@ is() { [ "$1" = "$2" ] || fail "\"$1\" instead of \"$2\""; }
 
 says() { grep -q -- "$1" "$SOCKET.log" || fail "the log does not say: $1"; }
 
+# ---- serials --------------------------------------------------------------
+
+# serial_is PATTERN [KEYS]
+serial_is() {
+	serve "${2:-}" || return 1
+	serial=$(front_end id)
+	stop || return 1
+	echo "$serial" | grep -q -x "$1" || fail "$serial is not $1"
+}
+
+# Each image has its own, and keeps it.
+serials() {
+	new_image 1M
+	serial_is "[0-9a-f]\{16\}" || return 1
+	first=$serial
+	serial_is "$first" && mv "$WORK/image" "$WORK/old" && new_image 1M ||
+		return 1
+	serial_is "[0-9a-f]\{16\}" && [ "$serial" != "$first" ] ||
+		fail "two images have the serial $first" || return 1
+	serial_is web id=web && serial_is S1 id=web,serial=S1
+}
+
 # ---- descriptors ----------------------------------------------------------
 
 # Started without 0, 1 and 2: no log line may reach the image.
@@ -284,7 +306,7 @@ output_is_full() {
 	done
 }
 
-run_all exit_status output_is_full image_sentences \
+run_all serials exit_status output_is_full image_sentences \
 	image_read_only_to_unit second_signal_term second_signal_int second_signal_loop_hangs \
 	doubled_signal log_is_full log_is_no_journal file_size_limit_threads file_size_limit_io_uring \
 	file_size_limit_libaio other_signals standard_fds_closed socket_is_standard_input socket_is_standard_error

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the guest reads as a disk's serial, and knows it by in /dev/disk/by-id.
+ */
+#ifndef DAEMON_SERIAL_H
+#define DAEMON_SERIAL_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "block/image.h"
+#include "daemon/disk_options.h"
+#include "virtio/blk_wire.h"
+
+/*
+ * The serial of a disk: what `options` say, or one that is derived from the open
+ * image. Shorter ones are filled with zeroes.
+ */
+void serial_of(char serial[VIRTIO_BLK_ID_BYTES],
+	       const struct disk_options *options,
+	       const struct block_image *image);
+
+/*
+ * What a block device is known by on this host, in words; `sys` has its folder
+ * as MAJOR:MINOR (/sys/dev/block).
+ */
+void serial_device_words(char *words, size_t size, const char *sys,
+			 dev_t device);
+
+#endif
