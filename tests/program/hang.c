@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A store that does not answer, for LD_PRELOAD: while there is a file named
- * $HANG, writes stand still, and so does looking at an image's size, which the
- * main thread does. One that does so makes a file $HANG.hangs.
+ * A store that does not answer, for LD_PRELOAD: writes stand still while there
+ * is a file named $HANG, and looking at an image's size, which the main thread
+ * does, while there is $HANG.look. What stands still makes a file $HANG.hangs.
  */
 #define _GNU_SOURCE 1
 #include <dlfcn.h>
@@ -15,12 +15,12 @@
 
 enum { IMAGE = 3 << 20 };	/* bytes, by which it is known */
 
-static void hang(void)
+static void hang(const char *what)
 {
-	const char *path = getenv("HANG");
-	char hangs[256];
+	char path[256], hangs[256];
 
-	snprintf(hangs, sizeof(hangs), "%s.hangs", path);
+	snprintf(path, sizeof(path), "%s%s", getenv("HANG"), what);
+	snprintf(hangs, sizeof(hangs), "%s.hangs", getenv("HANG"));
 	while (access(path, F_OK) == 0) {
 		close(open(hangs, O_CREAT | O_WRONLY, 0600));
 		usleep(10000);
@@ -34,7 +34,7 @@ ssize_t pwritev2(int fd, const struct iovec *iov, int n, off_t offset,
 		(ssize_t (*)(int, const struct iovec *, int, off_t, int))
 		dlsym(RTLD_NEXT, "pwritev2");
 
-	hang();
+	hang("");
 	return next(fd, iov, n, offset, flags);
 }
 
@@ -44,6 +44,6 @@ int fstat(int fd, struct stat *st)
 
 	/* Not those of the log, nor of a front end's memory. */
 	if (r == 0 && S_ISREG(st->st_mode) && st->st_size == IMAGE)
-		hang();
+		hang(".look");
 	return r;
 }

@@ -174,7 +174,7 @@ log_is_no_journal() {
 hanging() {
 	new_image 3M
 	gcc -shared -fPIC -o "$WORK/hang.so" "$HERE/hang.c" -ldl || return 1
-	rm -f "$WORK/hang" "$WORK/hang.hangs"
+	rm -f "$WORK/hang" "$WORK/hang.look" "$WORK/hang.hangs"
 	LD_PRELOAD=$WORK/hang.so HANG=$WORK/hang serve engine=threads ||
 		return 1
 	is "$(front_end write 0)" 0 && : >"$WORK/hang" || return 1
@@ -206,7 +206,10 @@ second_signal_int() { second_signal INT; }
 
 # The loop itself stands still, in a look at the image's size.
 second_signal_loop_hangs() {
-	hanging && rm "$WORK/hang.hangs" && kill -HUP "$DAEMON" || return 1
+	hanging && : >"$WORK/hang.look" || return 1
+	# The write makes that file as well, again and again.
+	mv "$WORK/hang" "$WORK/was" && sleep 0.3 && rm "$WORK/hang.hangs" &&
+		kill -HUP "$DAEMON" || return 1
 	wait_for test -e "$WORK/hang.hangs"
 	sleep 0.3
 	kill -TERM "$DAEMON"
