@@ -262,26 +262,19 @@ void vhost_session_stop(struct vhost_session *s)
 
 /* ---- changes that wait ---- */
 
-static void close_wrong(struct vhost_session *s);
-
 static void set_reading(struct vhost_session *s, bool reading)
 {
-	int r = 0;
-
 	if (s->reading == reading || s->socket.fd < 0)
 		return;
-	if (!reading)
+	if (!reading) {
 		loop_remove(s->loop, &s->socket);
-	else
-		r = loop_add(s->loop, &s->socket, EPOLLIN);
-	if (r == 0) {
-		s->reading = reading;
+	} else if (loop_add(s->loop, &s->socket, EPOLLIN)) {
+		/* UNTESTED: should fail only with ENOMEM. */
+		s->deaf = true;
+		wake(s);
 		return;
 	}
-	/* UNTESTED: no memory for it. Who is not heard must not wait. */
-	vhost_session_wrong(s, "its messages cannot be awaited: %s",
-			    strerror(-r));
-	close_wrong(s);
+	s->reading = reading;
 }
 
 static bool owner_is_quiet(const struct vhost_session *s)
@@ -350,6 +343,7 @@ static void forget(struct vhost_session *s)
 	__atomic_store_n(&s->config_changed, false, __ATOMIC_RELAXED);
 	s->told_area = false;
 	s->told_log = false;
+	s->deaf = false;
 	s->known = false;
 	s->config_read = false;
 	s->config_set = false;
@@ -585,6 +579,9 @@ static int check_peer(struct vhost_session *s)
 	if (torn(s))
 		return vhost_session_wrong(s, "the front end has truncated a "
 					   "file that it shares with us");
+	if (s->deaf)
+		return vhost_session_wrong(s, "its messages cannot be awaited: "
+					   "there is no memory");
 	for (unsigned int i = 0; i < s->dev->nqueues; i++)
 		if (vring_blocks(&s->vring[i]))
 			return vhost_session_wrong(s, "an event descriptor of "

@@ -39,6 +39,7 @@ struct vhost_session {
 	struct loop_source socket; /* fd -1: no session */
 	bool reading;		/* the socket is watched */
 	bool closing;
+	bool deaf;		/* ... should be, and cannot */
 
 	struct vhost_message message;
 	struct loop_timer stall; /* half a message has come */
