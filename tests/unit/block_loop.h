@@ -9,6 +9,20 @@
 
 #include "block_harness.h"
 
+/* Open a free loop device; -1 where there is none for us. */
+static inline int open_free_loop(char *device, size_t size)
+{
+	int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
+	int index = control < 0 ? -1 : ioctl(control, LOOP_CTL_GET_FREE);
+
+	if (control >= 0)
+		close(control);
+	if (index < 0)
+		return -1;
+	snprintf(device, size, "/dev/loop%d", index);
+	return open(device, O_RDWR | O_CLOEXEC);
+}
+
 /* Attach `name` to a free loop device; skips where that is not allowed. */
 static inline int attach_loop(const char *name, char *device, size_t size,
 			      unsigned int block_size)
@@ -18,21 +32,22 @@ static inline int attach_loop(const char *name, char *device, size_t size,
 		.block_size = block_size,
 		.info.lo_flags = LO_FLAGS_AUTOCLEAR,
 	};
-	int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
-	int index = control < 0 ? -1 : ioctl(control, LOOP_CTL_GET_FREE);
 	int loop, off = 0;
 
-	if (control >= 0)
-		close(control);
-	if (index < 0)
-		skip();
-	snprintf(device, size, "/dev/loop%d", index);
-	loop = open(device, O_RDWR | O_CLOEXEC);
 	config.fd = (unsigned int)open(harness_path(name), O_RDWR | O_CLOEXEC);
-	if (loop < 0 || ioctl(loop, LOOP_CONFIGURE, &config) < 0) {
+	/* Another test may be faster to attach the one that is free. */
+	while ((loop = open_free_loop(device, size)) >= 0 &&
+	       ioctl(loop, LOOP_CONFIGURE, &config) < 0) {
+		bool taken = errno == EBUSY;
+
+		close(loop);
+		loop = -1;
+		if (!taken)
+			break;
+		usleep(10000);
+	}
+	if (loop < 0) {
 		close((int)config.fd);
-		if (loop >= 0)
-			close(loop);
 		skip();
 	}
 	close((int)config.fd);
