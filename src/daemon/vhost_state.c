@@ -61,13 +61,13 @@ static void take_error(struct disk *disk, int error)
 		    disk->name, strerror(error));
 }
 
-/* A driver that cannot choose sees only what its features say. */
+/* A driver that cannot choose or write sees only what its features say. */
 static void take_unknown(struct disk *disk)
 {
 	struct virtio_blk *blk = &disk->blk;
 
 	if (!virtio_device_has(&blk->dev, VIRTIO_BLK_F_CONFIG_WCE) ||
-	    !blk->config.writeback)
+	    !blk->config.writeback || disk->image.readonly)
 		return;
 	virtio_blk_set_mode(blk, VIRTIO_BLK_MODE_WRITE_THROUGH);
 	log_limited(&unknowns, LOG_LEVEL_WARNING,
