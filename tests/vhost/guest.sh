@@ -266,6 +266,16 @@ live_migration_writable() {
 
 live_migration_writeback() { live_migration_writable cache=writeback; }
 
+# with KEYS COMMAND...: with these keys of the disk besides.
+with() {
+	KEYS=$1
+	shift
+	"$@"
+	_result=$?
+	KEYS=
+	return $_result
+}
+
 # The same with the ring's other layout, which bit 34 stands for.
 packed() {
 	PROPERTIES=,packed=on
