@@ -270,13 +270,27 @@ static void new_disk(struct guest *g, uint64_t devid, const char *path)
 		settled_add(&g->settled, devid);
 }
 
+/* A directory that asks for nothing, seen for the first time. */
+static void settle_found(struct guest *g, uint64_t devid, const char *path,
+			 int state)
+{
+	struct settled *s = settled_add(&g->settled, devid);
+
+	if (state == -ENOENT || state == XENBUS_CLOSED)
+		return;
+	if (s)
+		s->others = true;
+	log_error("%s: %s belongs to another or an earlier instance; the guest "
+		  "has to be restarted", g->domain.name, path);
+}
+
 static void review_directory(struct guest *g, const char *devid_text)
 {
 	char path[GUEST_DISK_PATH_MAX];
 	struct settled *s;
 	uint64_t devid;
 	char *end;
-	int is_new;
+	int state;
 
 	devid = strtoull(devid_text, &end, 10);
 	if (!isdigit((unsigned char)devid_text[0]) || *end)
@@ -287,17 +301,17 @@ static void review_directory(struct guest *g, const char *devid_text)
 	if (find_disk(g, devid))
 		return;
 	path_of(g, path, devid);
-	is_new = guest_disk_is_new(&g->store, path);
-	if (is_new == 1) {
+	state = guest_disk_state(&g->store, path);
+	if (state == XENBUS_INITIALISING) {
+		if (s)
+			s->others = false;
 		new_disk(g, devid, path);
-	} else if (s && s->untold) {
+	} else if ((s && s->untold) ||
+		   (state == XENBUS_CLOSING && !(s && s->others))) {
+		/* Also one that ends before it was looked at. */
 		tell_closed(g, devid);
-	} else if (!s && (is_new == 0 || is_new == -ENOENT)) {
-		settled_add(&g->settled, devid);
-		if (is_new == 0)
-			log_error("%s: %s belongs to another or an earlier "
-				  "instance; the guest has to be restarted",
-				  g->domain.name, path);
+	} else if (!s && (state >= 0 || state == -ENOENT)) {
+		settle_found(g, devid, path, state);
 	}
 }
 

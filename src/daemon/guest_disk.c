@@ -32,14 +32,14 @@
 /* Transactions that somebody else was faster than, one after the other. */
 enum { TRIES_MAX = 8 };
 
-int guest_disk_is_new(struct store *store, const char *path)
+int guest_disk_state(struct store *store, const char *path)
 {
 	uint64_t state;
 	int r = store_read_number(store, &state, "%s/state", path);
 
-	if (r == -EINVAL)
-		return 0;
-	return r ? r : state == XENBUS_INITIALISING;
+	if (r && r != -EINVAL)
+		return r;
+	return r || state > XENBUS_CLOSED ? XENBUS_UNKNOWN : (int)state;
 }
 
 bool guest_disk_is_unwanted(const struct guest_disk *gd, struct store *store)

@@ -13,6 +13,7 @@
 
 /* States of the back end's node "state" (Xen public header io/xenbus.h). */
 enum xenbus_state {
+	XENBUS_UNKNOWN = 0,
 	XENBUS_INITIALISING = 1,
 	XENBUS_INIT_WAIT = 2,
 	XENBUS_CLOSING = 5,
@@ -37,11 +38,12 @@ struct guest_disk {
 };
 
 /*
- * Whether the directory asks for a new disk to be served: 1 if state is 1. 0 if
- * it has another one, which is of another instance or of the end of a disk;
- * -ENOENT if it has none; another negative errno: that is not known now.
+ * The state that the directory is in: XENBUS_INITIALISING asks for a new disk to
+ * be served, XENBUS_CLOSING for one to end; XENBUS_UNKNOWN is one that no
+ * toolstack writes. -ENOENT if it has none; another negative errno: that is not
+ * known now.
  */
-int guest_disk_is_new(struct store *store, const char *path);
+int guest_disk_state(struct store *store, const char *path);
 
 /*
  * Whether a served disk has to end: the toolstack says so, its directory is gone,

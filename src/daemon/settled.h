@@ -15,6 +15,7 @@ struct settled {
 	struct settled *next;
 	uint64_t devid;
 	bool untold;	/* the toolstack does not know yet that it is closed */
+	bool others;	/* of another instance: its end is not ours to tell */
 	bool seen;	/* it is still there; for who forgets the others */
 };
 

@@ -304,7 +304,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	n = overrides(&in, &over);
 	fill(&in);
 	check_number(&store);
-	if (guest_disk_is_new(&store, DIRECTORY) == 1)
+	if (guest_disk_state(&store, DIRECTORY) == XENBUS_INITIALISING)
 		serve(&gd, &store, &over, n);
 	disk_options_finish(&over);
 	return 0;

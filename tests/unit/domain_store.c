@@ -243,6 +243,25 @@ static void test_attached_again(void)
 	finish();
 }
 
+/* A disk that ends before the program has looked at it, new and again. */
+static void test_ends_before_it_begins(void)
+{
+	start(0);
+	make_image(&disk[0]);
+	for (unsigned int i = 0; i < 3; i++) {
+		xs_lock();
+		tool_remove(node(0, ""));
+		make_directory(0, disk[0].file);
+		ask_detach(0);
+		xs_unlock();
+		wait_until(tool_is(node(0, "state"), "6"));
+	}
+	assert_int_equal(logged("instance"), 0);
+	tool_remove(node(0, ""));
+	attach(&disk[0], 0);
+	finish();
+}
+
 /* The directory is made anew while the old disk still waits for its I/O. */
 static void test_made_anew_while_closing(void)
 {
@@ -373,6 +392,11 @@ static void test_of_another_instance(void)
 		wait_for_look();
 	assert_int_equal(logged("earlier instance"), 1);
 	assert_true(tool_is(node(0, "state"), "2"));
+	/* Nor is its end told by who does not know of it. */
+	ask_detach(0);
+	wait_for_look();
+	a_while();
+	assert_true(tool_is(node(0, "state"), "5"));
 	finish();
 }
 
@@ -443,6 +467,7 @@ int main(void)
 		host_test(test_refused),
 		host_test(test_made_anew),
 		host_test(test_attached_again),
+		host_test(test_ends_before_it_begins),
 		host_test(test_made_anew_while_closing),
 		host_test(test_made_anew_before_answer),
 		host_test(test_answer_is_given_later),

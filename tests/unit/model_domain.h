@@ -176,6 +176,12 @@ struct block_request *__wrap_block_engine_reap(struct block_engine *engine,
 static inline void hold(bool on)
 {
 	__atomic_store_n(&dom.hold, on, __ATOMIC_RELEASE);
+	if (on)
+		return;
+	/* What is held has rung long ago: the loop wakes for something else. */
+	xs_lock();
+	xs_fire("@introduceDomain");
+	xs_unlock();
 }
 
 /* ---- event channels ------------------------------------------------------ */

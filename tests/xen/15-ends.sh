@@ -39,6 +39,8 @@ hold_and() {
 	guest_says 60 "@@GUEST held $2"
 	_turn=$2
 	shift 2
+	# It says so before.
+	sleep 2
 	"$@"
 	sleep 2
 	! says "$GUEST_LOG" "@@GUEST let go.*$_turn" ||

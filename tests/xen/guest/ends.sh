@@ -23,14 +23,7 @@ wait_for_word() {
 
 # reset_while_held TURN: a processor stands in a reset until dom0 lets the read end.
 reset_while_held() {
-	rm -f /tmp/held
-	taskset 2 ringplay "$base" held >/tmp/held &
-	until grep -q held /tmp/held; do
-		usleep 100000
-	done
-	say "held $1"
-	wait $! || fail "$(tail -n 1 /tmp/held)"
-	say "$(tail -n 1 /tmp/held), $1"
+	taskset 2 ringplay "$base" "$1" || fail "the reset, $1"
 }
 
 device=$1
