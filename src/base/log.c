@@ -19,11 +19,11 @@
 #include "base/log.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,15 +75,14 @@ bool log_enabled(enum log_level level)
 static bool is_for_journal(void)
 {
 	const char *journal = getenv("JOURNAL_STREAM");
-	uint64_t device, inode;
+	char ours[48];
 	struct stat st;
-	char rest;
 
-	return journal &&
-	       sscanf(journal, "%" SCNu64 ":%" SCNu64 "%c", &device, &inode,
-		      &rest) == 2 &&
-	       fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device &&
-	       st.st_ino == inode;
+	if (!journal || fstat(STDERR_FILENO, &st))
+		return false;
+	snprintf(ours, sizeof(ours), "%ju:%ju", (uintmax_t)st.st_dev,
+		 (uintmax_t)st.st_ino);
+	return strcmp(journal, ours) == 0;
 }
 
 /* What stands before the text: for journald a number, for people a word. */

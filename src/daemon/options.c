@@ -166,7 +166,7 @@ static int check_disk_of_domain(const struct options *options,
 		return wrong("iothreads= is for vhost-user: the queues of a "
 			     "Xen guest are served by the main thread");
 	for (const struct disk_options *d = options->disk; d < disk; d++) {
-		if (strcmp(d->id, disk->id))
+		if (strcmp(d->id, disk->id) != 0)
 			continue;
 		snprintf(error, sizeof(error), "two --disk are about id=%s: "
 			 "give its keys in one", disk->id);
