@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "xen/logger.h"
 
 /* The beginning of struct xen_domctl_getdomaininfo, with room to spare. */
 struct domain_info {
@@ -91,7 +92,7 @@ struct xen_domctl *xen_domctl_open(void)
 	*(void **)&ctl->get = dlsym(ctl->library, "xc_domain_getinfolist");
 	if (!open || !ctl->close || !ctl->get)
 		goto err;
-	ctl->handle = open(NULL, NULL, 0);
+	ctl->handle = open(xen_logger(), xen_logger(), 0);
 	if (!ctl->handle)
 		goto err;
 	return ctl;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "xen/logger.h"
 
 static int missing(struct xen_handles *xen, const char *what)
 {
@@ -23,13 +24,13 @@ static int missing(struct xen_handles *xen, const char *what)
 int xen_handles_open(struct xen_handles *xen)
 {
 	memset(xen, 0, sizeof(*xen));
-	xen->model = xendevicemodel_open(NULL, 0);
+	xen->model = xendevicemodel_open(xen_logger(), 0);
 	if (!xen->model)
 		return missing(xen, "Xen's device model interface");
-	xen->memory = xenforeignmemory_open(NULL, 0);
+	xen->memory = xenforeignmemory_open(xen_logger(), 0);
 	if (!xen->memory)
 		return missing(xen, "/dev/xen/privcmd");
-	xen->events = xenevtchn_open(NULL, 0);
+	xen->events = xenevtchn_open(xen_logger(), 0);
 	if (!xen->events)
 		return missing(xen, "/dev/xen/evtchn");
 	return 0;
