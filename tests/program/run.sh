@@ -10,6 +10,15 @@ set -u
 HERE=$(cd "$(dirname "$0")" && pwd)
 . "$HERE/../vhost/lib.sh" "$@"
 
+# As that of lib.sh, with more time than a loaded machine needs.
+wait_for() {
+	for _ in $(seq 600); do
+		"$@" 2>/dev/null && return 0
+		sleep 0.05
+	done
+	fail "in vain waited for: $*"
+}
+
 # front_end COMMAND...: its output.
 front_end() { timeout 60 python3 "$HERE/front_end.py" "$SOCKET" "$@"; }
 
