@@ -2,9 +2,10 @@
 /*
  * One request, done with blocking system calls.
  *
- * Reads and writes are looped until complete. FLUSH is not for here (sync.c), nor
- * is what makes a write of zeroes stable. What works on a range without data is here for all engines, because none of the kernel's
- * asynchronous interfaces has it without a thread of its own behind:
+ * Reads and writes are looped until complete. FLUSH is not for here (sync.c),
+ * nor is what makes a write of zeroes stable. What works on a range without data
+ * is here for all engines, because none of the kernel's asynchronous interfaces
+ * has it without a thread of its own behind:
  *
  *   DISCARD        file: punch a hole           device: BLKDISCARD
  *   SECURE_ERASE   file: never                  device: BLKSECDISCARD
