@@ -219,6 +219,22 @@ readme() {
 	finished_well one && wait "$QEMU" && stop
 }
 
+# An emulated guest does not survive each migration: on a busy machine one in
+# twenty finds registers or memory changed at the other end, also on a disk of
+# QEMU's own with nothing of ours. So a guest that does not come to its end has
+# another try; what it says at its end counts.
+migrates() {
+	for _try in 1 2 3; do
+		"$@" && return 0
+		! grep -q '@@done' "$WORK/two" || return 1
+		echo "    try $_try: the guest did not come to its end" >&2
+		cleanup
+		SOCKET=$WORK/socket
+		rm -f "$WORK/one" "$WORK/two" "$WORK/migration"
+	done
+	return 1
+}
+
 # migrate LOAD [KEYS]: a guest with that load, from a daemon to another one that
 # has the same image, both started with those keys.
 migrate() {
@@ -246,7 +262,7 @@ migrate() {
 
 # Requests write to memory while it is copied: every page that they wrote must
 # be in the log, or the guest finds old data at the other end.
-live_migration() {
+move_reader() {
 	new_image 48M
 	serve || return 1
 	guest one fill,1,32,4096
@@ -255,7 +271,7 @@ live_migration() {
 }
 
 # The lock of a disk that is written goes along, and so does what is cached.
-live_migration_writable() {
+move_writer() {
 	new_image 48M
 	migrate mixed,20,32,4096 "${1:-queues=2}" || return 1
 	grep -q 'waits for a live migration' "$WORK/socket2.log" ||
@@ -264,7 +280,9 @@ live_migration_writable() {
 		fail "nobody has got the lock"
 }
 
-live_migration_writeback() { live_migration_writable cache=writeback; }
+live_migration() { migrates move_reader; }
+live_migration_writable() { migrates move_writer; }
+live_migration_writeback() { migrates move_writer cache=writeback; }
 
 # with KEYS COMMAND...: with these keys of the disk besides.
 with() {
@@ -310,7 +328,7 @@ packed_small_area() { asks_less packed_daemon_killed; }
 packed_small_area_threads() {
 	with engine=threads asks_less packed_daemon_killed
 }
-packed_live_migration() { packed live_migration; }
+packed_live_migration() { migrates packed move_reader; }
 
 run_all readme guest_moves_data guest_large_requests guest_ext4 \
 	guest_discards guest_sees_growth daemon_killed_under_guest \
