@@ -175,8 +175,6 @@ struct virtqueue {
 	bool running;
 	bool broken;		/* the driver broke the ring's rules */
 	bool paused;		/* takes no chains: its server's will */
-	bool abandoned;		/* see virtqueue_abandon(); atomic */
-	bool leaves;		/* what is abandoned stays in flight */
 	bool event_idx;		/* VIRTIO_F_EVENT_IDX negotiated */
 	bool indirect;		/* VIRTIO_F_INDIRECT_DESC negotiated */
 	bool packed;		/* VIRTIO_F_RING_PACKED negotiated */
@@ -216,6 +214,9 @@ struct virtqueue {
 	uint64_t counter;	/* pops so far */
 	bool starved;		/* pop() found no room to map; try again later */
 	uint64_t notifications;	/* publish() calls that asked for one */
+	/* Of other threads as well, so not beside those above. */
+	bool abandoned;		/* see virtqueue_abandon(); atomic */
+	bool leaves;		/* what is abandoned stays in flight */
 
 	/* Of a packed ring. */
 	uint16_t held;		/* descriptors popped and not yet published */
