@@ -82,7 +82,8 @@ struct bounce {
 	struct block_arena arena;
 	struct block_request_list waiting;	/* owners, for memory */
 	bool queued;		/* something, while reaping */
-	struct bounce_slot *free;
+	struct bounce_slot *free;	/* that were used before */
+	unsigned int nused;	/* slots from here on never were */
 	unsigned int nslots;
 	struct bounce_slot slots[];
 };
@@ -261,13 +262,24 @@ static bool bounce_serve(struct bounce *bounce)
 	return started;
 }
 
-static struct bounce_slot *bounce_enter(struct bounce *bounce,
-					struct block_request *req)
+/* Memory of slots that no request has needed yet is not touched. */
+static struct bounce_slot *bounce_take_slot(struct bounce *bounce)
 {
 	struct bounce_slot *slot = bounce->free;
 
-	assert(slot);
-	bounce->free = slot->next_free;
+	if (slot) {
+		bounce->free = slot->next_free;
+		return slot;
+	}
+	assert(bounce->nused < bounce->nslots);
+	return &bounce->slots[bounce->nused++];
+}
+
+static struct bounce_slot *bounce_enter(struct bounce *bounce,
+					struct block_request *req)
+{
+	struct bounce_slot *slot = bounce_take_slot(bounce);
+
 	slot->owner = req;
 	slot->gated = false;
 	slot->run.count = 0;
@@ -473,7 +485,6 @@ int block_bounce_open(struct block_engine **engine, struct block_engine *inner,
 		      const struct block_image *image, unsigned int depth)
 {
 	struct bounce *bounce;
-	unsigned int i;
 	int rc;
 
 	assert(image->dio_align <= BLOCK_ARENA_GRANULE &&
@@ -496,10 +507,6 @@ int block_bounce_open(struct block_engine **engine, struct block_engine *inner,
 	bounce->inner = inner;
 	bounce->image = image;
 	bounce->nslots = depth;
-	for (i = 0; i < depth; i++) {
-		bounce->slots[i].next_free = bounce->free;
-		bounce->free = &bounce->slots[i];
-	}
 	*engine = &bounce->engine;
 	return 0;
 }
