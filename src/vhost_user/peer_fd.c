@@ -8,8 +8,9 @@
  * system's server. What is left (overlays, 9p) is refused, as nobody can tell
  * what is below.
  *
- * Failure: a descriptor whose close waits for ever costs a thread; of these
- * there are a few, and what comes after that stays open.
+ * Failure: a descriptor whose close waits for ever costs a thread. When a few are
+ * lost so, the others wait for one that may come back, and beyond a number of
+ * these they stay open.
  */
 #include "vhost_user/peer_fd.h"
 
@@ -27,7 +28,8 @@
 #include "base/log.h"
 
 enum {
-	CLOSERS_MAX = 8,
+	CLOSERS_MAX = 8,	/* threads */
+	WAITING_MAX = 512,	/* descriptors */
 	/* Types of file handles: an inode's number and generation, of FUSE. */
 	FUSE_HANDLE = 0x81,
 	FUSE_HANDLE_PARENT = 0x82,
@@ -35,8 +37,13 @@ enum {
 
 #define CLOSER_STACK_SIZE ((size_t)64 * 1024)
 
-/* Closers at work; atomic. */
-static unsigned int closers;
+/* What waits to be closed, and who does that. */
+static struct {
+	pthread_mutex_t lock;
+	unsigned int threads;
+	unsigned int n;
+	int fd[WAITING_MAX];
+} closing = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 /* What is known without asking the file's server. */
 static bool look(int fd, struct statx *stx)
@@ -139,14 +146,24 @@ static bool is_quiet(int fd)
 	       peer_fd_check_file(fd) == 0;
 }
 
+/* Close what waits until there is nothing more. */
 static void *run(void *arg)
 {
-	close((int)(intptr_t)arg);
-	__atomic_fetch_sub(&closers, 1, __ATOMIC_RELAXED);
+	(void)arg;
+	pthread_mutex_lock(&closing.lock);
+	while (closing.n) {
+		int fd = closing.fd[--closing.n];
+
+		pthread_mutex_unlock(&closing.lock);
+		close(fd);
+		pthread_mutex_lock(&closing.lock);
+	}
+	closing.threads--;
+	pthread_mutex_unlock(&closing.lock);
 	return NULL;
 }
 
-static int start_closer(int fd)
+static bool start_closer(void)
 {
 	pthread_attr_t attr;
 	pthread_t thread;
@@ -158,25 +175,38 @@ static int start_closer(int fd)
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	pthread_attr_setstacksize(&attr, CLOSER_STACK_SIZE);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = -pthread_create(&thread, &attr, run, (void *)(intptr_t)fd);
+	r = pthread_create(&thread, &attr, run, NULL);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	pthread_attr_destroy(&attr);
-	return r;
+	return r == 0;
+}
+
+/* Leave it to a closer: false if there is none, or no place. */
+static bool close_later(int fd)
+{
+	bool ok;
+
+	pthread_mutex_lock(&closing.lock);
+	ok = closing.n < WAITING_MAX;
+	if (ok) {
+		closing.fd[closing.n++] = fd;
+		if (closing.threads < CLOSERS_MAX)
+			closing.threads += start_closer();
+		ok = closing.threads > 0;
+		closing.n -= !ok;
+	}
+	pthread_mutex_unlock(&closing.lock);
+	return ok;
 }
 
 void peer_fd_close(int fd)
 {
 	static struct log_limit limit;
 
-	if (is_quiet(fd)) {
+	if (is_quiet(fd))
 		close(fd);
-		return;
-	}
-	if (__atomic_fetch_add(&closers, 1, __ATOMIC_RELAXED) < CLOSERS_MAX &&
-	    start_closer(fd) == 0)
-		return;
-	__atomic_fetch_sub(&closers, 1, __ATOMIC_RELAXED);
-	log_limited(&limit, LOG_LEVEL_WARNING,
-		    "descriptor %d of a front end stays open: closing those "
-		    "before it does not end", fd);
+	else if (!close_later(fd))
+		log_limited(&limit, LOG_LEVEL_WARNING,
+			    "descriptor %d of a front end stays open: closing "
+			    "those before it does not end", fd);
 }

@@ -260,12 +260,36 @@ static int end(void **state)
 	return 0;
 }
 
+/* However many come at once: none is forgotten, though threads close them. */
+static void many_at_once(void **state)
+{
+	enum { MANY = 400 };
+	int fd[MANY];
+	unsigned int open_ones = MANY;
+
+	(void)state;
+	for (unsigned int i = 0; i < MANY; i++) {
+		fd[i] = open("/dev/null", O_RDWR | O_CLOEXEC);
+		assert_true(fd[i] >= 0);
+	}
+	for (unsigned int i = 0; i < MANY; i++)
+		peer_fd_close(fd[i]);
+	for (unsigned int try = 0; open_ones && try < 5000; try++) {
+		usleep(1000);
+		open_ones = 0;
+		for (unsigned int i = 0; i < MANY; i++)
+			open_ones += fcntl(fd[i], F_GETFD) >= 0;
+	}
+	assert_int_equal(open_ones, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(eventfds),
 		cmocka_unit_test(not_eventfds),
 		cmocka_unit_test(files),
+		cmocka_unit_test(many_at_once),
 		cmocka_unit_test_teardown(file_system_of_the_peer, end),
 	};
 
