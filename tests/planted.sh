@@ -22,7 +22,7 @@ src=$(cd "$1" && pwd)
 shift
 MAKE=${MAKE:-make}
 LIMIT=60			# seconds for a test
-LIMIT_ALONE=300			# ... that has the machine for itself
+LIMIT_CLEAN=300			# ... on the tree without a patch
 unset MAKEFLAGS MFLAGS MAKELEVEL GNUMAKEFLAGS
 export UNIT_TIME_LIMIT=$LIMIT UNIT_TIME_ALONE=0 JOBS=1
 
@@ -58,6 +58,17 @@ test_names() {
     done
 }
 
+# limit_alone NAME: five times what it took without a patch, and half a minute; of
+# a test that was not run so, two minutes.
+limit_alone() {
+    if [ ! -e "$top/clean.$1" ]; then
+        echo 120
+        return
+    fi
+    sed -n 's/.* passed  (\([0-9]*\) s)$/\1/p' "$top/clean.$1" |
+        awk '{ n = $1 } END { print 30 + 5 * n }'
+}
+
 # passes DIR NAME LOG LIMIT LOCK: runs a test; while others run, or (-x) alone.
 passes() {
     (cd "$1" && UNIT_TIME_LIMIT=$4 flock "$5" "$top/lock" \
@@ -70,7 +81,7 @@ fails() {
     (cd "$1" && "$MAKE" "build/tests/$2") >"$3" 2>&1 || return 2
     ! passes "$1" "$2" "$3" "$LIMIT" -s || return 1
     ! grep -q 'stopped after' "$3" ||
-        ! passes "$1" "$2" "$3" "$LIMIT_ALONE" -x
+        ! passes "$1" "$2" "$3" "$(limit_alone "$2")" -x
 }
 
 # caught_by LOG: the first test function that failed.
@@ -123,7 +134,7 @@ worker() {
 }
 
 mkdir -p "$top"
-rm -f "$top"/results.* "$top"/*.log
+rm -f "$top"/results.* "$top"/clean.* "$top"/*.log
 patches=
 for name in ${PLANTED:-$(cd "$src/tests/planted" && ls | sed 's/\.patch$//')}; do
     patches="$patches $src/tests/planted/$name.patch"
@@ -134,8 +145,8 @@ bad=
 for test in $(sed -n 's/^Caught-by: *//p' $patches | tr ' ' '\n' | sort -u); do
     if [ ! -x "build/tests/$test" ]; then
         bad="$bad $test(no such test)"
-    elif ! UNIT_TIME_LIMIT=$LIMIT_ALONE "$src/tests/run-unit" \
-        "build/tests/$test" >"$top/$test.log" 2>&1; then
+    elif ! UNIT_TIME_LIMIT=$LIMIT_CLEAN "$src/tests/run-unit" \
+        "build/tests/$test" >"$top/clean.$test" 2>&1; then
         bad="$bad $test"
     fi
 done
