@@ -81,7 +81,7 @@ static void takeover_notifies(const uint32_t *positions, unsigned int n)
 
 static void takeover_notifies_split(void **state)
 {
-	static const uint32_t positions[] = { 1, 0, 40, UINT16_MAX };
+	static const uint32_t positions[] = { 0, 1, 40, UINT16_MAX };
 
 	(void)state;
 	takeover_notifies(positions, 4);
