@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Starting a thread that waits for the store: with a small stack, and without
- * signals, which are the main thread's business.
+ * signals, which are the main thread's business; but for SIGBUS, for a thread may
+ * touch memory that a peer can take away (vhost_user/bus_guard.c).
  *
  * Failure modes: there may be no more threads; nothing is left behind then.
  */
@@ -23,6 +24,8 @@ int block_thread_start(pthread_t *thread, void *(*run)(void *), void *arg)
 		return -rc;
 	pthread_attr_setstacksize(&attr, THREAD_STACK_SIZE);
 	sigfillset(&all);
+	/* Raised by what the thread itself does; blocked, it would kill us. */
+	sigdelset(&all, SIGBUS);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	rc = pthread_create(thread, &attr, run, arg);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);

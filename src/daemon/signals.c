@@ -77,6 +77,17 @@ static void ignore_signals(void)
 		signal(ignored[i], SIG_IGN);
 }
 
+/* Of the bus guard and of the write guard (src/vhost_user). */
+static void unblock_needed(void)
+{
+	sigset_t needed;
+
+	sigemptyset(&needed);
+	sigaddset(&needed, SIGBUS);
+	sigaddset(&needed, SIGURG);
+	pthread_sigmask(SIG_UNBLOCK, &needed, NULL);
+}
+
 /* ---- in the loop ---- */
 
 static void news_ready(struct loop_source *source, uint32_t events)
@@ -173,6 +184,8 @@ int signals_open(struct loop *loop, const struct signals_owner_ops *ops)
 	sigaddset(&signals.all, SIGHUP);
 	sigaddset(&signals.all, SIGUSR1);
 	ignore_signals();
+	/* Whoever started us may have blocked what we rely on. */
+	unblock_needed();
 	/* For this and all later threads. */
 	r = -pthread_sigmask(SIG_BLOCK, &signals.all, NULL);
 	if (r)

@@ -293,11 +293,12 @@ static int make(struct socket_path *sp, int fd, char error[BLOCK_ERROR_MAX])
 	r = address(sp, first, &sun);
 	if (r == 0)
 		r = bind_private(fd, &sun);
-	if (r == 0 && listen(fd, BACKLOG))
-		r = -errno;
 	if (r)
-		explain(error, r, sp, "no socket can be made there: %s",
-			strerror(-r));
+		return explain(error, r, sp, "no socket can be made there: %s",
+			       strerror(-r));
+	if (listen(fd, BACKLOG))
+		r = explain(error, -errno, sp, "no socket can be made there: "
+			    "%s", strerror(errno));
 	else
 		r = show(sp, first, error);
 	unlinkat(sp->dir_fd, first, 0);
