@@ -565,10 +565,12 @@ void guest_abandon(void)
 	for (unsigned int i = 0; g && i < DISKS_MAX; i++) {
 		const struct disk *disk = &g->disk[i].disk;
 
-		if (disk_in_flight(disk))
-			log_error("%s: given up with %u requests in flight; "
-				  "destroy the guest, it waits for them",
-				  disk->name, disk_in_flight(disk));
+		if (!disk_in_flight(disk))
+			continue;
+		g->server.in_flight = true;
+		log_error("%s: given up with %u requests in flight; destroy "
+			  "the guest, it waits for them", disk->name,
+			  disk_in_flight(disk));
 	}
 	if (g && g->up)
 		ioreq_server_end(&g->server);

@@ -281,6 +281,12 @@ static void unmap_range(struct ioreq_server *server,
 		window->base + window->bytes - 1);
 }
 
+/* Which may be a reset. */
+static bool is_write(const struct ioreq_slot *slot)
+{
+	return slot->type == IOREQ_TYPE_COPY && !(slot->bits & SLOT_READ);
+}
+
 void ioreq_server_end(struct ioreq_server *server)
 {
 	if (!server->enabled)
@@ -292,7 +298,8 @@ void ioreq_server_end(struct ioreq_server *server)
 					      server->domid, server->id, 0);
 	server->enabled = false;
 	for (unsigned int i = 0; i < server->nvcpus; i++)
-		if (state_of(&server->slots[i]) == STATE_IOREQ_READY)
+		if (state_of(&server->slots[i]) == STATE_IOREQ_READY &&
+		    !(server->in_flight && is_write(&server->slots[i])))
 			handle(server, i);
 }
 

@@ -44,6 +44,7 @@ struct ioreq_server {
 	domid_t domid;
 	bool created;
 	bool enabled;
+	bool in_flight;		/* who ends it leaves requests behind */
 	ioservid_t id;
 	unsigned int nvcpus;
 	struct ioreq_slot *slots; /* the page shared with Xen */
@@ -71,7 +72,9 @@ int ioreq_server_open(struct ioreq_server *server,
 /*
  * No access comes any more: the ranges are unmapped, Xen is told, and what came
  * before that is answered as where there is no device. A vCPU that waits for a
- * window stands still, for its owner has not said that it may go on.
+ * window stands still, for its owner has not said that it may go on; where
+ * requests are left in flight a vCPU that writes does so as well, for that may be
+ * a reset.
  */
 void ioreq_server_end(struct ioreq_server *server);
 

@@ -302,6 +302,26 @@ _Noreturn void __wrap__exit(int status)
 	__real__exit(dom.enabled || dom.nranges ? LEFT_BADLY : status);
 }
 
+/* A reset that comes when the store has been given up. */
+static void late_reset(void)
+{
+	fill_slot(0, IOREQ_TYPE_COPY, register_of(0, VIRTIO_MMIO_STATUS), 4,
+		  false, 0);
+}
+
+static void late_reset_when_given_up(void)
+{
+	start(1);
+	finish();
+	write_held(&disk[0]);
+	ask_end();
+	wait_until(is_dead(0));
+	usleep(200000);
+	dom.on_disable = late_reset;
+	ask_end();
+	program_ended();
+}
+
 static void give_up_on_store(void)
 {
 	start(1);
@@ -338,6 +358,22 @@ static void test_abandon(void **state)
 	munmap(page_before, MODEL_PAGE);
 }
 
+static void test_abandon_late_reset(void **state)
+{
+	int status;
+
+	(void)state;
+	page_before = mmap(NULL, MODEL_PAGE, PROT_READ | PROT_WRITE,
+			   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(page_before, MAP_FAILED);
+	status = in_child(late_reset_when_given_up);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 1);
+	/* Xen's vCPU must not have got an answer. */
+	assert_int_not_equal(page_before[0].state, STATE_IOREQ_NONE);
+	munmap(page_before, MODEL_PAGE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -353,6 +389,7 @@ int main(void)
 		host_test(test_failed_attach_while_closing),
 		host_test(test_domain_dies_with_io),
 		cmocka_unit_test(test_abandon),
+		cmocka_unit_test(test_abandon_late_reset),
 	};
 
 	return cmocka_run_group_tests_name("domain: teardown", tests, NULL,
