@@ -125,6 +125,8 @@ static int answer_libxl(struct store *store, const char *path,
 
 	for (int i = 0; r == -EAGAIN && i < TRIES_MAX; i++)
 		r = try_answer(store, path, answer, why);
+	if (r == -EAGAIN)
+		store->trouble = EAGAIN; /* to be looked at again */
 	if (r)
 		log_limited(&errors, LOG_LEVEL_ERROR,
 			    "cannot write to %s in xenstore: %s", path,
