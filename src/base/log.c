@@ -21,7 +21,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -32,6 +31,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/thread.h"
 
 enum {
 	LINE_MAX_BYTES = 1024,
@@ -190,7 +190,6 @@ static void *run(void *arg)
 static int start_writer(void)
 {
 	pthread_condattr_t attr;
-	sigset_t all, before;
 	pthread_t thread;
 	int r;
 
@@ -198,11 +197,7 @@ static int start_writer(void)
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&writer.change, &attr);
 	pthread_condattr_destroy(&attr);
-	/* Signals are not this thread's business. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	r = -pthread_create(&thread, NULL, run, NULL);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	r = thread_start(&thread, run, NULL);
 	if (r == 0)
 		pthread_detach(thread);
 	return r;

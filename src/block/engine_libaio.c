@@ -29,9 +29,10 @@
 #include <sys/uio.h>
 #include <time.h>
 
+#include "base/thread.h"
+
 #include "engines.h"
 #include "outbox.h"
-#include "thread.h"
 #include "transfer.h"
 #include "worker_pool.h"
 
@@ -409,7 +410,7 @@ static int libaio_open(struct block_engine **engine,
 		rc = block_worker_pool_create(&aio->pool, image, &aio->outbox,
 					      LIBAIO_HELPERS);
 	if (rc == 0)
-		rc = block_thread_start(&aio->submitter, libaio_main, aio);
+		rc = thread_start(&aio->submitter, libaio_main, aio);
 	if (rc) {
 		libaio_close(&aio->engine);
 		return rc;

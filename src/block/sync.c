@@ -53,10 +53,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/thread.h"
+
 #include "perform.h"
 #include "request_list.h"
 #include "sync.h"
-#include "thread.h"
 
 struct block_sync {
 	struct block_image *image;
@@ -289,7 +290,7 @@ int block_sync_open(struct block_image *image, const char *file)
 		sync->fd = image->fd;
 	pthread_mutex_init(&sync->lock, NULL);
 	pthread_cond_init(&sync->work, NULL);
-	rc = block_thread_start(&sync->thread, sync_main, sync);
+	rc = thread_start(&sync->thread, sync_main, sync);
 	if (rc) {
 		sync_free(sync);
 		return rc;

@@ -22,8 +22,9 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 
+#include "base/thread.h"
+
 #include "perform.h"
-#include "thread.h"
 #include "worker_pool.h"
 
 struct block_worker_pool {
@@ -101,7 +102,7 @@ int block_worker_pool_create(struct block_worker_pool **poolp,
 	pthread_cond_init(&pool->work, NULL);
 
 	while (rc == 0 && pool->nthreads < nthreads) {
-		rc = block_thread_start(&pool->threads[pool->nthreads],
+		rc = thread_start(&pool->threads[pool->nthreads],
 					worker_pool_main, pool);
 		if (rc == 0)
 			pool->nthreads++;

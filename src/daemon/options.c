@@ -24,7 +24,6 @@ enum {
 	POLL_MAX_US_VHOST = 100,
 	POLL_MAX_US_LIMIT = 100000,
 	POLL_MAX_US_UNSET = POLL_MAX_US_LIMIT + 1,
-	FIRST_FD_OF_SYSTEMD = 3, /* LISTEN_FDS */
 };
 
 static void usage(FILE *to)
@@ -136,7 +135,7 @@ static int set_fd(int *to, const char *value)
 static int check_vhost(const struct options *options)
 {
 	int inherited = options->vhost_fd >= 0 ? options->vhost_fd :
-						 FIRST_FD_OF_SYSTEMD;
+						 VHOST_SOCKET_OF_SYSTEMD;
 	char error[BLOCK_ERROR_MAX];
 
 	if (options->domain)

@@ -15,10 +15,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum {
-	SYSTEMD_FIRST_FD = 3,
-};
-
 static bool env_is(const char *name, long min, long max)
 {
 	const char *text = getenv(name);
@@ -80,7 +76,7 @@ int vhost_socket_open(struct vhost_socket *vs, const struct options *options,
 	if (options->vhost_socket)
 		return make(vs, options->vhost_socket, error);
 	return adopt(vs, options->vhost_fd >= 0 ? options->vhost_fd :
-						  SYSTEMD_FIRST_FD, error);
+						  VHOST_SOCKET_OF_SYSTEMD, error);
 }
 
 /*

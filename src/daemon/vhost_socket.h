@@ -18,6 +18,8 @@ struct vhost_socket {
 	struct socket_path path; /* of what we made */
 };
 
+enum { VHOST_SOCKET_OF_SYSTEMD = 3 }; /* the first of LISTEN_FDS */
+
 /* Whether systemd has passed a socket on. */
 bool vhost_socket_is_inherited(void);
 

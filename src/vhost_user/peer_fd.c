@@ -17,7 +17,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdint.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -26,6 +25,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/thread.h"
 
 enum {
 	CLOSERS_MAX = 8,	/* threads */
@@ -34,8 +34,6 @@ enum {
 	FUSE_HANDLE = 0x81,
 	FUSE_HANDLE_PARENT = 0x82,
 };
-
-#define CLOSER_STACK_SIZE ((size_t)64 * 1024)
 
 /* What waits to be closed, and who does that. */
 static struct {
@@ -165,20 +163,12 @@ static void *run(void *arg)
 
 static bool start_closer(void)
 {
-	pthread_attr_t attr;
 	pthread_t thread;
-	sigset_t all, old;
-	int r;
 
-	sigfillset(&all);
-	pthread_attr_init(&attr);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	pthread_attr_setstacksize(&attr, CLOSER_STACK_SIZE);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = pthread_create(&thread, &attr, run, NULL);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	pthread_attr_destroy(&attr);
-	return r == 0;
+	if (thread_start(&thread, run, NULL))
+		return false;
+	pthread_detach(thread);
+	return true;
 }
 
 /* Leave it to a closer: false if there is none, or no place. */

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/thread.h"
 
 /* A write that takes longer than one, and may take two, is interrupted. */
 #define TICK_NS (250 * NS_PER_MS)
@@ -93,18 +94,6 @@ static int install(void)
 	return sigaction(SIGURG, &action, NULL) ? -errno : 0;
 }
 
-static int create_thread(struct write_guard *guard)
-{
-	sigset_t all, old;
-	int r;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = -pthread_create(&guard->thread, NULL, run, guard);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return r;
-}
-
 int write_guard_start(struct write_guard *guard)
 {
 	pthread_condattr_t attr;
@@ -118,7 +107,7 @@ int write_guard_start(struct write_guard *guard)
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&guard->change, &attr);
 	pthread_condattr_destroy(&attr);
-	r = create_thread(guard);
+	r = thread_start(&guard->thread, run, guard);
 	if (r == 0)
 		return 0;
 	pthread_cond_destroy(&guard->change);

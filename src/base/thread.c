@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Starting a thread that waits for the store: with a small stack, and without
- * signals, which are the main thread's business; but for SIGBUS, for a thread may
+ * Starting a thread that waits: with a small stack, and without signals, which
+ * are other threads' business; but for SIGBUS, for a thread may
  * touch memory that a peer can take away (vhost_user/bus_guard.c).
  *
  * Failure modes: there may be no more threads; nothing is left behind then.
  */
+#include "base/thread.h"
+
 #include <signal.h>
 #include <stddef.h>
-
-#include "thread.h"
 
 /* The threads' frames are small; this leaves room for sanitizers. */
 #define THREAD_STACK_SIZE ((size_t)256 * 1024)
 
-int block_thread_start(pthread_t *thread, void *(*run)(void *), void *arg)
+int thread_start(pthread_t *thread, void *(*run)(void *), void *arg)
 {
 	pthread_attr_t attr;
 	sigset_t all, old;
