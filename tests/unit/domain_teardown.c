@@ -343,32 +343,30 @@ static void give_up_on_store(void)
  * may be written to the guest's memory at any time from then on: the vCPU that
  * waits for a reset must not be let go.
  */
-static void test_abandon(void **state)
+static void abandons(void (*act)(void))
 {
 	int status;
 
-	(void)state;
 	page_before = mmap(NULL, MODEL_PAGE, PROT_READ | PROT_WRITE,
 			   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	assert_ptr_not_equal(page_before, MAP_FAILED);
-	status = in_child(give_up_on_store);
+	status = in_child(act);
 	assert_true(WIFEXITED(status));
 	assert_int_equal(WEXITSTATUS(status), 1);
+}
+
+static void test_abandon(void **state)
+{
+	(void)state;
+	abandons(give_up_on_store);
 	assert_int_equal(page_before[1].state, STATE_IOREQ_INPROCESS);
 	munmap(page_before, MODEL_PAGE);
 }
 
 static void test_abandon_late_reset(void **state)
 {
-	int status;
-
 	(void)state;
-	page_before = mmap(NULL, MODEL_PAGE, PROT_READ | PROT_WRITE,
-			   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	assert_ptr_not_equal(page_before, MAP_FAILED);
-	status = in_child(late_reset_when_given_up);
-	assert_true(WIFEXITED(status));
-	assert_int_equal(WEXITSTATUS(status), 1);
+	abandons(late_reset_when_given_up);
 	/* Xen's vCPU must not have got an answer. */
 	assert_int_not_equal(page_before[0].state, STATE_IOREQ_NONE);
 	munmap(page_before, MODEL_PAGE);
