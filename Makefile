@@ -29,7 +29,7 @@ help_text = \
 	'check-planted whether the unit tests notice planted bugs' \
 	'fuzz          fuzz all targets, or TARGET=name, for SECONDS=60 each' \
 	'check-fuzz    the same as part of make check' \
-	'lint          clang-tidy and cppcheck' \
+	'lint          clang-tidy, cppcheck, clang-format' \
 	'bench-xen     against in-kernel blkback on a real Xen' \
 	'bench         over vhost-user, against qemu-storage-daemon and fio' \
 	'bench-quick   the same, in three minutes' \

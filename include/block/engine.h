@@ -28,7 +28,7 @@ struct block_engine;
 struct block_outbox;
 
 struct block_engine_ops {
-	const char *name;	/* as in engine=NAME */
+	const char *name; /* as in engine=NAME */
 	/*
 	 * Requests for which a commit of their own pays. A long row is started
 	 * in batches of so many, that the first are answered early.
@@ -67,11 +67,13 @@ struct block_engine {
 	const struct block_engine_ops *ops;
 	/* Readable (EPOLLIN) while completions wait for reap(). Owned. */
 	int fd;
-	unsigned int inflight;	/* requests queued and not yet reaped */
-	/* Where other threads put what they did for it; NULL: they do nothing */
+	unsigned int inflight; /* requests queued and not yet reaped */
+	/*
+	 * Where other threads put what they did for it; NULL: they do nothing
+	 */
 	struct block_outbox *outbox;
 	struct block_image *image; /* set by block_engine_open() ... */
-	struct block_sync *sync; /* ... who flushes; NULL: the engine */
+	struct block_sync *sync;   /* ... who flushes; NULL: the engine */
 };
 
 /* The engines of this build, best first, ended by NULL. */
@@ -112,12 +114,12 @@ static inline void block_engine_commit(struct block_engine *engine)
  * with nothing in flight, where the descriptor is readable: then it is not any
  * more.
  *
- * Once a FLUSH or a stable write has failed in a way that may have lost what was
- * acknowledged before, every later FLUSH and stable write of any engine of the
- * image is -EIO until the image is opened again (image->flush_error): the kernel
- * tells of a lost write once, and the next fdatasync succeeds without having
- * written it. Where nothing acknowledged can be lost the failure is that of the
- * requests that were waiting for it, and the image goes on.
+ * Once a FLUSH or a stable write has failed in a way that may have lost what
+ * was acknowledged before, every later FLUSH and stable write of any engine of
+ * the image is -EIO until the image is opened again (image->flush_error): the
+ * kernel tells of a lost write once, and the next fdatasync succeeds without
+ * having written it. Where nothing acknowledged can be lost the failure is that
+ * of the requests that were waiting for it, and the image goes on.
  */
 struct block_request *block_engine_reap(struct block_engine *engine,
 					unsigned int max);

@@ -12,29 +12,29 @@ struct block_gate;
 struct block_sync;
 
 enum block_cache {
-	BLOCK_CACHE_AUTO,	/* none where the image can do it, else writeback */
-	BLOCK_CACHE_NONE,	/* O_DIRECT */
-	BLOCK_CACHE_WRITEBACK,	/* page cache; FLUSH makes stable */
+	BLOCK_CACHE_AUTO, /* none where the image can do it, else writeback */
+	BLOCK_CACHE_NONE, /* O_DIRECT */
+	BLOCK_CACHE_WRITEBACK,    /* page cache; FLUSH makes stable */
 	BLOCK_CACHE_WRITETHROUGH, /* page cache; every write is made stable */
-	BLOCK_CACHE_UNSAFE,	/* page cache; FLUSH does nothing */
+	BLOCK_CACHE_UNSAFE,       /* page cache; FLUSH does nothing */
 };
 
 struct block_image_options {
-	const char *file;	/* path; NULL for a null image of `size` */
-	uint64_t size;		/* bytes, only without `file` */
+	const char *file; /* path; NULL for a null image of `size` */
+	uint64_t size;    /* bytes, only without `file` */
 	bool readonly;
-	bool lends;		/* the lock, if writable: see block_image_lock() */
+	bool lends; /* the lock, if writable: see block_image_lock() */
 	enum block_cache cache;
-	unsigned int block_size; /* logical block wanted: 512, 4096; 0 = store's */
+	unsigned int block_size; /* logical: 512, 4096; 0 = the store's */
 };
 
 struct block_image {
-	int fd;			/* -1 for a null image */
-	int exclusive_fd;	/* a block device's claim, or -1 */
-	bool locked;		/* it may be read and written */
+	int fd;           /* -1 for a null image */
+	int exclusive_fd; /* a block device's claim, or -1 */
+	bool locked;      /* it may be read and written */
 	bool lends;
-	int64_t changed_ns;	/* when, as it was when it was unlocked */
-	uint64_t size;		/* bytes, whole blocks of block_size */
+	int64_t changed_ns;      /* when, as it was when it was unlocked */
+	uint64_t size;           /* bytes, whole blocks of block_size */
 	unsigned int block_size; /* logical block that the device offers */
 	unsigned int physical_block_size; /* of the store, >= block_size */
 	unsigned int alignment_offset; /* bytes to a physical block's start */
@@ -43,14 +43,14 @@ struct block_image {
 	unsigned int discard_granularity; /* bytes; 0: cannot discard */
 	bool can_secure_erase;
 	unsigned int store_block_size; /* what a device takes; may be larger */
-	unsigned int dio_align;	/* offset and length, for O_DIRECT; else 1 */
+	unsigned int dio_align; /* offset and length, for O_DIRECT; else 1 */
 	unsigned int dio_mem_align; /* memory, for O_DIRECT; else 1 */
 	bool readonly;
-	bool direct;		/* opened with O_DIRECT */
+	bool direct; /* opened with O_DIRECT */
 	bool is_block_device;
-	bool flush_is_noop;	/* BLOCK_CACHE_UNSAFE */
-	bool write_through;	/* BLOCK_CACHE_WRITETHROUGH */
-	bool dsync;		/* stable writes are made with RWF_DSYNC */
+	bool flush_is_noop;      /* BLOCK_CACHE_UNSAFE */
+	bool write_through;      /* BLOCK_CACHE_WRITETHROUGH */
+	bool dsync;              /* stable writes are made with RWF_DSYNC */
 	struct block_sync *sync; /* of all engines; NULL: nothing to flush */
 	struct block_gate *gate; /* ... of parts of blocks; NULL: no need */
 	/*
@@ -72,24 +72,25 @@ struct block_image {
 #define BLOCK_ERROR_MAX 512
 
 /*
- * Open and lock an image. A writer locks out every other opener, a reader
- * locks out writers (open file description locks on the file, which QEMU
- * respects and has; an exclusive claim on a block device that is opened for
- * writing, so that a mounted one is refused). Returns 0, or a negative errno and
- * in `error` one sentence that names the file, says what is wrong and what to
- * do. The caller closes.
+ * Open and lock an image. A writer locks out every other opener, a reader locks
+ * out writers (open file description locks on the file, which QEMU respects and
+ * has; an exclusive claim on a block device that is opened for writing, so that
+ * a mounted one is refused). Returns 0, or a negative errno and in `error` one
+ * sentence that names the file, says what is wrong and what to do. The caller
+ * closes.
  *
- * One that lends is opened also while another process has it that lends as well;
- * then `locked` is false, and `error` says who has it.
+ * One that lends is opened also while another process has it that lends as
+ * well; then `locked` is false, and `error` says who has it.
  */
 int block_image_open(struct block_image *image,
 		     const struct block_image_options *options,
 		     char error[BLOCK_ERROR_MAX]);
 
 /*
- * Lock an image that lends, whose options named `file`, before anything of it is
- * read or written: 0, also if it is locked, or a negative errno as above. What
- * others may have written meanwhile is seen; its size is to be looked at anew.
+ * Lock an image that lends, whose options named `file`, before anything of it
+ * is read or written: 0, also if it is locked, or a negative errno as above.
+ * What others may have written meanwhile is seen; its size is to be looked at
+ * anew.
  */
 int block_image_lock(struct block_image *image, const char *file,
 		     char error[BLOCK_ERROR_MAX]);

@@ -15,12 +15,12 @@
 #include "virtio/iov.h"
 
 enum block_op {
-	BLOCK_READ,		/* store -> iov */
-	BLOCK_WRITE,		/* iov -> store */
-	BLOCK_FLUSH,		/* make every completed write stable; no iov */
-	BLOCK_DISCARD,		/* the range's content is no longer needed */
-	BLOCK_WRITE_ZEROES,	/* the range reads as zeroes afterwards */
-	BLOCK_SECURE_ERASE,	/* ... is destroyed, wherever it was copied to */
+	BLOCK_READ,         /* store -> iov */
+	BLOCK_WRITE,        /* iov -> store */
+	BLOCK_FLUSH,        /* make every completed write stable; no iov */
+	BLOCK_DISCARD,      /* the range's content is no longer needed */
+	BLOCK_WRITE_ZEROES, /* the range reads as zeroes afterwards */
+	BLOCK_SECURE_ERASE, /* ... is destroyed, wherever it was copied to */
 };
 
 enum block_request_flags {
@@ -37,30 +37,30 @@ enum block_request_flags {
 
 struct block_request {
 	/* Set by the caller before queue(). */
-	uint8_t op;			/* enum block_op */
-	uint8_t flags;			/* enum block_request_flags */
-	uint32_t niov;			/* entries of iov */
-	uint64_t offset;		/* bytes from the image's start */
-	uint64_t length;		/* bytes; the sum of iov's lengths */
+	uint8_t op;      /* enum block_op */
+	uint8_t flags;   /* enum block_request_flags */
+	uint32_t niov;   /* entries of iov */
+	uint64_t offset; /* bytes from the image's start */
+	uint64_t length; /* bytes; the sum of iov's lengths */
 	const struct virtio_iov *iov;
 	/*
-	 * Of a DISCARD, WRITE_ZEROES or SECURE_ERASE, undefined for others. When
-	 * this becomes true nobody needs the request any more, and an engine
-	 * may end it early, as -ECANCELED. Set by any thread at any time, read
-	 * atomically. NULL: never.
+	 * Of a DISCARD, WRITE_ZEROES or SECURE_ERASE, undefined for others.
+	 * When this becomes true nobody needs the request any more, and an
+	 * engine may end it early, as -ECANCELED. Set by any thread at any
+	 * time, read atomically. NULL: never.
 	 */
 	const bool *stop;
 
 	/* Set by the engine before reap() returns the request. */
-	int result;			/* 0 or a negative errno */
+	int result; /* 0 or a negative errno */
 
 	/*
 	 * The engine's own, from queue() to reap(): list link and state.
 	 * After reap(), `next` links the returned list.
 	 */
-	uint32_t seen;			/* image->failures when it was queued */
+	uint32_t seen; /* image->failures when it was queued */
 	struct block_request *next;
-	uint64_t done;			/* bytes moved so far */
+	uint64_t done; /* bytes moved so far */
 	void *engine_data;
 };
 

@@ -33,9 +33,9 @@ enum {
 	/* Ranges of one DISCARD, WRITE_ZEROES or SECURE_ERASE. */
 	VIRTIO_BLK_SEGMENTS_MAX = 32,
 	/*
-	 * Sectors of one such range. Zeroing may have to be done by writing, but
-	 * a reset ends it early. Drivers that do not look at the limit zero more
-	 * at once, and are served: the engine works in parts.
+	 * Sectors of one such range. Zeroing may have to be done by writing,
+	 * but a reset ends it early. Drivers that do not look at the limit zero
+	 * more at once, and are served: the engine works in parts.
 	 */
 	VIRTIO_BLK_DISCARD_SECTORS_MAX = 1 << 22,
 	VIRTIO_BLK_ZEROES_SECTORS_MAX = 1 << 22,
@@ -46,16 +46,16 @@ enum {
 
 /* What the owner decides about a device; kept by value. */
 struct virtio_blk_options {
-	uint64_t size;		/* of the store, bytes; a multiple of 512 */
-	uint32_t block_size;	/* logical: 512 .. 4096 */
+	uint64_t size;       /* of the store, bytes; a multiple of 512 */
+	uint32_t block_size; /* logical: 512 .. 4096 */
 	bool readonly;
-	unsigned int nqueues;	/* 1 .. VIRTIO_QUEUES_MAX */
-	uint16_t queue_size;	/* entries, a power of two */
-	bool packed;		/* offer packed virtqueues */
-	bool legacy;		/* have the legacy interface; excludes packed */
-	bool write_through;	/* how the cache mode starts: writeback is 0 */
-	bool discard;		/* offered; and WRITE_ZEROES may deallocate */
-	bool secure_erase;	/* offered */
+	unsigned int nqueues; /* 1 .. VIRTIO_QUEUES_MAX */
+	uint16_t queue_size;  /* entries, a power of two */
+	bool packed;          /* offer packed virtqueues */
+	bool legacy;          /* have the legacy interface; excludes packed */
+	bool write_through;   /* how the cache mode starts: writeback is 0 */
+	bool discard;         /* offered; and WRITE_ZEROES may deallocate */
+	bool secure_erase;    /* offered */
 	uint32_t discard_granularity; /* bytes; 0: block_size */
 	/* Of the store, bytes; 0: not known. For the driver's alignment. */
 	uint32_t physical_block_size;
@@ -67,7 +67,7 @@ struct virtio_blk_options {
 
 /* What the driver chose for its cache, in the state that is kept. */
 enum virtio_blk_mode {
-	VIRTIO_BLK_MODE_START = 0,	/* nothing: as the options say */
+	VIRTIO_BLK_MODE_START = 0, /* nothing: as the options say */
 	VIRTIO_BLK_MODE_WRITE_THROUGH = 1,
 	VIRTIO_BLK_MODE_WRITEBACK = 2,
 };
@@ -78,18 +78,18 @@ struct virtio_blk;
 struct virtio_blk_request {
 	struct block_request block; /* first: the engine gives this back */
 	struct virtio_blk_queue *queue;
-	struct virtio_iov *iov;	/* the mapped chain: inline_iov or spill */
-	uint8_t *status;	/* the last device-writable byte */
+	struct virtio_iov *iov; /* the mapped chain: inline_iov or spill */
+	uint8_t *status;        /* the last device-writable byte */
 	uint16_t head;
-	uint16_t cut;		/* iov[cut].base was moved on by cut_bytes */
+	uint16_t cut; /* iov[cut].base was moved on by cut_bytes */
 	uint16_t cut_bytes;
-	uint8_t segment;	/* of the ranges: the one under way ... */
-	uint8_t nsegments;	/* ... and their number; 0: no such request */
-	bool unstable;		/* a write that a flush makes stable */
-	uint32_t niov;		/* mapped pieces */
-	uint32_t split;		/* of them device-readable, first */
-	uint32_t used_ok;	/* used length if it succeeds */
-	uint32_t used_failed;	/* used length if it fails */
+	uint8_t segment;      /* of the ranges: the one under way ... */
+	uint8_t nsegments;    /* ... and their number; 0: no such request */
+	bool unstable;        /* a write that a flush makes stable */
+	uint32_t niov;        /* mapped pieces */
+	uint32_t split;       /* of them device-readable, first */
+	uint32_t used_ok;     /* used length if it succeeds */
+	uint32_t used_failed; /* used length if it fails */
 	struct virtio_iov inline_iov[VIRTIO_BLK_INLINE_IOV];
 };
 
@@ -97,21 +97,21 @@ struct virtio_blk_queue {
 	struct virtqueue vq;
 	struct virtio_blk *blk;
 	struct virtio_blk_request *slots; /* by head */
-	struct virtio_iov *spill; /* spill_max entries per slot */
+	struct virtio_iov *spill;         /* spill_max entries per slot */
 	unsigned int spill_max;
 	/* Copied ranges, VIRTIO_BLK_SEGMENTS_MAX per slot. */
 	struct virtio_blk_segment *segments;
 	/* Totals since the start. */
-	uint64_t requests;	/* chains answered */
-	uint64_t failed;	/* of them with a status other than OK */
+	uint64_t requests; /* chains answered */
+	uint64_t failed;   /* of them with a status other than OK */
 };
 
 struct virtio_blk {
 	struct virtio_device dev;
 	struct virtio_blk_options options;
 	struct virtio_blk_config config; /* capacity, writeback: atomic */
-	bool flush_owed;	/* see virtio_blk_take_flush(); atomic */
-	bool switched;		/* the driver left write-back; atomic */
+	bool flush_owed; /* see virtio_blk_take_flush(); atomic */
+	bool switched;   /* the driver left write-back; atomic */
 	struct virtio_blk_queue queue[VIRTIO_QUEUES_MAX];
 };
 
@@ -144,8 +144,8 @@ struct block_request *virtio_blk_repop(struct virtio_blk_queue *bq);
 
 /*
  * Answer a request that the engine has given back; not yet published. False if
- * it goes to the engine again: for the next one of several ranges, or as a flush
- * because the driver went over to write-through while it was written.
+ * it goes to the engine again: for the next one of several ranges, or as a
+ * flush because the driver went over to write-through while it was written.
  */
 bool virtio_blk_complete(struct block_request *req);
 
@@ -165,9 +165,9 @@ bool virtio_blk_take_flush(struct virtio_blk *blk);
 
 /*
  * What the driver has chosen for its cache since the device was reset; and to
- * restore that, or to decide it where it got lost, before a queue runs: what was
- * written before is owed a flush then as well (virtio_blk_take_flush()). For the
- * thread that answers for the configuration space.
+ * restore that, or to decide it where it got lost, before a queue runs: what
+ * was written before is owed a flush then as well (virtio_blk_take_flush()).
+ * For the thread that answers for the configuration space.
  */
 enum virtio_blk_mode virtio_blk_mode(const struct virtio_blk *blk);
 void virtio_blk_set_mode(struct virtio_blk *blk, enum virtio_blk_mode mode);

@@ -56,13 +56,13 @@ enum virtio_blk_status {
 
 enum {
 	VIRTIO_BLK_SECTOR_SIZE = 512,
-	VIRTIO_BLK_ID_BYTES = 20,	/* answer of GET_ID */
+	VIRTIO_BLK_ID_BYTES = 20, /* answer of GET_ID */
 };
 
 struct virtio_blk_header {
 	uint32_t type;
 	uint32_t reserved;
-	uint64_t sector;	/* in units of 512 bytes */
+	uint64_t sector; /* in units of 512 bytes */
 };
 
 _Static_assert(sizeof(struct virtio_blk_header) == 16, "section 5.2.6");
@@ -75,14 +75,14 @@ struct virtio_blk_segment {
 };
 
 enum virtio_blk_segment_flag {
-	VIRTIO_BLK_SEGMENT_UNMAP = 1,	/* of WRITE_ZEROES only */
+	VIRTIO_BLK_SEGMENT_UNMAP = 1, /* of WRITE_ZEROES only */
 };
 
 _Static_assert(sizeof(struct virtio_blk_segment) == 16, "section 5.2.6");
 
 /* Device configuration, section 5.2.4; packed by its own layout. */
 struct virtio_blk_config {
-	uint64_t capacity;	/* sectors of 512 bytes */
+	uint64_t capacity; /* sectors of 512 bytes */
 	uint32_t size_max;
 	uint32_t seg_max;
 	uint16_t cylinders;
@@ -113,9 +113,11 @@ _Static_assert(offsetof(struct virtio_blk_config, blk_size) == 20, "5.2.4");
 _Static_assert(offsetof(struct virtio_blk_config, writeback) == 32, "5.2.4");
 _Static_assert(offsetof(struct virtio_blk_config, num_queues) == 34, "5.2.4");
 _Static_assert(offsetof(struct virtio_blk_config, max_write_zeroes_sectors) ==
-	       48, "5.2.4");
+		       48,
+	       "5.2.4");
 _Static_assert(offsetof(struct virtio_blk_config, max_secure_erase_sectors) ==
-	       60, "5.2.4");
+		       60,
+	       "5.2.4");
 _Static_assert(sizeof(struct virtio_blk_config) == 96, "5.2.4");
 
 #endif

@@ -7,10 +7,10 @@
  * the caller provides, so that a process that starts with an existing one goes
  * on where the process before stopped.
  *
- * Reset, of the device or a queue, and stopping a queue take effect when nothing
- * is in flight any more: the driver may free the rings right after. Such a call
- * answers VIRTIO_WAIT and the transport keeps the driver waiting until
- * virtio_device_settle() says that it is done.
+ * Reset, of the device or a queue, and stopping a queue take effect when
+ * nothing is in flight any more: the driver may free the rings right after.
+ * Such a call answers VIRTIO_WAIT and the transport keeps the driver waiting
+ * until virtio_device_settle() says that it is done.
  */
 #ifndef VIRTIO_DEVICE_H
 #define VIRTIO_DEVICE_H
@@ -20,37 +20,37 @@
 
 #include "virtio/queue.h"
 
-enum { VIRTIO_QUEUES_MAX = 16 };	/* per device */
+enum { VIRTIO_QUEUES_MAX = 16 }; /* per device */
 
 /* What the driver set for one queue. */
 struct virtio_queue_state {
-	uint64_t desc;		/* guest addresses */
+	uint64_t desc; /* guest addresses */
 	uint64_t driver;
 	uint64_t device;
-	uint32_t align;		/* legacy: of the used ring */
-	uint32_t pfn;		/* legacy: where the ring is, in guest pages */
-	uint16_t size;		/* entries */
+	uint32_t align; /* legacy: of the used ring */
+	uint32_t pfn;   /* legacy: where the ring is, in guest pages */
+	uint16_t size;  /* entries */
 	uint8_t ready;
 	uint8_t padding[5];
 };
 
 struct virtio_device_state {
 	uint64_t driver_features; /* as written by the driver */
-	uint32_t status;	/* enum virtio_status bits; atomic */
+	uint32_t status;          /* enum virtio_status bits; atomic */
 	uint32_t interrupt_status;
 	uint32_t config_generation;
 	uint32_t device_features_sel;
 	uint32_t driver_features_sel;
 	uint32_t queue_sel;
-	uint32_t type_state;	/* the device type's own; 0 after a reset */
-	uint32_t guest_page_size; /* legacy; a reset leaves it */
+	uint32_t type_state;       /* the device type's own; 0 after a reset */
+	uint32_t guest_page_size;  /* legacy; a reset leaves it */
 	uint32_t legacy_driver_ok; /* the driver has written DRIVER_OK */
 	struct virtio_queue_state queue[VIRTIO_QUEUES_MAX];
 };
 
 enum virtio_answer {
-	VIRTIO_DONE,	/* the access has had its effect */
-	VIRTIO_WAIT,	/* it will have it when requests in flight are done */
+	VIRTIO_DONE, /* the access has had its effect */
+	VIRTIO_WAIT, /* it will have it when requests in flight are done */
 };
 
 struct virtio_device;
@@ -66,23 +66,23 @@ struct virtio_device_ops {
 
 struct virtio_device {
 	const struct virtio_device_ops *ops; /* NULL: nothing to do */
-	uint32_t id;		/* device type, section 5 */
-	uint64_t offered;	/* feature bits */
-	bool legacy;		/* the driver sees the legacy interface */
+	uint32_t id;                         /* device type, section 5 */
+	uint64_t offered;                    /* feature bits */
+	bool legacy; /* the driver sees the legacy interface */
 	unsigned int nqueues;
 	struct virtqueue *queue[VIRTIO_QUEUES_MAX];
 	void *inflight[VIRTIO_QUEUES_MAX]; /* see virtqueue_start() */
-	const void *config;	/* device configuration space */
+	const void *config;                /* device configuration space */
 	uint32_t config_bytes;
 	struct guest_memory *mem;
 	struct virtio_device_state *state;
 
 	/* Bits per queue; set by the driver's doing, cleared by who serves. */
-	uint32_t stopping;	/* is to be drained, then stopped */
-	uint32_t queue_resets;	/* ... and has its defaults then */
-	bool resetting;		/* Status was set to 0; to be drained */
-	bool removed;		/* gone for the driver, for good */
-	bool config_changed;	/* the driver is to be told; atomic */
+	uint32_t stopping;     /* is to be drained, then stopped */
+	uint32_t queue_resets; /* ... and has its defaults then */
+	bool resetting;        /* Status was set to 0; to be drained */
+	bool removed;          /* gone for the driver, for good */
+	bool config_changed;   /* the driver is to be told; atomic */
 };
 
 /*
@@ -113,7 +113,9 @@ bool virtio_device_live(const struct virtio_device *dev);
 enum virtio_answer virtio_device_set_status(struct virtio_device *dev,
 					    uint32_t status);
 
-/* The driver writes word `sel` (0, 1) of its features; ignored when too late. */
+/*
+ * The driver writes word `sel` (0, 1) of its features; ignored when too late.
+ */
 void virtio_device_set_features(struct virtio_device *dev, uint32_t sel,
 				uint32_t word);
 
@@ -158,7 +160,9 @@ static inline bool virtio_device_config_changed(const struct virtio_device *dev)
 /* Whether the driver is to be told of a change: to one caller only. */
 bool virtio_device_take_config_change(struct virtio_device *dev);
 
-/* Nobody needs what is in flight to be finished: virtqueue_abandon() for all. */
+/*
+ * Nobody needs what is in flight to be finished: virtqueue_abandon() for all.
+ */
 void virtio_device_abandon(struct virtio_device *dev);
 
 /*

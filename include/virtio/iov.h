@@ -12,8 +12,8 @@
 #include <stddef.h>
 
 struct virtio_iov {
-	void *base;	/* first byte; not owned */
-	size_t len;	/* bytes; may be 0 */
+	void *base; /* first byte; not owned */
+	size_t len; /* bytes; may be 0 */
 };
 
 #endif

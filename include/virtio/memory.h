@@ -17,18 +17,18 @@
 
 /* A range of guest memory, as a descriptor names it. */
 struct guest_range {
-	uint64_t addr;		/* guest address, bytes */
-	uint32_t len;		/* bytes */
+	uint64_t addr; /* guest address, bytes */
+	uint32_t len;  /* bytes */
 };
 
 struct guest_memory;
 
 struct guest_memory_ops {
 	/*
-	 * Map ranges[0..n) to at most `max` pieces in `iov`, in order; the first
-	 * `readable` ranges are read by the device only, the rest written.
-	 * Ranges of length 0 give no piece. Stores in `split` how many pieces
-	 * the readable ranges took. Returns the number of pieces, or
+	 * Map ranges[0..n) to at most `max` pieces in `iov`, in order; the
+	 * first `readable` ranges are read by the device only, the rest
+	 * written. Ranges of length 0 give no piece. Stores in `split` how many
+	 * pieces the readable ranges took. Returns the number of pieces, or
 	 *  -EFAULT  a range is not (wholly) memory of the guest,
 	 *  -E2BIG   more than `max` pieces,
 	 *  -EAGAIN  no room now; there will be after an unmap.
@@ -54,8 +54,8 @@ struct guest_memory_ops {
 			  uint64_t len);
 	void (*unmap_ring)(struct guest_memory *mem, void *base, uint64_t len);
 	/*
-	 * A used ring at `base` of `len` bytes has been written somewhere: for a
-	 * log of dirty pages. NULL: nothing to do.
+	 * A used ring at `base` of `len` bytes has been written somewhere: for
+	 * a log of dirty pages. NULL: nothing to do.
 	 */
 	void (*written)(struct guest_memory *mem, const void *base,
 			uint64_t len);
@@ -67,16 +67,16 @@ struct guest_memory_ops {
  * as any others, but has nothing to release for them. Size 0: none.
  */
 struct guest_window {
-	uint64_t guest;	/* guest address, bytes */
-	uint64_t size;	/* bytes */
+	uint64_t guest; /* guest address, bytes */
+	uint64_t size;  /* bytes */
 	uint8_t *host;
 };
 
-enum { GUEST_WINDOWS = 2 };	/* drivers keep headers and data apart */
+enum { GUEST_WINDOWS = 2 }; /* drivers keep headers and data apart */
 
 struct guest_memory {
 	const struct guest_memory_ops *ops;
-	bool pinnable;	/* the kernel can do O_DIRECT on the pieces */
+	bool pinnable; /* the kernel can do O_DIRECT on the pieces */
 	/* Kept up by the implementer; the core only reads them. */
 	struct guest_window window[GUEST_WINDOWS];
 };

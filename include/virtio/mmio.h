@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The register window of a device on the MMIO transport: version 2, or version 1
- * for a device with `legacy`. VIRTIO 1.3, section 4.2.
+ * The register window of a device on the MMIO transport: version 2, or version
+ * 1 for a device with `legacy`. VIRTIO 1.3, section 4.2.
  *
  * Pure state: an access has its effect on the device and gives an answer. What
  * is to be done afterwards is read from the device: `config_changed` to be told
@@ -35,9 +35,8 @@ uint64_t virtio_mmio_read(const struct virtio_device *dev, uint64_t offset,
  * ignored. VIRTIO_WAIT: the driver must see the access end only when
  * virtio_device_settle() has said so.
  */
-enum virtio_answer virtio_mmio_write(struct virtio_device *dev,
-				     uint64_t offset, unsigned int size,
-				     uint64_t value);
+enum virtio_answer virtio_mmio_write(struct virtio_device *dev, uint64_t offset,
+				     unsigned int size, uint64_t value);
 
 /* Note the event for the driver; the caller then raises the interrupt line. */
 void virtio_mmio_interrupt(struct virtio_device *dev,

@@ -15,12 +15,12 @@ enum virtio_mmio_register {
 	VIRTIO_MMIO_DEVICE_FEATURES_SEL = 0x014,
 	VIRTIO_MMIO_DRIVER_FEATURES = 0x020,
 	VIRTIO_MMIO_DRIVER_FEATURES_SEL = 0x024,
-	VIRTIO_MMIO_GUEST_PAGE_SIZE = 0x028,	/* legacy */
+	VIRTIO_MMIO_GUEST_PAGE_SIZE = 0x028, /* legacy */
 	VIRTIO_MMIO_QUEUE_SEL = 0x030,
 	VIRTIO_MMIO_QUEUE_NUM_MAX = 0x034,
 	VIRTIO_MMIO_QUEUE_NUM = 0x038,
-	VIRTIO_MMIO_QUEUE_ALIGN = 0x03c,	/* legacy */
-	VIRTIO_MMIO_QUEUE_PFN = 0x040,		/* legacy */
+	VIRTIO_MMIO_QUEUE_ALIGN = 0x03c, /* legacy */
+	VIRTIO_MMIO_QUEUE_PFN = 0x040,   /* legacy */
 	VIRTIO_MMIO_QUEUE_READY = 0x044,
 	VIRTIO_MMIO_QUEUE_NOTIFY = 0x050,
 	VIRTIO_MMIO_INTERRUPT_STATUS = 0x060,
@@ -42,13 +42,13 @@ enum virtio_mmio_register {
 };
 
 enum virtio_mmio_interrupt {
-	VIRTIO_MMIO_INT_USED = 1,	/* a used buffer notification */
-	VIRTIO_MMIO_INT_CONFIG = 2,	/* a configuration change */
+	VIRTIO_MMIO_INT_USED = 1,   /* a used buffer notification */
+	VIRTIO_MMIO_INT_CONFIG = 2, /* a configuration change */
 };
 
 enum {
-	VIRTIO_MMIO_MAGIC = 0x74726976,		/* "virt" */
-	VIRTIO_MMIO_WINDOW_SIZE = 0x200,	/* bytes per device */
+	VIRTIO_MMIO_MAGIC = 0x74726976,  /* "virt" */
+	VIRTIO_MMIO_WINDOW_SIZE = 0x200, /* bytes per device */
 };
 
 #endif

@@ -11,15 +11,15 @@
  *
  * A packed ring is one ring of descriptors, which the driver makes available
  * and the device overwrites with used ones; a chain is known by the buffer id
- * that the driver gives it. Which of the two a queue has is said by the features
- * that it is started with, and makes no other difference to its user.
+ * that the driver gives it. Which of the two a queue has is said by the
+ * features that it is started with, and makes no other difference to its user.
  *
  * virtqueue_pop() takes the next chain and copies it out of guest memory once;
- * virtqueue_push() writes its used element; virtqueue_publish() shows the driver
- * all elements pushed since the last call with one store, and says whether it
- * wants a notification. Between pop and push the chain is in flight, which is
- * recorded in memory that the caller provides (struct virtq_inflight), so that
- * another process can take the queue over.
+ * virtqueue_push() writes its used element; virtqueue_publish() shows the
+ * driver all elements pushed since the last call with one store, and says
+ * whether it wants a notification. Between pop and push the chain is in flight,
+ * which is recorded in memory that the caller provides (struct virtq_inflight),
+ * so that another process can take the queue over.
  *
  * The ring is the guest's: every value read from it is read once, checked, and
  * only the copy is used. A ring that breaks the rules makes virtqueue_pop()
@@ -38,7 +38,7 @@
 #include "virtio/memory.h"
 #include "virtio/wire.h"
 
-enum { VIRTQUEUE_SIZE_MAX = 1024 };	/* entries */
+enum { VIRTQUEUE_SIZE_MAX = 1024 }; /* entries */
 
 /*
  * What is in flight: the in-flight region of the vhost-user protocol ("Inflight
@@ -46,18 +46,18 @@ enum { VIRTQUEUE_SIZE_MAX = 1024 };	/* entries */
  * virtq_inflight_bytes() of memory, zeroed for a new queue.
  */
 struct virtq_inflight_entry {
-	uint8_t inflight;	/* 1 from pop to publish */
+	uint8_t inflight; /* 1 from pop to publish */
 	uint8_t padding[5];
-	uint16_t next;		/* older entry of the same batch */
-	uint64_t counter;	/* order of the pops */
+	uint16_t next;    /* older entry of the same batch */
+	uint64_t counter; /* order of the pops */
 };
 
 struct virtq_inflight {
 	uint64_t features;
-	uint16_t version;	/* 1 */
-	uint16_t desc_num;	/* entries */
+	uint16_t version;         /* 1 */
+	uint16_t desc_num;        /* entries */
 	uint16_t last_batch_head; /* newest entry of the last batch */
-	uint16_t used_idx;	/* used.idx after the last complete batch */
+	uint16_t used_idx;        /* used.idx after the last complete batch */
 	struct virtq_inflight_entry desc[];
 };
 
@@ -66,12 +66,12 @@ _Static_assert(sizeof(struct virtq_inflight) == 16, "vhost-user");
 
 /* The same for packed virtqueues; the entries hold copies of descriptors. */
 struct virtq_packed_entry {
-	uint8_t inflight;	/* in the first of a chain: from pop to publish */
+	uint8_t inflight; /* in the first of a chain: from pop to publish */
 	uint8_t padding;
-	uint16_t next;		/* entry, of the chain or of the free list */
-	uint16_t last;		/* in the first: last entry of the chain */
-	uint16_t num;		/* in the first: entries of the chain */
-	uint64_t counter;	/* in the first: order of the pops */
+	uint16_t next;    /* entry, of the chain or of the free list */
+	uint16_t last;    /* in the first: last entry of the chain */
+	uint16_t num;     /* in the first: entries of the chain */
+	uint64_t counter; /* in the first: order of the pops */
 	uint16_t id;
 	uint16_t flags;
 	uint32_t len;
@@ -101,8 +101,8 @@ union virtq_packed_positions {
 
 struct virtq_inflight_packed {
 	uint64_t features;
-	uint16_t version;	/* 1 */
-	uint16_t desc_num;	/* entries */
+	uint16_t version;  /* 1 */
+	uint16_t desc_num; /* entries */
 	union virtq_packed_free free;
 	union virtq_packed_positions positions;
 	uint8_t padding[8];
@@ -114,7 +114,8 @@ _Static_assert(offsetof(struct virtq_inflight_packed, free) == 12,
 	       "vhost-user");
 _Static_assert(sizeof(struct virtq_inflight_packed) == 32, "vhost-user");
 _Static_assert(offsetof(struct virtq_inflight, version) ==
-	       offsetof(struct virtq_inflight_packed, version), "vhost-user");
+		       offsetof(struct virtq_inflight_packed, version),
+	       "vhost-user");
 
 static inline size_t virtq_inflight_bytes(uint16_t size, bool packed)
 {
@@ -135,9 +136,9 @@ static inline bool virtq_inflight_is_new(const void *inflight)
 
 /* A chain as it was popped. The ranges stay valid until the next pop. */
 struct virtq_chain {
-	uint16_t head;		/* index of its first descriptor, or buffer id */
-	unsigned int n;		/* ranges, without those of length 0 */
-	unsigned int readable;	/* of them device-readable, first */
+	uint16_t head;         /* index of its first descriptor, or buffer id */
+	unsigned int n;        /* ranges, without those of length 0 */
+	unsigned int readable; /* of them device-readable, first */
 	uint64_t readable_bytes;
 	uint64_t writable_bytes;
 	struct guest_range *ranges;
@@ -145,9 +146,9 @@ struct virtq_chain {
 
 /* What a packed queue knows of a buffer in flight. */
 struct virtq_buffer {
-	uint16_t entry;		/* its first of the in-flight area */
-	uint16_t last;		/* its last */
-	uint16_t num;		/* descriptors, which is entries */
+	uint16_t entry; /* its first of the in-flight area */
+	uint16_t last;  /* its last */
+	uint16_t num;   /* descriptors, which is entries */
 };
 
 /*
@@ -155,30 +156,30 @@ struct virtq_buffer {
  * descriptors, the driver's and the device's event suppression.
  */
 struct virtq_rings {
-	void *desc;		/* 16 bytes aligned */
-	void *avail;		/* 2 bytes aligned; packed: 4 */
-	void *used;		/* 4 bytes aligned */
+	void *desc;  /* 16 bytes aligned */
+	void *avail; /* 2 bytes aligned; packed: 4 */
+	void *used;  /* 4 bytes aligned */
 };
 
 struct virtqueue {
 	/* Set by virtqueue_init(). */
-	uint16_t size_max;	/* entries offered to the driver */
-	struct vring_desc *table; /* scratch: an indirect table's copy */
-	struct guest_range *ranges; /* scratch: the popped chain */
-	uint16_t *pushed;	/* heads, until published */
-	uint8_t *busy;		/* by head: not 0 from pop to publish */
+	uint16_t size_max;           /* entries offered to the driver */
+	struct vring_desc *table;    /* scratch: an indirect table's copy */
+	struct guest_range *ranges;  /* scratch: the popped chain */
+	uint16_t *pushed;            /* heads, until published */
+	uint8_t *busy;               /* by head: not 0 from pop to publish */
 	struct virtq_buffer *buffer; /* packed, by buffer id */
-	uint16_t *next;		/* packed, by entry of the in-flight area */
+	uint16_t *next;           /* packed, by entry of the in-flight area */
 	struct guest_memory *mem; /* for indirect tables */
 
 	/* Set by virtqueue_start(). */
 	bool running;
-	bool broken;		/* the driver broke the ring's rules */
-	bool paused;		/* takes no chains: its server's will */
-	bool event_idx;		/* VIRTIO_F_EVENT_IDX negotiated */
-	bool indirect;		/* VIRTIO_F_INDIRECT_DESC negotiated */
-	bool packed;		/* VIRTIO_F_RING_PACKED negotiated */
-	uint16_t size;		/* entries; of a split ring a power of two */
+	bool broken;    /* the driver broke the ring's rules */
+	bool paused;    /* takes no chains: its server's will */
+	bool event_idx; /* VIRTIO_F_EVENT_IDX negotiated */
+	bool indirect;  /* VIRTIO_F_INDIRECT_DESC negotiated */
+	bool packed;    /* VIRTIO_F_RING_PACKED negotiated */
+	uint16_t size;  /* entries; of a split ring a power of two */
 	union {
 		struct virtq_rings rings;
 		struct {
@@ -205,25 +206,25 @@ struct virtqueue {
 	 * Positions. In a split ring they run freely over 16 bits, in a packed
 	 * one they are an index and, in the highest bit, the wrap counter.
 	 */
-	uint16_t last_avail;	/* next available entry to take */
-	uint16_t avail_seen;	/* split: avail.idx when last looked at */
-	uint16_t used_next;	/* next used entry to write */
-	uint16_t used_shown;	/* used.idx as the driver sees it */
-	uint16_t in_flight;	/* chains popped and not yet pushed */
-	uint16_t batch_head;	/* split: newest pushed, for the area's list */
-	uint64_t counter;	/* pops so far */
-	bool starved;		/* pop() found no room to map; try again later */
-	uint64_t notifications;	/* publish() calls that asked for one */
+	uint16_t last_avail; /* next available entry to take */
+	uint16_t avail_seen; /* split: avail.idx when last looked at */
+	uint16_t used_next;  /* next used entry to write */
+	uint16_t used_shown; /* used.idx as the driver sees it */
+	uint16_t in_flight;  /* chains popped and not yet pushed */
+	uint16_t batch_head; /* split: newest pushed, for the area's list */
+	uint64_t counter;    /* pops so far */
+	bool starved;        /* pop() found no room to map; try again later */
+	uint64_t notifications; /* publish() calls that asked for one */
 	/* Of other threads as well, so not beside those above. */
-	bool abandoned;		/* see virtqueue_abandon(); atomic */
-	bool leaves;		/* what is abandoned stays in flight */
+	bool abandoned; /* see virtqueue_abandon(); atomic */
+	bool leaves;    /* what is abandoned stays in flight */
 
 	/* Of a packed ring. */
-	uint16_t held;		/* descriptors popped and not yet published */
-	uint16_t npushed;	/* chains pushed and not yet published, ... */
-	uint16_t batch;		/* ... which is so many descriptors ... */
-	uint64_t first;		/* ... and this is the first used descriptor */
-	uint16_t free_head;	/* of the in-flight area's free list */
+	uint16_t held;      /* descriptors popped and not yet published */
+	uint16_t npushed;   /* chains pushed and not yet published, ... */
+	uint16_t batch;     /* ... which is so many descriptors ... */
+	uint64_t first;     /* ... and this is the first used descriptor */
+	uint16_t free_head; /* of the in-flight area's free list */
 };
 
 /* Bytes of scratch memory that virtqueue_init() wants, 16 bytes aligned. */
@@ -238,8 +239,8 @@ void virtqueue_init(struct virtqueue *q, uint16_t size_max, void *scratch,
  * the ring was stopped. `inflight` is zeroed memory of virtq_inflight_bytes(),
  * or the memory of the process before, in which case virtqueue_recover() has to
  * be called next. Returns 0, or -EINVAL for a size above size_max or, for a
- * split ring, not a power of two; for rings that are not aligned; for a position
- * that is not in the ring.
+ * split ring, not a power of two; for rings that are not aligned; for a
+ * position that is not in the ring.
  */
 int virtqueue_start(struct virtqueue *q, const struct virtq_rings *rings,
 		    uint16_t size, uint64_t features, uint32_t base,
@@ -249,13 +250,14 @@ int virtqueue_start(struct virtqueue *q, const struct virtq_rings *rings,
 static inline uint32_t virtqueue_fresh_base(uint64_t features)
 {
 	return features & VIRTIO_FEATURE(VIRTIO_F_RING_PACKED) ?
-	       VRING_PACKED_START * UINT32_C(0x10001) : 0;
+		       VRING_PACKED_START * UINT32_C(0x10001) :
+		       0;
 }
 
 /*
  * The position of a queue with nothing in flight, as the vhost-user protocol
- * has it: of a split ring 16 bits; of a packed one the next available descriptor
- * in the low 16 bits, the next used one in the high ones.
+ * has it: of a split ring 16 bits; of a packed one the next available
+ * descriptor in the low 16 bits, the next used one in the high ones.
  */
 uint32_t virtqueue_base(const struct virtqueue *q);
 
@@ -268,9 +270,9 @@ uint32_t virtqueue_base(const struct virtqueue *q);
 int virtqueue_recover(struct virtqueue *q);
 
 /*
- * The next chain left in flight by the process before, oldest first: 1, 0 at the
- * end. A negative errno as of virtqueue_pop() is for a chain that is broken by
- * now and is dropped; so is every later one.
+ * The next chain left in flight by the process before, oldest first: 1, 0 at
+ * the end. A negative errno as of virtqueue_pop() is for a chain that is broken
+ * by now and is dropped; so is every later one.
  */
 int virtqueue_repop(struct virtqueue *q, struct virtq_chain *chain);
 
@@ -306,8 +308,9 @@ void virtqueue_push(struct virtqueue *q, uint16_t head, uint32_t len);
 /*
  * Nobody needs what is in flight to be finished: the driver resets the queue,
  * or is gone. Long requests may end early then (block_request.stop); they are
- * answered as failed or, with `leaves`, stay noted in the in-flight area for the
- * process after this one. Ends with the next virtqueue_start(). For any thread.
+ * answered as failed or, with `leaves`, stay noted in the in-flight area for
+ * the process after this one. Ends with the next virtqueue_start(). For any
+ * thread.
  */
 static inline void virtqueue_abandon(struct virtqueue *q)
 {

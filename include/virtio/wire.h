@@ -46,8 +46,8 @@ enum vring_desc_flag {
 };
 
 enum vring_flag {
-	VRING_AVAIL_NO_INTERRUPT = 1,	/* avail.flags, section 2.7.6 */
-	VRING_USED_NO_NOTIFY = 1,	/* used.flags, section 2.7.8 */
+	VRING_AVAIL_NO_INTERRUPT = 1, /* avail.flags, section 2.7.6 */
+	VRING_USED_NO_NOTIFY = 1,     /* used.flags, section 2.7.8 */
 };
 
 struct vring_desc {
@@ -60,7 +60,7 @@ struct vring_desc {
 struct vring_avail {
 	uint16_t flags;
 	uint16_t idx;
-	uint16_t ring[];	/* size entries, then used_event */
+	uint16_t ring[]; /* size entries, then used_event */
 };
 
 struct vring_used_elem {
@@ -71,7 +71,7 @@ struct vring_used_elem {
 struct vring_used {
 	uint16_t flags;
 	uint16_t idx;
-	struct vring_used_elem ring[];	/* size entries, then avail_event */
+	struct vring_used_elem ring[]; /* size entries, then avail_event */
 };
 
 _Static_assert(sizeof(struct vring_desc) == 16, "section 2.7.5");
@@ -93,7 +93,7 @@ static inline uint64_t vring_used_bytes(uint16_t size)
 	return 6 + sizeof(struct vring_used_elem) * (uint64_t)size;
 }
 
-/* ---- the packed ring, section 2.8 ----------------------------------------- */
+/* ---- the packed ring, section 2.8 ---------------------------------------- */
 
 /* Descriptor flags besides the three above: the wrap counter of a round. */
 enum vring_packed_desc_flag {
@@ -109,7 +109,7 @@ struct vring_packed_desc {
 			uint16_t id;
 			uint16_t flags;
 		};
-		uint64_t word;	/* what a used descriptor has, as one store */
+		uint64_t word; /* what a used descriptor has, as one store */
 	};
 };
 
@@ -117,7 +117,7 @@ struct vring_packed_desc {
 enum vring_packed_event_flag {
 	VRING_PACKED_EVENT_ENABLE = 0,
 	VRING_PACKED_EVENT_DISABLE = 1,
-	VRING_PACKED_EVENT_DESC = 2,	/* at `position` */
+	VRING_PACKED_EVENT_DESC = 2, /* at `position` */
 };
 
 enum vring_packed_position {
@@ -144,7 +144,7 @@ static inline uint64_t vring_packed_desc_bytes(uint16_t size)
 /* Where a packed ring starts: index 0, with a wrap counter of 1. */
 enum { VRING_PACKED_START = VRING_PACKED_WRAP };
 
-/* ---- both ----------------------------------------------------------------- */
+/* ---- both ---------------------------------------------------------------- */
 
 /* Bytes of the descriptor, driver and device areas. */
 struct vring_bytes {

@@ -4,10 +4,10 @@
  *
  * A line is built in one buffer and written with one call, so that lines of
  * several threads or processes do not mix. A log that cannot be written is no
- * reason to fail, and none to wait: whoever reads it may stand still (a pager, a
- * stopped terminal, a file on a store that hangs). O_NONBLOCK would be a flag of
- * the open file, which others have as well, and poll() promises nothing while
- * others write, or for a file. So a thread of its own writes:
+ * reason to fail, and none to wait: whoever reads it may stand still (a pager,
+ * a stopped terminal, a file on a store that hangs). O_NONBLOCK would be a flag
+ * of the open file, which others have as well, and poll() promises nothing
+ * while others write, or for a file. So a thread of its own writes:
  *
  *	log_line()	puts the line into a buffer of a fixed size
  *	the writer	takes all that is there, and writes it line by line
@@ -44,12 +44,12 @@ enum {
 
 /* What waits to be written, and who writes it. */
 static struct {
-	pthread_mutex_t lock;	/* of all fields but `taken` */
-	pthread_cond_t change;	/* there is something; all is written */
+	pthread_mutex_t lock;  /* of all fields but `taken` */
+	pthread_cond_t change; /* there is something; all is written */
 	bool running;
-	bool writing;		/* the writer has `taken` in its hands */
-	size_t used;		/* bytes of `waiting` */
-	unsigned int lost;	/* lines for which there was no room */
+	bool writing;      /* the writer has `taken` in its hands */
+	size_t used;       /* bytes of `waiting` */
+	unsigned int lost; /* lines for which there was no room */
 	char waiting[BUFFER_BYTES];
 	char taken[BUFFER_BYTES]; /* the writer's */
 } writer = {
@@ -90,8 +90,10 @@ static const char *prefix(enum log_level level)
 {
 	static const char *const for_journal[] = { "<3>", "<4>", "<6>", "<7>" };
 	static const char *const for_people[] = {
-		"virtio-disk: error: ", "virtio-disk: warning: ",
-		"virtio-disk: ", "virtio-disk: debug: ",
+		"virtio-disk: error: ",
+		"virtio-disk: warning: ",
+		"virtio-disk: ",
+		"virtio-disk: debug: ",
 	};
 
 	return is_for_journal() ? for_journal[level] : for_people[level];
@@ -149,7 +151,8 @@ static bool put(const char *line, size_t bytes)
 	size_t n = 0;
 
 	if (writer.lost)
-		n = (size_t)snprintf(lost, sizeof(lost), "%s%u lines were "
+		n = (size_t)snprintf(lost, sizeof(lost),
+				     "%s%u lines were "
 				     "lost: standard error was full\n",
 				     prefix(LOG_LEVEL_WARNING), writer.lost);
 	if (n + bytes > BUFFER_BYTES - writer.used)

@@ -36,15 +36,15 @@ int log_detach(void);
  */
 bool log_flush(void);
 
-__attribute__((format(printf, 2, 3))) void log_line(enum log_level level,
-						    const char *format, ...);
+void log_line(enum log_level level, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 
 #define log_error(...) log_line(LOG_LEVEL_ERROR, __VA_ARGS__)
 #define log_warning(...) log_line(LOG_LEVEL_WARNING, __VA_ARGS__)
 #define log_info(...) log_line(LOG_LEVEL_INFO, __VA_ARGS__)
-#define log_debug(...)                                        \
-	do {                                                  \
-		if (log_enabled(LOG_LEVEL_DEBUG))             \
+#define log_debug(...)                                          \
+	do {                                                    \
+		if (log_enabled(LOG_LEVEL_DEBUG))               \
 			log_line(LOG_LEVEL_DEBUG, __VA_ARGS__); \
 	} while (0)
 
@@ -61,10 +61,10 @@ struct log_limit {
 /* Whether one more line may be written; reports what was left out before. */
 bool log_limit_allows(struct log_limit *limit);
 
-#define log_limited(limit, level, ...)                 \
-	do {                                           \
-		if (log_limit_allows(limit))           \
-			log_line(level, __VA_ARGS__);  \
+#define log_limited(limit, level, ...)                \
+	do {                                          \
+		if (log_limit_allows(limit))          \
+			log_line(level, __VA_ARGS__); \
 	} while (0)
 
 #endif

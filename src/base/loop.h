@@ -30,16 +30,16 @@
 #include <sys/epoll.h>
 
 #define container_of(ptr, type, member) \
-	((type *)((char *)(ptr) - offsetof(type, member)))
+	((type *)((char *)(ptr)-offsetof(type, member)))
 
 struct loop_source {
-	int fd;			/* watched, not owned */
+	int fd; /* watched, not owned */
 	void (*ready)(struct loop_source *source, uint32_t events);
 };
 
 struct loop_timer {
 	void (*due)(struct loop_timer *timer);
-	uint64_t at_ns;		/* of the monotonic clock */
+	uint64_t at_ns; /* of the monotonic clock */
 	bool armed;
 	struct loop_timer *next;
 };
@@ -52,24 +52,24 @@ struct loop_poller {
 	struct loop_poller *next;
 };
 
-enum { LOOP_EVENTS_MAX = 64 };	/* descriptors handled in one turn */
+enum { LOOP_EVENTS_MAX = 64 }; /* descriptors handled in one turn */
 
 struct loop {
 	int epoll_fd;
 	bool quit;
-	uint64_t poll_max_ns;	/* longest adaptive polling; 0: none */
-	uint64_t poll_ns;	/* the present adaptive time */
+	uint64_t poll_max_ns; /* longest adaptive polling; 0: none */
+	uint64_t poll_ns;     /* the present adaptive time */
 	struct loop_poller *pollers;
 	struct loop_poller *next_poller; /* of the walk that is under way */
 	struct loop_timer *timers;
 	struct epoll_event events[LOOP_EVENTS_MAX];
-	int nevents;		/* of events, while they are handled */
-	unsigned int misses;	/* polled in vain, since it last paid */
-	uint64_t pause_ns;	/* how long polling was given up last */
-	uint64_t holdoff_ns;	/* no polling before this time */
-	uint64_t looked_ns;	/* when it last looked at descriptors */
-	uint64_t slept_ns;	/* when the present sleep began, or 0 */
-	uint64_t sleeps;	/* epoll_wait calls that could block */
+	int nevents;         /* of events, while they are handled */
+	unsigned int misses; /* polled in vain, since it last paid */
+	uint64_t pause_ns;   /* how long polling was given up last */
+	uint64_t holdoff_ns; /* no polling before this time */
+	uint64_t looked_ns;  /* when it last looked at descriptors */
+	uint64_t slept_ns;   /* when the present sleep began, or 0 */
+	uint64_t sleeps;     /* epoll_wait calls that could block */
 };
 
 /* 0 or a negative errno. */

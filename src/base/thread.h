@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Starting a thread that may have to wait for the store, a peer or who reads the
- * log, so that no loop has to.
+ * Starting a thread that may have to wait for the store, a peer or who reads
+ * the log, so that no loop has to.
  */
 #ifndef BASE_THREAD_H
 #define BASE_THREAD_H

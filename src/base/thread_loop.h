@@ -21,12 +21,12 @@ struct thread_loop {
 	pthread_t thread;
 	bool running;
 	struct loop_source source; /* eventfd: something was posted */
-	pthread_mutex_t lock;	/* of the fields below */
+	pthread_mutex_t lock;      /* of the fields below */
 	pthread_cond_t change;
 	void (*call)(void *arg); /* posted and not yet done */
 	void *arg;
-	bool hold;		/* wanted to stand still ... */
-	bool held;		/* ... and does */
+	bool hold; /* wanted to stand still ... */
+	bool held; /* ... and does */
 };
 
 /* Start a thread that runs a loop. 0 or a negative errno. */

@@ -5,11 +5,11 @@
  * A device is asked by the request itself with a range that no device takes:
  * one that cannot do it at all says so first. A file is asked by punching a
  * hole where it has nothing, behind its end: inside, somebody might be writing
- * (a disk that migrates is open twice). A store may know the operation and refuse
- * that range, as network and FUSE file systems do that punch inside only; so it
- * is only those errors that say no which say that it does not know it. The unit
- * in which a device discards is in sysfs only, in the directory of the whole disk
- * for a partition.
+ * (a disk that migrates is open twice). A store may know the operation and
+ * refuse that range, as network and FUSE file systems do that punch inside
+ * only; so it is only those errors that say no which say that it does not know
+ * it. The unit in which a device discards is in sysfs only, in the directory of
+ * the whole disk for a partition.
  *
  * A host-managed zoned device takes writes at its zones' write pointers only:
  * as a plain disk it would fail most writes, so it is refused.
@@ -41,7 +41,7 @@
 /* A unit that means anything for a driver's requests. */
 #define ABILITY_GRANULARITY_MAX (1u << 30)
 
-static bool ability_read(const char *path, char *text, size_t size)
+static bool read_number(const char *path, char *text, size_t size)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	ssize_t n;
@@ -58,7 +58,7 @@ static bool ability_read(const char *path, char *text, size_t size)
 }
 
 /* An attribute of the device's request queue. */
-static bool ability_attribute(int fd, const char *name, char *text, size_t size)
+static bool read_attribute(int fd, const char *name, char *text, size_t size)
 {
 	/* Of the device itself, else of the disk that it is a part of. */
 	static const char *const owners[] = { "", "/.." };
@@ -70,14 +70,14 @@ static bool ability_attribute(int fd, const char *name, char *text, size_t size)
 	for (unsigned int i = 0; i < 2; i++) {
 		snprintf(path, sizeof(path), "/sys/dev/block/%u:%u%s/queue/%s",
 			 major(st.st_rdev), minor(st.st_rdev), owners[i], name);
-		if (ability_read(path, text, size))
+		if (read_number(path, text, size))
 			return true;
 	}
 	return false;
 }
 
 /* The range is of no length that a device takes; nothing is ever done. */
-static bool ability_of_device(int fd, unsigned long request)
+static bool look_at_device(int fd, unsigned long request)
 {
 	uint64_t range[2] = { 1, 1 };
 
@@ -85,7 +85,7 @@ static bool ability_of_device(int fd, unsigned long request)
 }
 
 /* Does this error of a range say that no range will do? */
-static bool ability_is_denied(int error)
+static bool is_denied(int error)
 {
 	switch (error) {
 	case EOPNOTSUPP:
@@ -104,7 +104,7 @@ static bool ability_is_denied(int error)
 	}
 }
 
-static bool ability_to_punch(const struct block_image *image)
+static bool can_punch(const struct block_image *image)
 {
 	uint64_t last = INT64_MAX - image->size, from = image->size;
 	uint64_t length;
@@ -121,30 +121,31 @@ static bool ability_to_punch(const struct block_image *image)
 			       FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 			       (off_t)from, (off_t)length);
 	while (rc < 0 && errno == EINTR);
-	return rc == 0 || !ability_is_denied(errno);
+	return rc == 0 || !is_denied(errno);
 }
 
-static unsigned int ability_granularity(const struct block_image *image)
+static unsigned int read_granularity(const struct block_image *image)
 {
 	char text[24];
 	unsigned long n;
 
 	if (!image->is_block_device)
 		return image->physical_block_size;
-	if (!ability_attribute(image->fd, "discard_granularity", text,
-			       sizeof(text)))
+	if (!read_attribute(image->fd, "discard_granularity", text,
+			    sizeof(text)))
 		return image->block_size;
 	n = strtoul(text, NULL, 10);
 	return n > image->block_size && n <= ABILITY_GRANULARITY_MAX ?
-	       (unsigned int)n : image->block_size;
+		       (unsigned int)n :
+		       image->block_size;
 }
 
-static bool ability_is_host_managed(int fd)
+static bool is_host_managed(int fd)
 {
 	unsigned int sectors = 0;
 	char model[24];
 
-	if (ability_attribute(fd, "zoned", model, sizeof(model)))
+	if (read_attribute(fd, "zoned", model, sizeof(model)))
 		return strcmp(model, "host-managed") == 0;
 	return ioctl(fd, BLKGETZONESZ, &sectors) == 0 && sectors > 0;
 }
@@ -158,7 +159,7 @@ int block_ability(struct block_image *image, const char *file,
 		image->discard_granularity = image->block_size;
 		return 0;
 	}
-	if (image->is_block_device && ability_is_host_managed(image->fd))
+	if (image->is_block_device && is_host_managed(image->fd))
 		return block_explain(error, -EINVAL, file,
 				     "is a host-managed zoned device, which "
 				     "cannot be a disk of the guest: use a "
@@ -166,11 +167,11 @@ int block_ability(struct block_image *image, const char *file,
 	if (image->readonly)
 		return 0;
 	discards = image->is_block_device ?
-		   ability_of_device(image->fd, BLKDISCARD) :
-		   ability_to_punch(image);
+			   look_at_device(image->fd, BLKDISCARD) :
+			   can_punch(image);
 	if (discards)
-		image->discard_granularity = ability_granularity(image);
+		image->discard_granularity = read_granularity(image);
 	image->can_secure_erase = image->is_block_device &&
-				  ability_of_device(image->fd, BLKSECDISCARD);
+				  look_at_device(image->fd, BLKSECDISCARD);
 	return 0;
 }

@@ -40,8 +40,8 @@ void block_arena_finish(struct block_arena *arena)
  * the number of granules if there is none. `flip` of all ones looks for a free
  * granule, 0 for a used one.
  */
-static unsigned int arena_find(const struct block_arena *arena,
-			       unsigned int from, uint64_t flip)
+static unsigned int find_fit(const struct block_arena *arena, unsigned int from,
+			     uint64_t flip)
 {
 	unsigned int word = from / 64;
 	uint64_t bits;
@@ -58,7 +58,7 @@ static unsigned int arena_find(const struct block_arena *arena,
 }
 
 /* Turn the bits of a run over. */
-static void arena_flip(struct block_arena *arena, struct block_arena_run run)
+static void flip_bits(struct block_arena *arena, struct block_arena_run run)
 {
 	unsigned int at = run.first, left = run.count;
 
@@ -78,27 +78,27 @@ struct block_arena_run block_arena_take(struct block_arena *arena,
 					unsigned int want)
 {
 	struct block_arena_run best = { .count = 0 };
-	unsigned int end, first = arena_find(arena, 0, ~0ull);
+	unsigned int end, first = find_fit(arena, 0, ~0ull);
 
 	assert(want > 0);
 	while (first < BLOCK_ARENA_GRANULES && best.count < want) {
 		/* One granule needs no look at where the run ends. */
-		end = want == 1 ? first + 1 : arena_find(arena, first, 0);
+		end = want == 1 ? first + 1 : find_fit(arena, first, 0);
 		if (end - first > best.count)
 			best = (struct block_arena_run){
 				.first = first,
-				.count = end - first < want ?
-					 end - first : want,
+				.count = end - first < want ? end - first :
+							      want,
 			};
-		first = arena_find(arena, end, ~0ull);
+		first = find_fit(arena, end, ~0ull);
 	}
-	arena_flip(arena, best);
+	flip_bits(arena, best);
 	return best;
 }
 
 void block_arena_give(struct block_arena *arena, struct block_arena_run run)
 {
 	assert(run.count == 0 ||
-	       arena_find(arena, run.first, ~0ull) >= run.first + run.count);
-	arena_flip(arena, run);
+	       find_fit(arena, run.first, ~0ull) >= run.first + run.count);
+	flip_bits(arena, run);
 }

@@ -13,14 +13,14 @@
 #define BLOCK_ARENA_GRANULES (BLOCK_ARENA_SIZE / BLOCK_ARENA_GRANULE)
 
 struct block_arena {
-	char *base;		/* page-aligned, touched when used; owned */
-	uint64_t used[BLOCK_ARENA_GRANULES / 64];	/* a bit per granule */
+	char *base; /* page-aligned, touched when used; owned */
+	uint64_t used[BLOCK_ARENA_GRANULES / 64]; /* a bit per granule */
 };
 
 /* Part of an arena. */
 struct block_arena_run {
-	unsigned int first;	/* granule */
-	unsigned int count;	/* granules; 0: nothing */
+	unsigned int first; /* granule */
+	unsigned int count; /* granules; 0: nothing */
 };
 
 /* Returns 0 or a negative errno. */

@@ -30,9 +30,9 @@
  *
  * Failure modes: a piece that fails ends its request with that error; the guest
  * memory of a failed read piece is not touched. A request whose offset or
- * length is no multiple of a sector is -EINVAL: it goes to the inner engine as an
- * operation that no engine knows, which is the way that is already there for an
- * early answer. Nothing is allocated after open.
+ * length is no multiple of a sector is -EINVAL: it goes to the inner engine as
+ * an operation that no engine knows, which is the way that is already there for
+ * an early answer. Nothing is allocated after open.
  */
 #include <assert.h>
 #include <errno.h>
@@ -46,30 +46,30 @@
 #include "request_list.h"
 #include "transfer.h"
 
-#define BOUNCE_REFUSED UINT8_MAX	/* no enum block_op */
-#define BOUNCE_SECTOR 512u		/* of which every request is made */
+#define BOUNCE_REFUSED UINT8_MAX /* no enum block_op */
+#define BOUNCE_SECTOR 512u       /* of which every request is made */
 
 /* What a slot's piece is with the inner engine for. */
 enum bounce_step {
-	BOUNCE_WAIT,	/* it is not: it waits for its turn at the gate */
-	BOUNCE_WHOLE,	/* it is all of the owner's request */
-	BOUNCE_FILL,	/* a block is read, to be changed */
-	BOUNCE_MOVE,	/* a part of the owner's data is moved */
+	BOUNCE_WAIT,  /* it is not: it waits for its turn at the gate */
+	BOUNCE_WHOLE, /* it is all of the owner's request */
+	BOUNCE_FILL,  /* a block is read, to be changed */
+	BOUNCE_MOVE,  /* a part of the owner's data is moved */
 };
 
 /* A request on its way through the arena. */
 struct bounce_slot {
-	struct block_request piece;	/* the inner engine's */
-	struct virtio_iov buffer;	/* the piece's only segment */
+	struct block_request piece; /* the inner engine's */
+	struct virtio_iov buffer;   /* the piece's only segment */
 	struct block_arena_run run;
 	struct block_request *owner;
 	enum bounce_step step;
-	size_t lead;		/* bytes of the buffer before the owner's ... */
-	uint64_t useful;	/* ... and his: what the piece moves of them */
-	unsigned int segment;	/* where copying goes on, in the owner's iov */
+	size_t lead;          /* bytes of the buffer before the owner's ... */
+	uint64_t useful;      /* ... and his: what the piece moves of them */
+	unsigned int segment; /* where copying goes on, in the owner's iov */
 	size_t within;
 	struct block_gate_entry entry;
-	bool gated;		/* it is inside of the gate */
+	bool gated; /* it is inside of the gate */
 	struct bounce_slot *next_free;
 };
 
@@ -80,22 +80,22 @@ struct bounce {
 	struct block_engine *inner;
 	const struct block_image *image;
 	struct block_arena arena;
-	struct block_request_list waiting;	/* owners, for memory */
-	bool queued;		/* something, while reaping */
-	struct bounce_slot *free;	/* that were used before */
-	unsigned int nused;	/* slots from here on never were */
+	struct block_request_list waiting; /* owners, for memory */
+	bool queued;                       /* something, while reaping */
+	struct bounce_slot *free;          /* that were used before */
+	unsigned int nused;                /* slots from here on never were */
 	unsigned int nslots;
 	struct bounce_slot slots[];
 };
 
-static struct bounce *bounce_of(struct block_engine *engine)
+static struct bounce *to_bounce(struct block_engine *engine)
 {
 	return (struct bounce *)engine;
 }
 
 /* The slot of a request that came back, NULL if it had passed through. */
-static struct bounce_slot *bounce_slot_of(struct bounce *bounce,
-					  struct block_request *req)
+static struct bounce_slot *slot_of(struct bounce *bounce,
+				   struct block_request *req)
 {
 	uintptr_t first = (uintptr_t)bounce->slots;
 	uintptr_t at = (uintptr_t)req;
@@ -106,25 +106,23 @@ static struct bounce_slot *bounce_slot_of(struct bounce *bounce,
 	return (struct bounce_slot *)req;
 }
 
-_Static_assert(offsetof(struct bounce_slot, piece) == 0,
-	       "bounce_slot_of() casts");
+_Static_assert(offsetof(struct bounce_slot, piece) == 0, "slot_of() casts");
 
-static bool bounce_is_transfer(const struct block_request *req)
+static bool is_transfer(const struct block_request *req)
 {
 	return req->op == BLOCK_READ || req->op == BLOCK_WRITE;
 }
 
 /* Does the request begin or end inside of a block of the store? */
-static bool bounce_is_odd(const struct bounce *bounce,
-			  const struct block_request *req)
+static bool is_odd(const struct bounce *bounce, const struct block_request *req)
 {
-	return ((req->offset | req->length) &
-		(bounce->image->dio_align - 1)) != 0;
+	return ((req->offset | req->length) & (bounce->image->dio_align - 1)) !=
+	       0;
 }
 
 /* Can the kernel not use the request's memory as it is? */
-static bool bounce_is_needed(const struct bounce *bounce,
-			     const struct block_request *req)
+static bool is_needed(const struct bounce *bounce,
+		      const struct block_request *req)
 {
 	uintptr_t bases = 0, lengths = 0;
 	uint32_t i;
@@ -140,7 +138,7 @@ static bool bounce_is_needed(const struct bounce *bounce,
 }
 
 /* Copy the piece's data from (write) or to (read) the owner's memory. */
-static void bounce_copy(struct bounce_slot *slot)
+static void copy_data(struct bounce_slot *slot)
 {
 	const struct block_request *owner = slot->owner;
 	char *buffer = (char *)slot->buffer.base + slot->lead;
@@ -174,8 +172,8 @@ static void bounce_copy(struct bounce_slot *slot)
 	}
 }
 
-static void bounce_queue_piece(struct bounce *bounce, struct bounce_slot *slot,
-			       enum block_op op, uint64_t offset)
+static void queue_piece(struct bounce *bounce, struct bounce_slot *slot,
+			enum block_op op, uint64_t offset)
 {
 	const struct block_request *owner = slot->owner;
 	bool moves = op != BLOCK_WRITE_ZEROES;
@@ -193,8 +191,8 @@ static void bounce_queue_piece(struct bounce *bounce, struct bounce_slot *slot,
 }
 
 /* How many bytes of the store the next piece is about, memory allowing. */
-static uint64_t bounce_want(const struct bounce_slot *slot, uint64_t left,
-			    uint64_t align)
+static uint64_t piece_length(const struct bounce_slot *slot, uint64_t left,
+			     uint64_t align)
 {
 	uint64_t whole = left & ~(align - 1);
 
@@ -204,7 +202,7 @@ static uint64_t bounce_want(const struct bounce_slot *slot, uint64_t left,
 }
 
 /* Start the next piece; false if there is no memory for it now. */
-static bool bounce_start(struct bounce *bounce, struct bounce_slot *slot)
+static bool start_slot(struct bounce *bounce, struct bounce_slot *slot)
 {
 	struct block_request *owner = slot->owner;
 	uint64_t align = bounce->image->dio_align;
@@ -213,18 +211,18 @@ static bool bounce_start(struct bounce *bounce, struct bounce_slot *slot)
 	uint64_t want, have;
 
 	slot->lead = (size_t)(at & (align - 1));
-	want = bounce_want(slot, left, align);
+	want = piece_length(slot, left, align);
 	slot->step = BOUNCE_MOVE;
 	if (owner->op == BLOCK_WRITE_ZEROES && !slot->lead && want <= left) {
 		slot->useful = want;
-		bounce_queue_piece(bounce, slot, BLOCK_WRITE_ZEROES, at);
+		queue_piece(bounce, slot, BLOCK_WRITE_ZEROES, at);
 		return true;
 	}
 	if (want > BLOCK_BOUNCE_PIECE_MAX)
 		want = BLOCK_BOUNCE_PIECE_MAX;
-	slot->run = block_arena_take(&bounce->arena,
-				     (unsigned int)((want - 1) /
-						    BLOCK_ARENA_GRANULE + 1));
+	slot->run = block_arena_take(
+		&bounce->arena,
+		(unsigned int)((want - 1) / BLOCK_ARENA_GRANULE + 1));
 	have = (uint64_t)slot->run.count * BLOCK_ARENA_GRANULE;
 	if (have == 0)
 		return false;
@@ -234,19 +232,19 @@ static bool bounce_start(struct bounce *bounce, struct bounce_slot *slot)
 	if (slot->useful > left)
 		slot->useful = left;
 	if (owner->op == BLOCK_READ) {
-		bounce_queue_piece(bounce, slot, BLOCK_READ, at - slot->lead);
+		queue_piece(bounce, slot, BLOCK_READ, at - slot->lead);
 	} else if (slot->useful < slot->buffer.len) {
 		slot->step = BOUNCE_FILL;
-		bounce_queue_piece(bounce, slot, BLOCK_READ, at - slot->lead);
+		queue_piece(bounce, slot, BLOCK_READ, at - slot->lead);
 	} else {
-		bounce_copy(slot);
-		bounce_queue_piece(bounce, slot, BLOCK_WRITE, at);
+		copy_data(slot);
+		queue_piece(bounce, slot, BLOCK_WRITE, at);
 	}
 	return true;
 }
 
 /* Start what waits for memory, in order; true if anything was started. */
-static bool bounce_serve(struct bounce *bounce)
+static bool serve_waiting(struct bounce *bounce)
 {
 	struct block_request *owner;
 	bool started = false;
@@ -254,7 +252,7 @@ static bool bounce_serve(struct bounce *bounce)
 	while ((owner = bounce->waiting.head)) {
 		struct block_request *next = owner->next;
 
-		if (!bounce_start(bounce, owner->engine_data))
+		if (!start_slot(bounce, owner->engine_data))
 			break;
 		bounce->waiting.head = next;
 		started = true;
@@ -263,7 +261,7 @@ static bool bounce_serve(struct bounce *bounce)
 }
 
 /* Memory of slots that no request has needed yet is not touched. */
-static struct bounce_slot *bounce_take_slot(struct bounce *bounce)
+static struct bounce_slot *take_slot(struct bounce *bounce)
 {
 	struct bounce_slot *slot = bounce->free;
 
@@ -275,10 +273,10 @@ static struct bounce_slot *bounce_take_slot(struct bounce *bounce)
 	return &bounce->slots[bounce->nused++];
 }
 
-static struct bounce_slot *bounce_enter(struct bounce *bounce,
-					struct block_request *req)
+static struct bounce_slot *enter_gate(struct bounce *bounce,
+				      struct block_request *req)
 {
-	struct bounce_slot *slot = bounce_take_slot(bounce);
+	struct bounce_slot *slot = take_slot(bounce);
 
 	slot->owner = req;
 	slot->gated = false;
@@ -290,7 +288,7 @@ static struct bounce_slot *bounce_enter(struct bounce *bounce,
 	return slot;
 }
 
-static void bounce_leave(struct bounce *bounce, struct bounce_slot *slot)
+static void leave_gate(struct bounce *bounce, struct bounce_slot *slot)
 {
 	if (slot->gated)
 		block_gate_leave(bounce->image->gate, &slot->entry);
@@ -301,8 +299,8 @@ static void bounce_leave(struct bounce *bounce, struct bounce_slot *slot)
 }
 
 /* All at once, with the memory that it has. */
-static void bounce_queue_whole(struct bounce *bounce, struct bounce_slot *slot,
-			       uint8_t op)
+static void queue_whole(struct bounce *bounce, struct bounce_slot *slot,
+			uint8_t op)
 {
 	const struct block_request *owner = slot->owner;
 
@@ -319,35 +317,34 @@ static void bounce_queue_whole(struct bounce *bounce, struct bounce_slot *slot,
 	bounce->inner->ops->queue(bounce->inner, &slot->piece);
 }
 
-static void bounce_queue_pieces(struct bounce *bounce, struct bounce_slot *slot)
+static void queue_pieces(struct bounce *bounce, struct bounce_slot *slot)
 {
-	if (bounce->waiting.head || !bounce_start(bounce, slot))
+	if (bounce->waiting.head || !start_slot(bounce, slot))
 		block_request_list_append(&bounce->waiting, slot->owner);
 }
 
 /* A change has its turn. */
-static void bounce_change(struct bounce *bounce, struct bounce_slot *slot)
+static void start_change(struct bounce *bounce, struct bounce_slot *slot)
 {
 	const struct block_request *owner = slot->owner;
 
 	if (slot->entry.alone ||
-	    (owner->op == BLOCK_WRITE && bounce_is_needed(bounce, owner)))
-		bounce_queue_pieces(bounce, slot);
+	    (owner->op == BLOCK_WRITE && is_needed(bounce, owner)))
+		queue_pieces(bounce, slot);
 	else
-		bounce_queue_whole(bounce, slot, owner->op);
+		queue_whole(bounce, slot, owner->op);
 }
 
-static void bounce_queue_at_gate(struct bounce *bounce,
-				 struct block_request *req)
+static void queue_at_gate(struct bounce *bounce, struct block_request *req)
 {
-	struct bounce_slot *slot = bounce_enter(bounce, req);
+	struct bounce_slot *slot = enter_gate(bounce, req);
 	uint64_t align = bounce->image->dio_align;
 	bool alone = req->op == BLOCK_WRITE || req->op == BLOCK_WRITE_ZEROES;
 
 	slot->entry = (struct block_gate_entry){
 		.begin = req->offset & ~(align - 1),
 		.end = (req->offset + req->length + align - 1) & ~(align - 1),
-		.alone = alone && bounce_is_odd(bounce, req),
+		.alone = alone && is_odd(bounce, req),
 		.outbox = bounce->engine.outbox,
 		.token = &slot->piece,
 	};
@@ -355,33 +352,32 @@ static void bounce_queue_at_gate(struct bounce *bounce,
 	slot->step = BOUNCE_WAIT;
 	slot->gated = true;
 	if (block_gate_enter(bounce->image->gate, &slot->entry))
-		bounce_change(bounce, slot);
+		start_change(bounce, slot);
 }
 
-static void bounce_queue(struct block_engine *engine,
-			 struct block_request *req)
+static void queue_request(struct block_engine *engine,
+			  struct block_request *req)
 {
-	struct bounce *bounce = bounce_of(engine);
+	struct bounce *bounce = to_bounce(engine);
 
 	if (req->length == 0 ||
-	    (!bounce_is_transfer(req) && !block_transfer_is_range(req)))
+	    (!is_transfer(req) && !block_transfer_is_range(req)))
 		bounce->inner->ops->queue(bounce->inner, req);
-	else if (bounce_is_transfer(req) &&
+	else if (is_transfer(req) &&
 		 (req->offset | req->length) % BOUNCE_SECTOR)
-		bounce_queue_whole(bounce, bounce_enter(bounce, req),
-				   BOUNCE_REFUSED);
+		queue_whole(bounce, enter_gate(bounce, req), BOUNCE_REFUSED);
 	else if (req->op != BLOCK_READ && bounce->image->gate)
-		bounce_queue_at_gate(bounce, req);
-	else if (bounce_is_transfer(req) && (bounce_is_odd(bounce, req) ||
-					     bounce_is_needed(bounce, req)))
-		bounce_queue_pieces(bounce, bounce_enter(bounce, req));
+		queue_at_gate(bounce, req);
+	else if (is_transfer(req) &&
+		 (is_odd(bounce, req) || is_needed(bounce, req)))
+		queue_pieces(bounce, enter_gate(bounce, req));
 	else
 		bounce->inner->ops->queue(bounce->inner, req);
 }
 
-static void bounce_commit(struct block_engine *engine)
+static void commit_queued(struct block_engine *engine)
 {
-	struct block_engine *inner = bounce_of(engine)->inner;
+	struct block_engine *inner = to_bounce(engine)->inner;
 
 	inner->ops->commit(inner);
 }
@@ -390,14 +386,14 @@ static void bounce_commit(struct block_engine *engine)
  * The piece has moved its part, or failed: true if that completes its owner;
  * else he waits for the next.
  */
-static bool bounce_moved(struct bounce *bounce, struct bounce_slot *slot)
+static bool piece_moved(struct bounce *bounce, struct bounce_slot *slot)
 {
 	struct block_request *owner = slot->owner;
 
 	owner->result = slot->piece.result;
 	if (owner->result == 0) {
 		if (owner->op == BLOCK_READ)
-			bounce_copy(slot);
+			copy_data(slot);
 		owner->done += slot->useful;
 	}
 	block_arena_give(&bounce->arena, slot->run);
@@ -406,47 +402,46 @@ static bool bounce_moved(struct bounce *bounce, struct bounce_slot *slot)
 		block_request_list_append(&bounce->waiting, owner);
 		return false;
 	}
-	bounce_leave(bounce, slot);
+	leave_gate(bounce, slot);
 	return true;
 }
 
 /* A piece came back: true if that completes its owner. */
-static bool bounce_piece_done(struct bounce *bounce, struct bounce_slot *slot)
+static bool piece_done(struct bounce *bounce, struct bounce_slot *slot)
 {
 	switch (slot->step) {
 	case BOUNCE_WAIT:
-		bounce_change(bounce, slot);
+		start_change(bounce, slot);
 		bounce->queued = true;
 		return false;
 	case BOUNCE_FILL:
 		if (slot->piece.result)
 			break;
 		slot->step = BOUNCE_MOVE;
-		bounce_copy(slot);
-		bounce_queue_piece(bounce, slot, BLOCK_WRITE,
-				   slot->piece.offset);
+		copy_data(slot);
+		queue_piece(bounce, slot, BLOCK_WRITE, slot->piece.offset);
 		bounce->queued = true;
 		return false;
 	case BOUNCE_WHOLE:
 		slot->owner->result = slot->piece.result;
-		bounce_leave(bounce, slot);
+		leave_gate(bounce, slot);
 		return true;
 	case BOUNCE_MOVE:
 		break;
 	}
-	return bounce_moved(bounce, slot);
+	return piece_moved(bounce, slot);
 }
 
-static struct block_request *bounce_reap(struct block_engine *engine,
-					 unsigned int max)
+static struct block_request *reap_done(struct block_engine *engine,
+				       unsigned int max)
 {
-	struct bounce *bounce = bounce_of(engine);
+	struct bounce *bounce = to_bounce(engine);
 	struct block_engine *inner = bounce->inner;
 	struct block_request *req, *next;
 	struct block_request_list list = { .head = NULL };
 
 	for (req = inner->ops->reap(inner, max); req; req = next) {
-		struct bounce_slot *slot = bounce_slot_of(bounce, req);
+		struct bounce_slot *slot = slot_of(bounce, req);
 
 		next = req->next;
 		if (!slot) {
@@ -454,18 +449,18 @@ static struct block_request *bounce_reap(struct block_engine *engine,
 			continue;
 		}
 		req = slot->owner;
-		if (bounce_piece_done(bounce, slot))
+		if (piece_done(bounce, slot))
 			block_request_list_append(&list, req);
 	}
-	if (bounce_serve(bounce) || bounce->queued)
+	if (serve_waiting(bounce) || bounce->queued)
 		inner->ops->commit(inner);
 	bounce->queued = false;
 	return list.head;
 }
 
-static void bounce_close(struct block_engine *engine)
+static void close_engine(struct block_engine *engine)
 {
-	struct bounce *bounce = bounce_of(engine);
+	struct bounce *bounce = to_bounce(engine);
 
 	if (!engine)
 		return;
@@ -475,10 +470,10 @@ static void bounce_close(struct block_engine *engine)
 }
 
 static const struct block_engine_ops bounce_ops = {
-	.queue = bounce_queue,
-	.commit = bounce_commit,
-	.reap = bounce_reap,
-	.close = bounce_close,
+	.queue = queue_request,
+	.commit = commit_queued,
+	.reap = reap_done,
+	.close = close_engine,
 };
 
 int block_bounce_open(struct block_engine **engine, struct block_engine *inner,

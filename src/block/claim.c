@@ -45,8 +45,8 @@
 #define CLAIM_PAUSE_NS 25000000l
 #define CLAIM_LINE_MAX 256
 
-static int claim_check_type(const char *file, mode_t mode,
-			    char error[BLOCK_ERROR_MAX])
+static int check_type(const char *file, mode_t mode,
+		      char error[BLOCK_ERROR_MAX])
 {
 	const char *what = "no regular file";
 
@@ -67,15 +67,16 @@ static int claim_check_type(const char *file, mode_t mode,
 			     what);
 }
 
-static int claim_explain_denied(const char *file, bool readonly, int rc,
-				char error[BLOCK_ERROR_MAX])
+static int explain_denied(const char *file, bool readonly, int rc,
+			  char error[BLOCK_ERROR_MAX])
 {
 	long uid = geteuid();
 
 	if (readonly)
 		return block_explain(error, rc, file,
 				     "permission denied: allow uid %ld to read "
-				     "it", uid);
+				     "it",
+				     uid);
 	if (access(file, R_OK) == 0)
 		return block_explain(error, rc, file,
 				     "permission denied for writing: allow uid "
@@ -83,12 +84,13 @@ static int claim_explain_denied(const char *file, bool readonly, int rc,
 				     uid);
 	return block_explain(error, rc, file,
 			     "permission denied: allow uid %ld to read and "
-			     "write it", uid);
+			     "write it",
+			     uid);
 }
 
 /* Not allowed whatever the rights of the file are, to root as well. */
-static int claim_explain_forbidden(const char *file, int rc,
-				   char error[BLOCK_ERROR_MAX])
+static int explain_forbidden(const char *file, int rc,
+			     char error[BLOCK_ERROR_MAX])
 {
 	struct statx st;
 
@@ -111,22 +113,24 @@ static int claim_explain_forbidden(const char *file, int rc,
 }
 
 /* A unit sees less of the file system as writable than others do. */
-static int claim_explain_readonly(const char *file, int rc,
-				  char error[BLOCK_ERROR_MAX])
+static int explain_readonly(const char *file, int rc,
+			    char error[BLOCK_ERROR_MAX])
 {
 	bool unit = getenv("INVOCATION_ID") != NULL;
 
 	return block_explain(error, rc, file,
 			     "is on a file system that is read-only%s: use "
-			     "readonly=on%s", unit ? " to this unit" : "",
+			     "readonly=on%s",
+			     unit ? " to this unit" : "",
 			     unit ? ", or if ProtectSystem= makes it so, "
 				    "allow its folder by ReadWritePaths= "
-				    "(systemctl edit)" : "");
+				    "(systemctl edit)" :
+				    "");
 }
 
 /* Why could `file` not be looked at or opened? */
-static int claim_explain(const char *file, bool readonly, int rc,
-			 char error[BLOCK_ERROR_MAX])
+static int explain(const char *file, bool readonly, int rc,
+		   char error[BLOCK_ERROR_MAX])
 {
 	switch (rc) {
 	case -ENOENT:
@@ -134,7 +138,7 @@ static int claim_explain(const char *file, bool readonly, int rc,
 				     "no such file: create it, or correct "
 				     "the path");
 	case -EROFS:
-		return claim_explain_readonly(file, rc, error);
+		return explain_readonly(file, rc, error);
 	case -EBUSY:
 		return block_explain(error, rc, file,
 				     "is mounted or in use: unmount it, or "
@@ -146,16 +150,16 @@ static int claim_explain(const char *file, bool readonly, int rc,
 				     "there is no device behind it: attach the "
 				     "device, or correct the path");
 	case -EPERM:
-		return claim_explain_forbidden(file, rc, error);
+		return explain_forbidden(file, rc, error);
 	case -EACCES:
-		return claim_explain_denied(file, readonly, rc, error);
+		return explain_denied(file, readonly, rc, error);
 	}
 	return block_explain(error, rc, file, "cannot be opened: %s",
 			     strerror(-rc));
 }
 
 /* After try number `try` found the store in use: true to try again. */
-static bool claim_pause(unsigned int try)
+static bool pause_between(unsigned int try)
 {
 	struct timespec pause = { .tv_nsec = CLAIM_PAUSE_NS };
 
@@ -166,8 +170,7 @@ static bool claim_pause(unsigned int try)
 }
 
 /* A device may be read-only and yet have been opened for writing. */
-static int claim_check_writable(const char *file, int fd,
-				char error[BLOCK_ERROR_MAX])
+static int check_writable(const char *file, int fd, char error[BLOCK_ERROR_MAX])
 {
 	int readonly = 0;
 
@@ -177,22 +180,22 @@ static int claim_check_writable(const char *file, int fd,
 			     "is a read-only device: use readonly=on");
 }
 
-static int claim_check(const char *file, int fd, bool readonly,
-		       struct stat *st, char error[BLOCK_ERROR_MAX])
+static int check(const char *file, int fd, bool readonly, struct stat *st,
+		 char error[BLOCK_ERROR_MAX])
 {
 	int flags = fcntl(fd, F_GETFL);
 	int rc;
 
 	if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) < 0 ||
 	    fstat(fd, st) < 0)
-		return claim_explain(file, readonly, -errno, error);
-	rc = claim_check_type(file, st->st_mode, error);
+		return explain(file, readonly, -errno, error);
+	rc = check_type(file, st->st_mode, error);
 	if (rc == 0 && S_ISBLK(st->st_mode) && !readonly)
-		rc = claim_check_writable(file, fd, error);
+		rc = check_writable(file, fd, error);
 	return rc;
 }
 
-static int claim_open(const char *file, int flags)
+static int open_node(const char *file, int flags)
 {
 	unsigned int try = 0;
 	int fd;
@@ -204,14 +207,14 @@ static int claim_open(const char *file, int flags)
 		if (errno == EPERM && (flags & O_NOATIME))
 			flags &= ~O_NOATIME;
 		else if (errno != EINTR &&
-			 !(errno == EBUSY && claim_pause(++try)))
+			 !(errno == EBUSY && pause_between(++try)))
 			return -errno;
 	}
 	return fd;
 }
 
 /* The path in /dev that the kernel has for a device; false if it has none. */
-static bool claim_node(dev_t device, char *path, size_t size)
+static bool node_of_device(dev_t device, char *path, size_t size)
 {
 	char line[CLAIM_LINE_MAX], name[64];
 	struct stat st;
@@ -236,25 +239,25 @@ static bool claim_node(dev_t device, char *path, size_t size)
 }
 
 /* Open the device by its own node, if there is one for us; else by `file`. */
-static int claim_open_device(const char *file, dev_t device, int flags)
+static int open_device(const char *file, dev_t device, int flags)
 {
 	char node[CLAIM_LINE_MAX + 8];
 	struct stat st;
 	int fd = -ENOENT;
 
-	if (claim_node(device, node, sizeof(node)))
-		fd = claim_open(node, flags);
+	if (node_of_device(device, node, sizeof(node)))
+		fd = open_node(node, flags);
 	if (fd >= 0 && (fstat(fd, &st) < 0 || st.st_rdev != device)) {
 		close(fd);
 		fd = -ENOENT;
 	}
 	if (fd == -ENOENT || fd == -EACCES || fd == -EPERM)
-		return claim_open(file, flags);
+		return open_node(file, flags);
 	return fd;
 }
 
 /* Claim the device that `image` has open: its exclusive_fd, or an errno. */
-static int claim_exclusively(const struct block_image *image, const char *file)
+static int claim_device(const struct block_image *image, const char *file)
 {
 	struct stat st, again;
 	char path[32];
@@ -262,9 +265,9 @@ static int claim_exclusively(const struct block_image *image, const char *file)
 
 	/* The very device, also where its name is another one's by now. */
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", image->fd);
-	fd = claim_open(path, O_RDWR | O_EXCL);
+	fd = open_node(path, O_RDWR | O_EXCL);
 	if (fd == -ENOENT)
-		fd = claim_open(file, O_RDWR | O_EXCL);
+		fd = open_node(file, O_RDWR | O_EXCL);
 	if (fd >= 0 && (fstat(image->fd, &st) < 0 || fstat(fd, &again) < 0 ||
 			st.st_rdev != again.st_rdev)) {
 		close(fd);
@@ -277,17 +280,16 @@ int block_claim_lock(struct block_image *image, const char *file,
 		     char error[BLOCK_ERROR_MAX])
 {
 	enum block_lock_mode mode = image->readonly ? BLOCK_LOCK_READ :
-				    image->lends ? BLOCK_LOCK_LENT :
-				    BLOCK_LOCK_WRITE;
+				    image->lends    ? BLOCK_LOCK_LENT :
+						      BLOCK_LOCK_WRITE;
 	int rc = block_lock_take(image->fd, file, mode, error);
 
 	if (rc)
 		return rc;
 	if (image->is_block_device && !image->readonly) {
-		image->exclusive_fd = claim_exclusively(image, file);
+		image->exclusive_fd = claim_device(image, file);
 		if (image->exclusive_fd < 0) {
-			rc = claim_explain(file, false, image->exclusive_fd,
-					   error);
+			rc = explain(file, false, image->exclusive_fd, error);
 			image->exclusive_fd = -1;
 			block_lock_release(image->fd);
 			return rc;
@@ -306,8 +308,8 @@ void block_claim_unlock(struct block_image *image)
 	block_lock_release(image->fd);
 }
 
-static int claim_first_lock(struct block_image *image, const char *file,
-			    char error[BLOCK_ERROR_MAX])
+static int first_lock(struct block_image *image, const char *file,
+		      char error[BLOCK_ERROR_MAX])
 {
 	int rc = block_claim_lock(image, file, error);
 
@@ -325,24 +327,24 @@ int block_claim(struct block_image *image, const char *file,
 	int rc;
 
 	if (stat(file, &before) < 0)
-		return claim_explain(file, image->readonly, -errno, error);
-	rc = claim_check_type(file, before.st_mode, error);
+		return explain(file, image->readonly, -errno, error);
+	rc = check_type(file, before.st_mode, error);
 	if (rc)
 		return rc;
 	image->fd = S_ISBLK(before.st_mode) ?
-		    claim_open_device(file, before.st_rdev, flags) :
-		    claim_open(file, flags);
+			    open_device(file, before.st_rdev, flags) :
+			    open_node(file, flags);
 	if (image->fd < 0) {
-		rc = claim_explain(file, image->readonly, image->fd, error);
+		rc = explain(file, image->readonly, image->fd, error);
 		image->fd = -1;
 		return rc;
 	}
-	rc = claim_check(file, image->fd, image->readonly, &st, error);
+	rc = check(file, image->fd, image->readonly, &st, error);
 	/* The name became a device's after the look, or another's. */
 	if (rc == 0 && S_ISBLK(st.st_mode) != S_ISBLK(before.st_mode))
 		rc = block_explain(error, -EAGAIN, file,
 				   "was replaced while it was opened: try "
 				   "again");
 	image->is_block_device = S_ISBLK(st.st_mode);
-	return rc ? rc : claim_first_lock(image, file, error);
+	return rc ? rc : first_lock(image, file, error);
 }

@@ -21,7 +21,7 @@
 
 #define DIO_ALIGN_MAX 4096u
 
-static bool dio_is_usable(unsigned int align)
+static bool is_usable(unsigned int align)
 {
 	return align > 0 && align <= DIO_ALIGN_MAX &&
 	       (align & (align - 1)) == 0;
@@ -30,8 +30,8 @@ static bool dio_is_usable(unsigned int align)
 enum dio_answer { DIO_UNKNOWN, DIO_YES, DIO_NO };
 
 #ifdef STATX_DIOALIGN
-static enum dio_answer dio_ask_statx(int fd, unsigned int *align,
-				     unsigned int *mem_align)
+static enum dio_answer ask_statx(int fd, unsigned int *align,
+				 unsigned int *mem_align)
 {
 	struct statx st;
 
@@ -40,12 +40,11 @@ static enum dio_answer dio_ask_statx(int fd, unsigned int *align,
 		return DIO_UNKNOWN;
 	*align = st.stx_dio_offset_align;
 	*mem_align = st.stx_dio_mem_align;
-	return dio_is_usable(*align) && dio_is_usable(*mem_align) ?
-	       DIO_YES : DIO_NO;
+	return is_usable(*align) && is_usable(*mem_align) ? DIO_YES : DIO_NO;
 }
 #else
-static enum dio_answer dio_ask_statx(int fd, unsigned int *align,
-				     unsigned int *mem_align)
+static enum dio_answer ask_statx(int fd, unsigned int *align,
+				 unsigned int *mem_align)
 {
 	(void)fd;
 	(void)align;
@@ -55,7 +54,7 @@ static enum dio_answer dio_ask_statx(int fd, unsigned int *align,
 #endif
 
 /* Does a read at the file's start work with memory aligned to `align` only? */
-static bool dio_try(int fd, unsigned int align)
+static bool try_read(int fd, unsigned int align)
 {
 	void *memory;
 	ssize_t n;
@@ -73,18 +72,18 @@ static bool dio_try(int fd, unsigned int align)
 bool block_dio_probe(int fd, unsigned int sector, unsigned int *align,
 		     unsigned int *mem_align)
 {
-	enum dio_answer answer = dio_ask_statx(fd, align, mem_align);
+	enum dio_answer answer = ask_statx(fd, align, mem_align);
 
 	if (answer != DIO_UNKNOWN)
 		return answer == DIO_YES;
 	if (sector)
 		*align = sector;
-	else if (dio_try(fd, 512))
+	else if (try_read(fd, 512))
 		*align = 512;
-	else if (dio_try(fd, 4096))
+	else if (try_read(fd, 4096))
 		*align = 4096;
 	else
 		return false;
 	*mem_align = *align;
-	return dio_is_usable(*align);
+	return is_usable(*align);
 }

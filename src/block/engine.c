@@ -8,13 +8,13 @@
  * O_DIRECT, and merging. block_engine_reap() passes requests on.
  *
  * What is flushed. FLUSH goes to the image's one flushing thread instead of the
- * engine, and so does a stable write that the engine has done without RWF_DSYNC,
- * between its two ways back: first from the engine, then from there. sync.h says
- * why, and when a failure is for good.
+ * engine, and so does a stable write that the engine has done without
+ * RWF_DSYNC, between its two ways back: first from the engine, then from there.
+ * sync.h says why, and when a failure is for good.
  *
  * A write with RWF_DSYNC is write and flush in one and does not say which part
  * failed. What is plainly this request's own fault, or refused before anything
- * was written, costs nobody else anything (engine_is_own_fault()); any other
+ * was written, costs nobody else anything (is_own_fault()); any other
  * error may tell of data that was written before, for instance that the device
  * has lost what was in its cache. Requests that come back in the same batch are
  * looked at twice, because one that came before the failing one in the list may
@@ -31,7 +31,7 @@
 #include "sync.h"
 #include "transfer.h"
 
-static const struct block_engine_ops *engine_find(const char *name)
+static const struct block_engine_ops *find_engine(const char *name)
 {
 	unsigned int i;
 
@@ -42,8 +42,8 @@ static const struct block_engine_ops *engine_find(const char *name)
 }
 
 /* May "auto" take this engine for this image? */
-static bool engine_suits(const struct block_engine_ops *ops,
-			 const struct block_image *image)
+static bool suits(const struct block_engine_ops *ops,
+		  const struct block_image *image)
 {
 	if (image->fd < 0)
 		return strcmp(ops->name, "null") == 0;
@@ -52,14 +52,14 @@ static bool engine_suits(const struct block_engine_ops *ops,
 	return strcmp(ops->name, "null") != 0;
 }
 
-static int engine_open_auto(struct block_engine **engine,
-			    const struct block_image *image, unsigned int depth)
+static int open_auto(struct block_engine **engine,
+		     const struct block_image *image, unsigned int depth)
 {
 	unsigned int i;
 	int rc = -ENOENT;
 
 	for (i = 0; block_engines[i]; i++) {
-		if (!engine_suits(block_engines[i], image))
+		if (!suits(block_engines[i], image))
 			continue;
 		rc = block_engines[i]->open(engine, image, depth);
 		if (rc == 0)
@@ -69,7 +69,7 @@ static int engine_open_auto(struct block_engine **engine,
 }
 
 /* Put in front of an engine what this image needs; it is one chain to close. */
-static int engine_wrap(struct block_engine **engine,
+static int wrap_engine(struct block_engine **engine,
 		       const struct block_image *image, unsigned int depth)
 {
 	int rc = 0;
@@ -85,18 +85,18 @@ static int engine_wrap(struct block_engine **engine,
 int block_engine_open(struct block_engine **enginep, const char *name,
 		      struct block_image *image, unsigned int depth)
 {
-	const struct block_engine_ops *ops = engine_find(name);
+	const struct block_engine_ops *ops = find_engine(name);
 	struct block_engine *engine;
 	int rc;
 
 	assert(depth > 0);
 	if (strcmp(name, "auto") == 0)
-		rc = engine_open_auto(&engine, image, depth);
+		rc = open_auto(&engine, image, depth);
 	else
 		rc = ops ? ops->open(&engine, image, depth) : -ENOENT;
 	if (rc)
 		return rc;
-	rc = engine_wrap(&engine, image, depth);
+	rc = wrap_engine(&engine, image, depth);
 	if (rc) {
 		engine->ops->close(engine);
 		return rc;
@@ -109,8 +109,8 @@ int block_engine_open(struct block_engine **enginep, const char *name,
 	return 0;
 }
 
-static bool engine_promises_stable(const struct block_image *image,
-				   const struct block_request *req)
+static bool promises_stable(const struct block_image *image,
+			    const struct block_request *req)
 {
 	if (req->op == BLOCK_FLUSH)
 		return !image->flush_is_noop;
@@ -119,16 +119,16 @@ static bool engine_promises_stable(const struct block_image *image,
 }
 
 /* Does this error say nothing of what other requests have written? */
-static bool engine_is_own_fault(int error)
+static bool is_own_fault(int error)
 {
 	switch (-error) {
-	case EINVAL:	/* its range, its memory, its size: not begun */
+	case EINVAL: /* its range, its memory, its size: not begun */
 	case EFAULT:
 	case EFBIG:
-	case EBADF:	/* not allowed, or not possible: not begun */
+	case EBADF: /* not allowed, or not possible: not begun */
 	case EROFS:
 	case EOPNOTSUPP:
-	case ENOSPC:	/* no room for it */
+	case ENOSPC: /* no room for it */
 	case EDQUOT:
 		return true;
 	default:
@@ -145,34 +145,34 @@ void block_engine_flush(struct block_engine *engine, struct block_request *req)
 }
 
 /* A write came back from the engine: has it to be flushed yet? */
-static bool engine_look_at_write(struct block_engine *engine,
-				 const struct block_request *req)
+static bool look_at_write(struct block_engine *engine,
+			  const struct block_request *req)
 {
 	const struct block_image *image = engine->image;
 
 	if (req->seen == BLOCK_SYNC_DONE)
 		return false;
-	if (!engine_promises_stable(image, req)) {
+	if (!promises_stable(image, req)) {
 		if (req->result == 0)
 			block_sync_note_write(engine->sync, req);
 		return false;
 	}
 	if (!block_transfer_is_dsync(image, req))
 		return req->result == 0;
-	if (req->result && !engine_is_own_fault(req->result))
+	if (req->result && !is_own_fault(req->result))
 		block_sync_note_failure(engine->sync, req->result);
 	return false;
 }
 
 /* What came back from the engine, without what goes on to be flushed. */
-static struct block_request *engine_look(struct block_engine *engine,
-					 struct block_request *list)
+static struct block_request *look_at_result(struct block_engine *engine,
+					    struct block_request *list)
 {
 	struct block_request **link = &list, *req;
 
 	while ((req = *link)) {
 		if ((req->op == BLOCK_WRITE || req->op == BLOCK_WRITE_ZEROES) &&
-		    engine_look_at_write(engine, req)) {
+		    look_at_write(engine, req)) {
 			*link = req->next;
 			engine->inflight++;
 			block_sync_submit(engine->sync, engine->outbox, req);
@@ -184,11 +184,11 @@ static struct block_request *engine_look(struct block_engine *engine,
 }
 
 /* No promise is made any more that data is stable. */
-static void engine_break_promises(const struct block_image *image,
-				  struct block_request *req)
+static void break_promises(const struct block_image *image,
+			   struct block_request *req)
 {
 	for (; req; req = req->next)
-		if (engine_promises_stable(image, req))
+		if (promises_stable(image, req))
 			req->result = -EIO;
 }
 
@@ -204,9 +204,9 @@ struct block_request *block_engine_reap(struct block_engine *engine,
 	}
 	if (!engine->sync)
 		return list;
-	list = engine_look(engine, list);
+	list = look_at_result(engine, list);
 	if (block_image_flush_error(engine->image))
-		engine_break_promises(engine->image, list);
+		break_promises(engine->image, list);
 	return list;
 }
 

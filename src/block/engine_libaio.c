@@ -6,13 +6,13 @@
  * the engine, the submitter, which gives them to the kernel in one io_submit.
  * The kernel posts a completion to a ring that is mapped into this process and
  * then rings the outbox's eventfd once for it; reap() reads the eventfd, then
- * the ring, without io_getevents. DISCARD and WRITE_ZEROES go to a helper thread
- * (see perform.c).
+ * the ring, without io_getevents. DISCARD and WRITE_ZEROES go to a helper
+ * thread (see perform.c).
  *
  * The thread is there because io_submit blocks: on a buffered image for the
- * whole transfer, with O_DIRECT while the device's queue is full, while the file
- * system has to look up where the data is, and for a write as long as the file
- * system is frozen. Nobody else may stand still for that.
+ * whole transfer, with O_DIRECT while the device's queue is full, while the
+ * file system has to look up where the data is, and for a write as long as the
+ * file system is frozen. Nobody else may stand still for that.
  *
  * Failure modes of submission, all in the submitter: in a shortage it waits a
  * little and tries again. When the kernel refuses an iocb, or a shortage lasts,
@@ -51,7 +51,7 @@
  */
 struct aio_ring {
 	unsigned int id;
-	unsigned int nr;	/* events that fit */
+	unsigned int nr; /* events that fit */
 	unsigned int head;
 	unsigned int tail;
 	unsigned int magic;
@@ -65,31 +65,31 @@ struct libaio {
 	struct block_engine engine;
 	const struct block_image *image;
 	io_context_t context;
-	struct aio_ring *ring;	/* the same, mapped */
+	struct aio_ring *ring; /* the same, mapped */
 	struct block_outbox outbox;
 	struct block_worker_pool *pool;
-	struct block_request_list aside;	/* for the pool */
+	struct block_request_list aside; /* for the pool */
 	unsigned int depth;
 	unsigned int nfree;
 	unsigned int nqueued;
-	struct iocb *slots;	/* `depth` of them */
-	struct iocb **free;	/* stack of unused slots */
-	struct iocb **queued;	/* since the last commit */
+	struct iocb *slots;   /* `depth` of them */
+	struct iocb **free;   /* stack of unused slots */
+	struct iocb **queued; /* since the last commit */
 
 	/* The submitter's own. */
 	struct iocb **batch;
-	unsigned int refusals;	/* submissions refused in a row */
+	unsigned int refusals; /* submissions refused in a row */
 
 	pthread_t submitter;
 	bool has_submitter;
-	pthread_mutex_t lock;	/* of all below */
+	pthread_mutex_t lock; /* of all below */
 	pthread_cond_t work;
-	struct iocb **pending;	/* for the submitter */
+	struct iocb **pending; /* for the submitter */
 	unsigned int npending;
 	bool stop;
 };
 
-static struct libaio *libaio_of(struct block_engine *engine)
+static struct libaio *to_libaio(struct block_engine *engine)
 {
 	return (struct libaio *)engine;
 }
@@ -98,8 +98,8 @@ static struct libaio *libaio_of(struct block_engine *engine)
  * Submission.
  */
 
-static void libaio_prepare_transfer(struct libaio *aio, struct iocb *iocb,
-				    const struct block_request *req)
+static void prepare_transfer(struct libaio *aio, struct iocb *iocb,
+			     const struct block_request *req)
 {
 	bool read = req->op == BLOCK_READ;
 	int fd = aio->image->fd;
@@ -121,7 +121,7 @@ static void libaio_prepare_transfer(struct libaio *aio, struct iocb *iocb,
 }
 
 /* Queue the iocb for what is next of a request. */
-static void libaio_prepare(struct libaio *aio, struct block_request *req)
+static void prepare_slot(struct libaio *aio, struct block_request *req)
 {
 	struct iocb *iocb = req->engine_data;
 
@@ -130,14 +130,14 @@ static void libaio_prepare(struct libaio *aio, struct block_request *req)
 		iocb = aio->free[--aio->nfree];
 		req->engine_data = iocb;
 	}
-	libaio_prepare_transfer(aio, iocb, req);
+	prepare_transfer(aio, iocb, req);
 	io_set_eventfd(iocb, aio->outbox.fd);
 	iocb->data = req;
 	aio->queued[aio->nqueued++] = iocb;
 }
 
 /* For a request that is done; one that never had an iocb is allowed. */
-static void libaio_release(struct libaio *aio, struct block_request *req)
+static void release(struct libaio *aio, struct block_request *req)
 {
 	if (req->engine_data)
 		aio->free[aio->nfree++] = req->engine_data;
@@ -148,7 +148,7 @@ static void libaio_release(struct libaio *aio, struct block_request *req)
  * The submitter, after `error` for the first of its iocbs: true if it was taken
  * out and the rest can go on, false if all have to try again.
  */
-static bool libaio_refused(struct libaio *aio, struct iocb *first, int error)
+static bool refused(struct libaio *aio, struct iocb *first, int error)
 {
 	static const struct timespec pause = { .tv_nsec = LIBAIO_REFUSED_NS };
 	bool shortage = error == -EAGAIN || error == -ENOMEM;
@@ -163,7 +163,7 @@ static bool libaio_refused(struct libaio *aio, struct iocb *first, int error)
 	return true;
 }
 
-static void libaio_submit(struct libaio *aio, unsigned int n)
+static void submit_slots(struct libaio *aio, unsigned int n)
 {
 	unsigned int done = 0;
 	int rc;
@@ -175,14 +175,13 @@ static void libaio_submit(struct libaio *aio, unsigned int n)
 		if (rc > 0) {
 			done += (unsigned int)rc;
 			aio->refusals = 0;
-		} else if (libaio_refused(aio, aio->batch[done],
-					  rc ? rc : -EAGAIN)) {
+		} else if (refused(aio, aio->batch[done], rc ? rc : -EAGAIN)) {
 			done++;
 		}
 	}
 }
 
-static void *libaio_main(void *arg)
+static void *submitter_main(void *arg)
 {
 	struct libaio *aio = arg;
 	unsigned int n;
@@ -199,7 +198,7 @@ static void *libaio_main(void *arg)
 		memcpy(aio->batch, aio->pending, n * sizeof(aio->batch[0]));
 		aio->npending = 0;
 		pthread_mutex_unlock(&aio->lock);
-		libaio_submit(aio, n);
+		submit_slots(aio, n);
 		pthread_mutex_lock(&aio->lock);
 	}
 	pthread_mutex_unlock(&aio->lock);
@@ -207,7 +206,7 @@ static void *libaio_main(void *arg)
 }
 
 /* Hand over what was queued. */
-static void libaio_hand_over(struct libaio *aio)
+static void hand_over(struct libaio *aio)
 {
 	if (aio->nqueued == 0)
 		return;
@@ -220,23 +219,24 @@ static void libaio_hand_over(struct libaio *aio)
 	pthread_mutex_unlock(&aio->lock);
 }
 
-static void libaio_queue(struct block_engine *engine, struct block_request *req)
+static void queue_request(struct block_engine *engine,
+			  struct block_request *req)
 {
-	struct libaio *aio = libaio_of(engine);
+	struct libaio *aio = to_libaio(engine);
 
 	if (block_transfer_begin(aio->image, req))
 		block_outbox_put(&aio->outbox, req, req->result);
 	else if (block_transfer_is_range(req))
 		block_request_list_append(&aio->aside, req);
 	else
-		libaio_prepare(aio, req);
+		prepare_slot(aio, req);
 }
 
-static void libaio_commit(struct block_engine *engine)
+static void commit_queued(struct block_engine *engine)
 {
-	struct libaio *aio = libaio_of(engine);
+	struct libaio *aio = to_libaio(engine);
 
-	libaio_hand_over(aio);
+	hand_over(aio);
 	block_worker_pool_submit(aio->pool, &aio->aside);
 	block_outbox_announce(&aio->outbox);
 }
@@ -245,21 +245,21 @@ static void libaio_commit(struct block_engine *engine)
  * Completion.
  */
 
-static bool libaio_ring_is_empty(const struct libaio *aio)
+static bool ring_is_empty(const struct libaio *aio)
 {
 	/* Pairs with the kernel's store of tail after the event. */
 	return aio->ring->head ==
 	       __atomic_load_n(&aio->ring->tail, __ATOMIC_ACQUIRE);
 }
 
-static unsigned int libaio_take(struct libaio *aio,
+static unsigned int take_events(struct libaio *aio,
 				struct block_request_list *list,
 				unsigned int max)
 {
 	struct aio_ring *ring = aio->ring;
 	unsigned int n = 0;
 
-	while (n < max && !libaio_ring_is_empty(aio)) {
+	while (n < max && !ring_is_empty(aio)) {
 		const struct io_event *event = &ring->events[ring->head];
 		struct block_request *req = event->data;
 		int64_t answer = (long)event->res;
@@ -270,47 +270,46 @@ static unsigned int libaio_take(struct libaio *aio,
 				 __ATOMIC_RELEASE);
 		aio->outbox.balance++;
 		if (block_transfer_advance(req, answer)) {
-			libaio_release(aio, req);
+			release(aio, req);
 			block_request_list_append(list, req);
 			n++;
 		} else {
-			libaio_prepare(aio, req);
+			prepare_slot(aio, req);
 		}
 	}
 	return n;
 }
 
 /* What was answered without the kernel, or flushed, or refused. */
-static void libaio_take_outbox(struct libaio *aio,
-			       struct block_request_list *list,
-			       unsigned int max)
+static void take_outbox(struct libaio *aio, struct block_request_list *list,
+			unsigned int max)
 {
 	struct block_request_list taken = { .head = NULL };
 	struct block_request *req;
 
 	block_outbox_take(&aio->outbox, &taken, max);
 	for (req = taken.head; req; req = req->next)
-		libaio_release(aio, req);
+		release(aio, req);
 	block_request_list_splice(list, &taken);
 }
 
-static struct block_request *libaio_reap(struct block_engine *engine,
-					 unsigned int max)
+static struct block_request *reap_done(struct block_engine *engine,
+				       unsigned int max)
 {
-	struct libaio *aio = libaio_of(engine);
+	struct libaio *aio = to_libaio(engine);
 	struct block_request_list list = { .head = NULL };
 	unsigned int n;
 
 	if (block_outbox_is_idle(&aio->outbox) && aio->nqueued == 0 &&
-	    libaio_ring_is_empty(aio) && !block_worker_pool_is_ready(aio->pool))
+	    ring_is_empty(aio) && !block_worker_pool_is_ready(aio->pool))
 		return NULL;
 	block_outbox_listen(&aio->outbox);
-	n = libaio_take(aio, &list, max);
+	n = take_events(aio, &list, max);
 	n += block_worker_pool_take(aio->pool, &list, max - n);
-	libaio_take_outbox(aio, &list, max - n);
+	take_outbox(aio, &list, max - n);
 	block_outbox_settle(&aio->outbox);
 	/* What has to be continued. */
-	libaio_commit(engine);
+	commit_queued(engine);
 	return list.head;
 }
 
@@ -318,7 +317,7 @@ static struct block_request *libaio_reap(struct block_engine *engine,
  * Opening and closing.
  */
 
-static int libaio_open_slots(struct libaio *aio)
+static int open_slots(struct libaio *aio)
 {
 	unsigned int i;
 
@@ -336,7 +335,7 @@ static int libaio_open_slots(struct libaio *aio)
 	return 0;
 }
 
-static int libaio_open_context(struct libaio *aio)
+static int open_context(struct libaio *aio)
 {
 	int rc = io_setup((int)aio->depth, &aio->context);
 
@@ -351,7 +350,7 @@ static int libaio_open_context(struct libaio *aio)
 	return 0;
 }
 
-static void libaio_stop_submitter(struct libaio *aio)
+static void stop_submitter(struct libaio *aio)
 {
 	if (!aio->has_submitter)
 		return;
@@ -362,13 +361,13 @@ static void libaio_stop_submitter(struct libaio *aio)
 	pthread_join(aio->submitter, NULL);
 }
 
-static void libaio_close(struct block_engine *engine)
+static void close_engine(struct block_engine *engine)
 {
-	struct libaio *aio = libaio_of(engine);
+	struct libaio *aio = to_libaio(engine);
 
 	if (!engine)
 		return;
-	libaio_stop_submitter(aio);
+	stop_submitter(aio);
 	block_worker_pool_destroy(aio->pool);
 	if (aio->context)
 		io_destroy(aio->context);
@@ -383,7 +382,7 @@ static void libaio_close(struct block_engine *engine)
 	free(aio);
 }
 
-static int libaio_open(struct block_engine **engine,
+static int open_engine(struct block_engine **engine,
 		       const struct block_image *image, unsigned int depth)
 {
 	struct libaio *aio;
@@ -403,16 +402,16 @@ static int libaio_open(struct block_engine **engine,
 	aio->engine.fd = aio->outbox.fd;
 	aio->engine.outbox = &aio->outbox;
 	if (rc == 0)
-		rc = libaio_open_slots(aio);
+		rc = open_slots(aio);
 	if (rc == 0)
-		rc = libaio_open_context(aio);
+		rc = open_context(aio);
 	if (rc == 0)
 		rc = block_worker_pool_create(&aio->pool, image, &aio->outbox,
 					      LIBAIO_HELPERS);
 	if (rc == 0)
-		rc = thread_start(&aio->submitter, libaio_main, aio);
+		rc = thread_start(&aio->submitter, submitter_main, aio);
 	if (rc) {
-		libaio_close(&aio->engine);
+		close_engine(&aio->engine);
 		return rc;
 	}
 	aio->has_submitter = true;
@@ -423,9 +422,9 @@ static int libaio_open(struct block_engine **engine,
 const struct block_engine_ops block_engine_libaio = {
 	.name = "libaio",
 	.batch = 16,
-	.open = libaio_open,
-	.queue = libaio_queue,
-	.commit = libaio_commit,
-	.reap = libaio_reap,
-	.close = libaio_close,
+	.open = open_engine,
+	.queue = queue_request,
+	.commit = commit_queued,
+	.reap = reap_done,
+	.close = close_engine,
 };

@@ -29,17 +29,17 @@ struct null {
 	struct block_request_list done;
 };
 
-static struct null *null_of(struct block_engine *engine)
+static struct null *to_null(struct block_engine *engine)
 {
 	return (struct null *)engine;
 }
 
-static int null_open(struct block_engine **engine,
-		     const struct block_image *image, unsigned int depth)
+static int open_engine(struct block_engine **engine,
+		       const struct block_image *image, unsigned int depth)
 {
 	struct null *null;
 
-	(void)depth;	/* requests wait in a list that links themselves */
+	(void)depth; /* requests wait in a list that links themselves */
 	null = calloc(1, sizeof(*null));
 	if (!null)
 		return -ENOMEM;
@@ -56,45 +56,46 @@ static int null_open(struct block_engine **engine,
 	return 0;
 }
 
-static void null_queue(struct block_engine *engine, struct block_request *req)
+static void queue_request(struct block_engine *engine,
+			  struct block_request *req)
 {
-	struct null *null = null_of(engine);
+	struct null *null = to_null(engine);
 
 	block_transfer_begin(null->image, req);
 	block_request_list_append(&null->queued, req);
 }
 
-static void null_commit(struct block_engine *engine)
+static void commit_queued(struct block_engine *engine)
 {
-	struct null *null = null_of(engine);
+	struct null *null = to_null(engine);
 
 	block_request_list_splice(&null->done, &null->queued);
 }
 
-static struct block_request *null_reap(struct block_engine *engine,
+static struct block_request *reap_done(struct block_engine *engine,
 				       unsigned int max)
 {
-	struct null *null = null_of(engine);
+	struct null *null = to_null(engine);
 	struct block_request_list list = { .head = NULL };
 
 	block_request_list_move(&list, &null->done, max);
 	return list.head;
 }
 
-static void null_close(struct block_engine *engine)
+static void close_engine(struct block_engine *engine)
 {
 	if (!engine)
 		return;
 	close(engine->fd);
-	free(null_of(engine));
+	free(to_null(engine));
 }
 
 const struct block_engine_ops block_engine_null = {
 	.name = "null",
 	.batch = 8,
-	.open = null_open,
-	.queue = null_queue,
-	.commit = null_commit,
-	.reap = null_reap,
-	.close = null_close,
+	.open = open_engine,
+	.queue = queue_request,
+	.commit = commit_queued,
+	.reap = reap_done,
+	.close = close_engine,
 };

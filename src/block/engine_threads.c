@@ -28,17 +28,17 @@ struct threads {
 	const struct block_image *image;
 	struct block_worker_pool *pool;
 	struct block_outbox outbox;
-	struct block_request_list queued;	/* since the last commit */
+	struct block_request_list queued; /* since the last commit */
 };
 
-static struct threads *threads_of(struct block_engine *engine)
+static struct threads *to_threads(struct block_engine *engine)
 {
 	return (struct threads *)engine;
 }
 
-static void threads_close(struct block_engine *engine)
+static void close_engine(struct block_engine *engine)
 {
-	struct threads *threads = threads_of(engine);
+	struct threads *threads = to_threads(engine);
 
 	if (!engine)
 		return;
@@ -47,8 +47,8 @@ static void threads_close(struct block_engine *engine)
 	free(threads);
 }
 
-static int threads_open(struct block_engine **engine,
-			const struct block_image *image, unsigned int depth)
+static int open_engine(struct block_engine **engine,
+		       const struct block_image *image, unsigned int depth)
 {
 	struct threads *threads;
 	int rc;
@@ -62,8 +62,8 @@ static int threads_open(struct block_engine **engine,
 	if (rc)
 		goto out;
 	rc = block_worker_pool_create(&threads->pool, image, &threads->outbox,
-				      depth < THREADS_MAX ?
-				      depth : THREADS_MAX);
+				      depth < THREADS_MAX ? depth :
+							    THREADS_MAX);
 	if (rc)
 		goto out;
 	threads->engine.ops = &block_engine_threads;
@@ -74,14 +74,14 @@ static int threads_open(struct block_engine **engine,
 	return 0;
 
 out:
-	threads_close(&threads->engine);
+	close_engine(&threads->engine);
 	return rc;
 }
 
-static void threads_queue(struct block_engine *engine,
+static void queue_request(struct block_engine *engine,
 			  struct block_request *req)
 {
-	struct threads *threads = threads_of(engine);
+	struct threads *threads = to_threads(engine);
 
 	if (block_transfer_begin(threads->image, req))
 		block_outbox_put(&threads->outbox, req, req->result);
@@ -89,18 +89,18 @@ static void threads_queue(struct block_engine *engine,
 		block_request_list_append(&threads->queued, req);
 }
 
-static void threads_commit(struct block_engine *engine)
+static void commit_queued(struct block_engine *engine)
 {
-	struct threads *threads = threads_of(engine);
+	struct threads *threads = to_threads(engine);
 
 	block_worker_pool_submit(threads->pool, &threads->queued);
 	block_outbox_announce(&threads->outbox);
 }
 
-static struct block_request *threads_reap(struct block_engine *engine,
-					  unsigned int max)
+static struct block_request *reap_done(struct block_engine *engine,
+				       unsigned int max)
 {
-	struct threads *threads = threads_of(engine);
+	struct threads *threads = to_threads(engine);
 	struct block_request_list list = { .head = NULL };
 	unsigned int n;
 
@@ -117,9 +117,9 @@ static struct block_request *threads_reap(struct block_engine *engine,
 const struct block_engine_ops block_engine_threads = {
 	.name = "threads",
 	.batch = 16,
-	.open = threads_open,
-	.queue = threads_queue,
-	.commit = threads_commit,
-	.reap = threads_reap,
-	.close = threads_close,
+	.open = open_engine,
+	.queue = queue_request,
+	.commit = commit_queued,
+	.reap = reap_done,
+	.close = close_engine,
 };

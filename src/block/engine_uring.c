@@ -30,9 +30,9 @@
  * run over. For the same reason the helper threads are started by the first
  * request that they get; without them the image's flushing thread does it.
  *
- * io_uring_enter does not block: what would goes to the kernel's own threads, as
- * a write to a frozen file system does (kernels before 6.12 without the fix for
- * O_DIRECT writes stand still for it).
+ * io_uring_enter does not block: what would goes to the kernel's own threads,
+ * as a write to a frozen file system does (kernels before 6.12 without the fix
+ * for O_DIRECT writes stand still for it).
  *
  * Failure modes of submission: what the kernel did not take stays in the
  * submission ring and goes with the next commit() or reap(). If nothing is in
@@ -71,15 +71,15 @@ struct uring {
 	const struct block_image *image;
 	struct io_uring ring;
 	bool ring_is_open;
-	unsigned int inkernel;	/* entries taken by the kernel, not completed */
-	unsigned int refusals;	/* submissions refused in a row */
-	struct block_request_list waiting;	/* for an entry */
+	unsigned int inkernel; /* entries taken by the kernel, not completed */
+	unsigned int refusals; /* submissions refused in a row */
+	struct block_request_list waiting; /* for an entry */
 	struct block_outbox outbox;
-	struct block_worker_pool *pool;		/* NULL until it is needed */
-	struct block_request_list aside;	/* for the pool */
+	struct block_worker_pool *pool;  /* NULL until it is needed */
+	struct block_request_list aside; /* for the pool */
 };
 
-static struct uring *uring_of(struct block_engine *engine)
+static struct uring *to_uring(struct block_engine *engine)
 {
 	return (struct uring *)engine;
 }
@@ -88,8 +88,8 @@ static struct uring *uring_of(struct block_engine *engine)
  * Submission.
  */
 
-static void uring_prepare_transfer(struct uring *u, struct io_uring_sqe *sqe,
-				   const struct block_request *req)
+static void prepare_transfer(struct uring *u, struct io_uring_sqe *sqe,
+			     const struct block_request *req)
 {
 	bool read = req->op == BLOCK_READ;
 	struct block_transfer t;
@@ -106,7 +106,7 @@ static void uring_prepare_transfer(struct uring *u, struct io_uring_sqe *sqe,
 }
 
 /* A submission entry, or NULL if either ring would be full. */
-static struct io_uring_sqe *uring_entry(struct uring *u)
+static struct io_uring_sqe *take_entry(struct uring *u)
 {
 	if (u->inkernel + io_uring_sq_ready(&u->ring) ==
 	    u->ring.cq.ring_entries)
@@ -115,34 +115,34 @@ static struct io_uring_sqe *uring_entry(struct uring *u)
 }
 
 /* Write the submission entry for what is next of a request. */
-static void uring_write_entry(struct uring *u, struct io_uring_sqe *sqe,
-			      struct block_request *req)
+static void write_entry(struct uring *u, struct io_uring_sqe *sqe,
+			struct block_request *req)
 {
-	uring_prepare_transfer(u, sqe, req);
+	prepare_transfer(u, sqe, req);
 	sqe->flags |= IOSQE_FIXED_FILE;
 	io_uring_sqe_set_data(sqe, req);
 }
 
-static void uring_prepare(struct uring *u, struct block_request *req)
+static void prepare_entry(struct uring *u, struct block_request *req)
 {
-	struct io_uring_sqe *sqe = uring_entry(u);
+	struct io_uring_sqe *sqe = take_entry(u);
 
 	if (sqe)
-		uring_write_entry(u, sqe, req);
+		write_entry(u, sqe, req);
 	else
 		block_request_list_append(&u->waiting, req);
 }
 
-static void uring_prepare_waiting(struct uring *u)
+static void prepare_waiting(struct uring *u)
 {
 	struct io_uring_sqe *sqe;
 
-	while (u->waiting.head && (sqe = uring_entry(u)))
-		uring_write_entry(u, sqe, block_request_list_pop(&u->waiting));
+	while (u->waiting.head && (sqe = take_entry(u)))
+		write_entry(u, sqe, block_request_list_pop(&u->waiting));
 }
 
 /* Take the entries that the kernel did not take back, and fail them. */
-static void uring_fail_unsubmitted(struct uring *u, int error)
+static void fail_unsubmitted(struct uring *u, int error)
 {
 	struct io_uring_sq *sq = &u->ring.sq;
 	unsigned int head = io_uring_smp_load_acquire(sq->khead);
@@ -161,30 +161,29 @@ static void uring_fail_unsubmitted(struct uring *u, int error)
 	u->refusals = 0;
 }
 
-static void uring_refused(struct uring *u, int error)
+static void refused(struct uring *u, int error)
 {
-	bool shortage = error == -EAGAIN || error == -EBUSY ||
-			error == -ENOMEM;
+	bool shortage = error == -EAGAIN || error == -EBUSY || error == -ENOMEM;
 
 	if (!shortage || ++u->refusals > URING_REFUSALS_MAX)
-		uring_fail_unsubmitted(u, shortage ? -EIO : error);
+		fail_unsubmitted(u, shortage ? -EIO : error);
 	else if (u->inkernel == 0)
 		block_outbox_nudge(&u->outbox);
 }
 
-static void uring_submit(struct uring *u)
+static void submit_entries(struct uring *u)
 {
 	int rc;
 
 	for (;;) {
-		uring_prepare_waiting(u);
+		prepare_waiting(u);
 		if (io_uring_sq_ready(&u->ring) == 0)
 			return;
 		rc = io_uring_submit(&u->ring);
 		if (rc == -EINTR)
 			continue;
 		if (rc <= 0) {
-			uring_refused(u, rc ? rc : -EAGAIN);
+			refused(u, rc ? rc : -EAGAIN);
 			return;
 		}
 		u->inkernel += (unsigned int)rc;
@@ -192,19 +191,20 @@ static void uring_submit(struct uring *u)
 	}
 }
 
-static void uring_queue(struct block_engine *engine, struct block_request *req)
+static void queue_request(struct block_engine *engine,
+			  struct block_request *req)
 {
-	struct uring *u = uring_of(engine);
+	struct uring *u = to_uring(engine);
 
 	if (block_transfer_begin(u->image, req))
 		block_outbox_put(&u->outbox, req, req->result);
 	else if (block_transfer_is_range(req))
 		block_request_list_append(&u->aside, req);
 	else
-		uring_prepare(u, req);
+		prepare_entry(u, req);
 }
 
-static void uring_commit_aside(struct uring *u)
+static void commit_aside(struct uring *u)
 {
 	struct block_request *req;
 
@@ -219,13 +219,13 @@ static void uring_commit_aside(struct uring *u)
 		block_sync_perform(u->image->sync, &u->outbox, req);
 }
 
-static void uring_commit(struct block_engine *engine)
+static void commit_queued(struct block_engine *engine)
 {
-	struct uring *u = uring_of(engine);
+	struct uring *u = to_uring(engine);
 
-	uring_submit(u);
+	submit_entries(u);
 	if (u->aside.head)
-		uring_commit_aside(u);
+		commit_aside(u);
 	block_outbox_announce(&u->outbox);
 }
 
@@ -234,7 +234,7 @@ static void uring_commit(struct block_engine *engine)
  */
 
 /* Run what the kernel could not post: deferred work, overflown completions. */
-static void uring_run_kernel_work(struct uring *u)
+static void run_kernel_work(struct uring *u)
 {
 	unsigned int flags = IO_URING_READ_ONCE(*u->ring.sq.kflags);
 
@@ -242,14 +242,16 @@ static void uring_run_kernel_work(struct uring *u)
 		io_uring_get_events(&u->ring);
 }
 
-static unsigned int uring_take(struct uring *u, struct block_request_list *list,
-			       unsigned int max)
+static unsigned int take_completions(struct uring *u,
+				     struct block_request_list *list,
+				     unsigned int max)
 {
 	unsigned int head, seen = 0, n = 0;
 	struct block_request *req;
 	struct io_uring_cqe *cqe;
 
-	io_uring_for_each_cqe(&u->ring, head, cqe) {
+	io_uring_for_each_cqe(&u->ring, head, cqe)
+	{
 		if (n == max)
 			break;
 		seen++;
@@ -258,7 +260,7 @@ static unsigned int uring_take(struct uring *u, struct block_request_list *list,
 			block_request_list_append(list, req);
 			n++;
 		} else {
-			uring_prepare(u, req);
+			prepare_entry(u, req);
 		}
 	}
 	io_uring_cq_advance(&u->ring, seen);
@@ -267,8 +269,8 @@ static unsigned int uring_take(struct uring *u, struct block_request_list *list,
 	return n;
 }
 
-static void uring_take_aside(struct uring *u, struct block_request_list *list,
-			     unsigned int max)
+static void take_aside(struct uring *u, struct block_request_list *list,
+		       unsigned int max)
 {
 	unsigned int n;
 
@@ -278,23 +280,23 @@ static void uring_take_aside(struct uring *u, struct block_request_list *list,
 	block_outbox_settle(&u->outbox);
 }
 
-static struct block_request *uring_reap(struct block_engine *engine,
-					unsigned int max)
+static struct block_request *reap_done(struct block_engine *engine,
+				       unsigned int max)
 {
-	struct uring *u = uring_of(engine);
+	struct uring *u = to_uring(engine);
 	struct block_request_list list = { .head = NULL };
 	unsigned int n;
 
-	uring_run_kernel_work(u);
-	n = uring_take(u, &list, max);
+	run_kernel_work(u);
+	n = take_completions(u, &list, max);
 	if (!block_outbox_is_idle(&u->outbox) ||
 	    (u->pool && block_worker_pool_is_ready(u->pool)))
-		uring_take_aside(u, &list, max - n);
+		take_aside(u, &list, max - n);
 	/*
 	 * What has to be continued, or was refused before. After the outbox was
 	 * read, because this may ring it for the next time.
 	 */
-	uring_submit(u);
+	submit_entries(u);
 	block_outbox_announce(&u->outbox);
 	return list.head;
 }
@@ -303,16 +305,18 @@ static struct block_request *uring_reap(struct block_engine *engine,
  * Opening and closing.
  */
 
-static int uring_register(struct uring *u, unsigned int opcode,
-			  const void *arg, unsigned int nargs)
+static int register_file(struct uring *u, unsigned int opcode, const void *arg,
+			 unsigned int nargs)
 {
 	/* liburing 2.3 has no symbol for what is registered this way. */
 	return syscall(__NR_io_uring_register, u->ring.ring_fd, opcode, arg,
-		       nargs) < 0 ? -errno : 0;
+		       nargs) < 0 ?
+		       -errno :
+		       0;
 }
 
 /* Restrict a ring that is not started to what this engine does. */
-static int uring_restrict(struct uring *u)
+static int restrict_ring(struct uring *u)
 {
 	static const struct io_uring_restriction allowed[] = {
 		{ .opcode = IORING_RESTRICTION_SQE_OP,
@@ -329,21 +333,21 @@ static int uring_restrict(struct uring *u)
 		  .register_op = IORING_UNREGISTER_FILES },
 	};
 
-	return uring_register(u, IORING_REGISTER_RESTRICTIONS, allowed,
-			      sizeof(allowed) / sizeof(allowed[0]));
+	return register_file(u, IORING_REGISTER_RESTRICTIONS, allowed,
+			     sizeof(allowed) / sizeof(allowed[0]));
 }
 
-static unsigned int uring_min(unsigned int a, unsigned int b)
+static unsigned int smaller_of(unsigned int a, unsigned int b)
 {
 	return a < b ? a : b;
 }
 
 /* Set up the ring with the best flags that this kernel knows. */
-static int uring_open_ring(struct uring *u, unsigned int depth)
+static int open_ring(struct uring *u, unsigned int depth)
 {
 	static const unsigned int flags[URING_SETUPS] = {
 		IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG |
-		IORING_SETUP_SUBMIT_ALL | IORING_SETUP_R_DISABLED,
+			IORING_SETUP_SUBMIT_ALL | IORING_SETUP_R_DISABLED,
 		IORING_SETUP_R_DISABLED,
 	};
 	struct io_uring_params params;
@@ -354,40 +358,38 @@ static int uring_open_ring(struct uring *u, unsigned int depth)
 	for (i = 0; rc == -EINVAL && i < URING_SETUPS; i++) {
 		params = (struct io_uring_params){
 			.flags = flags[i] | IORING_SETUP_CQSIZE,
-			.cq_entries = uring_min(depth, URING_INKERNEL_MAX),
+			.cq_entries = smaller_of(depth, URING_INKERNEL_MAX),
 		};
-		rc = io_uring_queue_init_params(uring_min(depth,
-							  URING_BATCH_MAX),
-						&u->ring, &params);
+		rc = io_uring_queue_init_params(
+			smaller_of(depth, URING_BATCH_MAX), &u->ring, &params);
 	}
 	if (rc)
 		return rc;
 	u->ring_is_open = true;
 	rc = io_uring_register_files(&u->ring, &u->image->fd, 1);
 	if (rc == 0)
-		rc = uring_restrict(u);
+		rc = restrict_ring(u);
 	if (rc == 0)
-		rc = uring_register(u, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
+		rc = register_file(u, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
 	return rc;
 }
 
-static int uring_open_fd(struct uring *u)
+static int open_fd(struct uring *u)
 {
 	struct epoll_event readable = { .events = EPOLLIN };
 
 	u->engine.fd = epoll_create1(EPOLL_CLOEXEC);
 	if (u->engine.fd < 0 ||
-	    epoll_ctl(u->engine.fd, EPOLL_CTL_ADD, u->ring.ring_fd,
-		      &readable) < 0 ||
-	    epoll_ctl(u->engine.fd, EPOLL_CTL_ADD, u->outbox.fd,
-		      &readable) < 0)
+	    epoll_ctl(u->engine.fd, EPOLL_CTL_ADD, u->ring.ring_fd, &readable) <
+		    0 ||
+	    epoll_ctl(u->engine.fd, EPOLL_CTL_ADD, u->outbox.fd, &readable) < 0)
 		return -errno;
 	return 0;
 }
 
-static void uring_close(struct block_engine *engine)
+static void close_engine(struct block_engine *engine)
 {
-	struct uring *u = uring_of(engine);
+	struct uring *u = to_uring(engine);
 
 	if (!engine)
 		return;
@@ -406,8 +408,8 @@ static void uring_close(struct block_engine *engine)
 	free(u);
 }
 
-static int uring_open(struct block_engine **engine,
-		      const struct block_image *image, unsigned int depth)
+static int open_engine(struct block_engine **engine,
+		       const struct block_image *image, unsigned int depth)
 {
 	struct uring *u;
 	int rc;
@@ -423,11 +425,11 @@ static int uring_open(struct block_engine **engine,
 	u->image = image;
 	rc = block_outbox_init(&u->outbox);
 	if (rc == 0)
-		rc = uring_open_ring(u, depth);
+		rc = open_ring(u, depth);
 	if (rc == 0)
-		rc = uring_open_fd(u);
+		rc = open_fd(u);
 	if (rc) {
-		uring_close(&u->engine);
+		close_engine(&u->engine);
 		return rc;
 	}
 	*engine = &u->engine;
@@ -437,9 +439,9 @@ static int uring_open(struct block_engine **engine,
 const struct block_engine_ops block_engine_uring = {
 	.name = "io_uring",
 	.batch = 16,
-	.open = uring_open,
-	.queue = uring_queue,
-	.commit = uring_commit,
-	.reap = uring_reap,
-	.close = uring_close,
+	.open = open_engine,
+	.queue = queue_request,
+	.commit = commit_queued,
+	.reap = reap_done,
+	.close = close_engine,
 };

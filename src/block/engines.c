@@ -14,7 +14,5 @@ const struct block_engine_ops *const block_engines[] = {
 #ifdef HAVE_LIBAIO
 	&block_engine_libaio,
 #endif
-	&block_engine_threads,
-	&block_engine_null,
-	NULL,
+	&block_engine_threads, &block_engine_null, NULL,
 };

@@ -23,8 +23,8 @@ int block_explain(char error[BLOCK_ERROR_MAX], int rc, const char *file,
 
 	assert(rc < 0);
 	if (length > EXPLAIN_NAME_MAX)
-		n = snprintf(error, BLOCK_ERROR_MAX, "...%s: ",
-			     file + length - EXPLAIN_NAME_MAX);
+		n = snprintf(error, BLOCK_ERROR_MAX,
+			     "...%s: ", file + length - EXPLAIN_NAME_MAX);
 	else
 		n = snprintf(error, BLOCK_ERROR_MAX, "%s: ", file);
 	va_start(args, format);

@@ -2,23 +2,23 @@
 /*
  * Who may change which blocks of an image now.
  *
- * O_DIRECT moves whole blocks of the store. A driver may write a part of one: the
- * block is read, changed and written (bounce.c), and whoever writes the rest of
- * it in between would lose what he wrote. So on an image with such blocks each
- * change, of every queue, is listed here while it is under way: in the order in
- * which they came, those inside and those that wait. One has to wait for an
- * earlier one of the same blocks if one of the two rewrites what it does not
- * change.
+ * O_DIRECT moves whole blocks of the store. A driver may write a part of one:
+ * the block is read, changed and written (bounce.c), and whoever writes the
+ * rest of it in between would lose what he wrote. So on an image with such
+ * blocks each change, of every queue, is listed here while it is under way: in
+ * the order in which they came, those inside and those that wait. One has to
+ * wait for an earlier one of the same blocks if one of the two rewrites what it
+ * does not change.
  *
  * The page cache would be no way around: a page that is read for such a write,
  * and an O_DIRECT write of its neighbour, lose one of the two in the same way.
  *
  * Drivers that keep to blk_size never write a part: then a change costs a lock
- * and a link, and nothing is searched. Images whose blocks are 512 bytes have no
- * gate.
+ * and a link, and nothing is searched. Images whose blocks are 512 bytes have
+ * no gate.
  *
- * Failure modes: none. Who is inside ends by himself, and each waits for earlier
- * ones only.
+ * Failure modes: none. Who is inside ends by himself, and each waits for
+ * earlier ones only.
  */
 #include <assert.h>
 #include <errno.h>
@@ -29,7 +29,7 @@
 #include "gate.h"
 
 struct block_gate {
-	pthread_mutex_t lock;	/* of all */
+	pthread_mutex_t lock; /* of all */
 	struct block_gate_entry *first, *last;
 	unsigned int nalone;
 	unsigned int nwaiting;
@@ -59,8 +59,8 @@ void block_gate_close(struct block_image *image)
 }
 
 /* Has this one to wait for an earlier one? */
-static bool gate_is_shut(const struct block_gate *gate,
-			 const struct block_gate_entry *entry)
+static bool is_shut(const struct block_gate *gate,
+		    const struct block_gate_entry *entry)
 {
 	const struct block_gate_entry *e;
 
@@ -86,13 +86,14 @@ bool block_gate_enter(struct block_gate *gate, struct block_gate_entry *entry)
 		gate->first = entry;
 	gate->last = entry;
 	gate->nalone += entry->alone;
-	waits = entry->waits = gate_is_shut(gate, entry);
+	waits = entry->waits = is_shut(gate, entry);
 	gate->nwaiting += waits;
 	pthread_mutex_unlock(&gate->lock);
 	return !waits;
 }
 
-static void gate_remove(struct block_gate *gate, struct block_gate_entry *entry)
+static void remove_entry(struct block_gate *gate,
+			 struct block_gate_entry *entry)
 {
 	if (entry->prev)
 		entry->prev->next = entry->next;
@@ -111,9 +112,9 @@ void block_gate_leave(struct block_gate *gate, struct block_gate_entry *entry)
 
 	pthread_mutex_lock(&gate->lock);
 	assert(!entry->waits);
-	gate_remove(gate, entry);
+	remove_entry(gate, entry);
 	for (e = gate->first; e && gate->nwaiting; e = e->next) {
-		if (!e->waits || gate_is_shut(gate, e))
+		if (!e->waits || is_shut(gate, e))
 			continue;
 		e->waits = false;
 		gate->nwaiting--;

@@ -15,8 +15,8 @@
 /* A change on its way; the caller's, from enter() to leave(). */
 struct block_gate_entry {
 	/* Set before enter(). */
-	uint64_t begin, end;	/* whole blocks of dio_align */
-	bool alone;		/* it rewrites what it does not change */
+	uint64_t begin, end;         /* whole blocks of dio_align */
+	bool alone;                  /* it rewrites what it does not change */
 	struct block_outbox *outbox; /* by which ... */
 	struct block_request *token; /* ... this comes when its turn is later */
 

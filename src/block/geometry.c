@@ -3,7 +3,7 @@
  * Size and block sizes of an image.
  *
  *   block size     as asked for, else a device's logical one, else 512. May be
- *                  less than the device's: the page cache and bounce.c see to it
+ *                  less than the device's: the page cache or bounce.c helps
  *   physical       a device's physical one, a file's preferred I/O size as far
  *                  as that is a sensible block; what the guest aligns to
  *   size           whole blocks; a rest would be hidden from the guest, which
@@ -41,14 +41,14 @@ struct geometry {
 	unsigned int opt_io;
 };
 
-static bool geometry_is_block(uint64_t size, unsigned int max)
+static bool is_block_device(uint64_t size, unsigned int max)
 {
 	return size >= GEOMETRY_BLOCK_MIN && size <= max &&
 	       (size & (size - 1)) == 0;
 }
 
 /* What a device says of good I/O; one that does not is no failure. */
-static void geometry_hints(int fd, struct geometry *store)
+static void ask_hints(int fd, struct geometry *store)
 {
 	int offset = 0;
 
@@ -62,7 +62,7 @@ static void geometry_hints(int fd, struct geometry *store)
 		store->opt_io = 0;
 }
 
-static int geometry_of_device(int fd, struct geometry *store)
+static int look_at_device(int fd, struct geometry *store)
 {
 	int logical = 0;
 	unsigned int physical = 0;
@@ -72,13 +72,14 @@ static int geometry_of_device(int fd, struct geometry *store)
 	    ioctl(fd, BLKPBSZGET, &physical) < 0)
 		return -errno;
 	store->logical = (unsigned int)logical;
-	store->physical = geometry_is_block(physical, GEOMETRY_PHYSICAL_MAX) ?
-			  physical : store->logical;
-	geometry_hints(fd, store);
+	store->physical = is_block_device(physical, GEOMETRY_PHYSICAL_MAX) ?
+				  physical :
+				  store->logical;
+	ask_hints(fd, store);
 	return 0;
 }
 
-static int geometry_of_file(int fd, struct geometry *store)
+static int look_at_file(int fd, struct geometry *store)
 {
 	struct stat st;
 
@@ -86,9 +87,10 @@ static int geometry_of_file(int fd, struct geometry *store)
 		return -errno;
 	store->size = (uint64_t)st.st_size;
 	store->logical = GEOMETRY_BLOCK_MIN;
-	store->physical = geometry_is_block((uint64_t)st.st_blksize,
-					    GEOMETRY_BLOCK_MAX) ?
-			  (unsigned int)st.st_blksize : GEOMETRY_BLOCK_MAX;
+	store->physical = is_block_device((uint64_t)st.st_blksize,
+					  GEOMETRY_BLOCK_MAX) ?
+				  (unsigned int)st.st_blksize :
+				  GEOMETRY_BLOCK_MAX;
 	store->min_io = store->physical;
 	/* More than a block: what a network file system transfers at once. */
 	if (st.st_blksize > GEOMETRY_BLOCK_MAX && st.st_blksize <= INT32_MAX)
@@ -96,14 +98,14 @@ static int geometry_of_file(int fd, struct geometry *store)
 	return 0;
 }
 
-static int geometry_of_store(const struct block_image *image,
-			     const struct block_image_options *options,
-			     struct geometry *store)
+static int look_at_store(const struct block_image *image,
+			 const struct block_image_options *options,
+			 struct geometry *store)
 {
 	if (image->fd >= 0 && image->is_block_device)
-		return geometry_of_device(image->fd, store);
+		return look_at_device(image->fd, store);
 	if (image->fd >= 0)
-		return geometry_of_file(image->fd, store);
+		return look_at_file(image->fd, store);
 	*store = (struct geometry){
 		.size = options->size,
 		.logical = GEOMETRY_BLOCK_MIN,
@@ -112,9 +114,9 @@ static int geometry_of_store(const struct block_image *image,
 	return 0;
 }
 
-static int geometry_check_size(const struct block_image *image,
-			       const struct geometry *store, const char *file,
-			       char error[BLOCK_ERROR_MAX])
+static int check_size(const struct block_image *image,
+		      const struct geometry *store, const char *file,
+		      char error[BLOCK_ERROR_MAX])
 {
 	if (store->size == 0 && image->is_block_device)
 		return block_explain(error, -EINVAL, file,
@@ -124,7 +126,8 @@ static int geometry_check_size(const struct block_image *image,
 	if (store->size == 0)
 		return block_explain(error, -EINVAL, file,
 				     "is empty: give it a size of at least %u "
-				     "bytes", GEOMETRY_BLOCK_MIN);
+				     "bytes",
+				     GEOMETRY_BLOCK_MIN);
 	if (store->size < GEOMETRY_BLOCK_MIN)
 		return block_explain(error, -EINVAL, file,
 				     "has %" PRIu64 " bytes: give it a size of "
@@ -137,12 +140,12 @@ static int geometry_check_size(const struct block_image *image,
 		return block_explain(error, -EINVAL, file,
 				     "size %" PRIu64 " is not a multiple of "
 				     "block-size %u: resize it, or use "
-				     "block-size=512", store->size,
-				     image->block_size);
+				     "block-size=512",
+				     store->size, image->block_size);
 	return block_explain(error, -EINVAL, file,
 			     "size %" PRIu64 " is not a multiple of block-size "
-			     "%u: make it one (truncate -s %%%u)", store->size,
-			     image->block_size, image->block_size);
+			     "%u: make it one (truncate -s %%%u)",
+			     store->size, image->block_size, image->block_size);
 }
 
 int block_geometry(struct block_image *image,
@@ -153,24 +156,26 @@ int block_geometry(struct block_image *image,
 	struct geometry store = { .logical = 0 };
 	int rc;
 
-	rc = geometry_of_store(image, options, &store);
+	rc = look_at_store(image, options, &store);
 	if (rc)
 		return block_explain(error, rc, file,
 				     "its size cannot be read: %s",
 				     strerror(-rc));
 	image->block_size = options->block_size ? options->block_size :
 						  store.logical;
-	if (!geometry_is_block(image->block_size, GEOMETRY_BLOCK_MAX))
+	if (!is_block_device(image->block_size, GEOMETRY_BLOCK_MAX))
 		return block_explain(error, -EINVAL, file,
 				     "block-size %u is not possible: use 512, "
-				     "1024, 2048 or 4096", image->block_size);
-	rc = geometry_check_size(image, &store, file, error);
+				     "1024, 2048 or 4096",
+				     image->block_size);
+	rc = check_size(image, &store, file, error);
 	if (rc)
 		return rc;
 	image->size = store.size;
 	image->store_block_size = store.logical;
 	image->physical_block_size = store.physical > image->block_size ?
-				     store.physical : image->block_size;
+					     store.physical :
+					     image->block_size;
 	image->alignment_offset = store.alignment_offset;
 	image->min_io_size = store.min_io;
 	image->opt_io_size = store.opt_io;
@@ -181,14 +186,13 @@ int block_geometry(struct block_image *image,
 bool block_geometry_look(struct block_image *image)
 {
 	struct geometry store = { .size = image->size };
-	unsigned int unit;	/* both are powers of two */
+	unsigned int unit; /* both are powers of two */
 	uint64_t size;
 
 	if (image->fd < 0)
 		return false;
-	if (image->is_block_device ?
-		    geometry_of_device(image->fd, &store) :
-		    geometry_of_file(image->fd, &store))
+	if (image->is_block_device ? look_at_device(image->fd, &store) :
+				     look_at_file(image->fd, &store))
 		return false;
 	unit = image->dio_align > image->block_size ? image->dio_align :
 						      image->block_size;

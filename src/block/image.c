@@ -9,10 +9,10 @@
  *   sync        how it is flushed             (sync.c)
  *
  * cache=auto takes O_DIRECT if the store can do it for every block that the
- * disk will offer, else the page cache with flushes (writeback). cache=none takes
- * it also for smaller blocks than the store's, which costs a read for each write
- * of a part (bounce.c). O_DIRECT is set on the open descriptor, so that there is
- * one open and one lock.
+ * disk will offer, else the page cache with flushes (writeback). cache=none
+ * takes it also for smaller blocks than the store's, which costs a read for
+ * each write of a part (bounce.c). O_DIRECT is set on the open descriptor, so
+ * that there is one open and one lock.
  *
  * The format is never guessed from the content: every image is raw.
  *
@@ -69,7 +69,7 @@ const char *block_cache_name(enum block_cache cache)
 	return image_caches[cache];
 }
 
-static int image_set_direct(struct block_image *image, bool on)
+static int set_direct(struct block_image *image, bool on)
 {
 	int flags = fcntl(image->fd, F_GETFL);
 
@@ -83,10 +83,10 @@ static int image_set_direct(struct block_image *image, bool on)
  * Turn O_DIRECT on. Returns 0, or -EOPNOTSUPP, with dio_align 0 if there is no
  * direct I/O, else what it would ask for.
  */
-static int image_try_direct(struct block_image *image, unsigned int sector)
+static int try_direct(struct block_image *image, unsigned int sector)
 {
 	image->dio_align = 0;
-	if (image_set_direct(image, true) < 0)
+	if (set_direct(image, true) < 0)
 		return -EOPNOTSUPP;
 	if (!block_dio_probe(image->fd, sector, &image->dio_align,
 			     &image->dio_mem_align)) {
@@ -97,9 +97,8 @@ static int image_try_direct(struct block_image *image, unsigned int sector)
 	return image->size % image->dio_align == 0 ? 0 : -EOPNOTSUPP;
 }
 
-static int image_explain_no_direct(const struct block_image *image,
-				   const char *file,
-				   char error[BLOCK_ERROR_MAX])
+static int explain_no_direct(const struct block_image *image, const char *file,
+			     char error[BLOCK_ERROR_MAX])
 {
 	if (image->dio_align)
 		return block_explain(error, -EINVAL, file,
@@ -113,27 +112,27 @@ static int image_explain_no_direct(const struct block_image *image,
 			     "no direct I/O: use cache=writeback");
 }
 
-static int image_set_cache(struct block_image *image,
-			   const struct block_image_options *options,
-			   unsigned int sector, char error[BLOCK_ERROR_MAX])
+static int set_cache(struct block_image *image,
+		     const struct block_image_options *options,
+		     unsigned int sector, char error[BLOCK_ERROR_MAX])
 {
 	enum block_cache cache = options->cache;
 	int rc;
 
 	if (cache == BLOCK_CACHE_AUTO || cache == BLOCK_CACHE_NONE) {
-		image->direct = image_try_direct(image, sector) == 0 &&
+		image->direct = try_direct(image, sector) == 0 &&
 				(cache == BLOCK_CACHE_NONE ||
 				 image->dio_align <= image->block_size);
 		if (image->direct)
 			return 0;
 		if (cache == BLOCK_CACHE_NONE)
-			return image_explain_no_direct(image, options->file,
-						       error);
-		rc = image_set_direct(image, false);
+			return explain_no_direct(image, options->file, error);
+		rc = set_direct(image, false);
 		if (rc)
 			return block_explain(error, rc, options->file,
 					     "cannot be set to buffered I/O: "
-					     "%s", strerror(-rc));
+					     "%s",
+					     strerror(-rc));
 	}
 	image->dio_align = 1;
 	image->dio_mem_align = 1;
@@ -143,8 +142,8 @@ static int image_set_cache(struct block_image *image,
 }
 
 /* What may have been written can be flushed. */
-static int image_set_sync(struct block_image *image, const char *file,
-			  char error[BLOCK_ERROR_MAX])
+static int set_sync(struct block_image *image, const char *file,
+		    char error[BLOCK_ERROR_MAX])
 {
 	int rc;
 
@@ -160,8 +159,8 @@ static int image_set_sync(struct block_image *image, const char *file,
 }
 
 /* Drivers may write parts of the store's blocks. */
-static int image_set_gate(struct block_image *image, const char *file,
-			  char error[BLOCK_ERROR_MAX])
+static int set_gate(struct block_image *image, const char *file,
+		    char error[BLOCK_ERROR_MAX])
 {
 	int rc;
 
@@ -183,8 +182,7 @@ int block_image_open(struct block_image *image,
 		.fd = -1,
 		.exclusive_fd = -1,
 		.readonly = options->readonly,
-		.lends = options->lends && options->file &&
-			 !options->readonly,
+		.lends = options->lends && options->file && !options->readonly,
 		.dio_align = 1,
 		.dio_mem_align = 1,
 	};
@@ -194,18 +192,18 @@ int block_image_open(struct block_image *image,
 	if (rc == 0)
 		rc = block_ability(image, options->file, error);
 	if (rc == 0 && options->file)
-		rc = image_set_cache(image, options, sector, error);
+		rc = set_cache(image, options, sector, error);
 	if (rc == 0 && options->file)
-		rc = image_set_sync(image, options->file, error);
+		rc = set_sync(image, options->file, error);
 	if (rc == 0 && options->file)
-		rc = image_set_gate(image, options->file, error);
+		rc = set_gate(image, options->file, error);
 	if (rc)
 		block_image_close(image);
 	return rc;
 }
 
 /* When the file was changed last; 0 where that says nothing. */
-static int64_t image_changed_ns(const struct block_image *image)
+static int64_t read_changed_ns(const struct block_image *image)
 {
 	struct stat st;
 
@@ -226,7 +224,7 @@ int block_image_lock(struct block_image *image, const char *file,
 	if (rc)
 		return rc;
 	/* What is in the page cache may be from before others wrote. */
-	changed_ns = image_changed_ns(image);
+	changed_ns = read_changed_ns(image);
 	if (changed_ns == 0 || changed_ns != image->changed_ns)
 		posix_fadvise(image->fd, 0, 0, POSIX_FADV_DONTNEED);
 	return 0;
@@ -236,7 +234,7 @@ void block_image_unlock(struct block_image *image)
 {
 	if (!image->locked || image->fd < 0)
 		return;
-	image->changed_ns = image_changed_ns(image);
+	image->changed_ns = read_changed_ns(image);
 	block_claim_unlock(image);
 }
 

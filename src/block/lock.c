@@ -7,15 +7,15 @@
  * descriptor of the file does not lose it.
  *
  * Among ourselves, and against whoever locks a whole file, all bytes but those
- * that QEMU has a meaning for are locked, for writing or for reading. Byte 50 is
- * locked for reading by a writer that will give its lock away, for writing by
- * one that will not, and not at all by a reader.
+ * that QEMU has a meaning for are locked, for writing or for reading. Byte 50
+ * is locked for reading by a writer that will give its lock away, for writing
+ * by one that will not, and not at all by a reader.
  *
  * QEMU locks single bytes, all of them for reading: 100 + n says that it does n
- * with the image, 200 + n that nobody else may; of these, n = 0 is to read, 1 to
- * write and 3 to change the size. To find a conflict it asks whether the other
- * byte could be locked for writing. We do the same, after our bytes are locked,
- * so that of two who come at once at least one sees the other.
+ * with the image, 200 + n that nobody else may; of these, n = 0 is to read, 1
+ * to write and 3 to change the size. To find a conflict it asks whether the
+ * other byte could be locked for writing. We do the same, after our bytes are
+ * locked, so that of two who come at once at least one sees the other.
  *
  *	         we do    nobody else may
  *	reader   0        1, 3
@@ -24,12 +24,12 @@
  * So others may read beside a writer if they say that they bear it, as
  * qemu-img does with -U.
  *
- * A process that died may still hold its lock for a moment: the kernel frees its
- * io_uring, which holds the file, in the background. So a store that is in use
- * is asked for again for half a second.
+ * A process that died may still hold its lock for a moment: the kernel frees
+ * its io_uring, which holds the file, in the background. So a store that is in
+ * use is asked for again for half a second.
  *
- * Failure modes: a store whose file system has no locks is refused: without one,
- * two writers would destroy the disk unseen.
+ * Failure modes: a store whose file system has no locks is refused: without
+ * one, two writers would destroy the disk unseen.
  */
 #define _GNU_SOURCE 1
 #include <errno.h>
@@ -61,12 +61,13 @@ enum {
 /* What is locked how, by mode; F_UNLCK: not at all. */
 static const struct lock_part {
 	off_t start;
-	off_t length;		/* 0: to the end of all files */
+	off_t length; /* 0: to the end of all files */
 	short type[3];
 } lock_parts[] = {
 	{ 0, LOCK_LENT_BYTE, { F_RDLCK, F_WRLCK, F_WRLCK } },
 	{ LOCK_LENT_BYTE, 1, { F_UNLCK, F_WRLCK, F_RDLCK } },
-	{ LOCK_LENT_BYTE + 1, LOCK_DOES - LOCK_LENT_BYTE - 1,
+	{ LOCK_LENT_BYTE + 1,
+	  LOCK_DOES - LOCK_LENT_BYTE - 1,
 	  { F_RDLCK, F_WRLCK, F_WRLCK } },
 	{ LOCK_QEMU_END, 0, { F_RDLCK, F_WRLCK, F_WRLCK } },
 	{ LOCK_DOES + LOCK_TO_READ, 1, { F_RDLCK, F_RDLCK, F_RDLCK } },
@@ -88,14 +89,16 @@ static const struct lock_test {
 
 #define LOCK_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-static struct flock lock_of(short type, off_t start, off_t length)
+static struct flock lock_range(short type, off_t start, off_t length)
 {
-	return (struct flock){ .l_type = type, .l_whence = SEEK_SET,
-			       .l_start = start, .l_len = length };
+	return (struct flock){ .l_type = type,
+			       .l_whence = SEEK_SET,
+			       .l_start = start,
+			       .l_len = length };
 }
 
 /* 0, -EAGAIN or another negative errno. */
-static int lock_set(int fd, struct flock lock)
+static int set_lock(int fd, struct flock lock)
 {
 	while (fcntl(fd, F_OFD_SETLK, &lock) < 0) {
 		if (errno == EACCES)
@@ -107,7 +110,7 @@ static int lock_set(int fd, struct flock lock)
 }
 
 /* Who keeps `lock` from us; F_UNLCK if nobody does. */
-static struct flock lock_look(int fd, struct flock lock)
+static struct flock look_at_lock(int fd, struct flock lock)
 {
 	if (fcntl(fd, F_OFD_GETLK, &lock) < 0)
 		lock.l_type = F_UNLCK;
@@ -115,34 +118,35 @@ static struct flock lock_look(int fd, struct flock lock)
 }
 
 /* As block_lock_take(), once; `other` is who has it, as far as is known. */
-static int lock_once(int fd, enum block_lock_mode mode, struct flock *other)
+static int try_once(int fd, enum block_lock_mode mode, struct flock *other)
 {
 	for (unsigned int i = 0; i < LOCK_COUNT(lock_parts); i++) {
 		const struct lock_part *part = &lock_parts[i];
-		struct flock lock = lock_of(part->type[mode], part->start,
-					    part->length);
+		struct flock lock = lock_range(part->type[mode], part->start,
+					       part->length);
 		int rc;
 
 		if (lock.l_type == F_UNLCK)
 			continue;
-		rc = lock_set(fd, lock);
+		rc = set_lock(fd, lock);
 		if (rc == -EAGAIN)
-			*other = lock_look(fd, lock);
+			*other = look_at_lock(fd, lock);
 		if (rc)
 			return rc;
 	}
 	for (unsigned int i = 0; i < LOCK_COUNT(lock_tests); i++) {
 		if (!lock_tests[i].matters[mode])
 			continue;
-		*other = lock_look(fd, lock_of(F_WRLCK, lock_tests[i].byte, 1));
+		*other = look_at_lock(fd, lock_range(F_WRLCK,
+						     lock_tests[i].byte, 1));
 		if (other->l_type != F_UNLCK)
 			return -EAGAIN;
 	}
 	return 0;
 }
 
-static int lock_explain(const char *file, int fd, int rc,
-			const struct flock *other, char error[BLOCK_ERROR_MAX])
+static int explain(const char *file, int fd, int rc, const struct flock *other,
+		   char error[BLOCK_ERROR_MAX])
 {
 	long pid = other->l_type != F_UNLCK ? other->l_pid : 0;
 
@@ -150,7 +154,8 @@ static int lock_explain(const char *file, int fd, int rc,
 		return block_explain(error, rc, file,
 				     "cannot be locked against other users "
 				     "(%s): keep it on a file system that has "
-				     "locks", strerror(-rc));
+				     "locks",
+				     strerror(-rc));
 	/* A lock of an open file description has none. */
 	if (pid <= 0)
 		pid = block_lock_holder(fd);
@@ -177,24 +182,25 @@ int block_lock_take(int fd, const char *file, enum block_lock_mode mode,
 	int rc;
 
 	for (unsigned int try = 0;; try++) {
-		rc = lock_once(fd, mode, &other);
+		rc = try_once(fd, mode, &other);
 		if (rc == 0)
 			return 0;
 		/* What was locked until then. */
 		block_lock_release(fd);
 		if (rc != -EAGAIN || try == LOCK_TRIES)
-			return lock_explain(file, fd, rc, &other, error);
+			return explain(file, fd, rc, &other, error);
 		nanosleep(&pause, NULL);
 	}
 }
 
 bool block_lock_is_lent(int fd)
 {
-	return lock_look(fd, lock_of(F_WRLCK, LOCK_LENT_BYTE, 1)).l_type ==
-	       F_RDLCK;
+	struct flock lent = lock_range(F_WRLCK, LOCK_LENT_BYTE, 1);
+
+	return look_at_lock(fd, lent).l_type == F_RDLCK;
 }
 
 void block_lock_release(int fd)
 {
-	lock_set(fd, lock_of(F_UNLCK, 0, 0));
+	set_lock(fd, lock_range(F_UNLCK, 0, 0));
 }

@@ -10,9 +10,9 @@
 #include "block/image.h"
 
 enum block_lock_mode {
-	BLOCK_LOCK_READ,	/* beside other readers */
-	BLOCK_LOCK_WRITE,	/* alone */
-	BLOCK_LOCK_LENT,	/* alone, until nobody needs it here */
+	BLOCK_LOCK_READ,  /* beside other readers */
+	BLOCK_LOCK_WRITE, /* alone */
+	BLOCK_LOCK_LENT,  /* alone, until nobody needs it here */
 };
 
 /*

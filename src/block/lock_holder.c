@@ -2,10 +2,10 @@
 /*
  * Which process has locked a file; see lock_holder.h.
  *
- * The kernel does not say whose a lock of an open file description is, but lists
- * it with each descriptor that it belongs to, by device and inode. So that of all
- * processes is read, as far as we may. Their files are not looked at: one may be
- * on a file system that does not answer.
+ * The kernel does not say whose a lock of an open file description is, but
+ * lists it with each descriptor that it belongs to, by device and inode. So
+ * that of all processes is read, as far as we may. Their files are not looked
+ * at: one may be on a file system that does not answer.
  *
  * Failure: of what cannot be read nothing is known.
  */
@@ -30,13 +30,13 @@
 #define HOLDER_FILE_MAX 48
 
 /* Of a process or a descriptor; 0 for another name. */
-static long holder_number(const char *name)
+static long read_number(const char *name)
 {
 	return strtol(name, NULL, 10);
 }
 
 /* Whether a descriptor has a lock on `file`. */
-static bool holder_has_locked(int dir, const char *fd, const char *file)
+static bool has_locked(int dir, const char *fd, const char *file)
 {
 	char text[HOLDER_INFO_MAX];
 	const char *line;
@@ -53,7 +53,7 @@ static bool holder_has_locked(int dir, const char *fd, const char *file)
 }
 
 /* Whether the process has locked `file`, but for our descriptor `own`. */
-static bool holder_is(long pid, const char *file, int own)
+static bool is_holder(long pid, const char *file, int own)
 {
 	char path[64];
 	struct dirent *entry;
@@ -66,8 +66,8 @@ static bool holder_is(long pid, const char *file, int own)
 		return false;
 	while (!found && (entry = readdir(dir)))
 		found = (pid != getpid() ||
-			 holder_number(entry->d_name) != own) &&
-			holder_has_locked(dirfd(dir), entry->d_name, file);
+			 read_number(entry->d_name) != own) &&
+			has_locked(dirfd(dir), entry->d_name, file);
 	closedir(dir);
 	return found;
 }
@@ -88,9 +88,9 @@ long block_lock_holder(int fd)
 	if (!dir)
 		return 0;
 	while (!holder && (entry = readdir(dir))) {
-		long pid = holder_number(entry->d_name);
+		long pid = read_number(entry->d_name);
 
-		if (pid > 0 && holder_is(pid, file, fd))
+		if (pid > 0 && is_holder(pid, file, fd))
 			holder = pid;
 	}
 	closedir(dir);

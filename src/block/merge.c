@@ -36,7 +36,7 @@
 #define MERGE_NOWHERE UINT64_MAX
 
 struct merge_run {
-	struct block_request whole;	/* the inner engine's */
+	struct block_request whole; /* the inner engine's */
 	struct block_request_list owners;
 	struct merge_run *next_free;
 	struct virtio_iov iov[BLOCK_MERGE_IOV_MAX];
@@ -48,25 +48,24 @@ struct merge {
 	struct block_engine_ops ops;
 	struct block_engine *inner;
 	const struct block_image *image;
-	struct block_request *held;	/* the last request, or NULL */
-	uint64_t end;			/* where its neighbour begins */
-	unsigned int busy;		/* runs that are not free */
+	struct block_request *held; /* the last request, or NULL */
+	uint64_t end;               /* where its neighbour begins */
+	unsigned int busy;          /* runs that are not free */
 	struct merge_run *free;
-	unsigned int nfresh;		/* runs used since the start */
+	unsigned int nfresh; /* runs used since the start */
 	unsigned int nruns;
-	struct merge_run *runs;		/* mapped: only the used are there */
+	struct merge_run *runs; /* mapped: only the used are there */
 };
 
-static struct merge *merge_of(struct block_engine *engine)
+static struct merge *to_merge(struct block_engine *engine)
 {
 	return (struct merge *)engine;
 }
 
-_Static_assert(offsetof(struct merge_run, whole) == 0, "merge_run_of() casts");
+_Static_assert(offsetof(struct merge_run, whole) == 0, "run_of() casts");
 
 /* The run that a request is the whole of, NULL if it is a caller's. */
-static struct merge_run *merge_run_of(struct merge *m,
-				      struct block_request *req)
+static struct merge_run *run_of(struct merge *m, struct block_request *req)
 {
 	uintptr_t at = (uintptr_t)req;
 
@@ -75,7 +74,7 @@ static struct merge_run *merge_run_of(struct merge *m,
 	return (struct merge_run *)req;
 }
 
-static struct merge_run *merge_take(struct merge *m)
+static struct merge_run *take_run(struct merge *m)
 {
 	struct merge_run *run = m->free;
 
@@ -88,7 +87,7 @@ static struct merge_run *merge_take(struct merge *m)
 	return &m->runs[m->nfresh++];
 }
 
-static void merge_give(struct merge *m, struct merge_run *run)
+static void give_run(struct merge *m, struct merge_run *run)
 {
 	run->next_free = m->free;
 	m->free = run;
@@ -96,7 +95,7 @@ static void merge_give(struct merge *m, struct merge_run *run)
 }
 
 /* Give on what is held back. */
-static void merge_give_on(struct merge *m)
+static void give_on(struct merge *m)
 {
 	if (m->held)
 		m->inner->ops->queue(m->inner, m->held);
@@ -104,7 +103,7 @@ static void merge_give_on(struct merge *m)
 	m->end = MERGE_NOWHERE;
 }
 
-static void merge_append(struct merge_run *run, struct block_request *req)
+static void append_to_run(struct merge_run *run, struct block_request *req)
 {
 	struct block_request *whole = &run->whole;
 
@@ -116,10 +115,10 @@ static void merge_append(struct merge_run *run, struct block_request *req)
 }
 
 /* Make a run of the request that is held back. */
-static struct merge_run *merge_begin(struct merge *m)
+static struct merge_run *begin_run(struct merge *m)
 {
 	struct block_request *first = m->held;
-	struct merge_run *run = merge_take(m);
+	struct merge_run *run = take_run(m);
 
 	run->whole = (struct block_request){
 		.op = first->op,
@@ -128,12 +127,12 @@ static struct merge_run *merge_begin(struct merge *m)
 		.iov = run->iov,
 	};
 	run->owners.head = NULL;
-	merge_append(run, first);
+	append_to_run(run, first);
 	m->held = &run->whole;
 	return run;
 }
 
-static bool merge_may(const struct merge *m, const struct block_request *req)
+static bool may_merge(const struct merge *m, const struct block_request *req)
 {
 	if (req->op == BLOCK_READ)
 		return true;
@@ -142,7 +141,7 @@ static bool merge_may(const struct merge *m, const struct block_request *req)
 }
 
 /* Whether a request that begins where the one held back ends goes with it. */
-static bool merge_fits(const struct merge *m, const struct block_request *req)
+static bool fits_run(const struct merge *m, const struct block_request *req)
 {
 	const struct block_request *held = m->held;
 
@@ -152,34 +151,34 @@ static bool merge_fits(const struct merge *m, const struct block_request *req)
 	       held->length + req->length <= BLOCK_MERGE_BYTES_MAX;
 }
 
-static void merge_queue(struct block_engine *engine, struct block_request *req)
+static void queue_request(struct block_engine *engine,
+			  struct block_request *req)
 {
-	struct merge *m = merge_of(engine);
+	struct merge *m = to_merge(engine);
 
-	if (req->offset == m->end && merge_fits(m, req)) {
-		struct merge_run *run = merge_run_of(m, m->held);
+	if (req->offset == m->end && fits_run(m, req)) {
+		struct merge_run *run = run_of(m, m->held);
 
-		merge_append(run ? run : merge_begin(m), req);
+		append_to_run(run ? run : begin_run(m), req);
 		m->end += req->length;
 		return;
 	}
-	merge_give_on(m);
+	give_on(m);
 	m->held = req;
-	if (merge_may(m, req))
+	if (may_merge(m, req))
 		m->end = req->offset + req->length;
 }
 
-static void merge_commit(struct block_engine *engine)
+static void commit_queued(struct block_engine *engine)
 {
-	struct merge *m = merge_of(engine);
+	struct merge *m = to_merge(engine);
 
-	merge_give_on(m);
+	give_on(m);
 	m->inner->ops->commit(m->inner);
 }
 
 /* A run came back well: so did all of its requests. */
-static void merge_complete(struct merge_run *run,
-			   struct block_request_list *list)
+static void complete_run(struct merge_run *run, struct block_request_list *list)
 {
 	struct block_request *req;
 
@@ -189,7 +188,7 @@ static void merge_complete(struct merge_run *run,
 }
 
 /* A run failed: do its requests one by one. */
-static void merge_retry(struct merge *m, struct merge_run *run)
+static void retry_alone(struct merge *m, struct merge_run *run)
 {
 	struct block_request *req;
 
@@ -198,10 +197,10 @@ static void merge_retry(struct merge *m, struct merge_run *run)
 	m->inner->ops->commit(m->inner);
 }
 
-static struct block_request *merge_reap(struct block_engine *engine,
-					unsigned int max)
+static struct block_request *reap_done(struct block_engine *engine,
+				       unsigned int max)
 {
-	struct merge *m = merge_of(engine);
+	struct merge *m = to_merge(engine);
 	struct block_request_list list = { .head = NULL };
 	struct block_request *req, *next;
 
@@ -209,7 +208,7 @@ static struct block_request *merge_reap(struct block_engine *engine,
 	if (m->busy == 0)
 		return req;
 	for (; req; req = next) {
-		struct merge_run *run = merge_run_of(m, req);
+		struct merge_run *run = run_of(m, req);
 
 		next = req->next;
 		if (!run) {
@@ -217,17 +216,17 @@ static struct block_request *merge_reap(struct block_engine *engine,
 			continue;
 		}
 		if (run->whole.result == 0)
-			merge_complete(run, &list);
+			complete_run(run, &list);
 		else
-			merge_retry(m, run);
-		merge_give(m, run);
+			retry_alone(m, run);
+		give_run(m, run);
 	}
 	return list.head;
 }
 
-static void merge_close(struct block_engine *engine)
+static void close_engine(struct block_engine *engine)
 {
-	struct merge *m = merge_of(engine);
+	struct merge *m = to_merge(engine);
 
 	if (!engine)
 		return;
@@ -237,10 +236,10 @@ static void merge_close(struct block_engine *engine)
 }
 
 static const struct block_engine_ops merge_ops = {
-	.queue = merge_queue,
-	.commit = merge_commit,
-	.reap = merge_reap,
-	.close = merge_close,
+	.queue = queue_request,
+	.commit = commit_queued,
+	.reap = reap_done,
+	.close = close_engine,
 };
 
 int block_merge_open(struct block_engine **engine, struct block_engine *inner,

@@ -31,7 +31,7 @@ void block_outbox_finish(struct block_outbox *outbox)
 	pthread_mutex_destroy(&outbox->lock);
 }
 
-static void outbox_ring(struct block_outbox *outbox, uint64_t times)
+static void ring_bell(struct block_outbox *outbox, uint64_t times)
 {
 	int rc = eventfd_write(outbox->fd, times);
 
@@ -45,13 +45,13 @@ void block_outbox_announce(struct block_outbox *outbox)
 	if (!outbox->answered.head || outbox->rung)
 		return;
 	outbox->rung = true;
-	outbox_ring(outbox, 1);
+	ring_bell(outbox, 1);
 }
 
 void block_outbox_nudge(struct block_outbox *outbox)
 {
 	outbox->balance++;
-	outbox_ring(outbox, 1);
+	ring_bell(outbox, 1);
 }
 
 void block_outbox_listen(struct block_outbox *outbox)
@@ -75,13 +75,12 @@ void block_outbox_post(struct block_outbox *outbox, struct block_request *req)
 	block_request_list_append(&outbox->posted, req);
 	__atomic_store_n(&outbox->mail, true, __ATOMIC_RELEASE);
 	if (first)
-		outbox_ring(outbox, 1);
+		ring_bell(outbox, 1);
 	pthread_mutex_unlock(&outbox->lock);
 }
 
-static unsigned int outbox_take_mail(struct block_outbox *outbox,
-				     struct block_request_list *list,
-				     unsigned int max)
+static unsigned int take_mail(struct block_outbox *outbox,
+			      struct block_request_list *list, unsigned int max)
 {
 	unsigned int n;
 
@@ -106,7 +105,7 @@ unsigned int block_outbox_take(struct block_outbox *outbox,
 		outbox->balance++;
 	}
 	if (n < max && __atomic_load_n(&outbox->mail, __ATOMIC_ACQUIRE))
-		n += outbox_take_mail(outbox, list, max - n);
+		n += take_mail(outbox, list, max - n);
 	return n;
 }
 
@@ -114,7 +113,7 @@ void block_outbox_settle(struct block_outbox *outbox)
 {
 	block_outbox_announce(outbox);
 	if (outbox->balance < 0) {
-		outbox_ring(outbox, (uint64_t)-outbox->balance);
+		ring_bell(outbox, (uint64_t)-outbox->balance);
 		outbox->balance = 0;
 	}
 }

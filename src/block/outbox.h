@@ -33,14 +33,14 @@
 #include "request_list.h"
 
 struct block_outbox {
-	int fd;			/* eventfd, not blocking; owned */
-	bool rung;		/* `answered` has rung */
-	int64_t balance;	/* rings collected - rings read */
+	int fd;          /* eventfd, not blocking; owned */
+	bool rung;       /* `answered` has rung */
+	int64_t balance; /* rings collected - rings read */
 	struct block_request_list answered;
 
-	bool mail;		/* atomic: `posted` has something */
-	pthread_mutex_t lock;	/* of `posted` */
-	struct block_request_list posted;	/* by other threads */
+	bool mail;                        /* atomic: `posted` has something */
+	pthread_mutex_t lock;             /* of `posted` */
+	struct block_request_list posted; /* by other threads */
 };
 
 /* Returns 0 or a negative errno. */

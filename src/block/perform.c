@@ -3,9 +3,9 @@
  * One request, done with blocking system calls.
  *
  * Reads and writes are looped until complete. FLUSH is not for here (sync.c),
- * nor is what makes a write of zeroes stable. What works on a range without data
- * is here for all engines, because none of the kernel's asynchronous interfaces
- * has it without a thread of its own behind:
+ * nor is what makes a write of zeroes stable. What works on a range without
+ * data is here for all engines, because none of the kernel's asynchronous
+ * interfaces has it without a thread of its own behind:
  *
  *   DISCARD        file: punch a hole           device: BLKDISCARD
  *   SECURE_ERASE   file: never                  device: BLKSECDISCARD
@@ -46,7 +46,7 @@
 /* Aligned for O_DIRECT. */
 static const char zeroes[ZEROES_LEN] __attribute__((aligned(4096)));
 
-static int64_t perform_once(const struct block_image *image,
+static int64_t perform_part(const struct block_image *image,
 			    const struct block_request *req)
 {
 	struct block_transfer t;
@@ -63,25 +63,25 @@ static int64_t perform_once(const struct block_image *image,
 		n = preadv2(image->fd, t.iov, (int)t.niov, (off_t)t.offset, 0);
 	else
 		n = pwritev2(image->fd, t.iov, (int)t.niov, (off_t)t.offset,
-			     block_transfer_is_dsync(image, req) ?
-			     RWF_DSYNC : 0);
+			     block_transfer_is_dsync(image, req) ? RWF_DSYNC :
+								   0);
 	return n < 0 ? -errno : n;
 }
 
-static void perform_transfer(const struct block_image *image,
-			     struct block_request *req)
+static void transfer_part(const struct block_image *image,
+			  struct block_request *req)
 {
-	while (!block_transfer_advance(req, perform_once(image, req)))
+	while (!block_transfer_advance(req, perform_part(image, req)))
 		;
 }
 
-static bool perform_is_stopped(const struct block_request *req)
+static bool is_stopped(const struct block_request *req)
 {
 	return req->stop && __atomic_load_n(req->stop, __ATOMIC_RELAXED);
 }
 
-static int perform_fallocate(const struct block_image *image, int mode,
-			     uint64_t offset, uint64_t length)
+static int fallocate_range(const struct block_image *image, int mode,
+			   uint64_t offset, uint64_t length)
 {
 	int rc;
 
@@ -93,18 +93,18 @@ static int perform_fallocate(const struct block_image *image, int mode,
 }
 
 /* Zero a range in parts; goes on from req->done. */
-static int perform_fallocate_parts(const struct block_image *image, int mode,
-				   struct block_request *req)
+static int fallocate_parts(const struct block_image *image, int mode,
+			   struct block_request *req)
 {
 	while (req->done < req->length) {
 		uint64_t left = req->length - req->done;
 		uint64_t part = left < ZEROES_PART ? left : ZEROES_PART;
 		int rc;
 
-		if (perform_is_stopped(req))
+		if (is_stopped(req))
 			return -ECANCELED;
-		rc = perform_fallocate(image, mode, req->offset + req->done,
-				       part);
+		rc = fallocate_range(image, mode, req->offset + req->done,
+				     part);
 		if (rc)
 			return rc;
 		req->done += part;
@@ -113,7 +113,7 @@ static int perform_fallocate_parts(const struct block_image *image, int mode,
 }
 
 /* The several ways in which kernels say that a store cannot do something. */
-static bool perform_is_unsupported(int rc)
+static bool is_unsupported(int rc)
 {
 	return rc == -EOPNOTSUPP || rc == -ENOSYS || rc == -ENODEV ||
 	       rc == -ENOTTY || rc == -EINVAL;
@@ -123,11 +123,13 @@ static bool perform_is_unsupported(int rc)
  * A device does whole blocks and refuses others. To discard less than was asked
  * for is allowed, even nothing.
  */
-static int perform_discard_blocks(const struct block_image *image,
-				  const struct block_request *req)
+static int discard_blocks(const struct block_image *image,
+			  const struct block_request *req)
 {
 	uint64_t mask = (image->store_block_size > image->block_size ?
-			 image->store_block_size : image->block_size) - 1;
+				 image->store_block_size :
+				 image->block_size) -
+			1;
 	uint64_t begin = (req->offset + mask) & ~mask;
 	uint64_t end = (req->offset + req->length) & ~mask;
 	uint64_t range[2] = { begin, end - begin };
@@ -137,22 +139,22 @@ static int perform_discard_blocks(const struct block_image *image,
 	return ioctl(image->fd, BLKDISCARD, range) < 0 ? -errno : 0;
 }
 
-static int perform_discard(const struct block_image *image,
-			   const struct block_request *req)
+static int discard_range(const struct block_image *image,
+			 const struct block_request *req)
 {
 	int rc;
 
 	if (image->is_block_device)
-		rc = perform_discard_blocks(image, req);
+		rc = discard_blocks(image, req);
 	else
-		rc = perform_fallocate(image, FALLOC_FL_PUNCH_HOLE, req->offset,
-				       req->length);
-	return perform_is_unsupported(rc) ? -EOPNOTSUPP : rc;
+		rc = fallocate_range(image, FALLOC_FL_PUNCH_HOLE, req->offset,
+				     req->length);
+	return is_unsupported(rc) ? -EOPNOTSUPP : rc;
 }
 
 /* All of the range or an error; nothing else will do in its place. */
-static int perform_secure_erase(const struct block_image *image,
-				const struct block_request *req)
+static int erase_range(const struct block_image *image,
+		       const struct block_request *req)
 {
 	uint64_t range[2] = { req->offset, req->length };
 
@@ -162,8 +164,8 @@ static int perform_secure_erase(const struct block_image *image,
 }
 
 /* The last resort of WRITE_ZEROES; goes on from req->done. */
-static int perform_write_of_zeroes(const struct block_image *image,
-				   struct block_request *req)
+static int write_zeroes(const struct block_image *image,
+			struct block_request *req)
 {
 	struct iovec iov[ZEROES_IOV];
 	unsigned int i;
@@ -172,7 +174,7 @@ static int perform_write_of_zeroes(const struct block_image *image,
 	while (req->done < req->length) {
 		uint64_t left = req->length - req->done;
 
-		if (perform_is_stopped(req))
+		if (is_stopped(req))
 			return -ECANCELED;
 		for (i = 0; i < ZEROES_IOV && left > 0; i++) {
 			iov[i].iov_base = (void *)(uintptr_t)zeroes;
@@ -191,39 +193,39 @@ static int perform_write_of_zeroes(const struct block_image *image,
 	return 0;
 }
 
-static int perform_write_zeroes(const struct block_image *image,
-				struct block_request *req)
+static int zero_range(const struct block_image *image,
+		      struct block_request *req)
 {
 	int rc = -EOPNOTSUPP;
 
 	if (req->flags & BLOCK_MAY_UNMAP)
-		rc = perform_fallocate_parts(image, FALLOC_FL_PUNCH_HOLE, req);
-	if (perform_is_unsupported(rc))
-		rc = perform_fallocate_parts(image, FALLOC_FL_ZERO_RANGE, req);
-	if (perform_is_unsupported(rc))
-		rc = perform_write_of_zeroes(image, req);
+		rc = fallocate_parts(image, FALLOC_FL_PUNCH_HOLE, req);
+	if (is_unsupported(rc))
+		rc = fallocate_parts(image, FALLOC_FL_ZERO_RANGE, req);
+	if (is_unsupported(rc))
+		rc = write_zeroes(image, req);
 	return rc;
 }
 
 void block_perform(const struct block_image *image, struct block_request *req)
 {
-	if (block_transfer_is_range(req) && perform_is_stopped(req)) {
+	if (block_transfer_is_range(req) && is_stopped(req)) {
 		req->result = -ECANCELED;
 		return;
 	}
 	switch (req->op) {
 	case BLOCK_READ:
 	case BLOCK_WRITE:
-		perform_transfer(image, req);
+		transfer_part(image, req);
 		return;
 	case BLOCK_DISCARD:
-		req->result = perform_discard(image, req);
+		req->result = discard_range(image, req);
 		return;
 	case BLOCK_WRITE_ZEROES:
-		req->result = perform_write_zeroes(image, req);
+		req->result = zero_range(image, req);
 		return;
 	case BLOCK_SECURE_ERASE:
-		req->result = perform_secure_erase(image, req);
+		req->result = erase_range(image, req);
 		return;
 	}
 	assert(!"block_transfer_begin() answers an unknown operation");

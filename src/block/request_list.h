@@ -13,8 +13,8 @@
 #include "block/request.h"
 
 struct block_request_list {
-	struct block_request *head;	/* NULL: empty */
-	struct block_request *last;	/* valid only while not empty */
+	struct block_request *head; /* NULL: empty */
+	struct block_request *last; /* valid only while not empty */
 };
 
 static inline void block_request_list_append(struct block_request_list *list,

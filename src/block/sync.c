@@ -4,9 +4,9 @@
  *
  * When the kernel could not write back what it had taken it has dropped the
  * dirty state, and says so once for each open of the file: to whichever
- * fdatasync or synchronous write on that descriptor looks next. The one after it
- * succeeds without having written anything. All engines of an image share its
- * descriptor. So all that flushes goes through one place, and one thread:
+ * fdatasync or synchronous write on that descriptor looks next. The one after
+ * it succeeds without having written anything. All engines of an image share
+ * its descriptor. So all that flushes goes through one place, and one thread:
  *
  *   submit   a request joins those that wait
  *   thread   takes all that wait, does one fdatasync for all of them, notes a
@@ -29,9 +29,9 @@
  *
  * A failure concerns what is dirty: writes that wait for their fdatasync, which
  * fail with it, and those that were acknowledged without having been stable. If
- * there is any of these the failure is for good (flush_error): every later flush
- * would lie. Else nothing that anybody relies on is lost, and the image goes on;
- * a store that was full may have room again. Two facts decide:
+ * there is any of these the failure is for good (flush_error): every later
+ * flush would lie. Else nothing that anybody relies on is lost, and the image
+ * goes on; a store that was full may have room again. Two facts decide:
  *
  *   unstable   a plain write was acknowledged since the last good fdatasync
  *              began. True at first, for an earlier process may have done it
@@ -61,18 +61,18 @@
 
 struct block_sync {
 	struct block_image *image;
-	int fd;			/* for fdatasync; the image's if not own */
+	int fd; /* for fdatasync; the image's if not own */
 	bool own;
 
-	bool unstable;		/* atomic */
-	bool covering;		/* atomic: ... since the one before */
-	int error;		/* atomic: of the last failure */
+	bool unstable; /* atomic */
+	bool covering; /* atomic: ... since the one before */
+	int error;     /* atomic: of the last failure */
 
 	pthread_t thread;
-	pthread_mutex_t lock;	/* of all below */
+	pthread_mutex_t lock; /* of all below */
 	pthread_cond_t work;
-	struct block_request_list waiting;	/* for the next fdatasync */
-	struct block_request_list aside;	/* for block_perform() */
+	struct block_request_list waiting; /* for the next fdatasync */
+	struct block_request_list aside;   /* for block_perform() */
 	bool stop;
 };
 
@@ -80,7 +80,7 @@ struct block_sync {
  * Failures.
  */
 
-static void sync_keep_error(struct block_sync *sync)
+static void keep_error(struct block_sync *sync)
 {
 	int error = __atomic_load_n(&sync->error, __ATOMIC_SEQ_CST);
 	struct block_image *image = sync->image;
@@ -88,7 +88,8 @@ static void sync_keep_error(struct block_sync *sync)
 
 	if (__atomic_compare_exchange_n(&image->flush_error, &none, error,
 					false, __ATOMIC_SEQ_CST,
-					__ATOMIC_SEQ_CST) && image->lost)
+					__ATOMIC_SEQ_CST) &&
+	    image->lost)
 		image->lost(image);
 }
 
@@ -99,7 +100,7 @@ void block_sync_note_failure(struct block_sync *sync, int error)
 	__atomic_fetch_add(&sync->image->failures, 1, __ATOMIC_SEQ_CST);
 	if (__atomic_load_n(&sync->unstable, __ATOMIC_SEQ_CST) ||
 	    __atomic_load_n(&sync->covering, __ATOMIC_SEQ_CST))
-		sync_keep_error(sync);
+		keep_error(sync);
 }
 
 void block_sync_note_write(struct block_sync *sync,
@@ -110,16 +111,16 @@ void block_sync_note_write(struct block_sync *sync,
 		/* Before the look; pairs with block_sync_note_failure(). */
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	}
-	if (req->seen != __atomic_load_n(&sync->image->failures,
-					 __ATOMIC_RELAXED))
-		sync_keep_error(sync);
+	if (req->seen !=
+	    __atomic_load_n(&sync->image->failures, __ATOMIC_RELAXED))
+		keep_error(sync);
 }
 
 /*
  * The thread.
  */
 
-static int sync_data(struct block_sync *sync)
+static int flush_data(struct block_sync *sync)
 {
 	int rc;
 
@@ -138,37 +139,38 @@ static int sync_data(struct block_sync *sync)
 	return rc;
 }
 
-static int sync_result(const struct block_sync *sync, int rc,
-		       const struct block_request *req)
+static int result_of(const struct block_sync *sync, int rc,
+		     const struct block_request *req)
 {
 	const uint32_t *failures = &sync->image->failures;
 
 	/* The driver is not told that there is no such request. */
 	if (rc)
 		return rc == -EOPNOTSUPP ? -EIO : rc;
-	return req->seen == __atomic_load_n(failures, __ATOMIC_SEQ_CST) ?
-	       0 : -EIO;
+	return req->seen == __atomic_load_n(failures, __ATOMIC_SEQ_CST) ? 0 :
+									  -EIO;
 }
 
-static void sync_serve(struct block_sync *sync, struct block_request_list *list)
+static void serve_waiting(struct block_sync *sync,
+			  struct block_request_list *list)
 {
 	struct block_request *req;
 	int rc;
 
 	if (!list->head)
 		return;
-	rc = sync_data(sync);
+	rc = flush_data(sync);
 	while ((req = block_request_list_pop(list))) {
 		struct block_outbox *outbox = req->engine_data;
 
 		req->engine_data = NULL;
-		req->result = sync_result(sync, rc, req);
+		req->result = result_of(sync, rc, req);
 		req->seen = BLOCK_SYNC_DONE;
 		block_outbox_post(outbox, req);
 	}
 }
 
-static void sync_serve_aside(struct block_sync *sync, struct block_request *req)
+static void serve_aside(struct block_sync *sync, struct block_request *req)
 {
 	struct block_outbox *outbox = req->engine_data;
 
@@ -177,7 +179,7 @@ static void sync_serve_aside(struct block_sync *sync, struct block_request *req)
 	block_outbox_post(outbox, req);
 }
 
-static void *sync_main(void *arg)
+static void *syncer_main(void *arg)
 {
 	struct block_sync *sync = arg;
 	struct block_request_list list;
@@ -195,17 +197,17 @@ static void *sync_main(void *arg)
 			continue;
 		}
 		pthread_mutex_unlock(&sync->lock);
-		sync_serve(sync, &list);
+		serve_waiting(sync, &list);
 		if (aside)
-			sync_serve_aside(sync, aside);
+			serve_aside(sync, aside);
 		pthread_mutex_lock(&sync->lock);
 	}
 	pthread_mutex_unlock(&sync->lock);
 	return NULL;
 }
 
-static void sync_add(struct block_sync *sync, struct block_request_list *list,
-		     struct block_outbox *outbox, struct block_request *req)
+static void add_waiter(struct block_sync *sync, struct block_request_list *list,
+		       struct block_outbox *outbox, struct block_request *req)
 {
 	req->engine_data = outbox;
 	pthread_mutex_lock(&sync->lock);
@@ -217,13 +219,13 @@ static void sync_add(struct block_sync *sync, struct block_request_list *list,
 void block_sync_submit(struct block_sync *sync, struct block_outbox *outbox,
 		       struct block_request *req)
 {
-	sync_add(sync, &sync->waiting, outbox, req);
+	add_waiter(sync, &sync->waiting, outbox, req);
 }
 
 void block_sync_perform(struct block_sync *sync, struct block_outbox *outbox,
 			struct block_request *req)
 {
-	sync_add(sync, &sync->aside, outbox, req);
+	add_waiter(sync, &sync->aside, outbox, req);
 }
 
 bool block_sync_has_own_report(const struct block_sync *sync)
@@ -235,7 +237,7 @@ bool block_sync_has_own_report(const struct block_sync *sync)
  * Opening and closing.
  */
 
-static bool sync_is_same(int a, int b)
+static bool is_same_file(int a, int b)
 {
 	struct stat sta, stb;
 
@@ -245,7 +247,7 @@ static bool sync_is_same(int a, int b)
 }
 
 /* Open the image's file once more; -1 if that cannot be done. */
-static int sync_open_again(const struct block_image *image, const char *file)
+static int open_again(const struct block_image *image, const char *file)
 {
 	int flags = fcntl(image->fd, F_GETFL);
 	char path[32];
@@ -259,14 +261,14 @@ static int sync_open_again(const struct block_image *image, const char *file)
 	fd = open(path, flags);
 	if (fd < 0)
 		fd = open(file, flags);
-	if (fd >= 0 && !sync_is_same(image->fd, fd)) {
+	if (fd >= 0 && !is_same_file(image->fd, fd)) {
 		close(fd);
 		fd = -1;
 	}
 	return fd;
 }
 
-static void sync_free(struct block_sync *sync)
+static void free_sync(struct block_sync *sync)
 {
 	pthread_cond_destroy(&sync->work);
 	pthread_mutex_destroy(&sync->lock);
@@ -284,15 +286,15 @@ int block_sync_open(struct block_image *image, const char *file)
 		return -ENOMEM;
 	sync->image = image;
 	sync->unstable = true;
-	sync->fd = sync_open_again(image, file);
+	sync->fd = open_again(image, file);
 	sync->own = sync->fd >= 0;
 	if (!sync->own)
 		sync->fd = image->fd;
 	pthread_mutex_init(&sync->lock, NULL);
 	pthread_cond_init(&sync->work, NULL);
-	rc = thread_start(&sync->thread, sync_main, sync);
+	rc = thread_start(&sync->thread, syncer_main, sync);
 	if (rc) {
-		sync_free(sync);
+		free_sync(sync);
 		return rc;
 	}
 	image->sync = sync;
@@ -312,5 +314,5 @@ void block_sync_close(struct block_image *image)
 	pthread_cond_signal(&sync->work);
 	pthread_mutex_unlock(&sync->lock);
 	pthread_join(sync->thread, NULL);
-	sync_free(sync);
+	free_sync(sync);
 }

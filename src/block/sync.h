@@ -24,8 +24,9 @@ void block_sync_close(struct block_image *image);
 bool block_sync_has_own_report(const struct block_sync *sync);
 
 /*
- * Flush on behalf of a request: with the next fdatasync that begins. The request
- * comes back by `outbox`, with its result set and `seen` BLOCK_SYNC_DONE.
+ * Flush on behalf of a request: with the next fdatasync that begins. The
+ * request comes back by `outbox`, with its result set and `seen`
+ * BLOCK_SYNC_DONE.
  */
 void block_sync_submit(struct block_sync *sync, struct block_outbox *outbox,
 		       struct block_request *req);

@@ -14,10 +14,10 @@
 #include "transfer.h"
 
 _Static_assert(sizeof(struct virtio_iov) == sizeof(struct iovec) &&
-	       offsetof(struct virtio_iov, base) ==
-	       offsetof(struct iovec, iov_base) &&
-	       offsetof(struct virtio_iov, len) ==
-	       offsetof(struct iovec, iov_len),
+		       offsetof(struct virtio_iov, base) ==
+			       offsetof(struct iovec, iov_base) &&
+		       offsetof(struct virtio_iov, len) ==
+			       offsetof(struct iovec, iov_len),
 	       "an array of virtio_iov goes to the kernel uncopied");
 
 /* Linux's UIO_MAXIOV, which limits.h may hide or put otherwise. */
@@ -43,13 +43,13 @@ void block_transfer_resume(const struct block_request *req,
 
 		next->niov = 0;
 		next->base = (char *)iov->base + skip;
-		next->len = rest < BLOCK_TRANSFER_MAX ?
-			    (unsigned int)rest : BLOCK_TRANSFER_MAX;
+		next->len = rest < BLOCK_TRANSFER_MAX ? (unsigned int)rest :
+							BLOCK_TRANSFER_MAX;
 		return;
 	}
 	next->iov = (const struct iovec *)(const void *)iov;
-	next->niov = end - iov < TRANSFER_IOV_MAX ?
-		     (unsigned int)(end - iov) : TRANSFER_IOV_MAX;
+	next->niov = end - iov < TRANSFER_IOV_MAX ? (unsigned int)(end - iov) :
+						    TRANSFER_IOV_MAX;
 }
 
 bool block_transfer_advance(struct block_request *req, int64_t answer)
@@ -68,7 +68,7 @@ bool block_transfer_advance(struct block_request *req, int64_t answer)
 	return true;
 }
 
-static bool transfer_is_modifying(const struct block_request *req)
+static bool is_modifying(const struct block_request *req)
 {
 	return req->op == BLOCK_WRITE || block_transfer_is_range(req);
 }
@@ -81,7 +81,7 @@ bool block_transfer_begin(const struct block_image *image,
 	req->result = 0;
 	if (req->op > BLOCK_SECURE_ERASE)
 		req->result = -EINVAL;
-	else if (image->readonly && transfer_is_modifying(req))
+	else if (image->readonly && is_modifying(req))
 		req->result = -EROFS;
 	/* One with something to flush does not come here: see sync.h. */
 	else if (req->op == BLOCK_FLUSH)

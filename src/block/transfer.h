@@ -30,7 +30,7 @@ struct block_transfer {
 	unsigned int niov;
 	void *base;
 	unsigned int len;
-	uint64_t offset;	/* in the image */
+	uint64_t offset; /* in the image */
 };
 
 void block_transfer_resume(const struct block_request *req,

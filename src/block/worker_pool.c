@@ -30,13 +30,13 @@
 struct block_worker_pool {
 	const struct block_image *image;
 	struct block_outbox *outbox;
-	bool ready;		/* atomic */
+	bool ready; /* atomic */
 
-	pthread_mutex_t lock;	/* of all below, up to nthreads */
-	pthread_cond_t work;	/* `todo` got something, or `stop` */
+	pthread_mutex_t lock; /* of all below, up to nthreads */
+	pthread_cond_t work;  /* `todo` got something, or `stop` */
 	struct block_request_list todo;
 	struct block_request_list done;
-	unsigned int idle;	/* workers that wait for work */
+	unsigned int idle; /* workers that wait for work */
 	bool stop;
 
 	unsigned int nthreads;
@@ -44,8 +44,7 @@ struct block_worker_pool {
 };
 
 /* Called and returns with the lock held. */
-static void worker_pool_work_one(struct block_worker_pool *pool,
-				 struct block_request *req)
+static void work_one(struct block_worker_pool *pool, struct block_request *req)
 {
 	bool first;
 
@@ -63,7 +62,7 @@ static void worker_pool_work_one(struct block_worker_pool *pool,
 	}
 }
 
-static void *worker_pool_main(void *arg)
+static void *worker_main(void *arg)
 {
 	struct block_worker_pool *pool = arg;
 	struct block_request *req;
@@ -72,7 +71,7 @@ static void *worker_pool_main(void *arg)
 	for (;;) {
 		req = block_request_list_pop(&pool->todo);
 		if (req) {
-			worker_pool_work_one(pool, req);
+			work_one(pool, req);
 			continue;
 		}
 		if (pool->stop)
@@ -87,8 +86,7 @@ static void *worker_pool_main(void *arg)
 
 int block_worker_pool_create(struct block_worker_pool **poolp,
 			     const struct block_image *image,
-			     struct block_outbox *outbox,
-			     unsigned int nthreads)
+			     struct block_outbox *outbox, unsigned int nthreads)
 {
 	struct block_worker_pool *pool;
 	int rc = 0;
@@ -102,8 +100,8 @@ int block_worker_pool_create(struct block_worker_pool **poolp,
 	pthread_cond_init(&pool->work, NULL);
 
 	while (rc == 0 && pool->nthreads < nthreads) {
-		rc = thread_start(&pool->threads[pool->nthreads],
-					worker_pool_main, pool);
+		rc = thread_start(&pool->threads[pool->nthreads], worker_main,
+				  pool);
 		if (rc == 0)
 			pool->nthreads++;
 	}

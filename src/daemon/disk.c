@@ -33,8 +33,8 @@
 
 enum {
 	QUEUE_SIZE_DEFAULT = 256,
-	REAP_MAX = 256,		/* completions answered in one pass */
-	BATCH_MAX = 64,		/* requests started in one pass, about */
+	REAP_MAX = 256, /* completions answered in one pass */
+	BATCH_MAX = 64, /* requests started in one pass, about */
 	/*
 	 * ... and bytes: an engine that finds them in the page cache copies
 	 * them there and then, while all else waits.
@@ -43,16 +43,19 @@ enum {
 };
 
 static const char *const op_names[] = {
-	[BLOCK_READ] = "read", [BLOCK_WRITE] = "write",
-	[BLOCK_FLUSH] = "flush", [BLOCK_DISCARD] = "discard",
+	[BLOCK_READ] = "read",
+	[BLOCK_WRITE] = "write",
+	[BLOCK_FLUSH] = "flush",
+	[BLOCK_DISCARD] = "discard",
 	[BLOCK_WRITE_ZEROES] = "write zeroes",
 	[BLOCK_SECURE_ERASE] = "secure erase",
 };
 
 static void log_failure(struct disk_queue *dq, const struct block_request *req)
 {
-	int lost = req->op == BLOCK_READ ? 0 :
-		   block_image_flush_error(&dq->disk->image);
+	int lost = req->op == BLOCK_READ ?
+			   0 :
+			   block_image_flush_error(&dq->disk->image);
 
 	/* The driver is told that the store cannot do it, and stops asking. */
 	if (req->result == -EOPNOTSUPP && req->op >= BLOCK_DISCARD)
@@ -65,7 +68,8 @@ static void log_failure(struct disk_queue *dq, const struct block_request *req)
 		    dq->disk->name, op_names[req->op], req->length, req->offset,
 		    strerror(-req->result),
 		    lost ? "; what was written before may be lost, for the "
-			   "store failed to flush it: " : "",
+			   "store failed to flush it: " :
+			   "",
 		    lost ? strerror(-lost) : "");
 }
 
@@ -247,8 +251,8 @@ static int blk_open(struct disk *disk, const struct disk_options *options,
 		.opt_io_size = disk->image.opt_io_size,
 		.nqueues = options->queues ? options->queues : 1,
 		.queue_size = options->queue_size ?
-			      (uint16_t)options->queue_size :
-			      QUEUE_SIZE_DEFAULT,
+				      (uint16_t)options->queue_size :
+				      QUEUE_SIZE_DEFAULT,
 		.packed = options->packed,
 		.legacy = options->legacy,
 	};
@@ -373,13 +377,14 @@ int disk_serve_queue(struct disk *disk, unsigned int queue, struct loop *loop,
 	if (dq->loop)
 		return 0;
 	if (!dq->engine) {
-		r = open_engine(dq, disk->any_engine ? "auto" :
-						       first->ops->name);
+		r = open_engine(dq,
+				disk->any_engine ? "auto" : first->ops->name);
 		if (r == 0 &&
 		    strcmp(dq->engine->ops->name, first->ops->name) != 0)
 			log_warning("%s: queue %u uses %s, for there is not "
-				    "enough for one more %s", disk->name, queue,
-				    dq->engine->ops->name, first->ops->name);
+				    "enough for one more %s",
+				    disk->name, queue, dq->engine->ops->name,
+				    first->ops->name);
 	}
 	if (r == 0)
 		r = loop_add(loop, &dq->source, EPOLLIN);
@@ -425,11 +430,12 @@ void disk_look(struct disk *disk)
 	if (disk->image.size < old)
 		log_warning("%s: the image has shrunk from %" PRIu64
 			    " to %" PRIu64 " bytes; what the guest had behind "
-			    "its end is lost", disk->name, old,
-			    disk->image.size);
+			    "its end is lost",
+			    disk->name, old, disk->image.size);
 	else
 		log_info("%s: the image has grown from %" PRIu64 " to %" PRIu64
-			 " bytes", disk->name, old, disk->image.size);
+			 " bytes",
+			 disk->name, old, disk->image.size);
 	virtio_mmio_config_updated(dev);
 	if (disk->transport && virtio_device_take_config_change(dev))
 		disk->transport->ops->notify_config(disk->transport);
@@ -479,8 +485,9 @@ static void await_any(const struct disk *disk)
 
 	for (unsigned int i = 0; i < disk->nqueues; i++)
 		if (disk->queue[i].engine && disk->queue[i].engine->inflight)
-			p[n++] = (struct pollfd){ .fd = disk->queue[i].source.fd,
-						  .events = POLLIN };
+			p[n++] = (struct pollfd){
+				.fd = disk->queue[i].source.fd, .events = POLLIN
+			};
 	poll(p, n, 1000);
 }
 

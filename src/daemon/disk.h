@@ -4,7 +4,8 @@
  *
  * Each queue is polled by the loop that it belongs to and has an engine of its
  * own; nothing on the data path is shared between queues but the thread that
- * flushes, and on a store of larger blocks than 512 bytes a lock for each write.
+ * flushes, and on a store of larger blocks than 512 bytes a lock for each
+ * write.
  */
 #ifndef DAEMON_DISK_H
 #define DAEMON_DISK_H
@@ -27,12 +28,12 @@ struct disk_queue {
 	unsigned int index;
 	struct virtio_blk_queue *bq;
 	struct block_engine *engine;
-	unsigned int batch;	/* requests to start at once next time */
-	struct loop *loop;	/* NULL while it is not served */
+	unsigned int batch;        /* requests to start at once next time */
+	struct loop *loop;         /* NULL while it is not served */
 	struct loop_source source; /* engine->fd */
 	struct loop_poller poller;
-	struct block_request flush; /* of our own, when the cache mode changes */
-	bool flushing;		/* ... is with the engine */
+	struct block_request flush; /* our own, when the cache mode changes */
+	bool flushing;              /* ... is with the engine */
 	struct log_limit errors;
 };
 
@@ -41,20 +42,20 @@ struct disk {
 	struct block_image image;
 	struct virtio_blk blk;
 	struct transport *transport;
-	void *memory;		/* of blk; mapped, owned */
+	void *memory; /* of blk; mapped, owned */
 	size_t memory_bytes;
-	void *state;		/* of blk; mapped, owned */
+	void *state; /* of blk; mapped, owned */
 	size_t state_bytes;
 	unsigned int nqueues;
-	bool any_engine;	/* auto: each queue has the first that opens */
-	int watch;		/* of daemon/size_watch.c ... */
+	bool any_engine; /* auto: each queue has the first that opens */
+	int watch;       /* of daemon/size_watch.c ... */
 	struct disk *next_watched; /* ... which this is listed by */
 	struct disk_queue queue[VIRTIO_QUEUES_MAX];
 };
 
 /*
- * Open the image of `options` and make a device of it on `mem`. Returns 0, or
- * a negative errno and a sentence for the log in `error`. `name` is for the log.
+ * Open the image of `options` and make a device of it on `mem`. Returns 0, or a
+ * negative errno and a sentence for the log in `error`. `name` is for the log.
  * The disk is quiet until disk_serve().
  */
 int disk_open(struct disk *disk, const char *name,

@@ -2,8 +2,8 @@
 /*
  * The keys of a disk; see daemon/disk_options.h.
  *
- * They are one table: name, what it sets, its line of help, and what a value has
- * to be.
+ * They are one table: name, what it sets, its line of help, and what a value
+ * has to be.
  */
 #include "daemon/disk_options.h"
 
@@ -21,11 +21,11 @@
 
 struct disk_key {
 	const char *name;
-	const char *values;	/* for the help */
+	const char *values; /* for the help */
 	const char *help;
 	/* 0, -EINVAL, or -ENOENT for what this build does not have */
 	int (*set)(struct disk_options *disk, const char *value);
-	const char *rule;	/* what a value has to be; NULL: of `values` */
+	const char *rule; /* what a value has to be; NULL: of `values` */
 };
 
 static bool power_of_two(unsigned int n)
@@ -144,8 +144,7 @@ static int set_disk_size(struct disk_options *disk, const char *value)
 }
 
 static const struct disk_key disk_keys[] = {
-	{ "file", "PATH", "image file or block device", set_file,
-	  "a path" },
+	{ "file", "PATH", "image file or block device", set_file, "a path" },
 	{ "id", "NAME", "the disk it belongs to: its vdev (xvda) or devid",
 	  set_id, "a name" },
 	{ "format", "raw", "the image's format; never guessed", set_format,
@@ -153,8 +152,8 @@ static const struct disk_key disk_keys[] = {
 	{ "readonly", "on|off", "offer the disk read-only", set_readonly,
 	  NULL },
 	{ "cache", "auto|none|writeback|writethrough|unsafe",
-	  "how the host caches; auto: none (O_DIRECT) where it can",
-	  set_cache, NULL },
+	  "how the host caches; auto: none (O_DIRECT) where it can", set_cache,
+	  NULL },
 	{ "discard", "auto|on|off",
 	  "give space that the guest discards back; auto: where the store can",
 	  set_discard, NULL },
@@ -168,8 +167,8 @@ static const struct disk_key disk_keys[] = {
 	{ "queues", "1..16", "number of queues", set_queues,
 	  "a number, 1..16" },
 	{ "queue-size", "a power of two, 2..1024",
-	  "entries of a queue (256; 1024 for vhost-user)",
-	  set_queue_size, NULL },
+	  "entries of a queue (256; 1024 for vhost-user)", set_queue_size,
+	  NULL },
 	{ "packed", "on|off", "offer packed virtqueues (off)", set_packed,
 	  NULL },
 	{ "legacy", "on|off",
@@ -202,7 +201,8 @@ int disk_options_set(struct disk_options *disk, const char *key,
 
 	if (!k) {
 		snprintf(error, BLOCK_ERROR_MAX,
-			 "unknown key \"%s\" of a disk; --help lists them", key);
+			 "unknown key \"%s\" of a disk; --help lists them",
+			 key);
 		return -EINVAL;
 	}
 	r = k->set(disk, value);
@@ -308,17 +308,19 @@ int disk_options_check_keys(const struct disk_options *disk,
 			    char error[BLOCK_ERROR_MAX])
 {
 	if (disk->legacy && disk->packed)
-		return contradiction(error, "legacy=on and packed=on exclude "
+		return contradiction(error,
+				     "legacy=on and packed=on exclude "
 				     "each other: the legacy interface has "
 				     "split virtqueues only");
 	if (disk->size && disk->file)
-		return contradiction(error, "file= and size= exclude each "
+		return contradiction(error,
+				     "file= and size= exclude each "
 				     "other: the size of a disk is that of "
 				     "its image");
 	if (disk->size && !is_null(disk))
 		return contradiction(error, "size= is for a disk with "
-				     "engine=null, which keeps nothing; "
-				     "another needs file=");
+					    "engine=null, which keeps nothing; "
+					    "another needs file=");
 	return 0;
 }
 
@@ -331,10 +333,10 @@ int disk_options_check(const struct disk_options *disk,
 		return r;
 	if (!is_null(disk))
 		return contradiction(error, "file= is missing: name an image "
-				     "file or a block device");
+					    "file or a block device");
 	if (!disk->size)
 		return contradiction(error, "engine=null without file= needs "
-				     "size=");
+					    "size=");
 	return 0;
 }
 

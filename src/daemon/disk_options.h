@@ -11,31 +11,31 @@
 
 #include "block/image.h"
 
-enum { DISK_NAME_MAX = 64 };	/* bytes of a disk's name, with its NUL */
+enum { DISK_NAME_MAX = 64 }; /* bytes of a disk's name, with its NUL */
 
 enum disk_discard {
-	DISK_DISCARD_AUTO,	/* where the store can */
-	DISK_DISCARD_ON,	/* or the disk is refused */
+	DISK_DISCARD_AUTO, /* where the store can */
+	DISK_DISCARD_ON,   /* or the disk is refused */
 	DISK_DISCARD_OFF,
 };
 
 /* The keys of one --disk; what was not given is 0 or NULL. */
 struct disk_options {
-	char *id;		/* the vdev or devid that it belongs to; owned */
-	char *file;		/* owned */
-	char *engine;		/* "auto" if NULL; owned */
-	char *serial;		/* at most 20 bytes; owned */
+	char *id;     /* the vdev or devid that it belongs to; owned */
+	char *file;   /* owned */
+	char *engine; /* "auto" if NULL; owned */
+	char *serial; /* at most 20 bytes; owned */
 	bool readonly;
 	enum block_cache cache;
 	enum disk_discard discard;
 	unsigned int block_size;
 	unsigned int queue_size; /* entries; 0: the default */
-	unsigned int queues;	/* 0: one */
-	bool packed;		/* offer packed virtqueues */
-	bool legacy;		/* virtio-mmio version 1 */
-	unsigned int iothreads;	/* 0: the main thread serves the queues */
-	uint64_t size;		/* bytes, for engine=null without file */
-	bool lends;		/* no key: the image, see block/image.h */
+	unsigned int queues;     /* 0: one */
+	bool packed;             /* offer packed virtqueues */
+	bool legacy;             /* virtio-mmio version 1 */
+	unsigned int iothreads;  /* 0: the main thread serves the queues */
+	uint64_t size;           /* bytes, for engine=null without file */
+	bool lends;              /* no key: the image, see block/image.h */
 };
 
 /* Set one key of a disk: 0, or -EINVAL and a sentence in `error`. */

@@ -18,8 +18,7 @@
 #include <string.h>
 #include <xen/xen.h>
 
-void domain_init(struct domain *domain, struct store *store,
-		 const char *wanted)
+void domain_init(struct domain *domain, struct store *store, const char *wanted)
 {
 	memset(domain, 0, sizeof(*domain));
 	domain->store = store;
@@ -130,9 +129,8 @@ static int find_by_name(struct domain *domain, const char *name)
 
 static int find_by_id(struct domain *domain, int id)
 {
-	if (!lives(domain, id) ||
-	    store_read(domain->store, &domain->name, "/local/domain/%d/name",
-		       id))
+	if (!lives(domain, id) || store_read(domain->store, &domain->name,
+					     "/local/domain/%d/name", id))
 		return NO_DOMAIN;
 	return id;
 }
@@ -144,8 +142,8 @@ bool domain_find(struct domain *domain)
 	if (id != NO_DOMAIN) {
 		domain->id = find_by_id(domain, id);
 	} else {
-		domain->id = find_by_name(domain, domain->name ?
-					  domain->name : domain->wanted);
+		domain->id = find_by_name(
+			domain, domain->name ? domain->name : domain->wanted);
 		if (domain->id != NO_DOMAIN && !domain->name)
 			domain->name = strdup(domain->wanted);
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The domain that is served: finding it by name or id, and whether it lives. Its
- * name outlives its id, so that it is found again after a reboot.
+ * The domain that is served: finding it by name or id, and whether it lives.
+ * Its name outlives its id, so that it is found again after a reboot.
  */
 #ifndef DAEMON_DOMAIN_H
 #define DAEMON_DOMAIN_H
@@ -16,10 +16,10 @@ enum { NO_DOMAIN = -1 };
 struct domain {
 	struct store *store;
 	struct xen_domctl *ctl;
-	const char *wanted;	/* name or id, as the administrator says it */
-	char *name;		/* once known; owned */
-	int id;			/* or NO_DOMAIN */
-	int former;		/* the last one that is gone, or NO_DOMAIN */
+	const char *wanted;      /* name or id, as the administrator says it */
+	char *name;              /* once known; owned */
+	int id;                  /* or NO_DOMAIN */
+	int former;              /* the last one that is gone, or NO_DOMAIN */
 	unsigned int connection; /* to the store, when it was found */
 };
 

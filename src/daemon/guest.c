@@ -12,8 +12,8 @@
  *	it dies     drain, give everything up; then wait for its successor: long
  *		    after a reboot or crash, briefly otherwise, and end
  *
- * There is one way for a disk to end, whoever wants it: the toolstack, the end of
- * the domain, or that of the program.
+ * There is one way for a disk to end, whoever wants it: the toolstack, the end
+ * of the domain, or that of the program.
  *
  *	mark dead   guest_disk_begin_close(): nothing more is taken from its
  *	   |        queues, its registers read as no device
@@ -52,8 +52,8 @@
 #define GRACE_REBOOT_NS (60 * NS_PER_SECOND)
 
 /*
- * How long until xenstore is asked again what it has not answered: twice as long
- * each time. libxl waits for 10 s.
+ * How long until xenstore is asked again what it has not answered: twice as
+ * long each time. libxl waits for 10 s.
  */
 #define AGAIN_MIN_NS (100 * NS_PER_MS)
 #define AGAIN_MAX_NS (2 * NS_PER_SECOND)
@@ -64,20 +64,20 @@ struct guest {
 	struct store store;
 	struct xen_handles xen;
 	struct domain domain;
-	bool leaving;		/* the domain is gone; disks are drained */
-	bool ending;		/* the program ends; disks are drained */
-	bool look_again;	/* xenstore may have changed meanwhile */
-	bool returns;		/* it ended in a way that makes it come back */
-	bool up;		/* server and cache are there */
+	bool leaving;    /* the domain is gone; disks are drained */
+	bool ending;     /* the program ends; disks are drained */
+	bool look_again; /* xenstore may have changed meanwhile */
+	bool returns;    /* it ended in a way that makes it come back */
+	bool up;         /* server and cache are there */
 	struct ioreq_server server;
 	struct mapcache cache;
 	struct guest_disk disk[DISKS_MAX]; /* that are served or closing */
-	struct settled *settled; /* directories that are not; owned */
+	struct settled *settled;           /* directories that are not; owned */
 	struct loop_poller poller;
 	struct loop_timer grace;
 	struct loop_timer again;
-	uint64_t again_ns;	/* how long it was armed for last; 0: it is not */
-	int trouble;		/* errno of xenstore's last refusal, or 0 */
+	uint64_t again_ns; /* how long it was armed for last; 0: it is not */
+	int trouble;       /* errno of xenstore's last refusal, or 0 */
 	struct log_limit errors; /* of xenstore */
 };
 
@@ -245,9 +245,9 @@ static int open_disk(struct guest *g, struct guest_disk *gd, uint64_t devid,
 	memset(gd, 0, sizeof(*gd));
 	gd->devid = devid;
 	snprintf(gd->path, sizeof(gd->path), "%s", path);
-	r = guest_disk_open(gd, &g->store, g->options->disk,
-			    g->options->ndisks, g->domain.name, g->loop,
-			    &g->server, &g->cache.memory);
+	r = guest_disk_open(gd, &g->store, g->options->disk, g->options->ndisks,
+			    g->domain.name, g->loop, &g->server,
+			    &g->cache.memory);
 	if (r)
 		take_down(g);
 	return r;
@@ -281,7 +281,8 @@ static void settle_found(struct guest *g, uint64_t devid, const char *path,
 	if (s)
 		s->others = true;
 	log_error("%s: %s belongs to another or an earlier instance; the guest "
-		  "has to be restarted", g->domain.name, path);
+		  "has to be restarted",
+		  g->domain.name, path);
 }
 
 static void review_directory(struct guest *g, const char *devid_text)
@@ -377,8 +378,8 @@ static void look_for_domain(struct guest *g)
 }
 
 /*
- * What could not be known is looked at again; `error` is why, or 0. Where there is
- * no news of the domain in xenstore, only looking tells of its end.
+ * What could not be known is looked at again; `error` is why, or 0. Where there
+ * is no news of the domain in xenstore, only looking tells of its end.
  */
 static void look_again_later(struct guest *g, int error, bool forgotten)
 {
@@ -457,7 +458,9 @@ static bool closing_rest(struct loop_poller *poller)
 static int watch_all(struct guest *g)
 {
 	static const char *const paths[] = {
-		"@introduceDomain", "@releaseDomain", "backend/virtio_disk",
+		"@introduceDomain",
+		"@releaseDomain",
+		"backend/virtio_disk",
 	};
 
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
@@ -502,8 +505,8 @@ static int guest_open(struct guest *g, struct loop *loop,
 }
 
 /*
- * The program ends: close all disks. In the loop, for the vCPUs that access them
- * meanwhile must not stand still until a slow store is done.
+ * The program ends: close all disks. In the loop, for the vCPUs that access
+ * them meanwhile must not stand still until a slow store is done.
  */
 static int drain(struct guest *g)
 {
@@ -554,9 +557,9 @@ int guest_serve(struct loop *loop, const struct options *options)
 
 /*
  * What is in flight may still be written to the guest's memory, so a vCPU that
- * waits for a reset must never go on. The others get a fault instead of standing
- * still. Where the loop stands still this is another thread, which touches only
- * what a loop that stands in the store's system call does not.
+ * waits for a reset must never go on. The others get a fault instead of
+ * standing still. Where the loop stands still this is another thread, which
+ * touches only what a loop that stands in the store's system call does not.
  */
 void guest_abandon(void)
 {
@@ -569,8 +572,8 @@ void guest_abandon(void)
 			continue;
 		g->server.in_flight = true;
 		log_error("%s: given up with %u requests in flight; destroy "
-			  "the guest, it waits for them", disk->name,
-			  disk_in_flight(disk));
+			  "the guest, it waits for them",
+			  disk->name, disk_in_flight(disk));
 	}
 	if (g && g->up)
 		ioreq_server_end(&g->server);
@@ -598,6 +601,7 @@ void guest_log_stats(void)
 	}
 	log_info("stats requests=%" PRIu64 " failed=%" PRIu64 " ioreqs=%" PRIu64
 		 " notifications=%" PRIu64 " maps=%" PRIu64 " pages=%" PRIu64
-		 " sleeps=%" PRIu64, requests, failed, g->server.requests,
-		 interrupts, g->cache.maps, g->cache.pages, g->loop->sleeps);
+		 " sleeps=%" PRIu64,
+		 requests, failed, g->server.requests, interrupts,
+		 g->cache.maps, g->cache.pages, g->loop->sleeps);
 }

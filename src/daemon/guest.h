@@ -10,18 +10,18 @@
 #include "daemon/options.h"
 
 /*
- * Serve until the guest is gone or loop_quit() is called, and then until what is
- * in flight is done: the loop runs on for that. Returns the exit status of the
- * program.
+ * Serve until the guest is gone or loop_quit() is called, and then until what
+ * is in flight is done: the loop runs on for that. Returns the exit status of
+ * the program.
  */
 int guest_serve(struct loop *loop, const struct options *options);
 
 /*
- * End the program now, with status 1, although requests are in flight: the store
- * does not answer, and somebody wants it to end all the same. Says what is given
- * up. Does not return.
+ * End the program now, with status 1, although requests are in flight: the
+ * store does not answer, and somebody wants it to end all the same. Says what
+ * is given up. Does not return.
  */
-__attribute__((noreturn)) void guest_abandon(void);
+void guest_abandon(void) __attribute__((noreturn));
 
 /* Log a line of statistics of the guest that is served. */
 void guest_log_stats(void);

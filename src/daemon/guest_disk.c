@@ -8,9 +8,9 @@
  * writes online 0 and state 5; we drain, give everything up and answer 6. The
  * directory is libxl's: it is never removed here.
  *
- * libxl may remove the directory, and make another one in its place, at any time:
- * between our look at it and our answer as well. So an answer is given in one
- * transaction with the look that it follows from.
+ * libxl may remove the directory, and make another one in its place, at any
+ * time: between our look at it and our answer as well. So an answer is given in
+ * one transaction with the look that it follows from.
  *
  * Failure modes: where a node is missing or makes no sense, what it would have
  * allowed is not allowed: only «w» is writable, only a number that is not 0 has
@@ -76,20 +76,22 @@ static int answer_served(struct store *store, const char *path, uint64_t state,
 {
 	(void)why;
 	return state == XENBUS_INITIALISING ?
-	       write_state(store, path, XENBUS_INIT_WAIT) : 0;
+		       write_state(store, path, XENBUS_INIT_WAIT) :
+		       0;
 }
 
 static int answer_closed(struct store *store, const char *path, uint64_t state,
 			 const char *why)
 {
 	(void)why;
-	return state == XENBUS_INITIALISING ? 0 :
-	       write_state(store, path, XENBUS_CLOSED);
+	return state == XENBUS_INITIALISING ?
+		       0 :
+		       write_state(store, path, XENBUS_CLOSED);
 }
 
 /* libxl fails at once when the node goes; any value would time out. */
-static int answer_refused(struct store *store, const char *path,
-			  uint64_t state, const char *why)
+static int answer_refused(struct store *store, const char *path, uint64_t state,
+			  const char *why)
 {
 	int r;
 
@@ -142,8 +144,8 @@ int guest_disk_refuse(struct store *store, const char *path, const char *why)
 void guest_disk_tell(struct guest_disk *gd, struct store *store)
 {
 	if (!gd->told)
-		gd->told = answer_libxl(store, gd->path, answer_served,
-					NULL) == 0;
+		gd->told = answer_libxl(store, gd->path, answer_served, NULL) ==
+			   0;
 }
 
 int guest_disk_closed(struct store *store, const char *path)
@@ -154,9 +156,9 @@ int guest_disk_closed(struct store *store, const char *path)
 /* What a directory says of its disk; a zeroed one may be finished. */
 struct directory {
 	struct disk_options options;
-	char *mode;		/* NULL: absent; owned */
-	uint64_t base, irq;	/* 0: absent, or no number */
-	uint64_t grants;	/* 1 also for what is no number */
+	char *mode;         /* NULL: absent; owned */
+	uint64_t base, irq; /* 0: absent, or no number */
+	uint64_t grants;    /* 1 also for what is no number */
 };
 
 static void directory_finish(struct directory *dir)
@@ -246,7 +248,8 @@ static int check_directory(const struct directory *dir, const char *path,
 	if (dir->base == 0 || dir->irq == 0 || dir->irq > UINT32_MAX)
 		snprintf(error, BLOCK_ERROR_MAX,
 			 "%s has no usable base and irq; does the disk line "
-			 "say specification=virtio?", path);
+			 "say specification=virtio?",
+			 path);
 	else if (dir->grants)
 		snprintf(error, BLOCK_ERROR_MAX,
 			 "grants are not supported; write grant_usage=0 into "
@@ -266,7 +269,8 @@ static void warn_of_mode(const struct directory *dir, const char *name,
 	if (!dir->mode ||
 	    (strcmp(dir->mode, "w") != 0 && strcmp(dir->mode, "r") != 0))
 		log_warning("%s: %s/mode is %s%s, which is neither r nor w: "
-			    "read-only", name, path, dir->mode ? "" : "absent",
+			    "read-only",
+			    name, path, dir->mode ? "" : "absent",
 			    dir->mode ? dir->mode : "");
 }
 

@@ -11,8 +11,10 @@
 int guest_serve(struct loop *loop, const struct options *options)
 {
 	(void)loop;
-	log_error("cannot serve domain %s: built without Xen; install libxen-dev "
-		  "and build again", options->domain);
+	log_error(
+		"cannot serve domain %s: built without Xen; install libxen-dev "
+		"and build again",
+		options->domain);
 	return 1;
 }
 

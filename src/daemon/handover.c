@@ -2,8 +2,8 @@
 /*
  * The lock of a disk that may go on elsewhere; see daemon/handover.h.
  *
- * Whoever serves a queue has the lock, so there is never more than one writer. A
- * live migration goes
+ * Whoever serves a queue has the lock, so there is never more than one writer.
+ * A live migration goes
  *
  *	here				there
  *					open, without the lock
@@ -54,8 +54,8 @@ static void give(struct handover *h)
 		log_limited(&h->log, LOG_LEVEL_ERROR,
 			    "%s: what the guest wrote could not be made stable "
 			    "(%s): the lock of %s is kept, the disk cannot go "
-			    "on elsewhere", h->disk->name, strerror(-r),
-			    h->file);
+			    "on elsewhere",
+			    h->disk->name, strerror(-r), h->file);
 	} else {
 		block_image_unlock(&h->disk->image);
 		log_debug("%s: the lock of %s is free", h->disk->name, h->file);
@@ -135,8 +135,10 @@ int handover_take(struct handover *h)
 		return r;
 	}
 	if (h->waited)
-		log_limited(&h->log, LOG_LEVEL_INFO, "%s: has the lock of %s "
-			    "now", h->disk->name, h->file);
+		log_limited(&h->log, LOG_LEVEL_INFO,
+			    "%s: has the lock of %s "
+			    "now",
+			    h->disk->name, h->file);
 	h->waited = false;
 	disk_look(h->disk);
 	return 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The lock of a disk that may go on elsewhere: another process, maybe on another
- * machine, has the same image open and serves the same guest after us.
+ * The lock of a disk that may go on elsewhere: another process, maybe on
+ * another machine, has the same image open and serves the same guest after us.
  */
 #ifndef DAEMON_HANDOVER_H
 #define DAEMON_HANDOVER_H
@@ -11,16 +11,16 @@
 
 struct handover {
 	struct disk *disk;
-	const char *file;	/* of the image */
+	const char *file; /* of the image */
 	struct loop *loop;
 	void (*given)(struct handover *handover);
 	struct block_outbox outbox;
 	struct loop_source source; /* the outbox */
 	struct block_request flush;
-	bool flushing;		/* ... is under way */
-	bool giving;		/* ... to give the lock away then */
-	bool again;		/* ... after another one: more was written */
-	bool waited;		/* another process had the lock */
+	bool flushing; /* ... is under way */
+	bool giving;   /* ... to give the lock away then */
+	bool again;    /* ... after another one: more was written */
+	bool waited;   /* another process had the lock */
 	struct log_limit log;
 };
 

@@ -59,7 +59,8 @@ static void usage(FILE *to)
 	      "  -V, --version         print the version\n"
 	      "  -h, --help            print this help\n"
 	      "\n"
-	      "Keys of --disk (a comma in a value is written twice):\n", to);
+	      "Keys of --disk (a comma in a value is written twice):\n",
+	      to);
 	disk_options_help(to);
 	fputs("\n"
 	      "Signals: TERM and INT end it after the requests in flight, a "
@@ -67,7 +68,8 @@ static void usage(FILE *to)
 	      "USR1 logs statistics; HUP looks at the images' sizes.\n"
 	      "Exit status: 0 when the guest is gone for good or on a signal, "
 	      "1 for an error,\n"
-	      "2 for a wrong command line. See virtio-disk(8).\n", to);
+	      "2 for a wrong command line. See virtio-disk(8).\n",
+	      to);
 }
 
 static int wrong(const char *what)
@@ -96,7 +98,8 @@ static int add_disk(struct options *options, const char *text)
 	disk = &options->disk[options->ndisks];
 	/* Counted also where it is wrong, so that it is freed. */
 	options->ndisks++;
-	if (disk_options_parse(disk, text, error) || disk_options_check_keys(disk, error))
+	if (disk_options_parse(disk, text, error) ||
+	    disk_options_check_keys(disk, error))
 		return wrong(error);
 	return -1;
 }
@@ -167,8 +170,10 @@ static int check_disk_of_domain(const struct options *options,
 	for (const struct disk_options *d = options->disk; d < disk; d++) {
 		if (strcmp(d->id, disk->id) != 0)
 			continue;
-		snprintf(error, sizeof(error), "two --disk are about id=%s: "
-			 "give its keys in one", disk->id);
+		snprintf(error, sizeof(error),
+			 "two --disk are about id=%s: "
+			 "give its keys in one",
+			 disk->id);
 		return wrong(error);
 	}
 	return -1;
@@ -195,8 +200,8 @@ static int set_once(char **to, const char *option, const char *what)
 
 	if (!*to && value_string(to, optarg) == 0)
 		return -1;
-	snprintf(error, sizeof(error), *to ? "%s is given twice" :
-		 "%s needs %s", option, what);
+	snprintf(error, sizeof(error),
+		 *to ? "%s is given twice" : "%s needs %s", option, what);
 	return wrong(error);
 }
 
@@ -215,14 +220,16 @@ static int parse_one(struct options *options, int c)
 		if (options->vhost_fd >= 0)
 			return wrong("--fd is given twice");
 		return set_fd(&options->vhost_fd, optarg) ?
-		       wrong("--fd needs the number of a descriptor") : -1;
+			       wrong("--fd needs the number of a descriptor") :
+			       -1;
 	case OPTION_ONCE:
 		options->once = true;
 		return -1;
 	case OPTION_POLL_MAX_US:
 		return value_number(&options->poll_max_us, optarg, 0,
-				  POLL_MAX_US_LIMIT) ?
-		       wrong("--poll-max-us needs a number up to 100000") : -1;
+				    POLL_MAX_US_LIMIT) ?
+			       wrong("--poll-max-us needs 0 to 100000") :
+			       -1;
 	case 'v':
 		options->verbose = true;
 		return -1;

@@ -9,14 +9,14 @@
 
 #include "daemon/disk_options.h"
 
-enum { DISKS_MAX = 16 };	/* per guest */
+enum { DISKS_MAX = 16 }; /* per guest */
 
 struct options {
-	char *domain;		/* name or id; owned */
-	char *vhost_socket;	/* path; owned */
-	int vhost_fd;		/* inherited socket; or -1 */
-	bool vhost;		/* serve vhost-user front ends, not a domain */
-	bool once;		/* end with the first front end */
+	char *domain;       /* name or id; owned */
+	char *vhost_socket; /* path; owned */
+	int vhost_fd;       /* inherited socket; or -1 */
+	bool vhost;         /* serve vhost-user front ends, not a domain */
+	bool once;          /* end with the first front end */
 	struct disk_options disk[DISKS_MAX];
 	unsigned int ndisks;
 	unsigned int poll_max_us; /* longest adaptive polling */

@@ -29,8 +29,8 @@
 #include <unistd.h>
 
 enum {
-	WORDS_MAX = 1024,	/* bytes, what is hashed */
-	PATH_MAX_BYTES = 512,	/* of a file in sysfs */
+	WORDS_MAX = 1024,     /* bytes, what is hashed */
+	PATH_MAX_BYTES = 512, /* of a file in sysfs */
 };
 
 /* FNV-1a, of 64 bits. */
@@ -64,8 +64,8 @@ void serial_device_words(char *words, size_t size, const char *sys,
 			 dev_t device)
 {
 	static const char *const known_by[] = {
-		"dm/uuid", "dm/name", "md/uuid", "wwid", "device/wwid",
-		"device/serial", "serial", "loop/backing_file",
+		"dm/uuid",     "dm/name",       "md/uuid", "wwid",
+		"device/wwid", "device/serial", "serial",  "loop/backing_file",
 	};
 	char path[PATH_MAX_BYTES], value[PATH_MAX_BYTES], part[32] = "0";
 	const char *disk = "";
@@ -92,8 +92,9 @@ static void file_words(char *words, size_t size, int fd, const struct stat *st)
 	uint64_t id = 0;
 
 	if (fstatfs(fd, &fs) == 0)
-		memcpy(&id, &fs.f_fsid, sizeof(id) < sizeof(fs.f_fsid) ?
-				       sizeof(id) : sizeof(fs.f_fsid));
+		memcpy(&id, &fs.f_fsid,
+		       sizeof(id) < sizeof(fs.f_fsid) ? sizeof(id) :
+							sizeof(fs.f_fsid));
 	if (id)
 		snprintf(words, size, "file %016" PRIx64 " %ju", id,
 			 (uintmax_t)st->st_ino);

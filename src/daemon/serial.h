@@ -13,8 +13,8 @@
 #include "virtio/blk_wire.h"
 
 /*
- * The serial of a disk: what `options` say, or one that is derived from the open
- * image. Shorter ones are filled with zeroes.
+ * The serial of a disk: what `options` say, or one that is derived from the
+ * open image. Shorter ones are filled with zeroes.
  */
 void serial_of(char serial[VIRTIO_BLK_ID_BYTES],
 	       const struct disk_options *options,

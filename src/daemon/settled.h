@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The back-end directories of a guest that are not served: closed, refused, or of
- * another instance. What was said of one need not be said again. There are as
- * many as the toolstack leaves in xenstore, and none of them takes the place of a
- * disk.
+ * The back-end directories of a guest that are not served: closed, refused, or
+ * of another instance. What was said of one need not be said again. There are
+ * as many as the toolstack leaves in xenstore, and none of them takes the place
+ * of a disk.
  */
 #ifndef DAEMON_SETTLED_H
 #define DAEMON_SETTLED_H
@@ -14,9 +14,9 @@
 struct settled {
 	struct settled *next;
 	uint64_t devid;
-	bool untold;	/* the toolstack does not know yet that it is closed */
-	bool others;	/* of another instance: its end is not ours to tell */
-	bool seen;	/* it is still there; for who forgets the others */
+	bool untold; /* the toolstack does not know yet that it is closed */
+	bool others; /* of another instance: its end is not ours to tell */
+	bool seen;   /* it is still there; for who forgets the others */
 };
 
 /* The list's entry, or NULL. */

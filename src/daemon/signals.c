@@ -48,9 +48,9 @@ static struct {
 	struct loop_source source; /* eventfd: there is news */
 	struct loop *loop;
 	const struct signals_owner_ops *ops;
-	unsigned int news;	/* atomic */
-	sigset_t all;		/* that are listened for */
-	sigset_t ending;	/* TERM and INT */
+	unsigned int news; /* atomic */
+	sigset_t all;      /* that are listened for */
+	sigset_t ending;   /* TERM and INT */
 } signals;
 
 /*
@@ -68,8 +68,8 @@ static struct {
  * (vhost_user/bus_guard.c). ALRM, VTALRM, PROF and USR2 come only from who may
  * end us by KILL as well, URG and CHLD do nothing.
  */
-static const int ignored[] = { SIGPIPE, SIGXFSZ, SIGXCPU, SIGTTOU, SIGTTIN,
-			       SIGIO };
+static const int ignored[] = { SIGPIPE, SIGXFSZ, SIGXCPU,
+			       SIGTTOU, SIGTTIN, SIGIO };
 
 static void ignore_signals(void)
 {

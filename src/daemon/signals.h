@@ -9,8 +9,8 @@
 #include "base/loop.h"
 
 struct signals_owner_ops {
-	void (*log_stats)(void);	/* USR1 */
-	void (*look)(void);		/* HUP: at the sizes of images */
+	void (*log_stats)(void); /* USR1 */
+	void (*look)(void);      /* HUP: at the sizes of images */
 	/*
 	 * TERM or INT, again: end the process without waiting for requests in
 	 * flight. Does not return. Called in the loop, or where that stands
@@ -20,9 +20,9 @@ struct signals_owner_ops {
 };
 
 /*
- * Start to listen for signals; to be called before any other thread is made. TERM
- * and INT call loop_quit(), also one that came before loop_run(). Lasts until
- * the process ends. 0 or a negative errno.
+ * Start to listen for signals; to be called before any other thread is made.
+ * TERM and INT call loop_quit(), also one that came before loop_run(). Lasts
+ * until the process ends. 0 or a negative errno.
  */
 int signals_open(struct loop *loop, const struct signals_owner_ops *ops);
 

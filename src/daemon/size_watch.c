@@ -31,8 +31,8 @@
 #define UEVENT_GROUP 1u
 
 static struct size_watch {
-	struct loop *loop;	/* NULL while no disk is watched */
-	struct loop_source files; /* inotify; fd -1: none */
+	struct loop *loop;          /* NULL while no disk is watched */
+	struct loop_source files;   /* inotify; fd -1: none */
 	struct loop_source devices; /* uevents; fd -1: none */
 	struct loop_timer settle;
 	struct disk *disks;
@@ -67,13 +67,14 @@ static void drain(struct loop_source *source, uint32_t events)
 static int open_uevents(void)
 {
 	const struct sockaddr_nl address = {
-		.nl_family = AF_NETLINK, .nl_groups = UEVENT_GROUP,
+		.nl_family = AF_NETLINK,
+		.nl_groups = UEVENT_GROUP,
 	};
 	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK,
 			NETLINK_KOBJECT_UEVENT);
 
-	if (fd >= 0 && bind(fd, (const struct sockaddr *)&address,
-			    sizeof(address)) < 0) {
+	if (fd >= 0 &&
+	    bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0) {
 		close(fd);
 		fd = -1;
 	}
@@ -123,8 +124,7 @@ static bool watch_file(struct disk *disk)
 	char path[32];
 
 	if (watch.files.fd < 0 &&
-	    !source_open(&watch.files,
-			 inotify_init1(IN_CLOEXEC | IN_NONBLOCK)))
+	    !source_open(&watch.files, inotify_init1(IN_CLOEXEC | IN_NONBLOCK)))
 		return false;
 	/* The file that is open, whatever its name means by now. */
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", disk->image.fd);
@@ -151,7 +151,8 @@ void size_watch_add(struct disk *disk, struct loop *loop)
 					   watch_file(disk);
 	if (!ok)
 		log_info("%s: its size is not watched (%s); after a change, "
-			 "send SIGHUP", disk->name, strerror(errno));
+			 "send SIGHUP",
+			 disk->name, strerror(errno));
 	disk->next_watched = watch.disks;
 	watch.disks = disk;
 }

@@ -10,8 +10,8 @@
 #include "daemon/disk.h"
 
 /*
- * Follow the size of a disk's image, by events of `loop`. What cannot be watched
- * is logged, and found at the next size_watch_look().
+ * Follow the size of a disk's image, by events of `loop`. What cannot be
+ * watched is logged, and found at the next size_watch_look().
  */
 void size_watch_add(struct disk *disk, struct loop *loop);
 

@@ -38,8 +38,8 @@ enum {
 	BACKLOG = 8,
 	/* A process that is ending holds its lock for a moment. */
 	LOCK_TRIES = 20,
-	PID_MAX = 16,		/* bytes of a lock file at most */
-	NAME_SHOWN_MAX = 40,	/* of the name, in that of the first bind */
+	PID_MAX = 16,        /* bytes of a lock file at most */
+	NAME_SHOWN_MAX = 40, /* of the name, in that of the first bind */
 	FIRST_NAME_MAX = 80,
 };
 
@@ -68,8 +68,10 @@ static int explain_in_use(char error[BLOCK_ERROR_MAX],
 
 	if (pid > 0)
 		snprintf(who, sizeof(who), " (pid %ld)", pid);
-	return explain(error, -EADDRINUSE, sp, "in use by another process%s: "
-		       "stop it, or choose another path", who);
+	return explain(error, -EADDRINUSE, sp,
+		       "in use by another process%s: "
+		       "stop it, or choose another path",
+		       who);
 }
 
 /* ---- the lock ---- */
@@ -113,8 +115,10 @@ static int lock_once(struct socket_path *sp, const char *name, long *pid)
 	char text[PID_MAX + 1];
 	size_t len = (size_t)snprintf(text, sizeof(text), "%ld\n",
 				      (long)getpid());
-	int fd = openat(sp->dir_fd, name, O_RDWR | O_CREAT | O_CLOEXEC |
-			O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600);
+	int fd = openat(sp->dir_fd, name,
+			O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK |
+				O_NOCTTY,
+			0600);
 	int r = 0;
 
 	if (fd < 0)
@@ -155,9 +159,11 @@ static int lock(struct socket_path *sp, char error[BLOCK_ERROR_MAX])
 		nanosleep(&pause, NULL);
 	}
 	if (r == -EEXIST || r == -ELOOP || r == -EISDIR || r == -ENXIO)
-		return explain(error, r, sp, "its lock would be %s%s, but that "
+		return explain(error, r, sp,
+			       "its lock would be %s%s, but that "
 			       "is something else: remove it, or choose "
-			       "another path", sp->path, lock_suffix);
+			       "another path",
+			       sp->path, lock_suffix);
 	if (r != -EAGAIN)
 		return explain(error, r, sp, "its lock %s%s cannot be had: %s",
 			       sp->path, lock_suffix, strerror(-r));
@@ -236,12 +242,14 @@ static int clear(const struct socket_path *sp, char error[BLOCK_ERROR_MAX])
 	long pid;
 
 	if (!is_socket(sp, sp->name))
-		return explain(error, -EEXIST, sp, "exists and is no socket: "
+		return explain(error, -EEXIST, sp,
+			       "exists and is no socket: "
 			       "remove it, or choose another path");
 	if (!is_stale(sp, &pid))
 		return explain_in_use(error, sp, pid);
 	if (unlinkat(sp->dir_fd, sp->name, 0) && errno != ENOENT)
-		return explain(error, -errno, sp, "a socket that nobody "
+		return explain(error, -errno, sp,
+			       "a socket that nobody "
 			       "listens on cannot be removed: %s",
 			       strerror(errno));
 	return 0;
@@ -297,8 +305,10 @@ static int make(struct socket_path *sp, int fd, char error[BLOCK_ERROR_MAX])
 		return explain(error, r, sp, "no socket can be made there: %s",
 			       strerror(-r));
 	if (listen(fd, BACKLOG))
-		r = explain(error, -errno, sp, "no socket can be made there: "
-			    "%s", strerror(errno));
+		r = explain(error, -errno, sp,
+			    "no socket can be made there: "
+			    "%s",
+			    strerror(errno));
 	else
 		r = show(sp, first, error);
 	unlinkat(sp->dir_fd, first, 0);
@@ -319,8 +329,10 @@ static int open_dir(struct socket_path *sp, const char *path,
 	const char *slash;
 
 	if (strlen(path) >= sizeof(sp->path)) {
-		snprintf(error, BLOCK_ERROR_MAX, "%s: longer than the path of "
-			 "a socket can be (%zu)", path, sizeof(sp->path) - 1);
+		snprintf(error, BLOCK_ERROR_MAX,
+			 "%s: longer than the path of "
+			 "a socket can be (%zu)",
+			 path, sizeof(sp->path) - 1);
 		return -ENAMETOOLONG;
 	}
 	memcpy(sp->path, path, strlen(path) + 1);
@@ -332,8 +344,10 @@ static int open_dir(struct socket_path *sp, const char *path,
 		 sp->path);
 	sp->dir_fd = open(slash ? dir : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (sp->dir_fd < 0)
-		return explain(error, -errno, sp, "its folder cannot be "
-			       "opened: %s", strerror(errno));
+		return explain(error, -errno, sp,
+			       "its folder cannot be "
+			       "opened: %s",
+			       strerror(errno));
 	return 0;
 }
 

@@ -16,13 +16,13 @@
 #include "block/image.h"
 
 struct socket_path {
-	int dir_fd;		/* of the folder that it lies in, or -1 */
-	int lock_fd;		/* or -1 */
-	bool made;		/* the socket is there, and is this one: */
+	int dir_fd;  /* of the folder that it lies in, or -1 */
+	int lock_fd; /* or -1 */
+	bool made;   /* the socket is there, and is this one: */
 	dev_t dev;
 	ino_t ino;
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
-	const char *name;	/* last part of `path` */
+	const char *name; /* last part of `path` */
 };
 
 /* Before anything else: nothing is taken. */

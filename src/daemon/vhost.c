@@ -4,8 +4,9 @@
  *
  * Happy path: open the image, start the threads, listen. A queue is given to
  * its thread when it is first started, since many never are. While a front end
- * is connected the next one waits its turn. At the end, on a signal as well, the requests in flight are finished and
- * told to the driver before the connection is closed.
+ * is connected the next one waits its turn. At the end, on a signal as well,
+ * the requests in flight are finished and told to the driver before the
+ * connection is closed.
  *
  * Failure: what a front end does wrong ends its session (src/vhost_user), never
  * this loop. Without a descriptor for the next front end it is asked for again
@@ -61,12 +62,12 @@ struct vhost {
 	struct loop *loop;
 	struct vhost_socket listener;
 	struct loop_source source; /* the listener */
-	struct loop_timer retry; /* armed instead, while accept() fails */
-	bool failing;		/* it does, and that was said */
+	struct loop_timer retry;   /* armed instead, while accept() fails */
+	bool failing;              /* it does, and that was said */
 	struct log_limit waiting, failures, connections;
 	struct loop_timer pause; /* between two looks, at the end */
 	bool once;
-	bool serving;		/* there is a session */
+	bool serving; /* there is a session */
 	bool ending;
 	unsigned int nthreads;
 	struct thread_loop *thread_of[VIRTIO_QUEUES_MAX]; /* by queue */
@@ -152,7 +153,8 @@ static void somebody_came(struct loop_source *source, uint32_t events)
 	else
 		log_limited(&vh->waiting, LOG_LEVEL_WARNING,
 			    "%s: another front end waits until the present "
-			    "one has gone", vh->disk.name);
+			    "one has gone",
+			    vh->disk.name);
 }
 
 /* ---- what the session asks for ---- */
@@ -289,7 +291,8 @@ static int open_disk(struct vhost *vh, const struct disk_options *given,
 	r = disk_open(&vh->disk, name, &o, &vh->memory.mem, error);
 	if (r == 0 && vh->disk.image.lends && !vh->disk.image.locked)
 		log_warning("%s: waits for a live migration, until which no "
-			    "queue can start: %s", name, error);
+			    "queue can start: %s",
+			    name, error);
 	return r;
 }
 
@@ -350,17 +353,17 @@ static void finish_requests(struct vhost *vh)
 
 	if (n)
 		log_info("%s: waiting for %u requests in flight; a second "
-			 "signal gives them up", vh->disk.name, n);
+			 "signal gives them up",
+			 vh->disk.name, n);
 	vh->once = true;
 	vh->ending = true;
 	if (vh->serving)
 		vhost_session_close(&vh->session);
 	vh->pause.due = look_again;
 	/* Not all of them are the session's. */
-	while (r == 0 && (disk_in_flight(&vh->disk) ||
-			  handover_is_busy(&vh->handover) ||
-			  (vh->serving &&
-			   vhost_session_is_open(&vh->session)))) {
+	while (r == 0 &&
+	       (disk_in_flight(&vh->disk) || handover_is_busy(&vh->handover) ||
+		(vh->serving && vhost_session_is_open(&vh->session)))) {
 		loop_arm(vh->loop, &vh->pause, PAUSE_NS);
 		r = loop_run(vh->loop);
 	}
@@ -404,8 +407,8 @@ static void check_descriptors(const struct vhost *vh)
 		log_warning("%s: a front end that uses all %u queues may need "
 			    "%u more descriptors, and %u can be had: raise "
 			    "LimitNOFILE= of the unit, or ulimit -n, or lower "
-			    "queues=", vh->disk.name, vh->disk.nqueues, wanted,
-			    left);
+			    "queues=",
+			    vh->disk.name, vh->disk.nqueues, wanted, left);
 }
 
 int vhost_serve(struct loop *loop, const struct options *options)

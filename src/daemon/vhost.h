@@ -13,8 +13,9 @@
 int vhost_serve(struct loop *loop, const struct options *options);
 
 /*
- * End the process at once, with status 1, for the requests in flight do not end.
- * The socket's path is removed before, if it is ours; the log is the caller's.
+ * End the process at once, with status 1, for the requests in flight do not
+ * end. The socket's path is removed before, if it is ours; the log is the
+ * caller's.
  */
 _Noreturn void vhost_abandon(void);
 

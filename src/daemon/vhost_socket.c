@@ -75,8 +75,10 @@ int vhost_socket_open(struct vhost_socket *vs, const struct options *options,
 	vhost_socket_init(vs);
 	if (options->vhost_socket)
 		return make(vs, options->vhost_socket, error);
-	return adopt(vs, options->vhost_fd >= 0 ? options->vhost_fd :
-						  VHOST_SOCKET_OF_SYSTEMD, error);
+	return adopt(vs,
+		     options->vhost_fd >= 0 ? options->vhost_fd :
+					      VHOST_SOCKET_OF_SYSTEMD,
+		     error);
 }
 
 /*
@@ -92,9 +94,8 @@ int vhost_socket_accept(const struct vhost_socket *vs)
 	int flags = fcntl(vs->fd, F_GETFL);
 	int fd;
 
-	if (flags < 0 ||
-	    (!(flags & O_NONBLOCK) &&
-	     fcntl(vs->fd, F_SETFL, flags | O_NONBLOCK) < 0))
+	if (flags < 0 || (!(flags & O_NONBLOCK) &&
+			  fcntl(vs->fd, F_SETFL, flags | O_NONBLOCK) < 0))
 		return -errno;
 	do {
 		fd = accept4(vs->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);

@@ -13,8 +13,8 @@
 #include "daemon/socket_path.h"
 
 struct vhost_socket {
-	int fd;			/* or -1 */
-	bool connected;		/* it is a front end, not a listener for some */
+	int fd;         /* or -1 */
+	bool connected; /* it is a front end, not a listener for some */
 	struct socket_path path; /* of what we made */
 };
 

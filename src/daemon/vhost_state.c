@@ -2,9 +2,9 @@
 /*
  * The state of a disk that outlives its process; see daemon/vhost_state.h.
  *
- * The mode that is kept is the one in force, not what the driver chose: a driver
- * that chose nothing goes by what it was shown, and this process may have been
- * started with another mode.
+ * The mode that is kept is the one in force, not what the driver chose: a
+ * driver that chose nothing goes by what it was shown, and this process may
+ * have been started with another mode.
  *
  * Failure: where the mode is not known every write is made stable, since a
  * driver that believes in that sends no flush.
@@ -14,8 +14,8 @@
 #include <string.h>
 
 enum {
-	MODE_MASK = 0xff,	/* enum virtio_blk_mode */
-	ERROR_SHIFT = 8,	/* an errno, positive; 0: no flush has failed */
+	MODE_MASK = 0xff, /* enum virtio_blk_mode */
+	ERROR_SHIFT = 8,  /* an errno, positive; 0: no flush has failed */
 	ERROR_MAX = 4095,
 };
 
@@ -28,8 +28,9 @@ uint32_t vhost_state_of(const struct disk *disk)
 	bool writeback = __atomic_load_n(&disk->blk.config.writeback,
 					 __ATOMIC_RELAXED);
 
-	return error << ERROR_SHIFT | (writeback ? VIRTIO_BLK_MODE_WRITEBACK :
-					 VIRTIO_BLK_MODE_WRITE_THROUGH);
+	return error << ERROR_SHIFT |
+	       (writeback ? VIRTIO_BLK_MODE_WRITEBACK :
+			    VIRTIO_BLK_MODE_WRITE_THROUGH);
 }
 
 void vhost_state_begin(struct disk *disk)
@@ -50,10 +51,9 @@ static void take_error(struct disk *disk, int error)
 {
 	int none = 0;
 
-	if (error == 0 ||
-	    !__atomic_compare_exchange_n(&disk->image.flush_error, &none,
-					 -error, false, __ATOMIC_SEQ_CST,
-					 __ATOMIC_SEQ_CST))
+	if (error == 0 || !__atomic_compare_exchange_n(
+				  &disk->image.flush_error, &none, -error,
+				  false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
 		return;
 	log_limited(&errors, LOG_LEVEL_WARNING,
 		    "%s: a process before this one could not flush what the "
@@ -73,7 +73,8 @@ static void take_unknown(struct disk *disk)
 	log_limited(&unknowns, LOG_LEVEL_WARNING,
 		    "%s: a guest goes on of which it is not known whether it "
 		    "flushes: each write is made stable before it completes, "
-		    "until the guest chooses its cache mode anew", disk->name);
+		    "until the guest chooses its cache mode anew",
+		    disk->name);
 }
 
 void vhost_state_take_over(struct disk *disk, const uint32_t *state,

@@ -23,7 +23,7 @@ enum {
 };
 
 struct guard {
-	uintptr_t base;		/* 0: free */
+	uintptr_t base; /* 0: free */
 	size_t len;
 	size_t page;
 	int wake_fd;
@@ -73,7 +73,8 @@ static void on_bus(int signo, siginfo_t *info, void *context)
 int bus_guard_install(void)
 {
 	struct sigaction action = {
-		.sa_sigaction = on_bus, .sa_flags = SA_SIGINFO,
+		.sa_sigaction = on_bus,
+		.sa_flags = SA_SIGINFO,
 	};
 
 	sigemptyset(&action.sa_mask);

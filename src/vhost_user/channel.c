@@ -42,7 +42,8 @@ int channel_check(int fd, int sock)
 int channel_send(int fd, enum vhost_backend_request request)
 {
 	struct vhost_header header = {
-		.request = request, .flags = VHOST_HEADER_VERSION,
+		.request = request,
+		.flags = VHOST_HEADER_VERSION,
 	};
 	ssize_t n = send(fd, &header, sizeof(header),
 			 MSG_DONTWAIT | MSG_NOSIGNAL);

@@ -10,7 +10,7 @@
 #include "vhost_user/mapping.h"
 
 struct dirty_log {
-	struct mapping map;	/* bit n: page n of guest memory */
+	struct mapping map; /* bit n: page n of guest memory */
 };
 
 /* Mark [addr, addr + len); what lies behind the end of the log is left out. */

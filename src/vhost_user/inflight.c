@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 enum {
-	PART_ALIGN = 64,	/* a cache line: queues may have threads */
+	PART_ALIGN = 64, /* a cache line: queues may have threads */
 	TAIL_VERSION = 1,
 };
 
@@ -22,7 +22,7 @@ struct inflight_tail {
 	uint16_t num_queues;
 	uint16_t queue_size;
 	uint16_t padding;
-	uint64_t saved;		/* a word, and its complement above; 0: none */
+	uint64_t saved; /* a word, and its complement above; 0: none */
 	uint8_t rest[PART_ALIGN - 24];
 };
 
@@ -40,7 +40,10 @@ static bool sizes_ok(const struct vhost_inflight *in, unsigned int nqueues_max)
 	       in->queue_size > 0 && in->queue_size <= VIRTQUEUE_SIZE_MAX;
 }
 
-/* An area of ours has room for either layout: it may be made before it is known. */
+/*
+ * An area of ours has room for either layout: it may be made before it is
+ * known.
+ */
 static uint64_t tailed_bytes(const struct inflight_tail *tail)
 {
 	return tail->num_queues * part_bytes(tail->queue_size, true) +
@@ -57,8 +60,10 @@ static int write_area(int fd, const struct inflight_tail *tail)
 	n = pwrite(fd, tail, sizeof(*tail), (off_t)(bytes - sizeof(*tail)));
 	if (n != sizeof(*tail))
 		return n < 0 ? -errno : -ENOSPC;
-	return fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW |
-				      F_SEAL_SEAL) ? -errno : 0;
+	return fcntl(fd, F_ADD_SEALS,
+		     F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) ?
+		       -errno :
+		       0;
 }
 
 int inflight_create(struct vhost_inflight *want, unsigned int nqueues_max,
@@ -93,9 +98,11 @@ static bool is_tail(const struct inflight_tail *tail,
 		    const struct inflight *inflight)
 {
 	const struct inflight_tail expected = {
-		.magic = TAIL_MAGIC, .version = TAIL_VERSION,
+		.magic = TAIL_MAGIC,
+		.version = TAIL_VERSION,
 		.num_queues = tail->num_queues,
-		.queue_size = tail->queue_size, .saved = tail->saved,
+		.queue_size = tail->queue_size,
+		.saved = tail->saved,
 	};
 
 	return !memcmp(tail, &expected, sizeof(expected)) &&
@@ -115,7 +122,9 @@ static void take_tail(struct inflight *inflight)
 	shared = (struct inflight_tail *)(void *)(inflight->map.data + size -
 						  sizeof(tail));
 	memcpy(&tail, shared, sizeof(tail));
-	/* From here on nothing is read that the front end could still change. */
+	/*
+	 * From here on nothing is read that the front end could still change.
+	 */
 	__asm__ __volatile__("" : : : "memory");
 	if (!is_tail(&tail, inflight))
 		return;
@@ -179,5 +188,5 @@ bool inflight_saved(const struct inflight *inflight, uint32_t *word)
 	uint64_t saved = __atomic_load_n(&inflight->saved, __ATOMIC_RELAXED);
 
 	*word = (uint32_t)saved;
-	return saved >> 32 == (uint32_t)~*word;
+	return saved >> 32 == (uint32_t) ~*word;
 }

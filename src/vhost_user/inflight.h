@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The area in which requests in flight are noted, shared with the front end so
- * that it outlives us: one part per queue, laid out as the core has it for split
- * or for packed queues, each on cache lines of its own.
+ * that it outlives us: one part per queue, laid out as the core has it for
+ * split or for packed queues, each on cache lines of its own.
  *
  * Behind the parts of an area that we have made is a tail of our own: how large
  * the parts are, which front ends do not say rightly (QEMU before 11.1 asks for
@@ -21,13 +21,13 @@
 struct inflight_tail;
 
 struct inflight {
-	struct mapping map;	/* no data: no area */
+	struct mapping map; /* no data: no area */
 	unsigned int nqueues;
 	uint16_t queue_size;
 	bool packed;
 	uint64_t part_bytes;
 	struct inflight_tail *tail; /* shared; NULL: the area is not ours */
-	uint64_t saved;		/* our copy of the tail's word; atomic */
+	uint64_t saved;             /* our copy of the tail's word; atomic */
 };
 
 /*

@@ -11,9 +11,9 @@
 #include <stdint.h>
 
 struct mapping {
-	uint8_t *data;		/* the part; NULL where nothing is mapped */
-	uint64_t size;		/* of the part, bytes */
-	void *base;		/* what was mapped: whole pages of the file */
+	uint8_t *data; /* the part; NULL where nothing is mapped */
+	uint64_t size; /* of the part, bytes */
+	void *base;    /* what was mapped: whole pages of the file */
 	size_t len;
 	int guard;
 };

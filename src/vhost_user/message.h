@@ -14,9 +14,9 @@
 struct vhost_message {
 	struct vhost_header header;
 	union vhost_payload payload;
-	int fd[VHOST_FDS_MAX];	/* owned; -1 where taken */
+	int fd[VHOST_FDS_MAX]; /* owned; -1 where taken */
 	unsigned int nfds;
-	size_t got;		/* bytes so far, the header's counted */
+	size_t got; /* bytes so far, the header's counted */
 };
 
 /* An empty message, without descriptors. */

@@ -2,15 +2,15 @@
 /*
  * Descriptors of a peer; see vhost_user/peer_fd.h.
  *
- * A file is taken for local if it is in memory, on hugetlbfs, or on a file system
- * that has a block device (a peer cannot mount one of those), or if it has a
- * handle of another type than FUSE's. None of these questions goes to the file
- * system's server. What is left (overlays, 9p) is refused, as nobody can tell
- * what is below.
+ * A file is taken for local if it is in memory, on hugetlbfs, or on a file
+ * system that has a block device (a peer cannot mount one of those), or if it
+ * has a handle of another type than FUSE's. None of these questions goes to the
+ * file system's server. What is left (overlays, 9p) is refused, as nobody can
+ * tell what is below.
  *
- * Failure: a descriptor whose close waits for ever costs a thread. When a few are
- * lost so, the others wait for one that may come back, and beyond a number of
- * these they stay open.
+ * Failure: a descriptor whose close waits for ever costs a thread. When a few
+ * are lost so, the others wait for one that may come back, and beyond a number
+ * of these they stay open.
  */
 #include "vhost_user/peer_fd.h"
 
@@ -28,8 +28,8 @@
 #include "base/thread.h"
 
 enum {
-	CLOSERS_MAX = 8,	/* threads */
-	WAITING_MAX = 512,	/* descriptors */
+	CLOSERS_MAX = 8,   /* threads */
+	WAITING_MAX = 512, /* descriptors */
 	/* Types of file handles: an inode's number and generation, of FUSE. */
 	FUSE_HANDLE = 0x81,
 	FUSE_HANDLE_PARENT = 0x82,
@@ -53,7 +53,7 @@ static bool look(int fd, struct statx *stx)
 /* Of the one inode that files without a name share. */
 static bool is_anonymous(const struct statx *stx)
 {
-	static uint64_t anonymous;	/* atomic; 0: not known yet */
+	static uint64_t anonymous; /* atomic; 0: not known yet */
 	uint64_t inode = __atomic_load_n(&anonymous, __ATOMIC_RELAXED);
 	struct statx own;
 	int fd;
@@ -104,8 +104,8 @@ static bool has_local_handle(int fd)
 	} h = { .handle.handle_bytes = MAX_HANDLE_SZ };
 	int mount;
 
-	return name_to_handle_at(fd, "", &h.handle, &mount,
-				 AT_EMPTY_PATH) == 0 &&
+	return name_to_handle_at(fd, "", &h.handle, &mount, AT_EMPTY_PATH) ==
+		       0 &&
 	       h.handle.handle_type != FUSE_HANDLE &&
 	       h.handle.handle_type != FUSE_HANDLE_PARENT;
 }
@@ -119,7 +119,8 @@ int peer_fd_check_file(int fd)
 	if (!S_ISREG(stx.stx_mode))
 		return -EINVAL;
 	return stx.stx_dev_major || has_seals(fd) || has_local_handle(fd) ?
-	       0 : -EREMOTE;
+		       0 :
+		       -EREMOTE;
 }
 
 static bool is_quiet_socket(int fd)
@@ -198,5 +199,6 @@ void peer_fd_close(int fd)
 	else if (!close_later(fd))
 		log_limited(&limit, LOG_LEVEL_WARNING,
 			    "descriptor %d of a front end stays open: closing "
-			    "those before it does not end", fd);
+			    "those before it does not end",
+			    fd);
 }

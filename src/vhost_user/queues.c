@@ -3,10 +3,10 @@
  * Starting and stopping the queues of a vhost-user session; see
  * vhost_user/session.h.
  *
- * The device is up for the core while a queue runs. A queue starts when the front
- * end has set all that it needs, on its part of the in-flight area where there is
- * one; where there is none it is served all the same, and the log says what that
- * means.
+ * The device is up for the core while a queue runs. A queue starts when the
+ * front end has set all that it needs, on its part of the in-flight area where
+ * there is one; where there is none it is served all the same, and the log says
+ * what that means.
  *
  * Failure: a queue that cannot start ends the session.
  */
@@ -40,7 +40,8 @@ static void device_up(struct vhost_session *s)
 		return;
 	state->driver_features = s->features;
 	set_status(s, VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER |
-		      VIRTIO_STATUS_FEATURES_OK | VIRTIO_STATUS_DRIVER_OK);
+			      VIRTIO_STATUS_FEATURES_OK |
+			      VIRTIO_STATUS_DRIVER_OK);
 	virtio_device_negotiated(s->dev);
 }
 
@@ -64,14 +65,16 @@ static void tell_area(struct vhost_session *s, const struct vring *v)
 			    "%s: queue %u of %u entries has no place in the "
 			    "front end's in-flight area of %u queues of %u%s: "
 			    "if this process is killed, the guest's requests "
-			    "under way are lost", s->name, v->index, v->size,
-			    s->inflight.nqueues, s->inflight.queue_size,
+			    "under way are lost",
+			    s->name, v->index, v->size, s->inflight.nqueues,
+			    s->inflight.queue_size,
 			    s->inflight.packed ? ", packed" : "");
 	else
 		log_limited(&s->limit.area, LOG_LEVEL_INFO,
 			    "%s: the front end keeps no in-flight area: if "
 			    "this process is killed, the guest's requests "
-			    "under way are lost", s->name);
+			    "under way are lost",
+			    s->name);
 }
 
 static void *inflight_for(struct vhost_session *s, const struct vring *v)
@@ -90,7 +93,8 @@ static void *inflight_for(struct vhost_session *s, const struct vring *v)
 static const char *why_no_start(int r)
 {
 	return r == -EINVAL ? "its rings are not aligned, or its in-flight "
-			      "area is not one" : strerror(-r);
+			      "area is not one" :
+			      strerror(-r);
 }
 
 static void log_start(struct vhost_session *s, const struct vring *v)
@@ -99,7 +103,8 @@ static void log_start(struct vhost_session *s, const struct vring *v)
 		log_limited(&s->limit.lost, LOG_LEVEL_WARNING,
 			    "%s: queue %u: %u requests that a back end before "
 			    "this one had taken are lost; no in-flight area "
-			    "tells of them", s->name, v->index, v->lost);
+			    "tells of them",
+			    s->name, v->index, v->lost);
 	log_debug("%s: queue %u starts at %u, size %u", s->name, v->index,
 		  v->base, v->size);
 }
@@ -135,7 +140,8 @@ static int start_one(struct vhost_session *s, struct vring *v)
 	if (vring_is_mapped(v, vhost_session_packed(s)))
 		return start_mapped(s, v);
 	if (kicked)
-		return vhost_session_wrong(s, "queue %u was kicked, but its "
+		return vhost_session_wrong(s,
+					   "queue %u was kicked, but its "
 					   "rings are not in a memory region",
 					   v->index);
 	return 0;

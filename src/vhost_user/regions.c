@@ -53,7 +53,9 @@ static void remember(struct queue_memory *qm, const struct region *r)
 
 	window[1] = window[0];
 	window[0] = (struct guest_window){
-		.guest = r->guest, .size = r->size, .host = r->map.data,
+		.guest = r->guest,
+		.size = r->size,
+		.host = r->map.data,
 	};
 }
 
@@ -163,12 +165,17 @@ static void written_logged(struct guest_memory *mem, const void *base,
 }
 
 static const struct guest_memory_ops plain = {
-	.map = map, .map_ring = map_ring, .unmap_ring = unmap_ring,
+	.map = map,
+	.map_ring = map_ring,
+	.unmap_ring = unmap_ring,
 };
 
 static const struct guest_memory_ops logged = {
-	.map = map, .unmap = unmap_logged, .map_ring = map_ring,
-	.unmap_ring = unmap_ring, .written = written_logged,
+	.map = map,
+	.unmap = unmap_logged,
+	.map_ring = map_ring,
+	.unmap_ring = unmap_ring,
+	.written = written_logged,
 };
 
 void queue_memory_init(struct queue_memory *qm, const struct regions *regions)
@@ -215,11 +222,13 @@ static int check(const struct regions *regions, const struct vhost_region *new)
 	return 0;
 }
 
-int regions_add(struct regions *regions, const struct vhost_region *new,
-		int fd, int wake_fd)
+int regions_add(struct regions *regions, const struct vhost_region *new, int fd,
+		int wake_fd)
 {
 	struct region region = {
-		.guest = new->guest, .size = new->size, .user = new->user,
+		.guest = new->guest,
+		.size = new->size,
+		.user = new->user,
 	};
 	unsigned int at = regions->n;
 	int r = check(regions, new);

@@ -42,8 +42,8 @@ struct regions {
  *  -EEXIST  overlaps another region
  *  -ENOSPC  too many
  */
-int regions_add(struct regions *regions, const struct vhost_region *new,
-		int fd, int wake_fd);
+int regions_add(struct regions *regions, const struct vhost_region *new, int fd,
+		int wake_fd);
 
 /* Remove the region with these addresses and this size: 0 or -ENOENT. */
 int regions_remove(struct regions *regions, const struct vhost_region *old);
@@ -65,9 +65,9 @@ void *regions_from_user(const struct regions *regions, uint64_t addr,
 struct queue_memory {
 	struct guest_memory mem;
 	const struct regions *regions;
-	bool log_used;		/* log writes to the used ring ... */
-	uint64_t used_log;	/* ... as if it were at this guest address */
-	bool log_in_place;	/* a packed ring: log what was written itself */
+	bool log_used;     /* log writes to the used ring ... */
+	uint64_t used_log; /* ... as if it were at this guest address */
+	bool log_in_place; /* a packed ring: log what was written itself */
 };
 
 /* Look `regions` up; with `logging` note what is written in their log. */

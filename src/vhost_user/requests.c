@@ -16,15 +16,15 @@
 #include "vhost_user/channel.h"
 #include "vhost_user/requests.h"
 
-#define PROTOCOL_FEATURES                                     \
-	(VHOST_BIT(VHOST_PROTOCOL_F_MQ) |                     \
-	 VHOST_BIT(VHOST_PROTOCOL_F_LOG_SHMFD) |              \
-	 VHOST_BIT(VHOST_PROTOCOL_F_REPLY_ACK) |              \
-	 VHOST_BIT(VHOST_PROTOCOL_F_BACKEND_REQ) |            \
-	 VHOST_BIT(VHOST_PROTOCOL_F_CONFIG) |                 \
-	 VHOST_BIT(VHOST_PROTOCOL_F_INFLIGHT_SHMFD) |         \
-	 VHOST_BIT(VHOST_PROTOCOL_F_RESET_DEVICE) |           \
-	 VHOST_BIT(VHOST_PROTOCOL_F_CONFIGURE_MEM_SLOTS) |    \
+#define PROTOCOL_FEATURES                                  \
+	(VHOST_BIT(VHOST_PROTOCOL_F_MQ) |                  \
+	 VHOST_BIT(VHOST_PROTOCOL_F_LOG_SHMFD) |           \
+	 VHOST_BIT(VHOST_PROTOCOL_F_REPLY_ACK) |           \
+	 VHOST_BIT(VHOST_PROTOCOL_F_BACKEND_REQ) |         \
+	 VHOST_BIT(VHOST_PROTOCOL_F_CONFIG) |              \
+	 VHOST_BIT(VHOST_PROTOCOL_F_INFLIGHT_SHMFD) |      \
+	 VHOST_BIT(VHOST_PROTOCOL_F_RESET_DEVICE) |        \
+	 VHOST_BIT(VHOST_PROTOCOL_F_CONFIGURE_MEM_SLOTS) | \
 	 VHOST_BIT(VHOST_PROTOCOL_F_STATUS))
 
 int vhost_reply_u64(struct vhost_message *m, uint64_t value)
@@ -53,7 +53,8 @@ static int set_features(struct vhost_session *s, struct vhost_message *m)
 	uint64_t changed = features ^ s->features;
 
 	if (features & ~offered(s))
-		return vhost_session_wrong(s, "features 0x%" PRIx64
+		return vhost_session_wrong(s,
+					   "features 0x%" PRIx64
 					   " were not offered",
 					   features & ~offered(s));
 	if (vhost_session_running(s) && (changed & ~VHOST_BIT(VHOST_F_LOG_ALL)))
@@ -81,7 +82,8 @@ static int set_protocol_features(struct vhost_session *s,
 				 struct vhost_message *m)
 {
 	if (m->payload.u64 & ~PROTOCOL_FEATURES)
-		return vhost_session_wrong(s, "protocol features 0x%" PRIx64
+		return vhost_session_wrong(s,
+					   "protocol features 0x%" PRIx64
 					   " were not offered",
 					   m->payload.u64 & ~PROTOCOL_FEATURES);
 	s->protocol = m->payload.u64;
@@ -169,8 +171,8 @@ static int get_status(struct vhost_session *s, struct vhost_message *m)
 	uint32_t state = __atomic_load_n(&s->dev->state->status,
 					 __ATOMIC_RELAXED);
 
-	return vhost_reply_u64(m, s->status |
-				  (state & VIRTIO_STATUS_NEEDS_RESET));
+	return vhost_reply_u64(m,
+			       s->status | (state & VIRTIO_STATUS_NEEDS_RESET));
 }
 
 /* Whether the message has the bytes that its configuration part tells of. */
@@ -191,7 +193,7 @@ static int get_config(struct vhost_session *s, struct vhost_message *m)
 
 	_Static_assert(sizeof(all) >= 96, "a device's configuration");
 	if (!config_ok(m)) {
-		m->header.size = 0;	/* the protocol's way to say no */
+		m->header.size = 0; /* the protocol's way to say no */
 		return VHOST_ANSWER_REPLY;
 	}
 	if (!s->config_read && !s->config_set && !s->known)
@@ -228,8 +230,8 @@ static int set_config(struct vhost_session *s, struct vhost_message *m)
 	if (!config_is(s, c)) {
 		log_limited(&s->limit.config, LOG_LEVEL_WARNING,
 			    "%s: a change of %" PRIu32 " bytes at %" PRIu32
-			    " of the configuration was refused", s->name,
-			    c->size, c->offset);
+			    " of the configuration was refused",
+			    s->name, c->size, c->offset);
 		return VHOST_ANSWER_REFUSED;
 	}
 	s->config_set = true;
@@ -241,7 +243,7 @@ static int set_backend_req_fd(struct vhost_session *s, struct vhost_message *m)
 {
 	if (channel_check(m->fd[0], s->socket.fd))
 		return vhost_session_wrong(s, "not a connected socket, or the "
-					   "session's own");
+					      "session's own");
 	if (s->backend_fd >= 0)
 		close(s->backend_fd);
 	s->backend_fd = vhost_message_take_fd(m, 0);
@@ -257,8 +259,7 @@ static int set_backend_req_fd(struct vhost_session *s, struct vhost_message *m)
 static const struct vhost_request_kind kinds[VHOST_REQUEST_END] = {
 	[VHOST_GET_FEATURES] = { "GET_FEATURES", get_features,
 				 .replies = true },
-	[VHOST_SET_FEATURES] = { "SET_FEATURES", set_features,
-				 SIZE(uint64_t) },
+	[VHOST_SET_FEATURES] = { "SET_FEATURES", set_features, SIZE(uint64_t) },
 	[VHOST_SET_OWNER] = { "SET_OWNER", nothing },
 	/* Deprecated; its meaning was never settled. */
 	[VHOST_RESET_OWNER] = { "RESET_OWNER", nothing },
@@ -297,9 +298,8 @@ static const struct vhost_request_kind kinds[VHOST_REQUEST_END] = {
 				  .replies = true },
 	[VHOST_SET_VRING_ENABLE] = { "SET_VRING_ENABLE", vhost_set_vring_enable,
 				     SIZE(struct vhost_vring_state) },
-	[VHOST_SET_BACKEND_REQ_FD] = { "SET_BACKEND_REQ_FD",
-				       set_backend_req_fd, FDS(1),
-				       NEEDS(BACKEND_REQ) },
+	[VHOST_SET_BACKEND_REQ_FD] = { "SET_BACKEND_REQ_FD", set_backend_req_fd,
+				       FDS(1), NEEDS(BACKEND_REQ) },
 	[VHOST_GET_CONFIG] = { "GET_CONFIG", get_config,
 			       .size_min = VHOST_CONFIG_HEAD,
 			       .size_max = sizeof(struct vhost_config),

@@ -42,15 +42,16 @@ static int add_region(struct vhost_session *s, const struct vhost_region *new,
 
 	if (r == 0)
 		return 0;
-	return vhost_session_wrong(s, "region of 0x%" PRIx64 " bytes at 0x%"
-				   PRIx64 ": %s", new->size, new->guest,
-				   why_not_mapped(r));
+	return vhost_session_wrong(s,
+				   "region of 0x%" PRIx64 " bytes at 0x%" PRIx64
+				   ": %s",
+				   new->size, new->guest, why_not_mapped(r));
 }
 
 /*
- * Bits of the queues that run and have to go on. One that is disabled is stopped
- * with the memory, and starts again when it is enabled: until then the front end
- * may have taken its rings away, as when it unplugs memory.
+ * Bits of the queues that run and have to go on. One that is disabled is
+ * stopped with the memory, and starts again when it is enabled: until then the
+ * front end may have taken its rings away, as when it unplugs memory.
  */
 static uint32_t to_go_on(const struct vhost_session *s)
 {
@@ -87,9 +88,10 @@ int vhost_set_mem_table(struct vhost_session *s, struct vhost_message *m)
 	const struct vhost_mem_table *table = &m->payload.table;
 
 	if (table->n > VHOST_TABLE_REGIONS_MAX || table->n != m->nfds ||
-	    m->header.size != VHOST_MEM_TABLE_HEAD +
-			      table->n * sizeof(table->region[0]))
-		return vhost_session_wrong(s, "%" PRIu32 " regions in %" PRIu32
+	    m->header.size !=
+		    VHOST_MEM_TABLE_HEAD + table->n * sizeof(table->region[0]))
+		return vhost_session_wrong(s,
+					   "%" PRIu32 " regions in %" PRIu32
 					   " bytes with %u descriptors",
 					   table->n, m->header.size, m->nfds);
 	vhost_session_drain(s, vhost_session_running(s), set_mem_table_drained);
@@ -173,8 +175,8 @@ void vhost_check_logging(struct vhost_session *s)
 		log_limited(&s->limit.dirty, LOG_LEVEL_WARNING,
 			    "%s: the front end wants to know which pages are "
 			    "written, but its log %s: a live migration would "
-			    "lose what is written now", s->name,
-			    map->data ? "is too small" : "is missing");
+			    "lose what is written now",
+			    s->name, map->data ? "is too small" : "is missing");
 	s->told_log = missing;
 }
 
@@ -222,5 +224,6 @@ int vhost_set_inflight_fd(struct vhost_session *s, struct vhost_message *m)
 		return vhost_session_wrong(s, "queues are running");
 	r = vhost_session_set_area(s, &m->payload.inflight, m->fd[0]);
 	return r ? vhost_session_wrong(s, "the area cannot be mapped: %s",
-				       why_not_mapped(r)) : VHOST_ANSWER_OK;
+				       why_not_mapped(r)) :
+		   VHOST_ANSWER_OK;
 }

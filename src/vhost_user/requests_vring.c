@@ -40,11 +40,13 @@ int vhost_set_vring_num(struct vhost_session *s, struct vhost_message *m)
 		return -EPROTO;
 	if (num == 0 || num > v->vq->size_max ||
 	    ((num & (num - 1)) && !vhost_session_packed(s)))
-		return vhost_session_wrong(s, "a queue of %" PRIu32 " entries; "
-					   "%s up to %u is needed", num,
-					   vhost_session_packed(s) ?
-					   "a number" : "a power of two",
-					   v->vq->size_max);
+		return vhost_session_wrong(
+			s,
+			"a queue of %" PRIu32 " entries; "
+			"%s up to %u is needed",
+			num,
+			vhost_session_packed(s) ? "a number" : "a power of two",
+			v->vq->size_max);
 	v->size = (uint16_t)num;
 	return VHOST_ANSWER_OK;
 }
@@ -68,8 +70,10 @@ int vhost_set_vring_addr(struct vhost_session *s, struct vhost_message *m)
 	if (addr->desc % 16 || addr->avail % 2 || addr->used % 4 ||
 	    __builtin_add_overflow(addr->log,
 				   vring_used_bytes(VIRTQUEUE_SIZE_MAX), &end))
-		return vhost_session_wrong(s, "addresses of queue %u are not "
-					   "aligned or run over", addr->index);
+		return vhost_session_wrong(s,
+					   "addresses of queue %u are not "
+					   "aligned or run over",
+					   addr->index);
 	if (v->running && !same_rings(addr, &v->addr))
 		return vhost_session_wrong(s, "queue %u is running",
 					   addr->index);
@@ -141,16 +145,15 @@ static int set_vring_fd(struct vhost_session *s, struct vhost_message *m,
 		return -EPROTO;
 	if ((n & ~(uint64_t)(VHOST_VRING_INDEX_MASK | VHOST_VRING_NOFD)) ||
 	    m->nfds != !(n & VHOST_VRING_NOFD))
-		return vhost_session_wrong(s, "0x%" PRIx64
-					   " with %u descriptors", n, m->nfds);
+		return vhost_session_wrong(
+			s, "0x%" PRIx64 " with %u descriptors", n, m->nfds);
 	if (needed && m->nfds == 0)
 		return vhost_session_wrong(s, "a queue without kicks cannot be "
-					   "served");
+					      "served");
 	r = set(v, m->nfds ? vhost_message_take_fd(m, 0) : -1);
 	if (r == -EINVAL)
 		return vhost_session_wrong(s, "the descriptor is no eventfd");
-	return r ? vhost_session_wrong(s, "%s", strerror(-r)) :
-		   VHOST_ANSWER_OK;
+	return r ? vhost_session_wrong(s, "%s", strerror(-r)) : VHOST_ANSWER_OK;
 }
 
 int vhost_set_vring_kick(struct vhost_session *s, struct vhost_message *m)
@@ -179,7 +182,7 @@ int vhost_set_vring_enable(struct vhost_session *s, struct vhost_message *m)
 	if (m->payload.state.num > 1 ||
 	    !(s->features & VHOST_BIT(VHOST_F_PROTOCOL_FEATURES)))
 		return vhost_session_wrong(s, "not 0 or 1, or its feature was "
-					   "not negotiated");
+					      "not negotiated");
 	v->enabled = m->payload.state.num;
 	vring_update_pause(v);
 	return vhost_session_start(s);

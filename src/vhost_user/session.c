@@ -133,7 +133,7 @@ static bool owner_is_quiet(const struct vhost_session *s)
 /* Make the change that waits, if nothing stands in its way any more. */
 static void drain_step(struct vhost_session *s)
 {
-	void (*then)(struct vhost_session *s) = s->then;
+	void (*then)(struct vhost_session * s) = s->then;
 	uint32_t queues = s->draining;
 
 	for (unsigned int i = 0; i < s->dev->nqueues; i++)
@@ -266,7 +266,7 @@ static int send_reply(struct vhost_session *s)
 
 	if (r == -EAGAIN)
 		return vhost_session_wrong(s, "the front end does not read its "
-					   "answers");
+					      "answers");
 	if (r)
 		return vhost_session_wrong(s, "answering: %s", strerror(-r));
 	return 0;
@@ -303,7 +303,7 @@ static int check(struct vhost_session *s, const struct vhost_request_kind *kind)
 
 	if (!kind)
 		return vhost_session_wrong(s, "not a request that is known "
-					   "here");
+					      "here");
 	if (m->header.size < kind->size_min || m->header.size > kind->size_max)
 		return vhost_session_wrong(s, "%" PRIu32 " bytes of payload",
 					   m->header.size);
@@ -311,7 +311,7 @@ static int check(struct vhost_session *s, const struct vhost_request_kind *kind)
 		return vhost_session_wrong(s, "%u descriptors", m->nfds);
 	if ((s->protocol & kind->needs) != kind->needs)
 		return vhost_session_wrong(s, "its protocol feature was not "
-					   "negotiated");
+					      "negotiated");
 	return 0;
 }
 
@@ -340,8 +340,8 @@ static void receive_failed(struct vhost_session *s, int r)
 	}
 	if (r == -EMFILE) {
 		vhost_session_wrong(s, "this process may not have as many "
-				    "descriptors: raise LimitNOFILE= of the "
-				    "unit, ulimit -n, or fs.file-max");
+				       "descriptors: raise LimitNOFILE= of the "
+				       "unit, ulimit -n, or fs.file-max");
 		close_wrong(s);
 		return;
 	}
@@ -390,7 +390,8 @@ static void tell_broken(struct vhost_session *s)
 			continue;
 		log_limited(&s->limit.broken, LOG_LEVEL_WARNING,
 			    "%s: the driver broke the rules of queue %u; the "
-			    "device waits for a reset", s->name, i);
+			    "device waits for a reset",
+			    s->name, i);
 		vring_signal_error(&s->vring[i]);
 	}
 }
@@ -424,14 +425,16 @@ static int check_peer(struct vhost_session *s)
 {
 	if (torn(s))
 		return vhost_session_wrong(s, "the front end has truncated a "
-					   "file that it shares with us");
+					      "file that it shares with us");
 	if (s->deaf)
 		return vhost_session_wrong(s, "its messages cannot be awaited: "
-					   "there is no memory");
+					      "there is no memory");
 	for (unsigned int i = 0; i < s->dev->nqueues; i++)
 		if (vring_blocks(&s->vring[i]))
-			return vhost_session_wrong(s, "an event descriptor of "
-						   "queue %u blocks", i);
+			return vhost_session_wrong(s,
+						   "an event descriptor of "
+						   "queue %u blocks",
+						   i);
 	return 0;
 }
 

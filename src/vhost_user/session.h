@@ -30,58 +30,58 @@ enum { VHOST_REASON_MAX = 160 };
 
 struct vhost_session {
 	struct transport transport; /* first: the device's way to the driver */
-	const char *name;	/* for the log */
+	const char *name;           /* for the log */
 	struct virtio_device *dev;
 	struct vhost_owner *owner;
 	struct loop *loop;
-	struct write_guard guard; /* of the queues' event descriptors */
-	struct loop_source wake; /* eventfd: another thread has news */
+	struct write_guard guard;  /* of the queues' event descriptors */
+	struct loop_source wake;   /* eventfd: another thread has news */
 	struct loop_source socket; /* fd -1: no session */
-	bool reading;		/* the socket is watched */
+	bool reading;              /* the socket is watched */
 	bool closing;
-	bool deaf;		/* ... should be, and cannot */
+	bool deaf; /* ... should be, and cannot */
 
 	struct vhost_message message;
-	struct loop_timer stall; /* half a message has come */
-	int reply_fd;		/* goes with the reply; or -1 */
+	struct loop_timer stall;       /* half a message has come */
+	int reply_fd;                  /* goes with the reply; or -1 */
 	char reason[VHOST_REASON_MAX]; /* why a message is wrong */
 
 	/* While a change waits for queues to drain. */
-	uint32_t draining;	/* bits of the queues */
+	uint32_t draining;                     /* bits of the queues */
 	void (*then)(struct vhost_session *s); /* NULL: none waits */
-	bool until_quiet;	/* and for the owner, see its is_quiet() */
+	bool until_quiet; /* and for the owner, see its is_quiet() */
 
-	uint64_t features;	/* of the front end, vhost's bits included */
-	uint64_t protocol;	/* protocol features of the front end */
-	uint8_t status;		/* as the front end wrote it */
-	bool needs_reset;	/* ... was told to the front end */
-	bool config_changed;	/* the front end is to be told; atomic */
-	int backend_fd;		/* channel for our requests, or -1 */
+	uint64_t features;   /* of the front end, vhost's bits included */
+	uint64_t protocol;   /* protocol features of the front end */
+	uint8_t status;      /* as the front end wrote it */
+	bool needs_reset;    /* ... was told to the front end */
+	bool config_changed; /* the front end is to be told; atomic */
+	int backend_fd;      /* channel for our requests, or -1 */
 	struct inflight inflight;
 	pthread_mutex_t area_lock; /* of `inflight` and `settled` */
-	bool told_area;		/* that requests do not survive us */
-	bool told_log;		/* that not all writes are logged */
+	bool told_area;            /* that requests do not survive us */
+	bool told_log;             /* that not all writes are logged */
 
 	/* What is known of the driver, see takeover.c. */
-	bool settled;		/* its state is the device's */
-	bool taken_over;	/* ... and was, when it was settled */
-	bool known;		/* it was settled once in this session ... */
-	bool had_driver;	/* ... or in one before */
-	bool config_read;	/* by the front end, in this session */
-	bool config_set;	/* ... and written, since the queues stopped */
+	bool settled;     /* its state is the device's */
+	bool taken_over;  /* ... and was, when it was settled */
+	bool known;       /* it was settled once in this session ... */
+	bool had_driver;  /* ... or in one before */
+	bool config_read; /* by the front end, in this session */
+	bool config_set;  /* ... and written, since the queues stopped */
 	/* What a front end can make us say: none hides another. */
 	struct {
 		struct log_limit end, wrong, broken, channel, config, area,
-				 lost, dirty;
+			lost, dirty;
 	} limit;
 	struct vring vring[VIRTIO_QUEUES_MAX];
-	struct regions regions;	/* last: large, and most of it never used */
+	struct regions regions; /* last: large, and most of it never used */
 };
 
 /*
- * Make a session for `dev`, none of whose queues runs, of zeroed memory, most of
- * which stays untouched. Every queue i is served by the loop of threads[i], or
- * by `loop` where that is NULL. All pointers outlive the session. 0 or a
+ * Make a session for `dev`, none of whose queues runs, of zeroed memory, most
+ * of which stays untouched. Every queue i is served by the loop of threads[i],
+ * or by `loop` where that is NULL. All pointers outlive the session. 0 or a
  * negative errno.
  */
 int vhost_session_init(struct vhost_session *s, const char *name,
@@ -109,30 +109,30 @@ void vhost_session_close(struct vhost_session *s);
 
 /* What a handler answers; or a negative errno, with a reason. */
 enum vhost_answer {
-	VHOST_ANSWER_OK,	/* done; acknowledge if that is wanted */
-	VHOST_ANSWER_REFUSED,	/* not done, and said so; the session goes on */
-	VHOST_ANSWER_REPLY,	/* the message is the reply now */
-	VHOST_ANSWER_LATER,	/* vhost_session_answer() will be called */
+	VHOST_ANSWER_OK,      /* done; acknowledge if that is wanted */
+	VHOST_ANSWER_REFUSED, /* not done, and said so; the session goes on */
+	VHOST_ANSWER_REPLY,   /* the message is the reply now */
+	VHOST_ANSWER_LATER,   /* vhost_session_answer() will be called */
 };
 
 struct vhost_request_kind {
 	const char *name;
 	/* The message is checked against the rest of this struct before. */
 	int (*handle)(struct vhost_session *s, struct vhost_message *m);
-	uint16_t size_min;	/* bytes of payload */
+	uint16_t size_min; /* bytes of payload */
 	uint16_t size_max;
 	uint8_t fds_min;
 	uint8_t fds_max;
-	uint64_t needs;		/* protocol features, negotiated before */
-	bool replies;		/* its own way, so never acknowledged */
+	uint64_t needs; /* protocol features, negotiated before */
+	bool replies;   /* its own way, so never acknowledged */
 };
 
 /* NULL for a number that is no request of a front end we know. */
 const struct vhost_request_kind *vhost_request_kind(uint32_t request);
 
 /* Say why a message is wrong; returns -EPROTO. */
-__attribute__((format(printf, 2, 3))) int
-vhost_session_wrong(struct vhost_session *s, const char *format, ...);
+int vhost_session_wrong(struct vhost_session *s, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 
 /* Answer the message that a handler left for later. */
 void vhost_session_answer(struct vhost_session *s, int answer);
@@ -162,8 +162,8 @@ void vhost_session_stop(struct vhost_session *s);
 void vhost_session_stop_one(struct vhost_session *s, struct vring *v);
 
 /*
- * Say so where a front end wants the pages logged that its queues write, and has
- * given no log, or one that is too small.
+ * Say so where a front end wants the pages logged that its queues write, and
+ * has given no log, or one that is too small.
  */
 void vhost_check_logging(struct vhost_session *s);
 
@@ -172,8 +172,8 @@ void vhost_session_settle(struct vhost_session *s, const struct vring *v,
 			  const void *inflight);
 
 /*
- * Take the in-flight area that `of` tells of, or none (NULL), instead of the one
- * before. 0 or a negative errno of inflight_open().
+ * Take the in-flight area that `of` tells of, or none (NULL), instead of the
+ * one before. 0 or a negative errno of inflight_open().
  */
 int vhost_session_set_area(struct vhost_session *s,
 			   const struct vhost_inflight *of, int fd);

@@ -13,9 +13,9 @@
  *				nothing is known
  *
  * A driver that begins chooses its state by what the front end shows it, which
- * the front end has read from us or written to us. If it has done neither, and is
- * one that comes back to another back end (it keeps an area), it still shows what
- * it had from the one before, of which nothing is known.
+ * the front end has read from us or written to us. If it has done neither, and
+ * is one that comes back to another back end (it keeps an area), it still shows
+ * what it had from the one before, of which nothing is known.
  *
  * Failure: what the area says is the front end's; the owner checks it.
  */

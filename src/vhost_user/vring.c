@@ -8,10 +8,10 @@
  * on to the session.
  *
  * Failure: a peer could send any descriptor and block us in read() or write()
- * with it. So nothing but an eventfd is accepted, and set to not block. The peer
- * can undo that: reads go without waiting anyway, and a write that blocks is
- * interrupted (vhost_user/write_guard.h). Such a descriptor is given up, and the
- * session with it.
+ * with it. So nothing but an eventfd is accepted, and set to not block. The
+ * peer can undo that: reads go without waiting anyway, and a write that blocks
+ * is interrupted (vhost_user/write_guard.h). Such a descriptor is given up, and
+ * the session with it.
  */
 #include "vhost_user/vring.h"
 
@@ -72,7 +72,7 @@ static void kicked(struct loop_source *source, uint32_t events)
 
 	(void)events;
 	if (v->vq->running)
-		return;	/* the poller does the rest */
+		return; /* the poller does the rest */
 	__atomic_store_n(&v->early_kick, true, __ATOMIC_RELEASE);
 	ring(v->wake_fd);
 }
@@ -297,8 +297,9 @@ bool vring_is_mapped(const struct vring *v, bool packed)
 bool vring_is_taken_over(const struct vring *v, bool packed,
 			 const void *inflight)
 {
-	const uint64_t features =
-		packed ? VIRTIO_FEATURE(VIRTIO_F_RING_PACKED) : 0;
+	const uint64_t features = packed ?
+					  VIRTIO_FEATURE(VIRTIO_F_RING_PACKED) :
+					  0;
 	struct virtq_rings rings;
 	const struct vring_used *used;
 
@@ -311,12 +312,13 @@ bool vring_is_taken_over(const struct vring *v, bool packed,
 	return __atomic_load_n(&used->idx, __ATOMIC_RELAXED) != 0;
 }
 
-int vring_start(struct vring *v, uint64_t features,
-		void *inflight)
+int vring_start(struct vring *v, uint64_t features, void *inflight)
 {
 	bool packed = features & VIRTIO_FEATURE(VIRTIO_F_RING_PACKED);
 	struct errand e = {
-		.v = v, .features = features, .inflight = inflight,
+		.v = v,
+		.features = features,
+		.inflight = inflight,
 	};
 
 	assert(vring_is_ready(v));

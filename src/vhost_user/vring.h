@@ -65,31 +65,31 @@ struct vring {
 	unsigned int index;
 	struct virtqueue *vq;
 	struct vhost_owner *owner;
-	struct loop *loop;	/* that serves it ... */
+	struct loop *loop;          /* that serves it ... */
 	struct thread_loop *thread; /* ... here; NULL: the session's thread */
-	int wake_fd;		/* the session's */
+	int wake_fd;                /* the session's */
 	struct queue_memory memory;
 
 	/* As the front end has set it. */
-	uint16_t size;		/* entries; 0: not set */
-	uint32_t base;		/* where it starts, see virtqueue_base() */
+	uint16_t size; /* entries; 0: not set */
+	uint32_t base; /* where it starts, see virtqueue_base() */
 	bool has_addr;
 	struct vhost_vring_addr addr;
 	bool enabled;
-	int err_fd;		/* or -1 */
+	int err_fd; /* or -1 */
 	struct guarded_write err_write;
 
 	bool running;
-	uint16_t lost;		/* requests of a back end before, at the start */
-	bool held;		/* paused for a change by the session */
+	uint16_t lost; /* requests of a back end before, at the start */
+	bool held;     /* paused for a change by the session */
 
 	/* The queue's thread's. */
-	int call_fd;		/* or -1 */
+	int call_fd; /* or -1 */
 	struct guarded_write call_write;
-	bool blocks;		/* an event descriptor held us up; atomic */
-	bool has_run;		/* a new call_fd is to be told at once */
+	bool blocks;             /* an event descriptor held us up; atomic */
+	bool has_run;            /* a new call_fd is to be told at once */
 	struct loop_source kick; /* fd -1: none */
-	bool early_kick;	/* kicked, but not running; atomic */
+	bool early_kick;         /* kicked, but not running; atomic */
 };
 
 /* Ready for a front end; vq and threads are set. */
@@ -121,11 +121,10 @@ bool vring_is_taken_over(const struct vring *v, bool packed,
 
 /*
  * Start, with what is noted in flight in `inflight` (if anything) first; it is
- * ready and mapped. 0; -EINVAL for rings or an in-flight area that cannot be; or
- * another negative errno of the owner, who cannot serve the queue.
+ * ready and mapped. 0; -EINVAL for rings or an in-flight area that cannot be;
+ * or another negative errno of the owner, who cannot serve the queue.
  */
-int vring_start(struct vring *v, uint64_t features,
-		void *inflight);
+int vring_start(struct vring *v, uint64_t features, void *inflight);
 
 /* Take no more chains while not enabled or held. */
 void vring_update_pause(struct vring *v);

@@ -77,16 +77,16 @@ enum vhost_header_flag {
 };
 
 enum {
-	VHOST_TABLE_REGIONS_MAX = 8,	/* of one SET_MEM_TABLE */
+	VHOST_TABLE_REGIONS_MAX = 8, /* of one SET_MEM_TABLE */
 	VHOST_CONFIG_BYTES_MAX = 256,
 	VHOST_FDS_MAX = VHOST_TABLE_REGIONS_MAX, /* with one message */
-	VHOST_LOG_PAGE_SHIFT = 12,	/* a bit of the dirty log: 4 KiB */
+	VHOST_LOG_PAGE_SHIFT = 12, /* a bit of the dirty log: 4 KiB */
 };
 
 struct vhost_header {
 	uint32_t request;
-	uint32_t flags;		/* enum vhost_header_flag */
-	uint32_t size;		/* bytes of the payload that follows */
+	uint32_t flags; /* enum vhost_header_flag */
+	uint32_t size;  /* bytes of the payload that follows */
 };
 
 /* Of SET_VRING_NUM, SET_VRING_BASE, GET_VRING_BASE, SET_VRING_ENABLE. */
@@ -96,16 +96,16 @@ struct vhost_vring_state {
 };
 
 enum vhost_vring_flag {
-	VHOST_VRING_LOG = 1,	/* log writes to the used ring */
+	VHOST_VRING_LOG = 1, /* log writes to the used ring */
 };
 
 struct vhost_vring_addr {
 	uint32_t index;
-	uint32_t flags;		/* enum vhost_vring_flag */
-	uint64_t desc;		/* user addresses */
+	uint32_t flags; /* enum vhost_vring_flag */
+	uint64_t desc;  /* user addresses */
 	uint64_t used;
 	uint64_t avail;
-	uint64_t log;		/* guest address of the used ring */
+	uint64_t log; /* guest address of the used ring */
 };
 
 /* The number of SET_VRING_KICK, _CALL and _ERR. */
@@ -115,10 +115,10 @@ enum vhost_vring_fd {
 };
 
 struct vhost_region {
-	uint64_t guest;		/* guest address of the first byte */
-	uint64_t size;		/* bytes */
-	uint64_t user;		/* the front end's address of it */
-	uint64_t offset;	/* of it in the file, bytes */
+	uint64_t guest;  /* guest address of the first byte */
+	uint64_t size;   /* bytes */
+	uint64_t user;   /* the front end's address of it */
+	uint64_t offset; /* of it in the file, bytes */
 };
 
 struct vhost_mem_table {
@@ -133,19 +133,19 @@ struct vhost_mem_reg {
 };
 
 struct vhost_log {
-	uint64_t size;		/* bytes of the bitmap */
-	uint64_t offset;	/* of it in the file */
+	uint64_t size;   /* bytes of the bitmap */
+	uint64_t offset; /* of it in the file */
 };
 
 enum vhost_config_flag {
-	VHOST_CONFIG_WRITABLE = 0,	/* for fields that a driver may write */
+	VHOST_CONFIG_WRITABLE = 0, /* for fields that a driver may write */
 	VHOST_CONFIG_MIGRATION = 1,
 };
 
 struct vhost_config {
 	uint32_t offset;
-	uint32_t size;		/* bytes in use of `bytes` */
-	uint32_t flags;		/* enum vhost_config_flag */
+	uint32_t size;  /* bytes in use of `bytes` */
+	uint32_t flags; /* enum vhost_config_flag */
 	uint8_t bytes[VHOST_CONFIG_BYTES_MAX];
 };
 
@@ -154,7 +154,7 @@ struct vhost_inflight {
 	uint64_t mmap_offset;
 	uint16_t num_queues;
 	uint16_t queue_size;
-	uint32_t padding;	/* some peers send it, some do not */
+	uint32_t padding; /* some peers send it, some do not */
 };
 
 #define VHOST_CONFIG_HEAD offsetof(struct vhost_config, bytes)

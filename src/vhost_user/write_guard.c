@@ -45,8 +45,8 @@ static void wait_a_tick(struct write_guard *guard)
 		at.tv_nsec -= (long)NS_PER_SECOND;
 		at.tv_sec++;
 	}
-	while (!guard->end && pthread_cond_timedwait(&guard->change,
-						     &guard->lock, &at) == 0)
+	while (!guard->end &&
+	       pthread_cond_timedwait(&guard->change, &guard->lock, &at) == 0)
 		continue;
 }
 

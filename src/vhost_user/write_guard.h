@@ -30,14 +30,14 @@ struct write_guard;
 struct guarded_write {
 	struct write_guard *guard;
 	struct guarded_write *next;
-	pid_t tid;		/* of the thread that writes; atomic */
-	uint32_t count;		/* odd: a write is under way; atomic */
-	uint32_t seen;		/* the guard's */
+	pid_t tid;      /* of the thread that writes; atomic */
+	uint32_t count; /* odd: a write is under way; atomic */
+	uint32_t seen;  /* the guard's */
 };
 
 struct write_guard {
 	struct guarded_write *writes;
-	bool asleep;		/* atomic */
+	bool asleep; /* atomic */
 	bool end;
 	pthread_t thread;
 	pthread_mutex_t lock;
@@ -54,8 +54,8 @@ void write_guard_stop(struct write_guard *guard);
 void write_guard_add(struct write_guard *guard, struct guarded_write *w);
 
 /*
- * Add 1 to the eventfd. False if its counter is full and it blocked: whoever has
- * made it so means no good, and will do it again.
+ * Add 1 to the eventfd. False if its counter is full and it blocked: whoever
+ * has made it so means no good, and will do it again.
  */
 bool guarded_write_signal(struct guarded_write *w, int fd);
 

@@ -30,7 +30,9 @@ static unsigned int spill_max(const struct virtio_blk_options *options)
 	return 2u * options->queue_size + 64;
 }
 
-/* A queue's share of the memory: slots, spilled pieces, ranges, ring scratch. */
+/*
+ * A queue's share of the memory: slots, spilled pieces, ranges, ring scratch.
+ */
 static size_t queue_memory_bytes(const struct virtio_blk_options *options)
 {
 	size_t n = options->queue_size;
@@ -93,8 +95,9 @@ void virtio_blk_init(struct virtio_blk *blk,
 	dev->nqueues = options->nqueues;
 	dev->mem = mem;
 	for (unsigned int i = 0; i < options->nqueues; i++) {
-		queue_init(blk, i, (uint8_t *)memory +
-			   i * queue_memory_bytes(options), mem);
+		queue_init(blk, i,
+			   (uint8_t *)memory + i * queue_memory_bytes(options),
+			   mem);
 		dev->inflight[i] = inflight;
 		inflight += virtq_inflight_bytes(options->queue_size,
 						 options->packed);
@@ -115,14 +118,15 @@ static inline void unmap(const struct virtio_blk_request *slot)
 	if (!mem->ops->unmap || slot->niov == 0)
 		return;
 	/* unmap() finds what to release by the pieces' original bases. */
-	slot->iov[slot->cut].base =
-		(uint8_t *)slot->iov[slot->cut].base - slot->cut_bytes;
+	slot->iov[slot->cut].base = (uint8_t *)slot->iov[slot->cut].base -
+				    slot->cut_bytes;
 	mem->ops->unmap(mem, slot->iov, slot->niov, slot->split);
 }
 
 /*
  * End a request: status byte if it can be reached, unmap, used element. Nearly
- * every request ends in virtio_blk_complete(), where this is worth being inline.
+ * every request ends in virtio_blk_complete(), where this is worth being
+ * inline.
  */
 static inline __attribute__((always_inline)) void
 finish_here(struct virtio_blk_request *slot, enum virtio_blk_status status)
@@ -204,7 +208,9 @@ static bool goes_on(struct virtio_blk_request *slot)
 	return become_flush(req);
 }
 
-/* Given up half done: left to the process after this one, where there is one. */
+/*
+ * Given up half done: left to the process after this one, where there is one.
+ */
 static bool leave(struct virtio_blk_request *slot)
 {
 	struct virtqueue *vq = &slot->queue->vq;
@@ -261,14 +267,13 @@ static int map_pieces(struct virtio_blk_request *slot,
 	int n = -E2BIG;
 
 	if (chain->n <= VIRTIO_BLK_INLINE_IOV)
-		n = mem->ops->map(mem, chain->ranges, chain->n,
-				  chain->readable, slot->iov,
-				  VIRTIO_BLK_INLINE_IOV, &slot->split);
+		n = mem->ops->map(mem, chain->ranges, chain->n, chain->readable,
+				  slot->iov, VIRTIO_BLK_INLINE_IOV,
+				  &slot->split);
 	if (n == -E2BIG) {
 		slot->iov = bq->spill + slot->head * (size_t)bq->spill_max;
-		n = mem->ops->map(mem, chain->ranges, chain->n,
-				  chain->readable, slot->iov, bq->spill_max,
-				  &slot->split);
+		n = mem->ops->map(mem, chain->ranges, chain->n, chain->readable,
+				  slot->iov, bq->spill_max, &slot->split);
 	}
 	if (n > 0)
 		slot->niov = (uint32_t)n;
@@ -283,9 +288,9 @@ static inline int map(struct virtio_blk_request *slot,
 }
 
 enum started {
-	STARTED,	/* the engine's turn */
-	ANSWERED,	/* done with */
-	STARVED,	/* no room to map it now */
+	STARTED,  /* the engine's turn */
+	ANSWERED, /* done with */
+	STARVED,  /* no room to map it now */
 };
 
 /* A chain that cannot be mapped whole: answer by its last byte if possible. */
@@ -294,7 +299,9 @@ static enum started fail_unmapped(struct virtio_blk_request *slot,
 {
 	struct guest_range last = chain->ranges[chain->n - 1];
 	const struct virtq_chain status = {
-		.n = 1, .readable = 0, .ranges = &last,
+		.n = 1,
+		.readable = 0,
+		.ranges = &last,
 	};
 	int r;
 
@@ -395,7 +402,7 @@ static bool start_read(struct virtio_blk_request *slot, uint64_t sector,
 	req->iov = &slot->iov[slot->split];
 	req->niov = slot->niov - slot->split;
 	if (req->iov[req->niov - 1].len == 0)
-		req->niov--;	/* the status had a piece of its own */
+		req->niov--; /* the status had a piece of its own */
 	req->offset = sector * VIRTIO_BLK_SECTOR_SIZE;
 	req->length = bytes;
 	return true;
@@ -421,7 +428,6 @@ static bool start_write(struct virtio_blk_request *slot, uint64_t sector,
 	return true;
 }
 
-
 static bool start_ranges(struct virtio_blk_request *slot, uint32_t type,
 			 uint64_t bytes)
 {
@@ -439,8 +445,7 @@ static bool start_ranges(struct virtio_blk_request *slot, uint32_t type,
 static bool do_get_id(struct virtio_blk_request *slot, uint64_t bytes)
 {
 	const char *from = slot->queue->blk->options.serial;
-	size_t left = bytes < VIRTIO_BLK_ID_BYTES ? bytes :
-						    VIRTIO_BLK_ID_BYTES;
+	size_t left = bytes < VIRTIO_BLK_ID_BYTES ? bytes : VIRTIO_BLK_ID_BYTES;
 
 	/* More room than the id has: the status byte is not adjacent. */
 	slot->used_ok = (uint32_t)left + (left == bytes);
@@ -525,9 +530,10 @@ static enum started start(struct virtio_blk_request *slot,
 		finish(slot, VIRTIO_BLK_S_IOERR);
 		return ANSWERED;
 	}
-	return start_type(slot, &header,
-			  chain->readable_bytes - sizeof(header),
-			  chain->writable_bytes - 1) ? STARTED : ANSWERED;
+	return start_type(slot, &header, chain->readable_bytes - sizeof(header),
+			  chain->writable_bytes - 1) ?
+		       STARTED :
+		       ANSWERED;
 }
 
 static struct virtio_blk_request *slot_for(struct virtio_blk_queue *bq,

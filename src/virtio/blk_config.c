@@ -10,10 +10,10 @@
  * The cache mode. It starts as the options say, at 0 for a driver that cannot
  * flush, and returns to its start with a reset. What the driver chose is kept
  * in the state that outlives the process (type_state, an enum virtio_blk_mode).
- * When it becomes write-through, what was written before is owed a flush: such a
- * driver sends none any more. What is under way then gets one each, at its end
- * (virtio_blk_complete()). A legacy driver may write it before it writes its
- * features, so those leave it.
+ * When it becomes write-through, what was written before is owed a flush: such
+ * a driver sends none any more. What is under way then gets one each, at its
+ * end (virtio_blk_complete()). A legacy driver may write it before it writes
+ * its features, so those leave it.
  */
 #include "virtio/blk_config.h"
 
@@ -31,8 +31,7 @@ static void set_geometry(struct virtio_blk_config *config, uint64_t capacity)
 		sectors = 1;
 	}
 	/* As BIOSes translate: more heads before more than 1024 cylinders. */
-	while (heads > 1 && heads < 255 &&
-	       capacity / (heads * sectors) > 1024)
+	while (heads > 1 && heads < 255 && capacity / (heads * sectors) > 1024)
 		heads = heads == 128 ? 255 : heads * 2;
 	cylinders = capacity / (heads * sectors);
 	config->cylinders = cylinders > UINT16_MAX ? UINT16_MAX :
@@ -52,8 +51,8 @@ static void set_topology(struct virtio_blk_config *config,
 	uint32_t min = blocks(o, o->min_io_size);
 	uint8_t exp = 0;
 
-	while (exp < 16 && (o->block_size << (exp + 1)) <=
-				   o->physical_block_size)
+	while (exp < 16 &&
+	       (o->block_size << (exp + 1)) <= o->physical_block_size)
 		exp++;
 	config->physical_block_exp = exp;
 	config->alignment_offset = (uint8_t)blocks(o, o->alignment_offset);
@@ -67,7 +66,8 @@ static void set_topology(struct virtio_blk_config *config,
 static uint32_t range_alignment(const struct virtio_blk_options *o)
 {
 	uint32_t bytes = o->discard_granularity > o->block_size ?
-			 o->discard_granularity : o->block_size;
+				 o->discard_granularity :
+				 o->block_size;
 
 	return bytes / VIRTIO_BLK_SECTOR_SIZE;
 }
@@ -138,9 +138,9 @@ static void config_write(struct virtio_device *dev, uint32_t offset,
 {
 	if (offset == offsetof(struct virtio_blk_config, writeback) &&
 	    size == 1)
-		virtio_blk_set_mode(blk_of(dev), bytes[0] ?
-				    VIRTIO_BLK_MODE_WRITEBACK :
-				    VIRTIO_BLK_MODE_WRITE_THROUGH);
+		virtio_blk_set_mode(blk_of(dev),
+				    bytes[0] ? VIRTIO_BLK_MODE_WRITEBACK :
+					       VIRTIO_BLK_MODE_WRITE_THROUGH);
 }
 
 static void start_mode(struct virtio_blk *blk)

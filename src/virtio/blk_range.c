@@ -10,8 +10,8 @@
  * Failure modes: nothing is done of a list that is not wholly right. The first
  * range that the engine fails ends the request; those before it are done, which
  * the driver may not rely on. Nothing more is begun for a queue that was
- * abandoned. Ranges need not be aligned as the configuration says, nor must zeroes
- * be as short: that is advice, and the store does what it can.
+ * abandoned. Ranges need not be aligned as the configuration says, nor must
+ * zeroes be as short: that is advice, and the store does what it can.
  */
 #include "virtio/blk_range.h"
 
@@ -21,21 +21,28 @@
 struct kind {
 	unsigned int feature;
 	enum block_op op;
-	uint32_t flags;		/* of a range, those allowed */
+	uint32_t flags; /* of a range, those allowed */
 	uint32_t sectors_max;
 };
 
 static const struct kind kind_discard = {
-	VIRTIO_BLK_F_DISCARD, BLOCK_DISCARD, 0, VIRTIO_BLK_DISCARD_SECTORS_MAX,
+	VIRTIO_BLK_F_DISCARD,
+	BLOCK_DISCARD,
+	0,
+	VIRTIO_BLK_DISCARD_SECTORS_MAX,
 };
 
 static const struct kind kind_zeroes = {
-	VIRTIO_BLK_F_WRITE_ZEROES, BLOCK_WRITE_ZEROES,
-	VIRTIO_BLK_SEGMENT_UNMAP, UINT32_MAX,
+	VIRTIO_BLK_F_WRITE_ZEROES,
+	BLOCK_WRITE_ZEROES,
+	VIRTIO_BLK_SEGMENT_UNMAP,
+	UINT32_MAX,
 };
 
 static const struct kind kind_erase = {
-	VIRTIO_BLK_F_SECURE_ERASE, BLOCK_SECURE_ERASE, 0,
+	VIRTIO_BLK_F_SECURE_ERASE,
+	BLOCK_SECURE_ERASE,
+	0,
 	VIRTIO_BLK_DISCARD_SECTORS_MAX,
 };
 
@@ -51,12 +58,13 @@ static const struct kind *kind_of(uint32_t type)
 	}
 }
 
-static struct virtio_blk_segment *segments_of(const struct virtio_blk_request *slot)
+static struct virtio_blk_segment *
+segments_of(const struct virtio_blk_request *slot)
 {
 	const struct virtio_blk_queue *bq = slot->queue;
 
-	return bq->segments + (size_t)(slot - bq->slots) *
-				      VIRTIO_BLK_SEGMENTS_MAX;
+	return bq->segments +
+	       (size_t)(slot - bq->slots) * VIRTIO_BLK_SEGMENTS_MAX;
 }
 
 /* The caller has checked that `bytes` are there, and are no more than fit. */

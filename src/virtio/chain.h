@@ -21,8 +21,8 @@
  * compiler can keep in registers.
  */
 struct virtq_builder {
-	struct guest_range *to;		/* where the next range goes */
-	struct guest_range *writable;	/* end of the device-readable ones */
+	struct guest_range *to;       /* where the next range goes */
+	struct guest_range *writable; /* end of the device-readable ones */
 	uint64_t bytes;
 	uint64_t readable_bytes;
 };
@@ -83,13 +83,14 @@ static inline int virtq_chain_entries(const struct virtqueue *q, uint32_t len)
 }
 
 /* Copy an indirect table that does not lie in a window into q->table. */
-__attribute__((cold, noinline)) int
-virtq_chain_map_table(struct virtqueue *q, uint64_t addr, uint32_t len);
+int virtq_chain_map_table(struct virtqueue *q, uint64_t addr, uint32_t len)
+	__attribute__((cold, noinline));
 
 /*
  * Find the indirect table [addr, addr + len): the number of its entries, which
- * are of 16 bytes in both layouts, or a negative errno. It is in its place where
- * it lies in a window, else a copy: so each entry is to be read once, as one.
+ * are of 16 bytes in both layouts, or a negative errno. It is in its place
+ * where it lies in a window, else a copy: so each entry is to be read once, as
+ * one.
  */
 static inline int virtq_chain_find_table(struct virtqueue *q, uint64_t addr,
 					 uint32_t len,

@@ -53,8 +53,7 @@ void virtio_device_config_write(struct virtio_device *dev, uint64_t offset,
 				const uint8_t *bytes, uint32_t size)
 {
 	if (dev->ops && !dev->resetting && !dev->removed &&
-	    offset <= dev->config_bytes &&
-	    size <= dev->config_bytes - offset)
+	    offset <= dev->config_bytes && size <= dev->config_bytes - offset)
 		dev->ops->config_write(dev, (uint32_t)offset, bytes, size);
 }
 
@@ -157,8 +156,7 @@ static void queue_start(struct virtio_device *dev, unsigned int i)
 	}
 	memset(dev->inflight[i], 0, virtq_inflight_bytes(qs->size, packed));
 	if (virtqueue_start(q, &rings, qs->size, features,
-			    virtqueue_fresh_base(features),
-			    dev->inflight[i])) {
+			    virtqueue_fresh_base(features), dev->inflight[i])) {
 		rings_unmap(dev, &rings, &bytes);
 		virtio_device_needs_reset(dev);
 	}
@@ -274,8 +272,7 @@ enum virtio_answer virtio_device_set_status(struct virtio_device *dev,
 	struct virtio_device_state *s = dev->state;
 	const uint32_t known = VIRTIO_STATUS_ACKNOWLEDGE |
 			       VIRTIO_STATUS_DRIVER | VIRTIO_STATUS_DRIVER_OK |
-			       VIRTIO_STATUS_FEATURES_OK |
-			       VIRTIO_STATUS_FAILED;
+			       VIRTIO_STATUS_FEATURES_OK | VIRTIO_STATUS_FAILED;
 	uint32_t new;
 
 	if ((status & 0xff) == 0) {
@@ -288,16 +285,16 @@ enum virtio_answer virtio_device_set_status(struct virtio_device *dev,
 	if (dev->resetting)
 		return VIRTIO_DONE;
 	/* Section 2.1.1: the driver sets bits and clears none but by reset. */
-	new = status & known & ~s->status;
-	if ((new & VIRTIO_STATUS_FEATURES_OK) && !features_acceptable(dev))
+	new = status &known & ~s->status;
+	if ((new &VIRTIO_STATUS_FEATURES_OK) && !features_acceptable(dev))
 		new &= ~(uint32_t)VIRTIO_STATUS_FEATURES_OK;
 	if (!((s->status | new) & VIRTIO_STATUS_FEATURES_OK))
 		new &= ~(uint32_t)VIRTIO_STATUS_DRIVER_OK;
 	s->status |= new;
-	if (new & VIRTIO_STATUS_FEATURES_OK)
+	if (new &VIRTIO_STATUS_FEATURES_OK)
 		virtio_device_negotiated(dev);
 	for (unsigned int i = 0; i < dev->nqueues; i++)
-		if ((new & VIRTIO_STATUS_DRIVER_OK) && s->queue[i].ready)
+		if ((new &VIRTIO_STATUS_DRIVER_OK) && s->queue[i].ready)
 			queue_start(dev, i);
 	return VIRTIO_DONE;
 }

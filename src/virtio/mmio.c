@@ -19,7 +19,7 @@
 #include "virtio/shared.h"
 
 /* Shown to drivers as the vendor; has no meaning to them. */
-#define VENDOR_ID 0x4b445658u	/* "XVDK" */
+#define VENDOR_ID 0x4b445658u /* "XVDK" */
 
 void virtio_mmio_offer(struct virtio_device *dev)
 {
@@ -81,7 +81,7 @@ static uint32_t modern_read(const struct virtio_device *dev, uint64_t offset)
 		return queue_read(dev, offset);
 	case VIRTIO_MMIO_STATUS:
 		return dev->state->status;
-	case VIRTIO_MMIO_SHM_LEN_LOW:	/* no such region: all ones */
+	case VIRTIO_MMIO_SHM_LEN_LOW: /* no such region: all ones */
 	case VIRTIO_MMIO_SHM_LEN_HIGH:
 	case VIRTIO_MMIO_SHM_BASE_LOW:
 	case VIRTIO_MMIO_SHM_BASE_HIGH:
@@ -210,9 +210,8 @@ static enum virtio_answer removed_write(const struct virtio_device *dev,
 	}
 }
 
-enum virtio_answer virtio_mmio_write(struct virtio_device *dev,
-				     uint64_t offset, unsigned int size,
-				     uint64_t value64)
+enum virtio_answer virtio_mmio_write(struct virtio_device *dev, uint64_t offset,
+				     unsigned int size, uint64_t value64)
 {
 	struct virtio_device_state *s = dev->state;
 	uint32_t value = (uint32_t)value64;
@@ -246,8 +245,8 @@ enum virtio_answer virtio_mmio_write(struct virtio_device *dev,
 		return VIRTIO_DONE;
 	default:
 		return dev->legacy ?
-		       virtio_mmio_legacy_write(dev, offset, value) :
-		       modern_write(dev, offset, value);
+			       virtio_mmio_legacy_write(dev, offset, value) :
+			       modern_write(dev, offset, value);
 	}
 }
 

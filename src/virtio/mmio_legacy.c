@@ -15,7 +15,8 @@
  * Failure: a place that no queue can have (no page size, an alignment or a size
  * that is no power of two) sets NEEDS_RESET, as a place outside guest memory
  * does, and the queue is not set up. Drivers of the time do not know the bit,
- * but who looks for the reason sees it. What comes at the wrong time is ignored.
+ * but who looks for the reason sees it. What comes at the wrong time is
+ * ignored.
  */
 #include "virtio/mmio_legacy.h"
 

@@ -135,8 +135,7 @@ bool virtq_packed_pending(const struct virtqueue *q)
 {
 	uint16_t at = q->last_avail;
 
-	return is_available(shared_load(&q->packed_desc[at & INDEX].flags),
-			    at);
+	return is_available(shared_load(&q->packed_desc[at & INDEX].flags), at);
 }
 
 /* A descriptor, read once, as the two words that it is. */
@@ -174,7 +173,8 @@ static inline int add(struct virtqueue *q, const struct vring_packed_desc *d,
 	if (!(d->flags & VRING_DESC_INDIRECT))
 		return virtq_chain_add(b, d->addr, d->len,
 				       d->flags & VRING_DESC_WRITE) ?
-		       0 : -EPROTO;
+			       0 :
+			       -EPROTO;
 	if (!q->indirect || n > 1 || (d->flags & VRING_DESC_NEXT))
 		return -EPROTO;
 	return add_table(q, d, b);
@@ -253,8 +253,8 @@ int virtq_packed_pop(struct virtqueue *q, struct virtq_chain *chain)
 	 * Pairs with the driver's write barrier before it stores the flags of
 	 * the first descriptor of a chain: all the rest is read after it.
 	 */
-	if (!is_available(shared_load_acquire(
-				  &q->packed_desc[at & INDEX].flags), at))
+	if (!is_available(
+		    shared_load_acquire(&q->packed_desc[at & INDEX].flags), at))
 		return 0;
 	r = walk(q, chain, &buffer);
 	if (r == -EAGAIN) {
@@ -338,7 +338,9 @@ static void batch_clear(struct virtqueue *q)
 		shared_store(&in->desc[q->buffer[id].entry].inflight, 0);
 	}
 	shared_store_release(&in->free.heads, free_heads(q->free_head));
-	/* Last: as long as the positions differ, recover() does it all again. */
+	/*
+	 * Last: as long as the positions differ, recover() does it all again.
+	 */
 	shared_store_release(&in->positions.word,
 			     positions(q->used_next, q->used_next));
 	q->used_shown = q->used_next;
@@ -350,7 +352,7 @@ static void batch_clear(struct virtqueue *q)
 static bool wants_notification(const struct virtqueue *q, uint16_t batch)
 {
 	union vring_packed_event event;
-	uint16_t new = q->used_shown & INDEX;
+	uint16_t new = q->used_shown &INDEX;
 	uint16_t at;
 
 	/*
@@ -401,7 +403,8 @@ bool virtq_packed_publish(struct virtqueue *q)
 static void set_event(struct virtqueue *q, uint16_t position, uint16_t flags)
 {
 	const union vring_packed_event event = {
-		.position = position, .flags = flags,
+		.position = position,
+		.flags = flags,
 	};
 
 	shared_store(&q->device_event->word, event.word);
@@ -482,7 +485,8 @@ static int recover_chain(struct virtqueue *q, uint16_t head, bool *seen)
 	const struct virtq_packed_entry *entry =
 		&q->inflight_packed->desc[head];
 	struct virtq_buffer buffer = {
-		.entry = head, .num = shared_load(&entry->num),
+		.entry = head,
+		.num = shared_load(&entry->num),
 	};
 	uint64_t counter = shared_load(&entry->counter);
 	uint16_t id;

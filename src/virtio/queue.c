@@ -28,7 +28,8 @@ size_t virtqueue_scratch_bytes(uint16_t size_max)
 	return size_max * (sizeof(struct vring_desc) +
 			   2 * sizeof(struct guest_range) +
 			   sizeof(struct virtq_buffer) + 2 * sizeof(uint16_t) +
-			   sizeof(uint8_t)) + size_max % sizeof(uint16_t);
+			   sizeof(uint8_t)) +
+	       size_max % sizeof(uint16_t);
 }
 
 void virtqueue_init(struct virtqueue *q, uint16_t size_max, void *scratch,

@@ -53,8 +53,7 @@ static void notify_queue(struct transport *transport, unsigned int queue)
 
 static void notify_config(struct transport *transport)
 {
-	const struct virtio_device *dev =
-		((struct xen_device *)transport)->dev;
+	const struct virtio_device *dev = ((struct xen_device *)transport)->dev;
 
 	/* Section 3.1.1: none before the driver is up; it will read it all. */
 	if (!(dev->state->status & VIRTIO_STATUS_DRIVER_OK))

@@ -18,8 +18,8 @@ struct xen_device {
 	struct ioreq_window window;
 	struct ioreq_server *server;
 	struct virtio_device *dev;
-	uint32_t irq;		/* GIC interrupt id, an edge-triggered SPI */
-	uint64_t interrupts;	/* raised, in all */
+	uint32_t irq;        /* GIC interrupt id, an edge-triggered SPI */
+	uint64_t interrupts; /* raised, in all */
 	struct log_limit errors;
 };
 

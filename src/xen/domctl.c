@@ -36,7 +36,7 @@ enum { MINOR_OLDEST = 17, MINOR_NEWEST = 30 };
 
 struct xen_domctl {
 	void *library;
-	void *handle;		/* xc_interface */
+	void *handle; /* xc_interface */
 	int (*close)(void *handle);
 	int (*get)(void *handle, uint32_t first, unsigned int max,
 		   struct domain_info *info);

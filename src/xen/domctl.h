@@ -12,11 +12,11 @@
 #include <stdint.h>
 
 enum domain_life {
-	DOMAIN_UNKNOWN,		/* libxenctrl is missing */
-	DOMAIN_GONE,		/* there is no such domain */
+	DOMAIN_UNKNOWN, /* libxenctrl is missing */
+	DOMAIN_GONE,    /* there is no such domain */
 	DOMAIN_RUNS,
-	DOMAIN_SHUT_DOWN,	/* ended by itself; see the reason */
-	DOMAIN_DYING,		/* being destroyed */
+	DOMAIN_SHUT_DOWN, /* ended by itself; see the reason */
+	DOMAIN_DYING,     /* being destroyed */
 };
 
 /* Xen public header sched.h, SHUTDOWN_*. */

@@ -15,11 +15,11 @@
  *
  * At the end of the server there must be nobody on the way to it. Unmapping the
  * ranges keeps out who has not chosen it yet, but not a vCPU that has and has
- * still to fill its slot, nor an INVALIDATE, which goes to every server. Disabling
- * does: Xen pauses the domain for that, so that each vCPU is either standing in
- * its slot or out of the code that fills it. The look at the slots after that is
- * the last one. What is not answered then never is: destroying the server wakes
- * nobody.
+ * still to fill its slot, nor an INVALIDATE, which goes to every server.
+ * Disabling does: Xen pauses the domain for that, so that each vCPU is either
+ * standing in its slot or out of the code that fills it. The look at the slots
+ * after that is the last one. What is not answered then never is: destroying
+ * the server wakes nobody.
  *
  * Failure modes: what cannot be served is answered as a bus without a device
  * would (reads as ones), never left open: the vCPU stands still until then.
@@ -85,8 +85,8 @@ static void respond(struct ioreq_server *server, unsigned int i)
 	set_state(&server->slots[i], STATE_IORESP_READY);
 	server->requests++;
 	if (xenevtchn_notify(server->xen->events, server->vcpu[i].port))
-		log_error("domain %u: cannot notify vCPU %u: %s",
-			  server->domid, i, strerror(errno));
+		log_error("domain %u: cannot notify vCPU %u: %s", server->domid,
+			  i, strerror(errno));
 }
 
 static struct ioreq_window *find_window(struct ioreq_server *server,
@@ -187,9 +187,9 @@ static void events_ready(struct loop_source *source, uint32_t events)
 static int bind_vcpus(struct ioreq_server *server)
 {
 	for (unsigned int i = 0; i < server->nvcpus; i++) {
-		int port = xenevtchn_bind_interdomain(server->xen->events,
-						      server->domid,
-						      server->slots[i].vp_eport);
+		int port = xenevtchn_bind_interdomain(
+			server->xen->events, server->domid,
+			server->slots[i].vp_eport);
 
 		if (port < 0)
 			return -errno;
@@ -227,10 +227,10 @@ static int create(struct ioreq_server *server)
 					       BUFIOREQ_OFF, &server->id))
 		return failed(server, "create an IOREQ server");
 	server->created = true;
-	server->page = xenforeignmemory_map_resource(xen->memory,
-		server->domid, XENMEM_resource_ioreq_server, server->id,
-		XENMEM_resource_ioreq_server_frame_ioreq(0), 1, &page,
-		PROT_READ | PROT_WRITE, 0);
+	server->page = xenforeignmemory_map_resource(
+		xen->memory, server->domid, XENMEM_resource_ioreq_server,
+		server->id, XENMEM_resource_ioreq_server_frame_ioreq(0), 1,
+		&page, PROT_READ | PROT_WRITE, 0);
 	if (!server->page)
 		return failed(server, "map the IOREQ server's page");
 	server->slots = page;
@@ -258,7 +258,8 @@ int ioreq_server_open(struct ioreq_server *server,
 	if (r)
 		return r;
 	server->source = (struct loop_source){
-		.fd = xenevtchn_fd(xen->events), .ready = events_ready,
+		.fd = xenevtchn_fd(xen->events),
+		.ready = events_ready,
 	};
 	server->poller = (struct loop_poller){ .poll = server_poll,
 					       .rest = server_rest };
@@ -294,8 +295,8 @@ void ioreq_server_end(struct ioreq_server *server)
 	for (; server->windows; server->windows = server->windows->next)
 		unmap_range(server, server->windows);
 	/* Fails like that as well. */
-	xendevicemodel_set_ioreq_server_state(server->xen->model,
-					      server->domid, server->id, 0);
+	xendevicemodel_set_ioreq_server_state(server->xen->model, server->domid,
+					      server->id, 0);
 	server->enabled = false;
 	for (unsigned int i = 0; i < server->nvcpus; i++)
 		if (state_of(&server->slots[i]) == STATE_IOREQ_READY &&

@@ -15,7 +15,7 @@
 #include "virtio/device.h"
 #include "xen/handles.h"
 
-enum { IOREQ_VCPUS_MAX = 128 };	/* slots of the one page that Xen shares */
+enum { IOREQ_VCPUS_MAX = 128 }; /* slots of the one page that Xen shares */
 
 /* A range of guest addresses and who answers for it. Embedded by its owner. */
 struct ioreq_window {
@@ -31,7 +31,7 @@ struct ioreq_window {
 };
 
 struct ioreq_vcpu {
-	evtchn_port_t port;	/* local */
+	evtchn_port_t port; /* local */
 	bool bound;
 	struct ioreq_window *waiting; /* whose answer the vCPU waits for */
 };
@@ -44,7 +44,7 @@ struct ioreq_server {
 	domid_t domid;
 	bool created;
 	bool enabled;
-	bool in_flight;		/* who ends it leaves requests behind */
+	bool in_flight; /* who ends it leaves requests behind */
 	ioservid_t id;
 	unsigned int nvcpus;
 	struct ioreq_slot *slots; /* the page shared with Xen */
@@ -58,7 +58,7 @@ struct ioreq_server {
 	unsigned int nmasked;
 	/* The guest's memory map lost pages: drop cached mappings. */
 	void (*invalidate)(struct ioreq_server *server);
-	uint64_t requests;	/* answered, in all */
+	uint64_t requests; /* answered, in all */
 };
 
 /*
@@ -73,8 +73,8 @@ int ioreq_server_open(struct ioreq_server *server,
  * No access comes any more: the ranges are unmapped, Xen is told, and what came
  * before that is answered as where there is no device. A vCPU that waits for a
  * window stands still, for its owner has not said that it may go on; where
- * requests are left in flight a vCPU that writes does so as well, for that may be
- * a reset.
+ * requests are left in flight a vCPU that writes does so as well, for that may
+ * be a reset.
  */
 void ioreq_server_end(struct ioreq_server *server);
 
@@ -88,9 +88,9 @@ void ioreq_server_close(struct ioreq_server *server);
 int ioreq_server_add(struct ioreq_server *server, struct ioreq_window *window);
 
 /*
- * Unmap the window's range and let go who waits for it: nothing may be in flight
- * for it. An access that Xen has sent before is answered later, as where there is
- * no device.
+ * Unmap the window's range and let go who waits for it: nothing may be in
+ * flight for it. An access that Xen has sent before is answered later, as where
+ * there is no device.
  */
 void ioreq_server_remove(struct ioreq_server *server,
 			 struct ioreq_window *window);

@@ -45,7 +45,8 @@ static void destroy(struct xentoollog_logger *logger)
 xentoollog_logger *xen_logger(void)
 {
 	static xentoollog_logger logger = {
-		.vmessage = vmessage, .destroy = destroy,
+		.vmessage = vmessage,
+		.destroy = destroy,
 	};
 
 	return &logger;

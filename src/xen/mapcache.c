@@ -8,9 +8,9 @@
  * every chunk is pinned the answer is -EAGAIN, unless it is this very request
  * that pins them all: -E2BIG.
  *
- * The address range is reserved by mappings of an empty file of our own. Where a
- * mapping over a part of it fails, the part may be reserved still or not at all,
- * and then another thread may have got it: the file tells whose it is.
+ * The address range is reserved by mappings of an empty file of our own. Where
+ * a mapping over a part of it fails, the part may be reserved still or not at
+ * all, and then another thread may have got it: the file tells whose it is.
  */
 #include "xen/mapcache.h"
 
@@ -26,7 +26,7 @@
 enum {
 	CHUNK_SHIFT = 20,
 	PAGE_BYTES = 1 << MAPCACHE_PAGE_SHIFT,
-	RING_PAGES_MAX = 16,	/* a descriptor table of 1024 takes 4 or 5 */
+	RING_PAGES_MAX = 16, /* a descriptor table of 1024 takes 4 or 5 */
 };
 
 #define CHUNK_BYTES (UINT64_C(1) << CHUNK_SHIFT)
@@ -69,7 +69,9 @@ static void unlink_chunk(struct mapcache *cache, int i)
 		*link = cache->chunk[i].next;
 }
 
-/* Reserve the address space of a chunk, as mmap() does by `how`: MAP_FIXED... */
+/*
+ * Reserve the address space of a chunk, as mmap() does by `how`: MAP_FIXED...
+ */
 static void *reserve(struct mapcache *cache, int i, int how)
 {
 	return mmap(address_of(cache, (unsigned int)i), CHUNK_BYTES, PROT_NONE,
@@ -116,8 +118,7 @@ static int make_room(struct mapcache *cache)
 			return (int)i;
 		if (chunk->pins || chunk->lost)
 			continue;
-		if (oldest < 0 || chunk->used_at <
-				  cache->chunk[oldest].used_at)
+		if (oldest < 0 || chunk->used_at < cache->chunk[oldest].used_at)
 			oldest = (int)i;
 	}
 	if (oldest >= 0)
@@ -134,8 +135,8 @@ static void note_good(struct mapcache_chunk *chunk, const int *errors)
 }
 
 /*
- * A line of /proc/self/maps, «from-to access offset device inode name»: whether it
- * has all of [at, at + CHUNK_BYTES), and is of the file.
+ * A line of /proc/self/maps, «from-to access offset device inode name»: whether
+ * it has all of [at, at + CHUNK_BYTES), and is of the file.
  */
 static bool is_line_of(const char *line, uint64_t at, ino_t file)
 {
@@ -278,9 +279,9 @@ static int pin_range(struct mapcache *cache, const struct guest_range *range,
 
 		if (len > left)
 			len = left;
-		r = n == max ? -E2BIG :
-			       get_chunk(cache, addr >> CHUNK_SHIFT, offset,
-					 len);
+		r = n == max ?
+			    -E2BIG :
+			    get_chunk(cache, addr >> CHUNK_SHIFT, offset, len);
 		if (r < 0)
 			break;
 		cache->chunk[r].pins++;
@@ -367,15 +368,14 @@ static void *cache_map_ring(struct guest_memory *mem, uint64_t addr,
 	return p + (addr & (PAGE_BYTES - 1));
 }
 
-static void cache_unmap_ring(struct guest_memory *mem, void *base,
-			     uint64_t len)
+static void cache_unmap_ring(struct guest_memory *mem, void *base, uint64_t len)
 {
 	struct mapcache *cache = cache_of(mem);
 	uint64_t n = pages_of((uintptr_t)base, len);
 
-	xenforeignmemory_unmap(cache->xen,
-			       (void *)((uintptr_t)base &
-					~(uintptr_t)(PAGE_BYTES - 1)), n);
+	xenforeignmemory_unmap(
+		cache->xen,
+		(void *)((uintptr_t)base & ~(uintptr_t)(PAGE_BYTES - 1)), n);
 	cache->pages -= n;
 }
 

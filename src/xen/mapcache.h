@@ -22,19 +22,19 @@
 #include "virtio/memory.h"
 
 enum {
-	MAPCACHE_PAGE_SHIFT = 12,	/* Xen's pages, whatever the guest's */
-	MAPCACHE_CHUNK_PAGES = 256,	/* 1 MiB */
-	MAPCACHE_CHUNKS_DEFAULT = 1024,	/* 1 GiB of the guest at a time */
+	MAPCACHE_PAGE_SHIFT = 12,       /* Xen's pages, whatever the guest's */
+	MAPCACHE_CHUNK_PAGES = 256,     /* 1 MiB */
+	MAPCACHE_CHUNKS_DEFAULT = 1024, /* 1 GiB of the guest at a time */
 };
 
 struct mapcache_chunk {
-	uint64_t number;	/* guest address / chunk size */
-	uint64_t used_at;	/* mapcache.clock when last pinned */
-	uint32_t pins;		/* pieces in use */
+	uint64_t number;  /* guest address / chunk size */
+	uint64_t used_at; /* mapcache.clock when last pinned */
+	uint32_t pins;    /* pieces in use */
 	bool mapped;
-	bool lost;		/* its address space went to somebody else */
-	bool stale;		/* to be dropped with the last pin */
-	int next;		/* of the same hash bucket; -1: none */
+	bool lost;  /* its address space went to somebody else */
+	bool stale; /* to be dropped with the last pin */
+	int next;   /* of the same hash bucket; -1: none */
 	uint64_t good[MAPCACHE_CHUNK_PAGES / 64];
 };
 
@@ -42,17 +42,17 @@ struct mapcache {
 	struct guest_memory memory; /* first: the seam */
 	xenforeignmemory_handle *xen;
 	uint32_t domid;
-	uint8_t *arena;		/* nchunks chunks of address space */
-	int fd;			/* an empty memory file: reserves the arena */
+	uint8_t *arena; /* nchunks chunks of address space */
+	int fd;         /* an empty memory file: reserves the arena */
 	unsigned int nchunks;
 	struct mapcache_chunk *chunk;
-	int *bucket;		/* heads of the hash chains, by number */
-	unsigned int nbuckets;	/* a power of two */
+	int *bucket;           /* heads of the hash chains, by number */
+	unsigned int nbuckets; /* a power of two */
 	uint64_t clock;
-	uint64_t pinned;	/* pins in all chunks */
+	uint64_t pinned; /* pins in all chunks */
 	/* Totals since the start, and what is mapped now. */
-	uint64_t maps;		/* chunks and rings mapped */
-	uint64_t pages;		/* pages mapped now */
+	uint64_t maps;  /* chunks and rings mapped */
+	uint64_t pages; /* pages mapped now */
 };
 
 /* At most `nchunks` chunks. 0 or a negative errno. The caller finishes. */

@@ -3,9 +3,9 @@
  * Xenstore; see xen/store.h.
  *
  * Failure modes: a call that fails says so and is noted as trouble, for the
- * caller to look again later. When xenstored goes away, the descriptor hangs up,
- * and would do so at every turn of the loop: the connection is closed then, and
- * a new one looked for once a second.
+ * caller to look again later. When xenstored goes away, the descriptor hangs
+ * up, and would do so at every turn of the loop: the connection is closed then,
+ * and a new one looked for once a second.
  */
 #include "xen/store.h"
 
@@ -84,7 +84,8 @@ static int reconnect(struct store *store)
 	if (!store->xs)
 		return errno ? -errno : -EIO;
 	store->source = (struct loop_source){
-		.fd = xs_fileno(store->xs), .ready = source_ready,
+		.fd = xs_fileno(store->xs),
+		.ready = source_ready,
 	};
 	r = loop_add(store->loop, &store->source, EPOLLIN);
 	for (unsigned int i = 0; r == 0 && i < store->nwatches; i++)
@@ -117,7 +118,8 @@ int store_open(struct store *store, struct loop *loop)
 	r = reconnect(store);
 	if (r)
 		log_error("cannot connect to xenstore: %s; does xenstored run, "
-			  "and are you root?", strerror(-r));
+			  "and are you root?",
+			  strerror(-r));
 	return r;
 }
 
@@ -148,8 +150,9 @@ static void path_of(char path[STORE_PATH_MAX], const char *format, va_list args)
 static int read_path(struct store *store, char **value, const char *path)
 {
 	errno = 0;
-	*value = store->xs ? xs_read(store->xs, store->transaction, path,
-				     NULL) : NULL;
+	*value = store->xs ?
+			 xs_read(store->xs, store->transaction, path, NULL) :
+			 NULL;
 	return *value ? 0 : failed(store);
 }
 
@@ -172,11 +175,13 @@ static int parse(const char *value, uint64_t *number)
 	errno = 0;
 	*number = strtoull(value, &end, hex ? 16 : 10);
 	return errno == 0 && value[0] >= '0' && value[0] <= '9' &&
-	       *end == '\0' ? 0 : -EINVAL;
+			       *end == '\0' ?
+		       0 :
+		       -EINVAL;
 }
 
-int store_read_number(struct store *store, uint64_t *number,
-		      const char *format, ...)
+int store_read_number(struct store *store, uint64_t *number, const char *format,
+		      ...)
 {
 	char path[STORE_PATH_MAX];
 	va_list args;
@@ -204,8 +209,9 @@ int store_list(struct store *store, char ***names, unsigned int *n,
 	path_of(path, format, args);
 	va_end(args);
 	errno = 0;
-	*names = store->xs ? xs_directory(store->xs, store->transaction, path,
-					  n) : NULL;
+	*names = store->xs ?
+			 xs_directory(store->xs, store->transaction, path, n) :
+			 NULL;
 	if (*names)
 		return 0;
 	*n = 0;

@@ -6,9 +6,9 @@
  * A path without a leading slash is relative to the home of this domain. What a
  * guest can write is never read here without being checked by the caller.
  *
- * «There is no such node» and «it cannot be known now» are two answers: the first
- * one is -ENOENT, the second one any other errno. Who takes the one for the other
- * takes a disk from a guest that runs.
+ * «There is no such node» and «it cannot be known now» are two answers: the
+ * first one is -ENOENT, the second one any other errno. Who takes the one for
+ * the other takes a disk from a guest that runs.
  */
 #ifndef XEN_STORE_H
 #define XEN_STORE_H
@@ -20,20 +20,20 @@
 #include "base/loop.h"
 
 enum {
-	STORE_PATH_MAX = 256,	/* bytes, with the NUL */
+	STORE_PATH_MAX = 256, /* bytes, with the NUL */
 	STORE_WATCHES_MAX = 4,
 };
 
 struct store {
-	struct xs_handle *xs;	/* NULL while there is no connection */
+	struct xs_handle *xs; /* NULL while there is no connection */
 	struct loop *loop;
 	struct loop_source source;
 	struct loop_timer reconnect;
-	xs_transaction_t transaction; /* of the calls that follow, or XBT_NULL */
+	xs_transaction_t transaction; /* of the next calls, or XBT_NULL */
 	const char *watch[STORE_WATCHES_MAX]; /* not owned */
 	unsigned int nwatches;
 	unsigned int connections; /* so far: whether there was another one */
-	int trouble;		/* errno of a call that failed; see below */
+	int trouble;              /* errno of a call that failed; see below */
 	/* Something that is watched has changed; called once per wake-up. */
 	void (*changed)(struct store *store);
 };
@@ -47,8 +47,8 @@ int store_open(struct store *store, struct loop *loop);
 void store_close(struct store *store);
 
 /*
- * Watch `path` and what is below it, also over a new connection; the string must
- * live as long as the store. 0 or a negative errno.
+ * Watch `path` and what is below it, also over a new connection; the string
+ * must live as long as the store. 0 or a negative errno.
  */
 int store_watch(struct store *store, const char *path);
 
@@ -59,33 +59,31 @@ int store_watch(struct store *store, const char *path);
 int store_take_trouble(struct store *store);
 
 /* 0 and the value, to be freed; -ENOENT: no such node; else it is not known. */
-__attribute__((format(printf, 3, 4))) int
-store_read(struct store *store, char **value, const char *format, ...);
+int store_read(struct store *store, char **value, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
 
 /*
  * 0 and a number, decimal or hexadecimal with 0x; -EINVAL: the value is none;
  * else as store_read().
  */
-__attribute__((format(printf, 3, 4))) int
-store_read_number(struct store *store, uint64_t *number, const char *format,
-		  ...);
+int store_read_number(struct store *store, uint64_t *number, const char *format,
+		      ...) __attribute__((format(printf, 3, 4)));
 
 /*
  * 0 and the names below a node, to be freed at once, and their number; else as
  * store_read().
  */
-__attribute__((format(printf, 4, 5))) int
-store_list(struct store *store, char ***names, unsigned int *n,
-	   const char *format, ...);
+int store_list(struct store *store, char ***names, unsigned int *n,
+	       const char *format, ...) __attribute__((format(printf, 4, 5)));
 
 /* 1 if xenstored knows the domain, 0 if not; else a negative errno. */
 int store_has_domain(struct store *store, unsigned int domid);
 
 /* 0 or a negative errno. */
-__attribute__((format(printf, 3, 4))) int
-store_write(struct store *store, const char *value, const char *format, ...);
-__attribute__((format(printf, 2, 3))) int store_remove(struct store *store,
-						       const char *format, ...);
+int store_write(struct store *store, const char *value, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+int store_remove(struct store *store, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 
 /*
  * All calls between the two see one state of the store, and what they write is

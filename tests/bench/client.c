@@ -30,9 +30,9 @@
 
 enum {
 	DEPTH_MAX = 256,
-	BLOCK_MAX = 1 << 20,	/* bytes */
-	MIXED_READS = 70,	/* percent */
-	IDLE_SECONDS = 600,	/* at most */
+	BLOCK_MAX = 1 << 20, /* bytes */
+	MIXED_READS = 70,    /* percent */
+	IDLE_SECONDS = 600,  /* at most */
 	IDLE_DISKS_MAX = 1024,
 };
 
@@ -113,7 +113,8 @@ static uint64_t choose_block(struct client *c)
 	if (c->o.load != SEQREAD && c->o.load != SEQWRITE)
 		/* Bits from the upper half, scaled: no division. */
 		return (uint64_t)(((unsigned __int128)(next_random(c) >> 16) *
-				   c->nblocks) >> 48);
+				   c->nblocks) >>
+				  48);
 	if (c->next == c->nblocks)
 		c->next = 0;
 	return c->next++;
@@ -310,8 +311,7 @@ int main(int argc, char **argv)
 	if (c.o.cpu != ~0u)
 		pin(c.o.cpu);
 	c.random = UINT64_C(0x9e3779b97f4a7c15) * c.o.seed;
-	connect_disk(&c, argv[1],
-		     c.o.load == RANDREAD || c.o.load == SEQREAD);
+	connect_disk(&c, argv[1], c.o.load == RANDREAD || c.o.load == SEQREAD);
 	give_buffers(&c);
 	watch_open(&c.watch, (pid_t)c.o.pid, c.o.tracefs);
 	measure(&c);

@@ -26,11 +26,11 @@ enum {
 	RING = 256,
 	BATCH_MAX = 32,
 	BLOCK = 4096,
-	AREA = 2 * BLOCK,	/* of guest memory for a request */
+	AREA = 2 * BLOCK, /* of guest memory for a request */
 	MEMORY = 64 * MODEL_PAGE + BATCH_MAX * AREA,
 	DISK_BYTES = 1 << 20,
-	ROUNDS = 64,		/* that are counted */
-	WARMUP = 16,		/* that are not */
+	ROUNDS = 64, /* that are counted */
+	WARMUP = 16, /* that are not */
 	POLLS_MAX = 1 << 20,
 };
 
@@ -38,9 +38,9 @@ struct kase {
 	const char *name;
 	unsigned int batch;
 	uint32_t type;
-	unsigned int direct;	/* descriptors in the ring; the rest: a table */
+	unsigned int direct; /* descriptors in the ring; the rest: a table */
 	uint64_t sector;
-	uint8_t status;		/* that is right */
+	uint8_t status; /* that is right */
 };
 
 static const struct kase cases[] = {
@@ -59,7 +59,7 @@ struct rig {
 	struct regions regions;
 	struct queue_memory memory;
 	struct guest_memory_ops ops;
-	struct model_memory model;	/* the driver's view of the memory */
+	struct model_memory model; /* the driver's view of the memory */
 	struct model_ring ring;
 	struct disk disk;
 	uint64_t heap;
@@ -102,7 +102,9 @@ static const struct transport_ops transport_ops = {
 static void make_memory(void)
 {
 	const struct vhost_region region = {
-		.guest = MODEL_BASE, .size = MEMORY, .user = MODEL_BASE,
+		.guest = MODEL_BASE,
+		.size = MEMORY,
+		.user = MODEL_BASE,
 	};
 	int fd = memfd_create("core", MFD_CLOEXEC);
 
@@ -122,8 +124,10 @@ static void make_memory(void)
 static void make_disk(const char *engine, const char *file)
 {
 	struct disk_options options = {
-		.engine = (char *)engine, .file = (char *)file,
-		.queue_size = RING, .size = file ? 0 : DISK_BYTES,
+		.engine = (char *)engine,
+		.file = (char *)file,
+		.queue_size = RING,
+		.size = file ? 0 : DISK_BYTES,
 		.cache = BLOCK_CACHE_WRITEBACK,
 	};
 	struct virtio_device *dev = &rig.disk.blk.dev;
@@ -180,7 +184,7 @@ static void serve(unsigned int batch, bool counted)
 	while (polls++ < POLLS_MAX)
 		if (!dq->poller.poll(&dq->poller) &&
 		    __atomic_load_n(&rig.ring.used->idx, __ATOMIC_RELAXED) ==
-		    wanted)
+			    wanted)
 			break;
 	dq->poller.rest(&dq->poller);
 	if (counted)

@@ -35,7 +35,7 @@ static _Noreturn void die(const char *what)
 
 struct eventfd {
 	int fd;
-	unsigned long id;	/* the kernel's, the same in every process */
+	unsigned long id; /* the kernel's, the same in every process */
 };
 
 static bool read_eventfd(const char *path, unsigned long *id)

@@ -21,14 +21,14 @@ struct watch_sample {
 	uint64_t cpu_ns;
 	uint64_t switches;
 	uint64_t syscalls;
-	uint64_t calls;		/* writes to eventfds that we have too */
+	uint64_t calls; /* writes to eventfds that we have too */
 };
 
 struct watch {
-	pid_t pid;		/* 0: nobody is watched */
+	pid_t pid; /* 0: nobody is watched */
 	clockid_t clock;
 	bool counting;
-	unsigned int n;		/* threads that are counted */
+	unsigned int n;                  /* threads that are counted */
 	int syscalls[WATCH_THREADS_MAX]; /* perf events */
 	int calls[WATCH_THREADS_MAX];
 };

@@ -14,7 +14,7 @@
 enum {
 	FUZZ_PENDING_MAX = 64,
 	FUZZ_DRAIN_MAX = 1000,
-	FUZZ_SECTORS = 8,	/* a small disk: it is made for each input */
+	FUZZ_SECTORS = 8, /* a small disk: it is made for each input */
 };
 
 struct fuzz_device {
@@ -57,8 +57,10 @@ static inline void fuzz_device_init(struct fuzz_device *d,
 		.discard = true,
 		.secure_erase = true,
 		.legacy = how & 128,
-		.refused = how & 32 ? VIRTIO_FEATURE(VIRTIO_BLK_F_FLUSH) |
-				      VIRTIO_FEATURE(VIRTIO_F_EVENT_IDX) : 0,
+		.refused = how & 32 ?
+				   VIRTIO_FEATURE(VIRTIO_BLK_F_FLUSH) |
+					   VIRTIO_FEATURE(VIRTIO_F_EVENT_IDX) :
+				   0,
 	};
 
 	memset(d, 0, sizeof(*d));
@@ -138,9 +140,10 @@ static inline void fuzz_drain(struct fuzz_device *d)
 	for (unsigned int i = 0; i < d->m.setup.nqueues; i++) {
 		const struct virtqueue *q = &d->m.blk.queue[i].vq;
 
-		for (int n = 0; n < FUZZ_DRAIN_MAX && virtqueue_pending(q) &&
-				virtio_device_live(dev) &&
-				!(dev->stopping & (1u << i)); n++) {
+		for (int n = 0;
+		     n < FUZZ_DRAIN_MAX && virtqueue_pending(q) &&
+		     virtio_device_live(dev) && !(dev->stopping & (1u << i));
+		     n++) {
 			uint16_t before = q->last_avail;
 
 			fuzz_take(d, i);
@@ -178,8 +181,9 @@ static inline void fuzz_request(struct fuzz_device *d, struct fuzz_input *in,
 				unsigned int queue)
 {
 	static const uint32_t types[] = {
-		VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT, VIRTIO_BLK_T_FLUSH,
-		VIRTIO_BLK_T_GET_ID, VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT,
+		VIRTIO_BLK_T_IN,      VIRTIO_BLK_T_OUT,
+		VIRTIO_BLK_T_FLUSH,   VIRTIO_BLK_T_GET_ID,
+		VIRTIO_BLK_T_IN,      VIRTIO_BLK_T_OUT,
 		VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_T_WRITE_ZEROES,
 	};
 	struct model_ring *ring = &d->m.ring[queue];
@@ -197,11 +201,13 @@ static inline void fuzz_request(struct fuzz_device *d, struct fuzz_input *in,
 	for (uint16_t i = 0; i < 3; i++)
 		ring->desc[(head + i) % ring->size] = (struct vring_desc){
 			.addr = at + 512u * i,
-			.len = i == 0 ? 16 : i == 1 ? fuzz_length(in) : 1,
-			.flags = (uint16_t)
-				((i < 2 ? VRING_DESC_NEXT : 0) |
-				 ((i == 1 && !write) || i == 2 ?
-				  VRING_DESC_WRITE : 0)),
+			.len = i == 0 ? 16 :
+			       i == 1 ? fuzz_length(in) :
+					1,
+			.flags = (uint16_t)((i < 2 ? VRING_DESC_NEXT : 0) |
+					    ((i == 1 && !write) || i == 2 ?
+						     VRING_DESC_WRITE :
+						     0)),
 			.next = (uint16_t)((head + i + 1) % ring->size),
 		};
 	model_avail(ring, head);

@@ -65,9 +65,9 @@ static inline void fuzz_chain(struct fuzz_input *in, struct model_ring *ring,
 			.addr = fuzz_address(in, ring->mem->base,
 					     ring->mem->size),
 			.len = fuzz_length(in),
-			.flags = (uint16_t)
-				((i + 1 < n ? VRING_DESC_NEXT : 0) |
-				 (i >= writable ? VRING_DESC_WRITE : 0)),
+			.flags = (uint16_t)((i + 1 < n ? VRING_DESC_NEXT : 0) |
+					    (i >= writable ? VRING_DESC_WRITE :
+							     0)),
 			.next = next,
 		};
 		at = next;
@@ -84,15 +84,21 @@ static inline void fuzz_packed_chain(struct fuzz_input *in,
 
 	for (uint16_t i = 0; i < n; i++) {
 		const struct vring_desc d = fuzz_desc(in, ring->mem, n);
-		uint16_t kind = d.flags & (VRING_DESC_WRITE |
-					   VRING_DESC_INDIRECT);
+		uint16_t kind = d.flags &
+				(VRING_DESC_WRITE | VRING_DESC_INDIRECT);
 
-		model_packed_desc(ring, i, (struct vring_packed_desc){
-			.addr = kind & VRING_DESC_INDIRECT ? table : d.addr,
-			.len = d.len, .id = id,
-			.flags = (uint16_t)(kind | (i + 1 < n ?
-						    VRING_DESC_NEXT : 0)),
-		});
+		model_packed_desc(
+			ring, i,
+			(struct vring_packed_desc){
+				.addr = kind & VRING_DESC_INDIRECT ? table :
+								     d.addr,
+				.len = d.len,
+				.id = id,
+				.flags = (uint16_t)(kind |
+						    (i + 1 < n ?
+							     VRING_DESC_NEXT :
+							     0)),
+			});
 	}
 	model_packed_avail(ring, n);
 }

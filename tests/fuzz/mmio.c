@@ -7,7 +7,7 @@
 
 struct window {
 	struct fuzz_device d;
-	bool waiting;		/* an access was answered VIRTIO_WAIT */
+	bool waiting; /* an access was answered VIRTIO_WAIT */
 };
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
@@ -106,8 +106,9 @@ static void driver_step(struct window *w, struct fuzz_input *in)
 		break;
 	default:
 		model_set(dev, VIRTIO_MMIO_QUEUE_SEL, queue);
-		check_wait(w, model_set(dev, how & 4 ? stop : VIRTIO_MMIO_STATUS,
-					0));
+		check_wait(w,
+			   model_set(dev, how & 4 ? stop : VIRTIO_MMIO_STATUS,
+				     0));
 		break;
 	}
 }

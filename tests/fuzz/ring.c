@@ -9,7 +9,7 @@
 
 struct queue_state {
 	struct model_queue m;
-	uint16_t head[MODEL_RING_MAX];	/* in flight: popped and not pushed */
+	uint16_t head[MODEL_RING_MAX]; /* in flight: popped and not pushed */
 	unsigned int n;
 	uint64_t features;
 	bool last_was_pop;
@@ -74,8 +74,7 @@ static void push(struct queue_state *s, unsigned int i, uint32_t len)
 
 static void publish(struct queue_state *s)
 {
-	bool any = !s->m.ring.packed &&
-		   s->m.q.used_next != s->m.q.used_shown;
+	bool any = !s->m.ring.packed && s->m.q.used_next != s->m.q.used_shown;
 
 	virtqueue_publish(&s->m.q);
 	if (any)
@@ -101,8 +100,9 @@ static void take_over(struct queue_state *s, struct fuzz_input *in)
 
 	/* It may be shared with a hostile front end. */
 	if (fuzz_u8(in) & 1)
-		fuzz_copy(in, (uint8_t *)m->inflight +
-			      fuzz_u16(in) % (bytes - 8), 8);
+		fuzz_copy(in,
+			  (uint8_t *)m->inflight + fuzz_u16(in) % (bytes - 8),
+			  8);
 	virtqueue_init(&m->q, m->q.size_max, m->scratch, &m->mem.memory);
 	model_queue_start(m, features, fuzz_u16(in));
 	s->n = 0;

@@ -211,9 +211,10 @@ static const struct guest_memory_ops no_memory = { .map_ring = map_ring };
 static void fill(struct fuzz_input *in)
 {
 	static const char *const usual[][2] = {
-		{ "state", "1" }, { "online", "1" }, { "mode", "w" },
-		{ "params", "/dev/vg/web" }, { "dev", "xvda" },
-		{ "base", "33554432" }, { "irq", "33" }, { "grant_usage", "0" },
+		{ "state", "1" },  { "online", "1" },
+		{ "mode", "w" },   { "params", "/dev/vg/web" },
+		{ "dev", "xvda" }, { "base", "33554432" },
+		{ "irq", "33" },   { "grant_usage", "0" },
 	};
 	uint16_t absent = fuzz_u16(in), odd = fuzz_u16(in);
 

@@ -201,8 +201,7 @@ static void send_message_of(struct fuzz_input *in)
 	m.header.flags = VHOST_HEADER_VERSION | (how & VHOST_HEADER_NEED_REPLY);
 	m.header.size = payload(in, m.header.request, &m.payload);
 	send_with_fds(in, &m, sizeof(m.header) + m.header.size,
-		      how & 0x80 ? fuzz_below(in, VHOST_FDS_MAX + 3) :
-				   how & 1);
+		      how & 0x80 ? fuzz_below(in, VHOST_FDS_MAX + 3) : how & 1);
 }
 
 static void send_noise(struct fuzz_input *in)

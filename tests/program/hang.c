@@ -13,7 +13,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { IMAGE = 3 << 20 };	/* bytes, by which it is known */
+enum { IMAGE = 3 << 20 }; /* bytes, by which it is known */
 
 static void hang(const char *what)
 {
@@ -31,8 +31,8 @@ ssize_t pwritev2(int fd, const struct iovec *iov, int n, off_t offset,
 		 int flags)
 {
 	ssize_t (*next)(int, const struct iovec *, int, off_t, int) =
-		(ssize_t (*)(int, const struct iovec *, int, off_t, int))
-		dlsym(RTLD_NEXT, "pwritev2");
+		(ssize_t(*)(int, const struct iovec *, int, off_t,
+			    int))dlsym(RTLD_NEXT, "pwritev2");
 
 	hang("");
 	return next(fd, iov, n, offset, flags);

@@ -68,7 +68,8 @@ static void test_levels(void **state)
 	log_warning("b");
 	log_info("c");
 	log_debug("d");
-	assert_string_equal(release(), "virtio-disk: error: a 1\n"
+	assert_string_equal(release(),
+			    "virtio-disk: error: a 1\n"
 			    "virtio-disk: warning: b\nvirtio-disk: c\n");
 	log_set_level(LOG_LEVEL_DEBUG);
 	assert_true(log_enabled(LOG_LEVEL_DEBUG));
@@ -116,7 +117,7 @@ static void test_for_another_journal(void **state)
 	static const char *const around[][3] = {
 		{ "1", ":", "" }, { "", ":1", "" }, { "", ":", "1" },
 		{ ":", ":", "" }, { "", ":", ":" }, { "", ":", " x" },
-		{ "", "", "" }, { "", "x", "" },
+		{ "", "", "" },   { "", "x", "" },
 	};
 
 	(void)state;
@@ -256,8 +257,7 @@ static unsigned int drain_pipe(unsigned int *lost)
 
 	assert_non_null(in);
 	setbuf(in, NULL);
-	fcntl(pipe_fds[0], F_SETFL,
-	      fcntl(pipe_fds[0], F_GETFL) & ~O_NONBLOCK);
+	fcntl(pipe_fds[0], F_SETFL, fcntl(pipe_fds[0], F_GETFL) & ~O_NONBLOCK);
 	*lost = 0;
 	while (lines + *lost < FLOOD && next_line(in)) {
 		lines += sscanf(text, "virtio-disk: n %u\n", &n) == 1;
@@ -314,7 +314,7 @@ static void test_lines_of_the_writer(void **state)
 
 	(void)state;
 	assert_int_equal(log_detach(), 0);
-	assert_int_equal(log_detach(), 0);	/* once */
+	assert_int_equal(log_detach(), 0); /* once */
 	capture();
 	for (int i = 0; i < 100; i++)
 		log_info("line %d", i);

@@ -30,7 +30,7 @@ struct watched {
 	struct loop_source source;
 	struct loop *loop;
 	unsigned int calls;
-	struct watched *victim;	/* removed by the handler; may be itself */
+	struct watched *victim; /* removed by the handler; may be itself */
 	bool quit;
 };
 
@@ -87,14 +87,14 @@ static void test_no_descriptor_leaks(void **state)
 		assert_int_equal(loop_init(&loop), 0);
 		loop_finish(&loop);
 	}
-	loop_finish(&loop);	/* once more does nothing */
+	loop_finish(&loop); /* once more does nothing */
 	assert_int_equal(open_descriptors(), before);
 }
 
 static void test_descriptors_are_handled(void **state)
 {
 	struct loop loop;
-	struct watched w[100];	/* more than one turn takes */
+	struct watched w[100]; /* more than one turn takes */
 
 	(void)state;
 	loop_init(&loop);
@@ -190,10 +190,10 @@ enum { TIMERS = 8 };
 struct ticking {
 	struct loop_timer timer;
 	struct loop *loop;
-	unsigned int *order;	/* shared: how many were due so far */
-	unsigned int at;	/* 1: the first of all */
+	unsigned int *order; /* shared: how many were due so far */
+	unsigned int at;     /* 1: the first of all */
 	struct ticking *victim;
-	unsigned int again;	/* times to arm itself anew */
+	unsigned int again; /* times to arm itself anew */
 };
 
 static void tick_due(struct loop_timer *timer)
@@ -222,8 +222,9 @@ static void test_timers_in_order(void **state)
 	(void)state;
 	loop_init(&loop);
 	for (int i = 0; i < TIMERS; i++) {
-		t[i] = (struct ticking){ { .due = tick_due }, &loop, &n, 0,
-					 NULL, 0 };
+		t[i] = (struct ticking){
+			{ .due = tick_due }, &loop, &n, 0, NULL, 0
+		};
 		loop_arm(&loop, &t[i].timer, ms[i] * NS_PER_MS);
 		assert_true(t[i].timer.armed);
 	}
@@ -251,9 +252,9 @@ static void test_timers_disarmed_and_armed_anew(void **state)
 	loop_arm(&loop, &a.timer, NS_PER_MS);
 	run_for(&loop, 30 * NS_PER_MS);
 	assert_int_equal(b.at, 0);
-	assert_int_equal(n, 5);	/* a four times, c once */
+	assert_int_equal(n, 5); /* a four times, c once */
 	assert_false(a.timer.armed);
-	loop_disarm(&loop, &a.timer);	/* twice is once */
+	loop_disarm(&loop, &a.timer); /* twice is once */
 	assert_null(loop.timers);
 	loop_finish(&loop);
 }
@@ -264,8 +265,8 @@ struct polling {
 	struct loop_poller poller;
 	struct loop *loop;
 	unsigned int polls, rests;
-	unsigned int work;	/* polls that find work */
-	unsigned int late_work;	/* rests that find work */
+	unsigned int work;         /* polls that find work */
+	unsigned int late_work;    /* rests that find work */
 	struct polling *remove[2]; /* by the first poll, in this order */
 	bool removed;
 };
@@ -447,7 +448,7 @@ static void test_busy_pollers_do_not_starve_others(void **state)
 	loop_init(&loop);
 	add_polling(&p, &loop);
 	watch(&w, &loop);
-	p.work = 20 * 1000 * 1000;	/* not for ever: it may be in vain */
+	p.work = 20 * 1000 * 1000; /* not for ever: it may be in vain */
 	loop_arm(&loop, &t.timer, NS_PER_MS);
 	run_for(&loop, 5 * NS_PER_MS);
 	assert_int_equal(w.calls, 1);
@@ -462,9 +463,9 @@ static void test_busy_pollers_do_not_starve_others(void **state)
 /* ---- long rounds --------------------------------------------------------- */
 
 /*
- * A poller each of whose rounds takes 2 ms, which is longer than descriptors and
- * timers may wait. In its third round both have something; it counts the rounds
- * from there on. No time is looked at but the loop's own.
+ * A poller each of whose rounds takes 2 ms, which is longer than descriptors
+ * and timers may wait. In its third round both have something; it counts the
+ * rounds from there on. No time is looked at but the loop's own.
  */
 struct burning {
 	struct loop_poller poller;
@@ -472,7 +473,7 @@ struct burning {
 	struct watched *watched;
 	struct ticking *ticking;
 	unsigned int rounds, served_after, due_after;
-	bool finds_late;	/* its work when it is told to rest */
+	bool finds_late; /* its work when it is told to rest */
 };
 
 enum { BURNING_START = 3, BURNING_ROUNDS = 20 };
@@ -520,7 +521,9 @@ static void burning(bool finds_late, uint64_t poll_ns)
 	struct ticking t = { { .due = tick_due }, &loop, &n, 0, NULL, 0 };
 	struct burning b = {
 		.poller = { .poll = burning_poll, .rest = burning_rest },
-		.loop = &loop, .watched = &w, .ticking = &t,
+		.loop = &loop,
+		.watched = &w,
+		.ticking = &t,
 		.finds_late = finds_late,
 	};
 
@@ -553,7 +556,7 @@ struct slow {
 	struct loop_timer timer;
 	struct loop_poller poller;
 	struct loop *loop;
-	unsigned int dues;	/* since a poller was asked */
+	unsigned int dues; /* since a poller was asked */
 	unsigned int polls;
 };
 
@@ -590,7 +593,8 @@ static void test_timers_do_not_starve_pollers(void **state)
 {
 	struct loop loop;
 	struct slow s = {
-		.timer = { .due = slow_due }, .loop = &loop,
+		.timer = { .due = slow_due },
+		.loop = &loop,
 		.poller = { .poll = slow_poll, .rest = slow_rest },
 	};
 

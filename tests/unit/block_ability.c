@@ -22,10 +22,10 @@ static struct {
 	int discard;
 	int secure_erase;
 	int fallocate;
-	int64_t size;		/* of the file */
-	uint32_t zone_sectors;	/* 0: does not know the question */
-	uint64_t range[2];	/* of the last discard or erase */
-	unsigned int calls;	/* of them */
+	int64_t size;          /* of the file */
+	uint32_t zone_sectors; /* 0: does not know the question */
+	uint64_t range[2];     /* of the last discard or erase */
+	unsigned int calls;    /* of them */
 	unsigned long request;
 } device;
 
@@ -89,8 +89,11 @@ static struct block_image image_of(bool is_block_device, bool readonly)
 {
 	return (struct block_image){
 		.fd = open(harness_path("store"), O_RDWR | O_CLOEXEC),
-		.size = SIZE, .block_size = 4096, .physical_block_size = 4096,
-		.is_block_device = is_block_device, .readonly = readonly,
+		.size = SIZE,
+		.block_size = 4096,
+		.physical_block_size = 4096,
+		.is_block_device = is_block_device,
+		.readonly = readonly,
 	};
 }
 
@@ -113,7 +116,7 @@ static void test_device(void **state)
 		bool can;
 	} cases[] = {
 		{ EINVAL, true }, { EOPNOTSUPP, false }, { ENOTTY, false },
-		{ EBADF, false }, { EPERM, false }, { 0, false },
+		{ EBADF, false }, { EPERM, false },      { 0, false },
 	};
 
 	(void)state;
@@ -142,11 +145,17 @@ static void test_file(void **state)
 		int answer;
 		bool can;
 	} cases[] = {
-		{ 0, true }, { EFBIG, true }, { EOPNOTSUPP, false },
-		{ ENOSYS, false }, { EPERM, false },
+		{ 0, true },
+		{ EFBIG, true },
+		{ EOPNOTSUPP, false },
+		{ ENOSYS, false },
+		{ EPERM, false },
 		/* It punches inside only. */
-		{ EINVAL, true }, { EIO, true }, { ENXIO, true },
-		{ ERANGE, true }, { ENOSPC, true },
+		{ EINVAL, true },
+		{ EIO, true },
+		{ ENXIO, true },
+		{ ERANGE, true },
+		{ ENOSPC, true },
 	};
 
 	(void)state;
@@ -166,8 +175,16 @@ static void test_file(void **state)
 static void test_huge_file(void **state)
 {
 	static const uint64_t left[] = {
-		511, 512, 1024, 4095, 4096, 8192, 1 << 30, (1 << 30) + 4096,
-		INT64_C(1) << 31, INT64_C(1) << 32,
+		511,
+		512,
+		1024,
+		4095,
+		4096,
+		8192,
+		1 << 30,
+		(1 << 30) + 4096,
+		INT64_C(1) << 31,
+		INT64_C(1) << 32,
 	};
 
 	(void)state;
@@ -207,7 +224,8 @@ static void test_host_managed(void **state)
 	(void)state;
 	device.zone_sectors = 524288;
 	assert_int_equal(ask(&image), -EINVAL);
-	assert_non_null(strstr(error, "/dev/x: is a host-managed zoned device"));
+	assert_non_null(
+		strstr(error, "/dev/x: is a host-managed zoned device"));
 	image = image_of(true, true);
 	assert_int_equal(ask(&image), -EINVAL);
 	device.zone_sectors = 0;
@@ -218,7 +236,8 @@ static void test_host_managed(void **state)
 static int perform(struct block_image *image, enum block_op op, uint64_t offset,
 		   uint64_t length)
 {
-	struct block_request req = { .op = (uint8_t)op, .offset = offset,
+	struct block_request req = { .op = (uint8_t)op,
+				     .offset = offset,
 				     .length = length };
 
 	device.calls = 0;
@@ -231,12 +250,12 @@ static void test_discard_of_parts(void **state)
 {
 	static const struct {
 		uint64_t offset, length;
-		uint64_t begin, end;	/* equal: nothing is asked for */
+		uint64_t begin, end; /* equal: nothing is asked for */
 	} cases[] = {
 		{ 0, SIZE, 0, SIZE }, { 4096, 4096, 4096, 8192 },
-		{ 512, 4096, 0, 0 }, { 512, 7680, 4096, 8192 },
-		{ 512, 512, 0, 0 }, { 4096, 4608, 4096, 8192 },
-		{ 3584, 512, 0, 0 }, { 3584, 4608, 4096, 8192 },
+		{ 512, 4096, 0, 0 },  { 512, 7680, 4096, 8192 },
+		{ 512, 512, 0, 0 },   { 4096, 4608, 4096, 8192 },
+		{ 3584, 512, 0, 0 },  { 3584, 4608, 4096, 8192 },
 		{ 3584, 1024, 0, 0 },
 	};
 	struct block_image image = image_of(true, false);
@@ -246,8 +265,9 @@ static void test_discard_of_parts(void **state)
 	for (unsigned int i = 0; i < 9; i++) {
 		bool any = cases[i].begin != cases[i].end;
 
-		assert_int_equal(perform(&image, BLOCK_DISCARD,
-					 cases[i].offset, cases[i].length), 0);
+		assert_int_equal(perform(&image, BLOCK_DISCARD, cases[i].offset,
+					 cases[i].length),
+				 0);
 		assert_int_equal(device.calls, any);
 		if (!any)
 			continue;

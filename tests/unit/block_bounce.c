@@ -25,10 +25,14 @@ static void test_pass_through(void **state)
 	struct block_engine *engine = open_bounce(4);
 	unsigned char *memory = aligned_alloc(4096, 8192);
 	struct virtio_iov iov[] = {
-		{ memory + 512, 1024 }, { memory + 4096, 512 },
+		{ memory + 512, 1024 },
+		{ memory + 4096, 512 },
 	};
 	struct block_request req = {
-		.op = BLOCK_READ, .niov = 2, .length = 1536, .iov = iov,
+		.op = BLOCK_READ,
+		.niov = 2,
+		.length = 1536,
+		.iov = iov,
 	};
 	struct block_request flush = { .op = BLOCK_FLUSH };
 
@@ -55,7 +59,8 @@ static void test_reasons(void **state)
 	struct virtio_iov whole = { memory, 1024 };
 	struct virtio_iov base = { memory + 4, 1024 };
 	struct virtio_iov lengths[] = {
-		{ memory, 100 }, { memory + 512, 924 },
+		{ memory, 100 },
+		{ memory + 512, 924 },
 	};
 	struct block_request req[] = {
 		make(BLOCK_READ, BLOCK_UNPINNABLE, 0, &whole),
@@ -201,8 +206,9 @@ static void stress_start(struct block_engine *engine, struct stress *s)
 		length = left = 512 * (1 + harness_random() % 16);
 	harness_fill(s->memory, 4096);
 	while (left > 0) {
-		size_t len = n == STRESS_SEGMENTS - 1 ? left :
-			     harness_random() % (n % 5 ? 1000 : 40000);
+		size_t len = n == STRESS_SEGMENTS - 1 ?
+				     left :
+				     harness_random() % (n % 5 ? 1000 : 40000);
 
 		s->iov[n].base = s->memory + at;
 		s->iov[n].len = len < left ? len : left;
@@ -211,7 +217,9 @@ static void stress_start(struct block_engine *engine, struct stress *s)
 	}
 	s->req = (struct block_request){
 		.op = harness_random() % 2 ? BLOCK_READ : BLOCK_WRITE,
-		.niov = n, .length = length, .iov = s->iov,
+		.niov = n,
+		.length = length,
+		.iov = s->iov,
 		.offset = (uint64_t)s->zone * STRESS_ZONE,
 	};
 	block_engine_queue(engine, &s->req);
@@ -290,8 +298,9 @@ static void test_arena(void **state)
 	(void)state;
 	assert_int_equal(block_arena_init(&arena), 0);
 	for (round = 0; round < 20000; round++) {
-		unsigned int want = harness_random() % 3 ? 1 :
-				    1 + harness_random() % 256;
+		unsigned int want = harness_random() % 3 ?
+					    1 :
+					    1 + harness_random() % 256;
 		struct block_arena_run run, model;
 
 		if (nruns > 0 && harness_random() % 2) {

@@ -16,7 +16,8 @@ enum { READER, WRITER, LENDER };
 static int open_path(struct block_image *image, const char *file, int how)
 {
 	const struct block_image_options options = {
-		.file = file, .readonly = how == READER,
+		.file = file,
+		.readonly = how == READER,
 		.lends = how == LENDER,
 	};
 
@@ -57,7 +58,8 @@ static int foreign(const off_t *bytes, unsigned int n)
 
 	assert_true(fd >= 0);
 	for (unsigned int i = 0; i < n; i++) {
-		struct flock lock = { .l_type = F_RDLCK, .l_start = bytes[i],
+		struct flock lock = { .l_type = F_RDLCK,
+				      .l_start = bytes[i],
 				      .l_len = 1 };
 
 		assert_int_equal(fcntl(fd, F_OFD_SETLK, &lock), 0);
@@ -92,14 +94,14 @@ static void test_beside_qemu(void **state)
 		bool reader, writer;
 	} cases[] = {
 		{ { 100, 101, 103, 201, 203 }, 5, false, false },
-		{ { 100, 101, 203 }, 3, false, false },	/* share-rw=on */
-		{ { 100, 201, 203 }, 3, true, false },	/* it reads */
-		{ { 100 }, 1, true, true },	/* ... and bears writers */
+		{ { 100, 101, 203 }, 3, false, false }, /* share-rw=on */
+		{ { 100, 201, 203 }, 3, true, false },  /* it reads */
+		{ { 100 }, 1, true, true }, /* ... and bears writers */
 		{ { 101 }, 1, false, false },
 		{ { 103 }, 1, false, false },
 		{ { 200 }, 1, false, false },
 		{ { 201 }, 1, true, false },
-		{ { 203 }, 1, true, true },	/* we do not resize */
+		{ { 203 }, 1, true, true }, /* we do not resize */
 		{ { 102, 104, 202, 204 }, 4, true, true },
 	};
 
@@ -166,20 +168,22 @@ static void test_lent(void **state)
 	/* It may be opened, and waits. */
 	assert_int_equal(open_image(&second, LENDER), 0);
 	assert_false(second.locked);
-	assert_non_null(strstr(error, "already in use by another disk of this"));
+	assert_non_null(
+		strstr(error, "already in use by another disk of this"));
 	assert_int_equal(block_image_lock(&second, harness_path("image"),
-					  error), -EAGAIN);
+					  error),
+			 -EAGAIN);
 	/* All others do not wait. */
 	check_in_use(harness_path("image"), READER);
 	check_in_use(harness_path("image"), WRITER);
 
 	block_image_unlock(&first);
 	assert_false(first.locked);
-	assert_int_equal(block_image_lock(&second, harness_path("image"),
-					  error), 0);
+	assert_int_equal(
+		block_image_lock(&second, harness_path("image"), error), 0);
 	assert_true(second.locked);
-	assert_int_equal(block_image_lock(&second, harness_path("image"),
-					  error), 0);
+	assert_int_equal(
+		block_image_lock(&second, harness_path("image"), error), 0);
 	snprintf(words, sizeof(words), "already in use by another disk");
 	assert_int_equal(block_image_lock(&first, harness_path("image"), error),
 			 -EAGAIN);
@@ -208,9 +212,14 @@ static void test_not_lent(void **state)
 		block_image_close(&image);
 	}
 	/* A reader does not lend, though it was asked to. */
-	assert_int_equal(block_image_open(&image, &(struct block_image_options){
-		.file = harness_path("image"), .readonly = true, .lends = true,
-	}, error), 0);
+	assert_int_equal(block_image_open(&image,
+					  &(struct block_image_options){
+						  .file = harness_path("image"),
+						  .readonly = true,
+						  .lends = true,
+					  },
+					  error),
+			 0);
 	assert_false(image.lends);
 	check_in_use(harness_path("image"), LENDER);
 	block_image_close(&image);

@@ -40,10 +40,12 @@ static void test_queues_wait_for_each_other(void **state)
 	disk->image.dio_align = ALIGN;
 	assert_int_equal(disk_serve(disk, &loop, &e.transport), 0);
 
-	dq[1].flush = (struct block_request){ .op = BLOCK_WRITE, .niov = 1,
-					      .length = ALIGN, .iov = &whole };
-	dq[0].flush = (struct block_request){ .op = BLOCK_WRITE, .niov = 1,
-					      .length = 512, .iov = &part };
+	dq[1].flush = (struct block_request){
+		.op = BLOCK_WRITE, .niov = 1, .length = ALIGN, .iov = &whole
+	};
+	dq[0].flush = (struct block_request){
+		.op = BLOCK_WRITE, .niov = 1, .length = 512, .iov = &part
+	};
 	for (int i = 1; i >= 0; i--) {
 		dq[i].flushing = true;
 		block_engine_queue(dq[i].engine, &dq[i].flush);

@@ -33,8 +33,8 @@ struct combination {
 struct slot {
 	struct block_request req;
 	struct virtio_iov iov[SEGMENTS];
-	unsigned char *memory;	/* GUARD, ZONE and a page of slack, GUARD */
-	unsigned char data[ZONE];	/* what is written */
+	unsigned char *memory;    /* GUARD, ZONE and a page of slack, GUARD */
+	unsigned char data[ZONE]; /* what is written */
 	unsigned int zone;
 	unsigned int rounds;
 };
@@ -104,8 +104,8 @@ static void copy(struct slot *slot, unsigned char *data, bool to_memory)
 static void choose(struct slot *slot)
 {
 	static const uint8_t ops[] = {
-		BLOCK_READ, BLOCK_READ, BLOCK_READ, BLOCK_READ,
-		BLOCK_WRITE, BLOCK_WRITE, BLOCK_WRITE, BLOCK_WRITE,
+		BLOCK_READ,  BLOCK_READ,    BLOCK_READ,         BLOCK_READ,
+		BLOCK_WRITE, BLOCK_WRITE,   BLOCK_WRITE,        BLOCK_WRITE,
 		BLOCK_FLUSH, BLOCK_DISCARD, BLOCK_WRITE_ZEROES, BLOCK_WRITE,
 	};
 	uint32_t from = harness_random() % (ZONE / 512);
@@ -161,7 +161,7 @@ static void check(struct slot *slot)
 	case BLOCK_WRITE:
 		memcpy(expected, slot->data, slot->req.length);
 		break;
-	case BLOCK_DISCARD:	/* files read as zeroes then */
+	case BLOCK_DISCARD: /* files read as zeroes then */
 	case BLOCK_WRITE_ZEROES:
 		memset(expected, 0, slot->req.length);
 		break;
@@ -232,11 +232,14 @@ static void test_end_of_file(void **state)
 	assert_int_equal(image.size, 65536);
 	assert_int_equal(truncate(harness_path("image"), 32768), 0);
 	assert_int_equal(harness_transfer(engine, BLOCK_READ, 0, 49152, memory,
-					  4096), -EIO);
+					  4096),
+			 -EIO);
 	assert_int_equal(harness_transfer(engine, BLOCK_READ, 0, 28672, memory,
-					  16384), -EIO);
+					  16384),
+			 -EIO);
 	assert_int_equal(harness_transfer(engine, BLOCK_READ, 0, 28672, memory,
-					  4096), 0);
+					  4096),
+			 0);
 	assert_memory_equal(memory, content + 28672, 4096);
 	close_combination(&image, engine);
 	free(memory);
@@ -298,7 +301,10 @@ static void test_many_segments(void **state)
 	unsigned char *memory = aligned_alloc(4096, N * LEN);
 	struct virtio_iov *iov = calloc(N, sizeof(*iov));
 	struct block_request req = {
-		.op = BLOCK_READ, .niov = N, .length = N * LEN, .iov = iov,
+		.op = BLOCK_READ,
+		.niov = N,
+		.length = N * LEN,
+		.iov = iov,
 	};
 	struct block_image image;
 	struct block_engine *engine;
@@ -327,7 +333,10 @@ static void test_empty_segments(void **state)
 	unsigned char *memory = aligned_alloc(4096, 4096);
 	struct virtio_iov *iov = calloc(1101, sizeof(*iov));
 	struct block_request req = {
-		.op = BLOCK_READ, .niov = 1101, .length = 4096, .iov = iov,
+		.op = BLOCK_READ,
+		.niov = 1101,
+		.length = 4096,
+		.iov = iov,
 	};
 	struct block_image image;
 	struct block_engine *engine;
@@ -350,8 +359,8 @@ static void *use_engine(void *arg)
 {
 	static unsigned char memory[4096];
 
-	assert_int_equal(harness_transfer(arg, BLOCK_READ, 0, 4096, memory,
-					  4096), 0);
+	assert_int_equal(
+		harness_transfer(arg, BLOCK_READ, 0, 4096, memory, 4096), 0);
 	return NULL;
 }
 
@@ -386,15 +395,17 @@ static void test_read_only(void **state)
 
 	assert_int_equal(block_image_open(&image, &options, error), 0);
 	engine = harness_open_engine(c->engine, &image, 4);
-	assert_int_equal(harness_transfer(engine, BLOCK_READ, 0, 512, memory,
-					  512), 0);
+	assert_int_equal(
+		harness_transfer(engine, BLOCK_READ, 0, 512, memory, 512), 0);
 	assert_memory_equal(memory, content + 512, 512);
 	assert_int_equal(harness_transfer(engine, BLOCK_WRITE, 0, 512, memory,
-					  512), -EROFS);
+					  512),
+			 -EROFS);
 	assert_int_equal(harness_command(engine, BLOCK_DISCARD, 0, 0, 4096),
 			 -EROFS);
 	assert_int_equal(harness_command(engine, BLOCK_WRITE_ZEROES, 0, 0,
-					 4096), -EROFS);
+					 4096),
+			 -EROFS);
 	assert_int_equal(harness_command(engine, BLOCK_FLUSH, 0, 0, 0), 0);
 	close_combination(&image, engine);
 	harness_check("image", content, 8192);
@@ -424,12 +435,15 @@ static void test_file_size_limit(void **state)
 		unsigned int flags = i ? BLOCK_STABLE : 0;
 
 		assert_int_equal(harness_transfer(engine, BLOCK_WRITE, flags,
-						  40960, memory, 4096), -EFBIG);
+						  40960, memory, 4096),
+				 -EFBIG);
 		/* Up to the limit it goes well, then not. */
 		assert_int_equal(harness_transfer(engine, BLOCK_WRITE, flags,
-						  28672, memory, 8192), -EFBIG);
-		assert_int_equal(harness_transfer(engine, BLOCK_WRITE, flags,
-						  0, memory, 4096), 0);
+						  28672, memory, 8192),
+				 -EFBIG);
+		assert_int_equal(harness_transfer(engine, BLOCK_WRITE, flags, 0,
+						  memory, 4096),
+				 0);
 		assert_int_equal(harness_command(engine, BLOCK_FLUSH, 0, 0, 0),
 				 0);
 	}
@@ -455,11 +469,14 @@ static void test_misaligned(void **state)
 	open_combination(state, &image, &engine, 4);
 	expected = image.direct ? -EINVAL : 0;
 	assert_int_equal(harness_transfer(engine, BLOCK_READ, 0, 4096, memory,
-					  100), expected);
+					  100),
+			 expected);
 	assert_int_equal(harness_transfer(engine, BLOCK_READ, 0, 4097, memory,
-					  512), expected);
+					  512),
+			 expected);
 	assert_int_equal(harness_transfer(engine, BLOCK_READ, BLOCK_UNPINNABLE,
-					  1, memory, 512), expected);
+					  1, memory, 512),
+			 expected);
 	close_combination(&image, engine);
 	free(memory);
 	free(content);
@@ -474,11 +491,13 @@ static void test_zeroes(void **state)
 
 	open_combination(state, &image, &engine, 4);
 	assert_int_equal(harness_command(engine, BLOCK_WRITE_ZEROES,
-					 BLOCK_STABLE, 4096, 512), 0);
+					 BLOCK_STABLE, 4096, 512),
+			 0);
 	assert_int_equal(harness_command(engine, BLOCK_WRITE_ZEROES,
-					 BLOCK_MAY_UNMAP, 65536, 300032), 0);
-	assert_int_equal(harness_command(engine, BLOCK_DISCARD, 0, 500224,
-					 100352), 0);
+					 BLOCK_MAY_UNMAP, 65536, 300032),
+			 0);
+	assert_int_equal(
+		harness_command(engine, BLOCK_DISCARD, 0, 500224, 100352), 0);
 	close_combination(&image, engine);
 	memset(content + 4096, 0, 512);
 	memset(content + 65536, 0, 300032);
@@ -503,8 +522,11 @@ static void test_deep(void **state)
 	for (i = 0; i < DEPTH; i++) {
 		iov[i] = (struct virtio_iov){ memory + i * 512, 512 };
 		req[i] = (struct block_request){
-			.op = BLOCK_READ, .niov = 1, .length = 512,
-			.offset = i * 512, .iov = &iov[i],
+			.op = BLOCK_READ,
+			.niov = 1,
+			.length = 512,
+			.offset = i * 512,
+			.iov = &iov[i],
 		};
 		block_engine_queue(engine, &req[i]);
 	}
@@ -523,34 +545,35 @@ static void test_deep(void **state)
 }
 
 /* Every engine with every kind of image runs every test. */
-#define EACH(test, engine, cache) \
-	{ #test " " engine " " #cache, test, NULL, NULL, \
-	  &(struct combination){ engine, BLOCK_CACHE_##cache } }
-#define ALL(engine, cache) \
-	EACH(test_random, engine, cache), \
-	EACH(test_end_of_file, engine, cache), \
-	EACH(test_reap_some, engine, cache), \
-	EACH(test_many_segments, engine, cache), \
-	EACH(test_empty_segments, engine, cache), \
-	EACH(test_other_thread, engine, cache), \
-	EACH(test_read_only, engine, cache), \
-	EACH(test_file_size_limit, engine, cache), \
-	EACH(test_misaligned, engine, cache), \
-	EACH(test_zeroes, engine, cache), \
-	EACH(test_deep, engine, cache)
+#define EACH(test, engine, cache)                              \
+	{                                                      \
+#test " " engine " " #cache, test, NULL, NULL, \
+			&(struct combination)                  \
+		{                                              \
+			engine, BLOCK_CACHE_##cache            \
+		}                                              \
+	}
+#define ALL(engine, cache)                                 \
+	EACH(test_random, engine, cache),                  \
+		EACH(test_end_of_file, engine, cache),     \
+		EACH(test_reap_some, engine, cache),       \
+		EACH(test_many_segments, engine, cache),   \
+		EACH(test_empty_segments, engine, cache),  \
+		EACH(test_other_thread, engine, cache),    \
+		EACH(test_read_only, engine, cache),       \
+		EACH(test_file_size_limit, engine, cache), \
+		EACH(test_misaligned, engine, cache),      \
+		EACH(test_zeroes, engine, cache),          \
+		EACH(test_deep, engine, cache)
 
 int main(void)
 {
 	/* AUTO is O_DIRECT wherever the scratch directory can do it. */
 	const struct CMUnitTest tests[] = {
-		ALL("io_uring", AUTO),
-		ALL("io_uring", WRITEBACK),
-		ALL("io_uring", WRITETHROUGH),
-		ALL("libaio", AUTO),
-		ALL("libaio", WRITEBACK),
-		ALL("threads", AUTO),
-		ALL("threads", WRITEBACK),
-		ALL("threads", UNSAFE),
+		ALL("io_uring", AUTO),         ALL("io_uring", WRITEBACK),
+		ALL("io_uring", WRITETHROUGH), ALL("libaio", AUTO),
+		ALL("libaio", WRITEBACK),      ALL("threads", AUTO),
+		ALL("threads", WRITEBACK),     ALL("threads", UNSAFE),
 	};
 
 	return cmocka_run_group_tests(tests, harness_setup, harness_teardown);

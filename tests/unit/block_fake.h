@@ -22,14 +22,18 @@ struct fake {
 	unsigned int nheld;
 	unsigned int max_held;
 	unsigned int commits;
-	struct block_request *ready;	/* completed, not reaped */
-	struct block_outbox outbox;	/* what others leave */
+	struct block_request *ready; /* completed, not reaped */
+	struct block_outbox outbox;  /* what others leave */
 };
 
 static struct fake fake;
 static struct block_image image = {
-	.fd = -1, .size = STORE_SIZE, .block_size = 512, .dio_align = 512,
-	.dio_mem_align = 512, .direct = true,
+	.fd = -1,
+	.size = STORE_SIZE,
+	.block_size = 512,
+	.dio_align = 512,
+	.dio_mem_align = 512,
+	.direct = true,
 };
 
 static void fake_queue(struct block_engine *engine, struct block_request *req)
@@ -137,8 +141,12 @@ static struct block_request make(enum block_op op, unsigned int flags,
 				 uint64_t offset, struct virtio_iov *iov)
 {
 	return (struct block_request){
-		.op = (uint8_t)op, .flags = (uint8_t)flags, .niov = 1,
-		.offset = offset, .length = iov->len, .iov = iov,
+		.op = (uint8_t)op,
+		.flags = (uint8_t)flags,
+		.niov = 1,
+		.offset = offset,
+		.length = iov->len,
+		.iov = iov,
 	};
 }
 

@@ -14,11 +14,11 @@
 #define BLOCK 4096u
 #define SIZE (N * BLOCK)
 
-static int refuse_wait;		/* submissions that are let through first */
-static int refuse_count;	/* submissions that are refused then */
+static int refuse_wait;  /* submissions that are let through first */
+static int refuse_count; /* submissions that are refused then */
 static int refuse_error;
-static unsigned int short_to;	/* bytes moved by a transfer, 0: all */
-static int sync_error;		/* of the next fdatasync */
+static unsigned int short_to; /* bytes moved by a transfer, 0: all */
+static int sync_error;        /* of the next fdatasync */
 static int calls, stable, syncs;
 
 static struct block_image image;
@@ -88,8 +88,11 @@ static inline unsigned int do_many(enum block_op op, unsigned int count,
 
 		iov[i] = (struct virtio_iov){ memory + at, BLOCK };
 		req[i] = (struct block_request){
-			.op = (uint8_t)op, .niov = 1, .length = BLOCK,
-			.offset = at, .iov = &iov[i],
+			.op = (uint8_t)op,
+			.niov = 1,
+			.length = BLOCK,
+			.offset = at,
+			.iov = &iov[i],
 		};
 		block_engine_queue(engine, &req[i]);
 	}
@@ -127,11 +130,13 @@ static inline void check_all_good(void)
 static inline void check_short_pieces(void)
 {
 	struct virtio_iov iov[] = {
-		{ memory, 1024 }, { memory + 1024, 4096 },
+		{ memory, 1024 },
+		{ memory + 1024, 4096 },
 		{ memory + 5120, SIZE - 5120 },
 	};
-	struct block_request req = { .op = BLOCK_READ, .niov = 3,
-				     .length = SIZE, .iov = iov };
+	struct block_request req = {
+		.op = BLOCK_READ, .niov = 3, .length = SIZE, .iov = iov
+	};
 
 	memset(memory, 0, SIZE);
 	assert_int_equal(harness_do(engine, &req), 0);
@@ -159,7 +164,8 @@ static inline void check_flush(void)
 	assert_int_equal(harness_command(engine, BLOCK_FLUSH, 0, 0, 0), 0);
 	assert_int_equal(syncs, 1);
 	assert_int_equal(harness_transfer(engine, BLOCK_WRITE, BLOCK_STABLE, 0,
-					  memory, SIZE), 0);
+					  memory, SIZE),
+			 0);
 	assert_int_equal(stable, direct);
 	assert_int_equal(syncs, direct ? 1 : 2);
 }

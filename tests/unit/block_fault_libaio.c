@@ -9,9 +9,9 @@
 
 #include "block_fault.h"
 
-static long take_max;		/* iocbs taken at once, 0: all */
-static bool stuck;		/* the next call does not return until ... */
-static sem_t entered, leave;	/* ... the second, and tells with the first */
+static long take_max;        /* iocbs taken at once, 0: all */
+static bool stuck;           /* the next call does not return until ... */
+static sem_t entered, leave; /* ... the second, and tells with the first */
 
 int __real_io_submit(io_context_t context, long n, struct iocb *iocbs[]);
 int __wrap_io_submit(io_context_t context, long n, struct iocb *iocbs[]);
@@ -148,8 +148,9 @@ static void test_stuck(void **state)
 	sem_init(&entered, 0, 0);
 	sem_init(&leave, 0, 0);
 	iov = (struct virtio_iov){ memory, BLOCK };
-	a = b = (struct block_request){ .op = BLOCK_WRITE, .niov = 1,
-					.length = BLOCK, .iov = &iov };
+	a = b = (struct block_request){
+		.op = BLOCK_WRITE, .niov = 1, .length = BLOCK, .iov = &iov
+	};
 	b.offset = 4 * BLOCK;
 	stuck = true;
 	block_engine_queue(engine, &a);
@@ -161,7 +162,8 @@ static void test_stuck(void **state)
 	assert_false(harness_is_readable(engine, 0));
 	/* What is done elsewhere goes on. */
 	assert_int_equal(harness_command(engine, BLOCK_WRITE_ZEROES, 0,
-					 8 * BLOCK, BLOCK), 0);
+					 8 * BLOCK, BLOCK),
+			 0);
 	assert_int_equal(harness_command(engine, BLOCK_FLUSH, 0, 0, 0), 0);
 	assert_int_equal(engine->inflight, 2);
 	sem_post(&leave);

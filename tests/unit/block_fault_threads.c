@@ -21,11 +21,11 @@ static struct {
 	int wait;
 	int count;
 	int error;
-	int calls;	/* made in all */
-	int stable;	/* of these with RWF_DSYNC */
+	int calls;  /* made in all */
+	int stable; /* of these with RWF_DSYNC */
 } faults[CALLS];
-static size_t short_to;		/* transfers move no more than this, 0: all */
-static int sync_delay;		/* microseconds */
+static size_t short_to; /* transfers move no more than this, 0: all */
+static int sync_delay;  /* microseconds */
 static int sync_done;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -71,19 +71,19 @@ static int shorten(const struct iovec *iov, int n, struct iovec *one)
 	return 1;
 }
 
-#define WRAP_TRANSFER(name, call) \
+#define WRAP_TRANSFER(name, call)                                          \
 	ssize_t __real_##name(int, const struct iovec *, int, off_t, int); \
 	ssize_t __wrap_##name(int, const struct iovec *, int, off_t, int); \
-	ssize_t __wrap_##name(int fd, const struct iovec *iov, int n, \
-			      off_t offset, int flags) \
-	{ \
-		struct iovec one; \
- \
-		if (fails(call, flags)) \
-			return faults[call].error ? -1 : 0; \
-		if (short_to && shorten(iov, n, &one)) \
-			return __real_##name(fd, &one, 1, offset, flags); \
-		return __real_##name(fd, iov, n, offset, flags); \
+	ssize_t __wrap_##name(int fd, const struct iovec *iov, int n,      \
+			      off_t offset, int flags)                     \
+	{                                                                  \
+		struct iovec one;                                          \
+                                                                           \
+		if (fails(call, flags))                                    \
+			return faults[call].error ? -1 : 0;                \
+		if (short_to && shorten(iov, n, &one))                     \
+			return __real_##name(fd, &one, 1, offset, flags);  \
+		return __real_##name(fd, iov, n, offset, flags);           \
 	}
 
 WRAP_TRANSFER(preadv2, READ)
@@ -91,13 +91,14 @@ WRAP_TRANSFER(preadv64v2, READ)
 WRAP_TRANSFER(pwritev2, WRITE)
 WRAP_TRANSFER(pwritev64v2, WRITE)
 
-#define WRAP_FALLOCATE(name) \
-	int __real_##name(int, int, off_t, off_t); \
-	int __wrap_##name(int, int, off_t, off_t); \
+#define WRAP_FALLOCATE(name)                                            \
+	int __real_##name(int, int, off_t, off_t);                      \
+	int __wrap_##name(int, int, off_t, off_t);                      \
 	int __wrap_##name(int fd, int mode, off_t offset, off_t length) \
-	{ \
-		return fails(FALLOCATE, 0) ? -1 : \
-		       __real_##name(fd, mode, offset, length); \
+	{                                                               \
+		return fails(FALLOCATE, 0) ?                            \
+			       -1 :                                     \
+			       __real_##name(fd, mode, offset, length); \
 	}
 
 WRAP_FALLOCATE(fallocate)
@@ -211,8 +212,11 @@ static void test_error_hits_one(void **state)
 		for (i = N - 1; i >= 0; i--) {
 			iov[i] = (struct virtio_iov){ memory + i * 512, 512 };
 			req[i] = (struct block_request){
-				.op = BLOCK_READ, .niov = 1, .length = 512,
-				.offset = (uint64_t)i * 512, .iov = &iov[i],
+				.op = BLOCK_READ,
+				.niov = 1,
+				.length = 512,
+				.offset = (uint64_t)i * 512,
+				.iov = &iov[i],
 			};
 			block_engine_queue(engine, &req[i]);
 		}
@@ -276,11 +280,12 @@ static void test_flush_is_fdatasync(void **state)
 	assert_int_equal(faults[WRITE].stable, 0);
 	assert_int_equal(faults[SYNC].calls, 2);
 	sync_delay = 0;
-	assert_int_equal(harness_command(engine, BLOCK_WRITE_ZEROES, 0, 0,
-					 4096), 0);
+	assert_int_equal(
+		harness_command(engine, BLOCK_WRITE_ZEROES, 0, 0, 4096), 0);
 	assert_int_equal(faults[SYNC].calls, 2);
 	assert_int_equal(harness_command(engine, BLOCK_WRITE_ZEROES,
-					 BLOCK_STABLE, 0, 4096), 0);
+					 BLOCK_STABLE, 0, 4096),
+			 0);
 	assert_int_equal(faults[SYNC].calls, 3);
 	close_all();
 
@@ -288,8 +293,8 @@ static void test_flush_is_fdatasync(void **state)
 	assert_int_equal(transfer(BLOCK_WRITE, 0), 0);
 	assert_int_equal(faults[WRITE].stable, 0);
 	assert_int_equal(faults[SYNC].calls, 1);
-	assert_int_equal(harness_command(engine, BLOCK_WRITE_ZEROES, 0, 0,
-					 4096), 0);
+	assert_int_equal(
+		harness_command(engine, BLOCK_WRITE_ZEROES, 0, 0, 4096), 0);
 	assert_int_equal(faults[SYNC].calls, 2);
 	close_all();
 
@@ -338,7 +343,8 @@ static void test_sticky_stable_write(void **state)
 	open_all(BLOCK_CACHE_WRITEBACK);
 	inject(SYNC, 0, 1, EIO);
 	assert_int_equal(harness_command(engine, BLOCK_WRITE_ZEROES,
-					 BLOCK_STABLE, 0, 4096), -EIO);
+					 BLOCK_STABLE, 0, 4096),
+			 -EIO);
 	harness_check_sticky("threads", &image, engine);
 	close_all();
 }
@@ -351,28 +357,31 @@ static void test_unsupported(void **state)
 	inject(FALLOCATE, 0, 2, EOPNOTSUPP);
 	short_to = 5000;
 	assert_int_equal(harness_command(engine, BLOCK_WRITE_ZEROES,
-					 BLOCK_MAY_UNMAP, 512, 20480), 0);
+					 BLOCK_MAY_UNMAP, 512, 20480),
+			 0);
 	assert_int_equal(faults[FALLOCATE].calls, 2);
 	assert_true(faults[WRITE].calls >= 5);
 	memset(content + 512, 0, 20480);
 	harness_check("image", content, SIZE);
 
 	inject(FALLOCATE, 0, 1, EOPNOTSUPP);
-	assert_int_equal(harness_command(engine, BLOCK_DISCARD, 0, 32768,
-					 4096), -EOPNOTSUPP);
+	assert_int_equal(harness_command(engine, BLOCK_DISCARD, 0, 32768, 4096),
+			 -EOPNOTSUPP);
 	harness_check("image", content, SIZE);
 
 	/* Errors that mean something else are reported. */
 	inject(FALLOCATE, 0, 1, EIO);
-	assert_int_equal(harness_command(engine, BLOCK_DISCARD, 0, 32768,
-					 4096), -EIO);
+	assert_int_equal(harness_command(engine, BLOCK_DISCARD, 0, 32768, 4096),
+			 -EIO);
 	inject(FALLOCATE, 0, 1, ENOSPC);
 	assert_int_equal(harness_command(engine, BLOCK_WRITE_ZEROES, 0, 32768,
-					 4096), -ENOSPC);
+					 4096),
+			 -ENOSPC);
 	inject(FALLOCATE, 0, 1, ENOSYS);
 	inject(WRITE, 0, 1, EIO);
 	assert_int_equal(harness_command(engine, BLOCK_WRITE_ZEROES, 0, 32768,
-					 4096), -EIO);
+					 4096),
+			 -EIO);
 	close_all();
 }
 

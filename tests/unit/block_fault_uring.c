@@ -14,8 +14,8 @@
 
 #include "block_fault.h"
 
-static int answer_count;	/* completions that are changed to ... */
-static int answer;		/* ... this */
+static int answer_count; /* completions that are changed to ... */
+static int answer;       /* ... this */
 static bool no_threads;
 
 int __real_io_uring_submit(struct io_uring *ring);
@@ -32,15 +32,15 @@ int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr,
 			    __real_pthread_create(thread, attr, start, arg);
 }
 
-static pthread_t worker;	/* who did the last fallocate */
+static pthread_t worker; /* who did the last fallocate */
 
-#define WRAP_FALLOCATE(name) \
-	int __real_##name(int, int, off_t, off_t); \
-	int __wrap_##name(int, int, off_t, off_t); \
+#define WRAP_FALLOCATE(name)                                            \
+	int __real_##name(int, int, off_t, off_t);                      \
+	int __wrap_##name(int, int, off_t, off_t);                      \
 	int __wrap_##name(int fd, int mode, off_t offset, off_t length) \
-	{ \
-		worker = pthread_self(); \
-		return __real_##name(fd, mode, offset, length); \
+	{                                                               \
+		worker = pthread_self();                                \
+		return __real_##name(fd, mode, offset, length);         \
 	}
 
 WRAP_FALLOCATE(fallocate)
@@ -55,8 +55,8 @@ static void look_at(struct io_uring_sqe *sqe)
 		stable += sqe->rw_flags == RWF_DSYNC;
 		break;
 	}
-	if (short_to && (sqe->opcode == IORING_OP_READV ||
-			 sqe->opcode == IORING_OP_WRITEV))
+	if (short_to &&
+	    (sqe->opcode == IORING_OP_READV || sqe->opcode == IORING_OP_WRITEV))
 		sqe->len = 1;
 	else if (short_to && sqe->len > short_to)
 		sqe->len = short_to;
@@ -72,7 +72,8 @@ static void change_answers(struct io_uring *ring, int n)
 		return;
 	/* A clean page cache answers at once, a tmpfs does not. */
 	assert_int_equal(io_uring_wait_cqe_nr(ring, &cqe, (unsigned int)n), 0);
-	io_uring_for_each_cqe(ring, head, cqe) {
+	io_uring_for_each_cqe(ring, head, cqe)
+	{
 		if (answer_count == 0)
 			return;
 		answer_count--;
@@ -145,7 +146,7 @@ static void test_refused_for_good(void **state)
 	fault_close();
 }
 
-enum { MANY = 1000 };	/* more than both rings hold */
+enum { MANY = 1000 }; /* more than both rings hold */
 
 /* What finds no entry waits, also while entries are refused. */
 static void test_more_than_the_rings(void **state)
@@ -187,7 +188,8 @@ static void test_no_helpers(void **state)
 	open_all(BLOCK_CACHE_WRITEBACK);
 	no_threads = true;
 	assert_int_equal(harness_command(engine, BLOCK_WRITE_ZEROES,
-					 BLOCK_STABLE, 0, BLOCK), 0);
+					 BLOCK_STABLE, 0, BLOCK),
+			 0);
 	assert_int_equal(syncs, 1);
 	/* Not here: it may take a while. */
 	assert_false(pthread_equal(worker, pthread_self()));
@@ -195,7 +197,8 @@ static void test_no_helpers(void **state)
 	harness_check("image", content, SIZE);
 	no_threads = false;
 	assert_int_equal(harness_command(engine, BLOCK_WRITE_ZEROES, 0, BLOCK,
-					 BLOCK), 0);
+					 BLOCK),
+			 0);
 	memset(content + BLOCK, 0, BLOCK);
 	harness_check("image", content, SIZE);
 	check_all_good();
@@ -205,7 +208,8 @@ static void test_no_helpers(void **state)
 static void test_short(void **state)
 {
 	static const enum block_cache caches[] = {
-		BLOCK_CACHE_AUTO, BLOCK_CACHE_WRITEBACK,
+		BLOCK_CACHE_AUTO,
+		BLOCK_CACHE_WRITEBACK,
 	};
 	unsigned int i;
 
@@ -261,7 +265,8 @@ static void test_flush(void **state)
 
 	open_all(BLOCK_CACHE_UNSAFE);
 	assert_int_equal(harness_transfer(engine, BLOCK_WRITE, BLOCK_STABLE, 0,
-					  memory, SIZE), 0);
+					  memory, SIZE),
+			 0);
 	assert_int_equal(harness_command(engine, BLOCK_FLUSH, 0, 0, 0), 0);
 	assert_int_equal(stable + syncs, 0);
 	fault_close();

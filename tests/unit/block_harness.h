@@ -26,8 +26,8 @@
 #include "block/engine.h"
 #include "block/image.h"
 
-#define HARNESS_TIMEOUT 120	/* seconds for a whole program */
-#define HARNESS_MAX 64		/* requests that harness_wait() collects */
+#define HARNESS_TIMEOUT 120 /* seconds for a whole program */
+#define HARNESS_MAX 64      /* requests that harness_wait() collects */
 
 static char harness_dir[128];
 
@@ -160,8 +160,8 @@ static inline bool harness_is_readable(struct block_engine *engine, int timeout)
 }
 
 /*
- * Take what there is, or sleep until the engine has something and take it, which
- * may be nothing yet.
+ * Take what there is, or sleep until the engine has something and take it,
+ * which may be nothing yet.
  */
 static inline struct block_request *harness_wait(struct block_engine *engine)
 {
@@ -241,13 +241,16 @@ static inline void harness_check_sticky(const char *name,
 		assert_int_equal(harness_command(e, BLOCK_FLUSH, 0, 0, 0),
 				 -EIO);
 		assert_int_equal(harness_transfer(e, BLOCK_WRITE, BLOCK_STABLE,
-						  0, memory, 4096), -EIO);
+						  0, memory, 4096),
+				 -EIO);
 		assert_int_equal(harness_command(e, BLOCK_WRITE_ZEROES,
-						 BLOCK_STABLE, 0, 4096), -EIO);
+						 BLOCK_STABLE, 0, 4096),
+				 -EIO);
 		assert_int_equal(harness_transfer(e, BLOCK_WRITE, 0, 0, memory,
-						  4096), 0);
-		assert_int_equal(harness_transfer(e, BLOCK_READ, 0, 0, memory,
-						  4096), 0);
+						  4096),
+				 0);
+		assert_int_equal(
+			harness_transfer(e, BLOCK_READ, 0, 0, memory, 4096), 0);
 	}
 	free(memory);
 	block_engine_close(other);

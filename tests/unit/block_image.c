@@ -32,8 +32,9 @@ static int open_as(struct block_image *image, struct block_image_options o)
 static int open_file(struct block_image *image, const char *name, bool readonly)
 {
 	return open_as(image, (struct block_image_options){
-		.file = harness_path(name), .readonly = readonly,
-	});
+				      .file = harness_path(name),
+				      .readonly = readonly,
+			      });
 }
 
 /* The open fails with `rc`, and the reason contains `words`. */
@@ -50,9 +51,11 @@ static void check_refused(struct block_image_options options, int rc,
 
 static void check_file_refused(const char *name, int rc, const char *words)
 {
-	check_refused((struct block_image_options){
-		.file = harness_path(name),
-	}, rc, words);
+	check_refused(
+		(struct block_image_options){
+			.file = harness_path(name),
+		},
+		rc, words);
 }
 
 static void test_wrong_files(void **state)
@@ -133,7 +136,8 @@ static void test_geometry(void **state)
 	(void)state;
 	free(harness_create("odd", 10000));
 	/* Its last bytes would be hidden. */
-	check_file_refused("odd", -EINVAL, "size 10000 is not a multiple of "
+	check_file_refused("odd", -EINVAL,
+			   "size 10000 is not a multiple of "
 			   "block-size 512: make it one (truncate -s %512)");
 	free(harness_create("whole", 9728));
 	assert_int_equal(open_file(&image, "whole", false), 0);
@@ -145,24 +149,40 @@ static void test_geometry(void **state)
 	assert_int_equal(image.fd, -1);
 	block_image_close(&image);
 
-	check_refused((struct block_image_options){
-		.file = harness_path("whole"), .block_size = 4096,
-	}, -EINVAL, "size 9728 is not a multiple of block-size 4096: resize "
-	"it, or use block-size=512");
-	check_refused((struct block_image_options){
-		.file = harness_path("odd"), .block_size = 768,
-	}, -EINVAL, "block-size 768");
-	check_refused((struct block_image_options){
-		.file = harness_path("odd"), .block_size = 8192,
-	}, -EINVAL, "block-size 8192");
-	check_refused((struct block_image_options){
-		.file = harness_path("odd"), .block_size = 256,
-	}, -EINVAL, "block-size 256");
+	check_refused(
+		(struct block_image_options){
+			.file = harness_path("whole"),
+			.block_size = 4096,
+		},
+		-EINVAL,
+		"size 9728 is not a multiple of block-size 4096: resize "
+		"it, or use block-size=512");
+	check_refused(
+		(struct block_image_options){
+			.file = harness_path("odd"),
+			.block_size = 768,
+		},
+		-EINVAL, "block-size 768");
+	check_refused(
+		(struct block_image_options){
+			.file = harness_path("odd"),
+			.block_size = 8192,
+		},
+		-EINVAL, "block-size 8192");
+	check_refused(
+		(struct block_image_options){
+			.file = harness_path("odd"),
+			.block_size = 256,
+		},
+		-EINVAL, "block-size 256");
 
 	free(harness_create("even", 12288));
-	assert_int_equal(open_as(&image, (struct block_image_options){
-		.file = harness_path("even"), .block_size = 4096,
-	}), 0);
+	assert_int_equal(open_as(&image,
+				 (struct block_image_options){
+					 .file = harness_path("even"),
+					 .block_size = 4096,
+				 }),
+			 0);
 	assert_int_equal(image.size, 12288);
 	assert_int_equal(image.block_size, 4096);
 	assert_int_equal(image.physical_block_size, 4096);
@@ -177,9 +197,11 @@ static void test_null_image(void **state)
 	struct block_engine *engine;
 
 	(void)state;
-	assert_int_equal(open_as(&image, (struct block_image_options){
-		.size = 999936,
-	}), 0);
+	assert_int_equal(open_as(&image,
+				 (struct block_image_options){
+					 .size = 999936,
+				 }),
+			 0);
 	assert_int_equal(image.fd, -1);
 	assert_int_equal(image.size, 999936);
 	assert_false(image.direct);
@@ -240,8 +262,10 @@ static void test_no_direct(void **state)
 
 	(void)state;
 	if (open_as(&image, (struct block_image_options){
-		.file = file, .readonly = true, .cache = BLOCK_CACHE_NONE,
-	}) == 0) {
+				    .file = file,
+				    .readonly = true,
+				    .cache = BLOCK_CACHE_NONE,
+			    }) == 0) {
 		block_image_close(&image);
 		skip();
 	}
@@ -265,8 +289,7 @@ static void test_locks(void **state)
 
 			assert_int_equal(open_file(&second, "lock", second_ro),
 					 rc);
-			assert_true(rc == 0 ||
-				    strstr(error, "already in use"));
+			assert_true(rc == 0 || strstr(error, "already in use"));
 			block_image_close(&second);
 			child = fork();
 			if (child == 0)
@@ -331,7 +354,8 @@ static void test_lock_after_engine(void **state)
 			continue;
 		}
 		assert_int_equal(harness_transfer(engine, BLOCK_READ, 0, 0,
-						  memory, 512), 0);
+						  memory, 512),
+				 0);
 		block_engine_close(engine);
 		block_image_close(&image);
 		fd = open(harness_path("after"), O_RDWR);
@@ -350,30 +374,38 @@ static void test_block_device(void **state)
 	int loop = attach_loop("disk", device, sizeof(device), 512);
 
 	(void)state;
-	assert_int_equal(open_as(&image, (struct block_image_options){
-		.file = device }), 0);
+	assert_int_equal(
+		open_as(&image, (struct block_image_options){ .file = device }),
+		0);
 	assert_true(image.is_block_device);
 	assert_true(image.direct);
 	assert_int_equal(image.size, 1 << 20);
 	assert_int_equal(image.block_size, 512);
 	/* Exclusive, by lock and by claim. */
-	assert_int_equal(open_as(&second, (struct block_image_options){
-		.file = device }), -EAGAIN);
+	assert_int_equal(
+		open_as(&second,
+			(struct block_image_options){ .file = device }),
+		-EAGAIN);
 	assert_int_equal(open(device, O_RDONLY | O_EXCL), -1);
 	assert_int_equal(errno, EBUSY);
-	assert_int_equal(open_as(&second, (struct block_image_options){
-		.file = device, .readonly = true }), -EAGAIN);
+	assert_int_equal(open_as(&second,
+				 (struct block_image_options){
+					 .file = device, .readonly = true }),
+			 -EAGAIN);
 
 	assert_int_equal(block_engine_open(&engine, "auto", &image, 4), 0);
 	assert_int_equal(harness_transfer(engine, BLOCK_READ, BLOCK_UNPINNABLE,
-					  512, memory + 1, 1024), 0);
+					  512, memory + 1, 1024),
+			 0);
 	assert_memory_equal(memory + 1, content + 512, 1024);
 	assert_int_equal(harness_command(engine, BLOCK_WRITE_ZEROES,
-					 BLOCK_STABLE, 8192, 4096), 0);
+					 BLOCK_STABLE, 8192, 4096),
+			 0);
 	assert_int_equal(harness_command(engine, BLOCK_WRITE_ZEROES,
-					 BLOCK_MAY_UNMAP, 65536, 131072), 0);
-	assert_int_equal(harness_command(engine, BLOCK_DISCARD, 0, 262144,
-					 65536), 0);
+					 BLOCK_MAY_UNMAP, 65536, 131072),
+			 0);
+	assert_int_equal(
+		harness_command(engine, BLOCK_DISCARD, 0, 262144, 65536), 0);
 	assert_int_equal(harness_command(engine, BLOCK_FLUSH, 0, 0, 0), 0);
 	block_engine_close(engine);
 	block_image_close(&image);
@@ -397,15 +429,20 @@ static void test_block_device_parts(void **state)
 	int loop = attach_loop("parts", device, sizeof(device), 4096);
 
 	(void)state;
-	assert_int_equal(open_as(&image, (struct block_image_options){
-		.file = device, .cache = BLOCK_CACHE_WRITEBACK }), 0);
+	assert_int_equal(open_as(&image,
+				 (struct block_image_options){
+					 .file = device,
+					 .cache = BLOCK_CACHE_WRITEBACK }),
+			 0);
 	assert_int_equal(block_engine_open(&engine, "auto", &image, 4), 0);
 	assert_int_equal(harness_command(engine, BLOCK_WRITE_ZEROES,
 					 BLOCK_MAY_UNMAP | BLOCK_STABLE, 512,
-					 9216), 0);
+					 9216),
+			 0);
 	memset(content + 512, 0, 9216);
 	assert_int_equal(harness_command(engine, BLOCK_DISCARD, 0, 65536 + 512,
-					 7680), 0);
+					 7680),
+			 0);
 	memset(content + 65536 + 4096, 0, 4096);
 	assert_int_equal(harness_command(engine, BLOCK_DISCARD, 0, 512, 512),
 			 0);
@@ -414,14 +451,19 @@ static void test_block_device_parts(void **state)
 	block_image_close(&image);
 	harness_check("parts", content, 1 << 20);
 
-	assert_int_equal(open_as(&image, (struct block_image_options){
-		.file = device, .cache = BLOCK_CACHE_NONE }), 0);
+	assert_int_equal(
+		open_as(&image,
+			(struct block_image_options){
+				.file = device, .cache = BLOCK_CACHE_NONE }),
+		0);
 	assert_int_equal(block_engine_open(&engine, "auto", &image, 4), 0);
 	assert_int_equal(harness_command(engine, BLOCK_WRITE_ZEROES, 0,
-					 32768 + 512, 8192), 0);
+					 32768 + 512, 8192),
+			 0);
 	memset(content + 32768 + 512, 0, 8192);
 	assert_int_equal(harness_command(engine, BLOCK_SECURE_ERASE, 0, 0,
-					 4096), -EOPNOTSUPP);
+					 4096),
+			 -EOPNOTSUPP);
 	block_engine_close(engine);
 	block_image_close(&image);
 	harness_check("parts", content, 1 << 20);
@@ -439,8 +481,9 @@ static void test_block_device_grows(void **state)
 	(void)state;
 	free(harness_create("grows", 1 << 20));
 	loop = attach_loop("grows", device, sizeof(device), 512);
-	assert_int_equal(open_as(&image, (struct block_image_options){
-		.file = device }), 0);
+	assert_int_equal(
+		open_as(&image, (struct block_image_options){ .file = device }),
+		0);
 	assert_false(block_image_look(&image));
 	assert_int_equal(truncate(harness_path("grows"), 3 << 20), 0);
 	assert_false(block_image_look(&image));
@@ -459,8 +502,11 @@ static void test_look(void **state)
 
 	(void)state;
 	free(harness_create("look", 8192));
-	assert_int_equal(open_as(&image, (struct block_image_options){
-		.file = harness_path("look"), .block_size = 4096 }), 0);
+	assert_int_equal(open_as(&image,
+				 (struct block_image_options){
+					 .file = harness_path("look"),
+					 .block_size = 4096 }),
+			 0);
 	assert_int_equal(truncate(harness_path("look"), 12287), 0);
 	assert_false(block_image_look(&image));
 	assert_int_equal(truncate(harness_path("look"), 12288 + 512), 0);
@@ -470,8 +516,9 @@ static void test_look(void **state)
 	assert_true(block_image_look(&image));
 	assert_int_equal(image.size, 0);
 	block_image_close(&image);
-	assert_int_equal(open_as(&image, (struct block_image_options){
-		.size = 8192 }), 0);
+	assert_int_equal(open_as(&image,
+				 (struct block_image_options){ .size = 8192 }),
+			 0);
 	assert_false(block_image_look(&image));
 	block_image_close(&image);
 }
@@ -485,32 +532,40 @@ static void test_block_device_4k(void **state)
 	(void)state;
 	free(harness_create("disk4k", 1 << 20));
 	loop = attach_loop("disk4k", device, sizeof(device), 4096);
-	assert_int_equal(open_as(&image, (struct block_image_options){
-		.file = device }), 0);
+	assert_int_equal(
+		open_as(&image, (struct block_image_options){ .file = device }),
+		0);
 	assert_int_equal(image.block_size, 4096);
 	assert_int_equal(image.dio_align, 4096);
 	block_image_close(&image);
 	/* Smaller blocks: over the page cache, unless asked for otherwise. */
-	assert_int_equal(open_as(&image, (struct block_image_options){
-		.file = device, .block_size = 512 }), 0);
+	assert_int_equal(open_as(&image,
+				 (struct block_image_options){
+					 .file = device, .block_size = 512 }),
+			 0);
 	assert_int_equal(image.block_size, 512);
 	assert_int_equal(image.physical_block_size, 4096);
 	assert_false(image.direct);
 	assert_null(image.gate);
 	block_image_close(&image);
-	assert_int_equal(open_as(&image, (struct block_image_options){
-		.file = device, .block_size = 512,
-		.cache = BLOCK_CACHE_NONE }), 0);
+	assert_int_equal(open_as(&image,
+				 (struct block_image_options){
+					 .file = device,
+					 .block_size = 512,
+					 .cache = BLOCK_CACHE_NONE }),
+			 0);
 	assert_true(image.direct);
 	assert_non_null(image.gate);
 	block_image_close(&image);
 
 	assert_int_equal(ioctl(loop, BLKROSET, &on), 0);
 	assert_true(open_as(&image, (struct block_image_options){
-		.file = device }) < 0);
+					    .file = device }) < 0);
 	assert_non_null(strstr(error, "readonly=on"));
-	assert_int_equal(open_as(&image, (struct block_image_options){
-		.file = device, .readonly = true }), 0);
+	assert_int_equal(open_as(&image,
+				 (struct block_image_options){
+					 .file = device, .readonly = true }),
+			 0);
 	block_image_close(&image);
 	/* The device keeps this otherwise, for whoever has it next. */
 	on = 0;

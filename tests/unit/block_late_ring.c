@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* LDFLAGS: -Wl,--wrap=eventfd_read */
 /*
- * An engine whose eventfd is rung after what it was rung for has been collected,
- * by a worker, the kernel or the flushing thread: the ring is not seen by the
- * reap that collects. The disk is idle then, and has to sleep all the same.
+ * An engine whose eventfd is rung after what it was rung for has been
+ * collected, by a worker, the kernel or the flushing thread: the ring is not
+ * seen by the reap that collects. The disk is idle then, and has to sleep all
+ * the same.
  */
 #include "model_disk.h"
 
 #include <errno.h>
 #include <sys/eventfd.h>
 
-static bool late;	/* the ring is not there yet */
+static bool late; /* the ring is not there yet */
 
 int __real_eventfd_read(int fd, eventfd_t *value);
 int __wrap_eventfd_read(int fd, eventfd_t *value);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* LDFLAGS: -Wl,--wrap=io_uring_queue_init_params,--wrap=io_setup */
 /*
- * The engine of a later queue is opened when the driver uses the queue, and what
- * was there for the first one may have run out: locked memory, the system's AIO
- * events, descriptors. Where the engine was not asked for by its name, the queue
- * gets the next best.
+ * The engine of a later queue is opened when the driver uses the queue, and
+ * what was there for the first one may have run out: locked memory, the
+ * system's AIO events, descriptors. Where the engine was not asked for by its
+ * name, the queue gets the next best.
  */
 #include "model_disk.h"
 
@@ -12,7 +12,7 @@
 #include <libaio.h>
 #include <liburing.h>
 
-static int no_ring, no_aio;	/* negative errnos */
+static int no_ring, no_aio; /* negative errnos */
 
 int __real_io_uring_queue_init_params(unsigned int entries,
 				      struct io_uring *ring,
@@ -27,8 +27,9 @@ int __wrap_io_uring_queue_init_params(unsigned int entries,
 				      struct io_uring *ring,
 				      struct io_uring_params *params)
 {
-	return no_ring ? no_ring :
-	       __real_io_uring_queue_init_params(entries, ring, params);
+	return no_ring ?
+		       no_ring :
+		       __real_io_uring_queue_init_params(entries, ring, params);
 }
 
 int __wrap_io_setup(int depth, io_context_t *context)
@@ -40,7 +41,9 @@ int __wrap_io_setup(int depth, io_context_t *context)
 static int later_queue(const char *engine, bool same)
 {
 	struct disk_options options = {
-		.engine = (char *)engine, .queues = 2, .queue_size = RING,
+		.engine = (char *)engine,
+		.queues = 2,
+		.queue_size = RING,
 	};
 	char error[BLOCK_ERROR_MAX] = "";
 	struct model_memory mem;

@@ -8,9 +8,9 @@
 #include "block/merge.h"
 
 #define BLOCK 4096u
-#define BLOCKS 80u	/* more than go together */
+#define BLOCKS 80u /* more than go together */
 
-static unsigned char *memory;	/* a block for each request */
+static unsigned char *memory; /* a block for each request */
 static struct virtio_iov iov[BLOCKS];
 static struct block_request req[BLOCKS];
 
@@ -179,7 +179,8 @@ static void test_limits(void **state)
 	enum { WHOLE = BLOCK_MERGE_BYTES_MAX / BLOCK };
 	struct block_engine *engine = open_merge(BLOCKS);
 	struct virtio_iov parts[2] = {
-		{ memory, 512 }, { memory + 512, BLOCK - 512 },
+		{ memory, 512 },
+		{ memory + 512, BLOCK - 512 },
 	};
 
 	(void)state;
@@ -197,7 +198,10 @@ static void test_limits(void **state)
 	for (unsigned int i = 0; i < BLOCK_MERGE_IOV_MAX - 1; i++)
 		put(engine, i, BLOCK_READ, 0, i);
 	req[BLOCKS - 1] = (struct block_request){
-		.op = BLOCK_READ, .niov = 2, .iov = parts, .length = BLOCK,
+		.op = BLOCK_READ,
+		.niov = 2,
+		.iov = parts,
+		.length = BLOCK,
 		.offset = (BLOCK_MERGE_IOV_MAX - 1) * BLOCK,
 	};
 	block_engine_queue(engine, &req[BLOCKS - 1]);

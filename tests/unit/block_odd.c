@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Requests for parts of the store's blocks, with O_DIRECT: in steps before a fake
- * engine, from two engines at the same time, and on a device of 4 KiB sectors.
+ * Requests for parts of the store's blocks, with O_DIRECT: in steps before a
+ * fake engine, from two engines at the same time, and on a device of 4 KiB
+ * sectors.
  */
 #define _GNU_SOURCE 1
 #include <pthread.h>
@@ -36,7 +37,9 @@ static void close_bounce(struct block_engine *engine)
 	image.dio_align = image.dio_mem_align = 512;
 }
 
-/* Complete the oldest of what the fake engine has; it is (op, offset, length) */
+/*
+ * Complete the oldest of what the fake engine has; it is (op, offset, length)
+ */
 static void step(enum block_op op, uint64_t offset, uint64_t length)
 {
 	assert_true(fake.nheld > 0);
@@ -114,8 +117,11 @@ static void test_zeroes(void **state)
 	unsigned char *expected = malloc(32768);
 	const bool stop = false;
 	struct block_request req = {
-		.op = BLOCK_WRITE_ZEROES, .flags = BLOCK_MAY_UNMAP,
-		.offset = 3584, .length = 17408, .stop = &stop,
+		.op = BLOCK_WRITE_ZEROES,
+		.flags = BLOCK_MAY_UNMAP,
+		.offset = 3584,
+		.length = 17408,
+		.stop = &stop,
 	};
 
 	(void)state;
@@ -151,7 +157,8 @@ static void test_order(void **state)
 	struct block_request next = make(BLOCK_WRITE, 0, 3584, &part);
 	struct block_request other = make(BLOCK_WRITE, 0, 8 * ALIGN, &whole);
 	struct block_request zeroes = { .op = BLOCK_WRITE_ZEROES,
-					.offset = ALIGN, .length = ALIGN };
+					.offset = ALIGN,
+					.length = ALIGN };
 	struct block_request discard = { .op = BLOCK_DISCARD,
 					 .length = 2 * ALIGN };
 
@@ -214,7 +221,7 @@ struct job {
 	pthread_t thread;
 	struct block_engine *engine;
 	unsigned char *shadow;
-	unsigned int first;	/* of its sectors: every THREADS-th */
+	unsigned int first; /* of its sectors: every THREADS-th */
 	uint32_t random;
 	struct writer writer[SLOTS];
 	unsigned int left;
@@ -238,7 +245,9 @@ static void job_start(struct job *job, unsigned int slot)
 	w->iov = (struct virtio_iov){ w->data, sizeof(w->data) };
 	w->req = (struct block_request){
 		.op = zero ? BLOCK_WRITE_ZEROES : BLOCK_WRITE,
-		.niov = !zero, .iov = &w->iov, .length = 512,
+		.niov = !zero,
+		.iov = &w->iov,
+		.length = 512,
 		.offset = w->sector * 512ull,
 	};
 	block_engine_queue(job->engine, &w->req);
@@ -293,7 +302,8 @@ static void two_engines(const char *name)
 	}
 	for (unsigned int i = 0; i < THREADS; i++)
 		assert_int_equal(pthread_create(&job[i].thread, NULL, job_run,
-						&job[i]), 0);
+						&job[i]),
+				 0);
 	for (unsigned int i = 0; i < THREADS; i++) {
 		pthread_join(job[i].thread, NULL);
 		block_engine_close(job[i].engine);
@@ -322,7 +332,9 @@ static void device(const char *path, unsigned char *content,
 		   const char *name)
 {
 	struct block_image_options options = {
-		.file = path, .block_size = block_size, .cache = cache,
+		.file = path,
+		.block_size = block_size,
+		.cache = cache,
 	};
 	unsigned char *memory = malloc(65536);
 	struct block_engine *engine;
@@ -341,15 +353,20 @@ static void device(const char *path, unsigned char *content,
 		harness_fill(memory, n);
 		if (i % 3 == 0) {
 			memset(content + at, 0, n);
-			assert_int_equal(harness_command(
-				engine, BLOCK_WRITE_ZEROES, stable, at, n), 0);
+			assert_int_equal(harness_command(engine,
+							 BLOCK_WRITE_ZEROES,
+							 stable, at, n),
+					 0);
 		} else if (i % 3 == 1) {
 			memcpy(content + at, memory, n);
-			assert_int_equal(harness_transfer(
-				engine, BLOCK_WRITE, stable, at, memory, n), 0);
+			assert_int_equal(harness_transfer(engine, BLOCK_WRITE,
+							  stable, at, memory,
+							  n),
+					 0);
 		}
 		assert_int_equal(harness_transfer(engine, BLOCK_READ, 0, at,
-						  memory, n), 0);
+						  memory, n),
+				 0);
 		assert_memory_equal(memory, content + at, n);
 	}
 	assert_int_equal(harness_command(engine, BLOCK_DISCARD, 0, 512, 512),

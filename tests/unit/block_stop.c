@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* LDFLAGS: -Wl,--wrap=pwritev2,--wrap=pwritev64v2,--wrap=fallocate,--wrap=fallocate64 */
 /*
- * Work on ranges that nobody needs any more: it ends between two parts, whatever
- * the store makes of it. The system calls are doubles; nothing is moved.
+ * Work on ranges that nobody needs any more: it ends between two parts,
+ * whatever the store makes of it. The system calls are doubles; nothing is
+ * moved.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -17,11 +18,11 @@
 
 #define MIB (UINT64_C(1) << 20)
 
-static int refusal;		/* errno of fallocate; 0: it works */
-static unsigned int stop_at;	/* the call that makes the request stop */
+static int refusal;          /* errno of fallocate; 0: it works */
+static unsigned int stop_at; /* the call that makes the request stop */
 static unsigned int calls;
-static uint64_t bytes;		/* zeroed in all */
-static uint64_t next;		/* where the next part has to begin */
+static uint64_t bytes; /* zeroed in all */
+static uint64_t next;  /* where the next part has to begin */
 static bool stop;
 
 static void called(uint64_t offset, uint64_t length)
@@ -33,29 +34,29 @@ static void called(uint64_t offset, uint64_t length)
 		__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
 }
 
-#define DOUBLES(fallocate, pwritev) \
-	int __wrap_##fallocate(int, int, off_t, off_t); \
-	int __wrap_##fallocate(int fd, int mode, off_t offset, off_t length) \
-	{ \
-		(void)fd; \
-		(void)mode; \
-		if (!refusal) \
-			called((uint64_t)offset, (uint64_t)length); \
-		errno = refusal; \
-		return refusal ? -1 : 0; \
-	} \
+#define DOUBLES(fallocate, pwritev)                                           \
+	int __wrap_##fallocate(int, int, off_t, off_t);                       \
+	int __wrap_##fallocate(int fd, int mode, off_t offset, off_t length)  \
+	{                                                                     \
+		(void)fd;                                                     \
+		(void)mode;                                                   \
+		if (!refusal)                                                 \
+			called((uint64_t)offset, (uint64_t)length);           \
+		errno = refusal;                                              \
+		return refusal ? -1 : 0;                                      \
+	}                                                                     \
 	ssize_t __wrap_##pwritev(int, const struct iovec *, int, off_t, int); \
-	ssize_t __wrap_##pwritev(int fd, const struct iovec *iov, int n, \
-				 off_t offset, int flags) \
-	{ \
-		size_t sum = 0; \
-\
-		(void)fd; \
-		(void)flags; \
-		for (int i = 0; i < n; i++) \
-			sum += iov[i].iov_len; \
-		called((uint64_t)offset, sum); \
-		return (ssize_t)sum; \
+	ssize_t __wrap_##pwritev(int fd, const struct iovec *iov, int n,      \
+				 off_t offset, int flags)                     \
+	{                                                                     \
+		size_t sum = 0;                                               \
+                                                                              \
+		(void)fd;                                                     \
+		(void)flags;                                                  \
+		for (int i = 0; i < n; i++)                                   \
+			sum += iov[i].iov_len;                                \
+		called((uint64_t)offset, sum);                                \
+		return (ssize_t)sum;                                          \
 	}
 
 DOUBLES(fallocate, pwritev2)
@@ -65,8 +66,11 @@ static int perform(enum block_op op, uint64_t length, unsigned int at)
 {
 	static struct block_image image = { .fd = -1, .block_size = 512 };
 	struct block_request req = {
-		.op = (uint8_t)op, .flags = BLOCK_MAY_UNMAP, .offset = 512,
-		.length = length, .stop = &stop,
+		.op = (uint8_t)op,
+		.flags = BLOCK_MAY_UNMAP,
+		.offset = 512,
+		.length = length,
+		.stop = &stop,
 	};
 
 	calls = 0;
@@ -104,8 +108,8 @@ static void test_all_is_done(void **state)
 	(void)state;
 	for (unsigned int i = 0; i < 2; i++) {
 		refusal = i ? EOPNOTSUPP : 0;
-		assert_int_equal(perform(BLOCK_WRITE_ZEROES, 300 * MIB + 512,
-					 NEVER), 0);
+		assert_int_equal(
+			perform(BLOCK_WRITE_ZEROES, 300 * MIB + 512, NEVER), 0);
 		assert_int_equal(bytes, 300 * MIB + 512);
 	}
 	refusal = 0;
@@ -117,7 +121,9 @@ static void test_all_is_done(void **state)
 static void test_not_begun(void **state)
 {
 	static const enum block_op ops[] = {
-		BLOCK_DISCARD, BLOCK_WRITE_ZEROES, BLOCK_SECURE_ERASE,
+		BLOCK_DISCARD,
+		BLOCK_WRITE_ZEROES,
+		BLOCK_SECURE_ERASE,
 	};
 
 	(void)state;

@@ -12,23 +12,23 @@
 #include "block_harness.h"
 
 #define SIZE 65536u
-#define WAIT_MS 60000	/* for what has to come */
+#define WAIT_MS 60000 /* for what has to come */
 
 /* A system call that the test holds. */
 struct gate {
-	bool shut;	/* calls wait */
-	int error;	/* of the next call that goes through; then 0 */
+	bool shut; /* calls wait */
+	int error; /* of the next call that goes through; then 0 */
 	int entered;
 	int running;
-	int most;	/* running at a time */
-	int stable;	/* with RWF_DSYNC */
-	int fd;		/* of the last */
+	int most;   /* running at a time */
+	int stable; /* with RWF_DSYNC */
+	int fd;     /* of the last */
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t change = PTHREAD_COND_INITIALIZER;
 static struct gate syncs, writes;
-static bool refuse_again;	/* the image's file is opened once only */
+static bool refuse_again; /* the image's file is opened once only */
 static int opens;
 
 static int gate_pass(struct gate *gate, int fd, int flags)
@@ -85,15 +85,14 @@ int __wrap_fdatasync(int fd)
 	return errno ? -1 : __real_fdatasync(fd);
 }
 
-#define WRAP_WRITE(name) \
-	ssize_t __real_##name(int, const struct iovec *, int, off_t, int); \
-	ssize_t __wrap_##name(int, const struct iovec *, int, off_t, int); \
-	ssize_t __wrap_##name(int fd, const struct iovec *iov, int n, \
-			      off_t offset, int flags) \
-	{ \
-		errno = gate_pass(&writes, fd, flags); \
-		return errno ? -1 : \
-		       __real_##name(fd, iov, n, offset, flags); \
+#define WRAP_WRITE(name)                                                      \
+	ssize_t __real_##name(int, const struct iovec *, int, off_t, int);    \
+	ssize_t __wrap_##name(int, const struct iovec *, int, off_t, int);    \
+	ssize_t __wrap_##name(int fd, const struct iovec *iov, int n,         \
+			      off_t offset, int flags)                        \
+	{                                                                     \
+		errno = gate_pass(&writes, fd, flags);                        \
+		return errno ? -1 : __real_##name(fd, iov, n, offset, flags); \
 	}
 
 WRAP_WRITE(pwritev2)
@@ -108,19 +107,19 @@ static bool open_refused(const char *path)
 	return opens++ > 0;
 }
 
-#define WRAP_OPEN(name) \
-	int __real_##name(const char *, int, ...); \
-	int __wrap_##name(const char *, int, ...); \
-	int __wrap_##name(const char *path, int flags, ...) \
-	{ \
-		va_list args; \
-		mode_t mode; \
- \
-		va_start(args, flags); \
-		mode = flags & O_CREAT ? va_arg(args, mode_t) : 0; \
-		va_end(args); \
-		return open_refused(path) ? -1 : \
-		       __real_##name(path, flags, mode); \
+#define WRAP_OPEN(name)                                                       \
+	int __real_##name(const char *, int, ...);                            \
+	int __wrap_##name(const char *, int, ...);                            \
+	int __wrap_##name(const char *path, int flags, ...)                   \
+	{                                                                     \
+		va_list args;                                                 \
+		mode_t mode;                                                  \
+                                                                              \
+		va_start(args, flags);                                        \
+		mode = flags & O_CREAT ? va_arg(args, mode_t) : 0;            \
+		va_end(args);                                                 \
+		return open_refused(path) ? -1 :                              \
+					    __real_##name(path, flags, mode); \
 	}
 
 WRAP_OPEN(open)
@@ -410,11 +409,11 @@ static void dsync_fails(int error, bool lost)
 
 static void test_dsync_errors(void **state)
 {
-	static const int own[] = { EINVAL, EFBIG, EFAULT, EBADF, EROFS,
-				   EOPNOTSUPP, ENOSPC, EDQUOT };
-	static const int lost[] = { EIO, ENOLINK, EREMOTEIO, ETIMEDOUT,
-				    ENODATA, EILSEQ, ENOMEM, ENXIO, ENODEV,
-				    EBADE, ESTALE, ESHUTDOWN };
+	static const int own[] = { EINVAL, EFBIG,      EFAULT, EBADF,
+				   EROFS,  EOPNOTSUPP, ENOSPC, EDQUOT };
+	static const int lost[] = { EIO,     ENOLINK, EREMOTEIO, ETIMEDOUT,
+				    ENODATA, EILSEQ,  ENOMEM,    ENXIO,
+				    ENODEV,  EBADE,   ESTALE,    ESHUTDOWN };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
@@ -455,14 +454,20 @@ static void test_own_report(void **state)
 	close_all();
 }
 
-/* A file system that is read-only may have no fsync: there is nothing to flush */
+/*
+ * A file system that is read-only may have no fsync: there is nothing to flush
+ */
 static void test_read_only(void **state)
 {
 	static const char *const names[] = {
-		"io_uring", "libaio", "threads", "null",
+		"io_uring",
+		"libaio",
+		"threads",
+		"null",
 	};
 	const struct block_image_options options = {
-		.file = harness_path("image"), .readonly = true,
+		.file = harness_path("image"),
+		.readonly = true,
 	};
 	char error[BLOCK_ERROR_MAX];
 

@@ -9,8 +9,8 @@
 /* ---- data ---------------------------------------------------------------- */
 
 enum {
-	BATCH = 16,	/* started in one pass */
-	ROW = 20,	/* not */
+	BATCH = 16, /* started in one pass */
+	ROW = 20,   /* not */
 };
 
 static void check_file(const struct end *e, unsigned int block, uint8_t value)
@@ -91,8 +91,8 @@ static void test_errors_of_the_store(void **state)
 }
 
 /*
- * A batch ends with its bytes as well: what the page cache has is copied while it
- * is submitted, and messages, timers and signals wait for that.
+ * A batch ends with its bytes as well: what the page cache has is copied while
+ * it is submitted, and messages, timers and signals wait for that.
  */
 static void test_batch_of_large_requests(void **state)
 {
@@ -343,9 +343,11 @@ static void test_open_fails(void **state)
 	assert_non_null(strstr(error, "punchcards"));
 	assert_true(try_open(&mem, "/tmp", NULL, error) < 0);
 	/* Of two --disk about the same disk, say. */
-	assert_int_equal(disk_open(&disk, "test", &(struct disk_options){
-				   .file = e.file, .packed = true,
-				   .legacy = true }, &mem.memory, error),
+	assert_int_equal(disk_open(&disk, "test",
+				   &(struct disk_options){ .file = e.file,
+							   .packed = true,
+							   .legacy = true },
+				   &mem.memory, error),
 			 -EINVAL);
 	assert_non_null(strstr(error, "legacy=on"));
 	assert_int_equal(open_descriptors(), before);

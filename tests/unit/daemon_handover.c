@@ -101,12 +101,13 @@ static void write_block(struct front *f, uint8_t byte)
 static uint8_t read_block(struct front *f)
 {
 	memset(f->memory + FRONT_DATA_AT, 0, 512);
-	assert_int_equal(front_io(f, VIRTIO_BLK_T_IN, 3, 512),
-			 VIRTIO_BLK_S_OK);
+	assert_int_equal(front_io(f, VIRTIO_BLK_T_IN, 3, 512), VIRTIO_BLK_S_OK);
 	return f->memory[FRONT_DATA_AT + 100];
 }
 
-/* A front end of daemon `i` whose queue is refused, for the other one has it. */
+/*
+ * A front end of daemon `i` whose queue is refused, for the other one has it.
+ */
 static void check_refused(struct daemon d[2], unsigned int i)
 {
 	unsigned int n = daemon_said(&d[i], "a queue cannot start: ");
@@ -293,12 +294,9 @@ static void test_reader_does_not_wait(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_migration),
-		TEST(test_gone),
-		TEST(test_flushed_before),
-		TEST(test_flush_fails),
-		TEST(test_new_size),
-		TEST(test_reader_does_not_wait),
+		TEST(test_migration),      TEST(test_gone),
+		TEST(test_flushed_before), TEST(test_flush_fails),
+		TEST(test_new_size),       TEST(test_reader_does_not_wait),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

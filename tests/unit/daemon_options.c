@@ -30,9 +30,10 @@ static void test_all_keys(void **state)
 
 	(void)state;
 	assert_int_equal(parse(&d, "file=/img,id=xvda,format=raw,readonly=on,"
-			       "cache=writeback,engine=threads,serial=S1,"
-			       "block-size=4096,queues=4,queue-size=128,"
-			       "size=10M,discard=off,packed=on"), 0);
+				   "cache=writeback,engine=threads,serial=S1,"
+				   "block-size=4096,queues=4,queue-size=128,"
+				   "size=10M,discard=off,packed=on"),
+			 0);
 	assert_int_equal(d.discard, DISK_DISCARD_OFF);
 	assert_true(d.packed);
 	assert_false(d.legacy);
@@ -90,24 +91,35 @@ static void test_commas(void **state)
 
 struct bad {
 	const char *text;
-	const char *named;	/* what the sentence has to name */
+	const char *named; /* what the sentence has to name */
 };
 
 static void test_errors_name_the_key(void **state)
 {
 	static const struct bad bad[] = {
-		{ "fil=/a", "\"fil\"" }, { "File=/a", "\"File\"" },
-		{ "=x", "\"\"" }, { "file", "\"file\"" },
-		{ ",file=/a", "\"\"" }, { "file=/a,,,,b", NULL },
-		{ "id=a,bogus=1", "\"bogus\"" }, { "file=", "file=" },
-		{ "file=/a,b", "\"b\"" }, { "format=qcow2", "format=qcow2" },
-		{ "readonly=maybe", "on|off" }, { "readonly=", "readonly=" },
-		{ "cache=fast", "cache=fast" }, { "cache=", "cache=" },
-		{ "discard=maybe", "discard=" }, { "discard=", "discard=" },
+		{ "fil=/a", "\"fil\"" },
+		{ "File=/a", "\"File\"" },
+		{ "=x", "\"\"" },
+		{ "file", "\"file\"" },
+		{ ",file=/a", "\"\"" },
+		{ "file=/a,,,,b", NULL },
+		{ "id=a,bogus=1", "\"bogus\"" },
+		{ "file=", "file=" },
+		{ "file=/a,b", "\"b\"" },
+		{ "format=qcow2", "format=qcow2" },
+		{ "readonly=maybe", "on|off" },
+		{ "readonly=", "readonly=" },
+		{ "cache=fast", "cache=fast" },
+		{ "cache=", "cache=" },
+		{ "discard=maybe", "discard=" },
+		{ "discard=", "discard=" },
 		{ "serial=123456789012345678901", "1 to 20 bytes" },
-		{ "serial=", "1 to 20 bytes" }, { "id=", "a name" },
-		{ "file=", "a path" }, { "iothreads=17", "0..16" },
-		{ "engine=", "threads|null" }, { "engine=foo", "threads|null" },
+		{ "serial=", "1 to 20 bytes" },
+		{ "id=", "a name" },
+		{ "file=", "a path" },
+		{ "iothreads=17", "0..16" },
+		{ "engine=", "threads|null" },
+		{ "engine=foo", "threads|null" },
 		{ "engine=thread", "engine=thread" },
 		{ "engine=threads|null", "engine=threads|null" },
 		{ "engine=auto|", "engine=auto|" },
@@ -117,17 +129,23 @@ static void test_errors_name_the_key(void **state)
 		{ "block-size=3072", "block-size=3072" },
 		{ "block-size=8192", "block-size=8192" },
 		{ "block-size=1M", "block-size=1M" },
-		{ "queues=0", "1..16" }, { "queues=17", "queues=17" },
-		{ "queues=-1", "queues=-1" }, { "queues= 1", "queues= 1" },
+		{ "queues=0", "1..16" },
+		{ "queues=17", "queues=17" },
+		{ "queues=-1", "queues=-1" },
+		{ "queues= 1", "queues= 1" },
 		{ "queues=4294967297", "queues=" },
 		{ "queue-size=1", "queue-size=1" },
 		{ "queue-size=100", "a power of two" },
 		{ "queue-size=2048", "queue-size=2048" },
 		{ "queue-size=65536", "queue-size=65536" },
-		{ "size=", "size=" }, { "size=x", "size=x" },
-		{ "size=1KB", "size=1KB" }, { "size=1kb", "size=1kb" },
-		{ "size=1e3", "powers of 1024" }, { "size=k", "size=k" },
-		{ "size=1 G", "size=1 G" }, { "size=-1", "size=-1" },
+		{ "size=", "size=" },
+		{ "size=x", "size=x" },
+		{ "size=1KB", "size=1KB" },
+		{ "size=1kb", "size=1kb" },
+		{ "size=1e3", "powers of 1024" },
+		{ "size=k", "size=k" },
+		{ "size=1 G", "size=1 G" },
+		{ "size=-1", "size=-1" },
 		{ "size=+1", "size=+1" },
 		{ "size=18446744073709551616", "size=" },
 		{ "size=16777216T", "size=16777216T" },
@@ -172,10 +190,17 @@ static void test_errors_of_long_values(void **state)
 
 static void test_sizes(void **state)
 {
-	static const struct { const char *text; uint64_t size; } sizes[] = {
-		{ "size=0", 0 }, { "size=1", 1 }, { "size=512", 512 },
-		{ "size=1K", 1024 }, { "size=3M", 3 << 20 },
-		{ "size=1k", 1024 }, { "size=3m", 3 << 20 },
+	static const struct {
+		const char *text;
+		uint64_t size;
+	} sizes[] = {
+		{ "size=0", 0 },
+		{ "size=1", 1 },
+		{ "size=512", 512 },
+		{ "size=1K", 1024 },
+		{ "size=3M", 3 << 20 },
+		{ "size=1k", 1024 },
+		{ "size=3m", 3 << 20 },
 		{ "size=2g", UINT64_C(2) << 30 },
 		{ "size=4t", UINT64_C(4) << 40 },
 		{ "size=5G", UINT64_C(5) << 30 },
@@ -184,7 +209,8 @@ static void test_sizes(void **state)
 		{ "size=18446744073709551615", UINT64_MAX },
 		{ "size=0x10M", 16 << 20 },
 		/* A leading zero is no octal number to anybody. */
-		{ "size=010", 10 }, { "size=08K", 8192 },
+		{ "size=010", 10 },
+		{ "size=08K", 8192 },
 	};
 
 	(void)state;
@@ -200,10 +226,16 @@ static void test_sizes(void **state)
 
 static void test_words(void **state)
 {
-	static const struct { const char *text; bool readonly; } words[] = {
-		{ "readonly=on", true }, { "readonly=off", false },
-		{ "readonly=yes", true }, { "readonly=no", false },
-		{ "readonly=1", true }, { "readonly=0", false },
+	static const struct {
+		const char *text;
+		bool readonly;
+	} words[] = {
+		{ "readonly=on", true },
+		{ "readonly=off", false },
+		{ "readonly=yes", true },
+		{ "readonly=no", false },
+		{ "readonly=1", true },
+		{ "readonly=0", false },
 		{ "readonly=on,readonly=off", false },
 	};
 	struct disk_options d;
@@ -233,10 +265,12 @@ static void test_fill(void **state)
 
 	(void)state;
 	assert_int_equal(parse(&to, "file=/mine,queues=2"), 0);
-	assert_int_equal(parse(&from, "file=/theirs,id=x,engine=null,serial=s,"
+	assert_int_equal(parse(&from,
+			       "file=/theirs,id=x,engine=null,serial=s,"
 			       "readonly=on,cache=unsafe,block-size=512,"
 			       "queue-size=8,queues=9,size=1M,discard=on,"
-			       "packed=on,legacy=on"), 0);
+			       "packed=on,legacy=on"),
+			 0);
 	disk_options_fill(&to, &from);
 	disk_options_finish(&from);
 	assert_string_equal(to.file, "/mine");
@@ -298,7 +332,8 @@ static void test_program_options(void **state)
 	assert_int_equal(run(&o, out, sizeof(out),
 			     ARGS("-d", "web", "--disk", "id=xvda,file=/a",
 				  "-k", "id=1,readonly=on", "-v",
-				  "--poll-max-us", "0")), -1);
+				  "--poll-max-us", "0")),
+			 -1);
 	assert_string_equal(out, "");
 	assert_string_equal(o.domain, "web");
 	assert_int_equal(o.ndisks, 2);
@@ -314,13 +349,11 @@ static void test_program_options(void **state)
 
 static void test_help_and_version(void **state)
 {
-	static const char *const keys[] = { "file=", "id=", "format=",
-					    "readonly=", "cache=", "engine=",
-					    "discard=",
-					    "serial=", "block-size=",
-					    "queues=", "queue-size=",
-					    "packed=", "legacy=",
-					    "size=" };
+	static const char *const keys[] = {
+		"file=",       "id=",      "format=", "readonly=",   "cache=",
+		"engine=",     "discard=", "serial=", "block-size=", "queues=",
+		"queue-size=", "packed=",  "legacy=", "size="
+	};
 	struct options o;
 	char out[8192];
 
@@ -338,9 +371,12 @@ static void test_help_and_version(void **state)
 static void test_wrong_command_lines(void **state)
 {
 	static const char *const lines[][8] = {
-		{ "virtio-disk" }, { "virtio-disk", "web" },
-		{ "virtio-disk", "-d" }, { "virtio-disk", "--bogus" },
-		{ "virtio-disk", "-d", "" }, { "virtio-disk", "-d", "a", "b" },
+		{ "virtio-disk" },
+		{ "virtio-disk", "web" },
+		{ "virtio-disk", "-d" },
+		{ "virtio-disk", "--bogus" },
+		{ "virtio-disk", "-d", "" },
+		{ "virtio-disk", "-d", "a", "b" },
 		{ "virtio-disk", "-d", "a", "-k", "file=/x" },
 		{ "virtio-disk", "-d", "a", "-k", "" },
 		{ "virtio-disk", "-d", "a", "-k", "id=x,file=/x,bogus=1" },
@@ -378,20 +414,23 @@ static void test_legacy(void **state)
 
 	(void)state;
 	assert_int_equal(run(&o, out, sizeof(out),
-			     ARGS("-d", "a", "-k", "id=x,legacy=on")), -1);
+			     ARGS("-d", "a", "-k", "id=x,legacy=on")),
+			 -1);
 	assert_true(o.disk[0].legacy);
 	options_finish(&o);
 	assert_int_equal(run(&o, out, sizeof(out),
-			     ARGS("-d", "a", "-k",
-				  "id=x,packed=on,legacy=on")), 2);
+			     ARGS("-d", "a", "-k", "id=x,packed=on,legacy=on")),
+			 2);
 	assert_non_null(strstr(out, "legacy=on and packed=on"));
 	options_finish(&o);
 	assert_int_equal(run(&o, out, sizeof(out),
-			     ARGS("-s", "/x", "-k", "file=/y,legacy=on")), 2);
+			     ARGS("-s", "/x", "-k", "file=/y,legacy=on")),
+			 2);
 	assert_non_null(strstr(out, "--domain"));
 	options_finish(&o);
 	assert_int_equal(run(&o, out, sizeof(out),
-			     ARGS("-s", "/x", "-k", "file=/y,legacy=off")), -1);
+			     ARGS("-s", "/x", "-k", "file=/y,legacy=off")),
+			 -1);
 	options_finish(&o);
 }
 
@@ -423,7 +462,7 @@ static void test_too_many_disks(void **state)
 
 struct line {
 	const char *args[8];
-	const char *says;	/* NULL: it is right */
+	const char *says; /* NULL: it is right */
 };
 
 /* Nothing that is said is ignored, and nothing that matters may be left out. */
@@ -475,8 +514,10 @@ static void test_what_goes_together(void **state)
 static void test_check_of_a_whole_disk(void **state)
 {
 	static const struct bad disks[] = {
-		{ "file=/a", NULL }, { "engine=null,size=1G", NULL },
-		{ "", "file= is missing" }, { "size=1G", "engine=null" },
+		{ "file=/a", NULL },
+		{ "engine=null,size=1G", NULL },
+		{ "", "file= is missing" },
+		{ "size=1G", "engine=null" },
 		{ "file=/a,engine=null,size=1G", "exclude" },
 		{ "file=/a,packed=on,legacy=on", "legacy=on" },
 	};
@@ -536,6 +577,5 @@ int main(void)
 		cmocka_unit_test(test_engines),
 	};
 
-	return cmocka_run_group_tests_name("daemon_options", tests, NULL,
-					   NULL);
+	return cmocka_run_group_tests_name("daemon_options", tests, NULL, NULL);
 }

@@ -10,11 +10,11 @@
 
 enum {
 	SECRET = 0xa5,
-	STORE = 0x44,		/* what the file has */
-	GUEST = 0x33,		/* what guest memory has before */
+	STORE = 0x44, /* what the file has */
+	GUEST = 0x33, /* what guest memory has before */
 	BATCH = 12,
-	BLOCKS = 32,		/* of the file that are read */
-	SECRETS_AT = 100,	/* the block where the secret is written */
+	BLOCKS = 32,      /* of the file that are read */
+	SECRETS_AT = 100, /* the block where the secret is written */
 	CUTS = 40,
 };
 
@@ -26,7 +26,8 @@ const char *__asan_default_options(void)
 }
 
 static const enum block_cache caches[] = {
-	BLOCK_CACHE_NONE, BLOCK_CACHE_WRITEBACK,
+	BLOCK_CACHE_NONE,
+	BLOCK_CACHE_WRITEBACK,
 };
 
 /* The file as it was, of STORE. */

@@ -141,15 +141,17 @@ static void test_shared_image(void **state)
 	disk_close(&e[0].disk);
 	for (unsigned int i = 0; i < 2; i++) {
 		char error[BLOCK_ERROR_MAX] = "";
-		struct disk_options o = { .file = e[0].file, .readonly = true,
+		struct disk_options o = { .file = e[0].file,
+					  .readonly = true,
 					  .queue_size = RING };
 
 		e[i].rig = &rig;
 		e[i].transport.ops = &end_ops;
 		assert_int_equal(disk_open(&e[i].disk, "shared", &o,
-					   &rig.mem.memory, error), 0);
-		assert_int_equal(disk_serve(&e[i].disk, &rig.loop,
-					    &e[i].transport), 0);
+					   &rig.mem.memory, error),
+				 0);
+		assert_int_equal(
+			disk_serve(&e[i].disk, &rig.loop, &e[i].transport), 0);
 		size_watch_add(&e[i].disk, &rig.loop);
 	}
 	make_long(&e[0], FILE_BYTES * 2);
@@ -223,7 +225,8 @@ static void offer_ranges(struct rig *rig, uint32_t type, unsigned int n,
 	struct virtio_blk_header h = { .type = type };
 	const uint32_t bytes = n * (uint32_t)sizeof(struct virtio_blk_segment);
 	const struct model_buf bufs[] = {
-		{ at, 16, false }, { at + BLOCK, bytes, false },
+		{ at, 16, false },
+		{ at + BLOCK, bytes, false },
 		{ at + 16, 1, true },
 	};
 	uint8_t *p = model_at(&rig->mem, at, AREA);
@@ -232,8 +235,8 @@ static void offer_ranges(struct rig *rig, uint32_t type, unsigned int n,
 	memcpy(p, &h, sizeof(h));
 	p[16] = 0xee;
 	for (unsigned int i = 0; i < n; i++) {
-		const struct virtio_blk_segment s = {
-			i * 2 * (BLOCK / 512), BLOCK / 512, flags };
+		const struct virtio_blk_segment s = { i * 2 * (BLOCK / 512),
+						      BLOCK / 512, flags };
 
 		memcpy(p + BLOCK + i * sizeof(s), &s, sizeof(s));
 	}
@@ -320,7 +323,9 @@ static uint64_t blocks_of(const struct end *e)
 static void test_discard_option(void **state)
 {
 	static const enum disk_discard values[] = {
-		DISK_DISCARD_AUTO, DISK_DISCARD_ON, DISK_DISCARD_OFF,
+		DISK_DISCARD_AUTO,
+		DISK_DISCARD_ON,
+		DISK_DISCARD_OFF,
 	};
 	const uint64_t feature = VIRTIO_FEATURE(VIRTIO_BLK_F_DISCARD);
 
@@ -332,8 +337,8 @@ static void test_discard_option(void **state)
 		uint64_t full;
 
 		rig_init(&rig, "auto", 0);
-		add_disk_as(&rig, (struct disk_options){
-			    .discard = values[i] });
+		add_disk_as(&rig,
+			    (struct disk_options){ .discard = values[i] });
 		assert_int_equal(!(model_offered(&e->disk.blk.dev) & feature),
 				 off);
 		assert_int_equal(e->disk.blk.config.write_zeroes_may_unmap,
@@ -359,10 +364,13 @@ static void test_discard_that_cannot_be(void **state)
 	(void)state;
 	rig_init(&rig, "auto", 0);
 	make_file(&e);
-	assert_int_equal(disk_open(&e.disk, "test", &(struct disk_options){
-			 .file = e.file, .readonly = true,
-			 .discard = DISK_DISCARD_ON }, &rig.mem.memory, error),
-			 -EOPNOTSUPP);
+	assert_int_equal(
+		disk_open(&e.disk, "test",
+			  &(struct disk_options){ .file = e.file,
+						  .readonly = true,
+						  .discard = DISK_DISCARD_ON },
+			  &rig.mem.memory, error),
+		-EOPNOTSUPP);
 	assert_memory_equal(error, e.file, strlen(e.file));
 	assert_non_null(strstr(error, "read-only: use discard=auto"));
 	unlink(e.file);

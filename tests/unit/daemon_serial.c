@@ -86,8 +86,7 @@ static void test_devices(void **state)
 	put("254:3/dm/uuid", "LVM-abc\n");
 	assert_string_equal(words_of(254, 3), "dm/uuid LVM-abc 0");
 	put("7:4/loop/backing_file", "/srv/web.img\n");
-	assert_string_equal(words_of(7, 4),
-			    "loop/backing_file /srv/web.img 0");
+	assert_string_equal(words_of(7, 4), "loop/backing_file /srv/web.img 0");
 	/* One that is empty is none. */
 	put("252:0/serial", "\n");
 	assert_string_equal(words_of(252, 0), "device 252:0");
@@ -146,7 +145,8 @@ static void test_files(void **state)
 static void test_given(void **state)
 {
 	char id[] = "xvda", text[] = "12345678901234567890";
-	char one[] = "a-name-that-is-longer-1", two[] = "a-name-that-is-longer-2";
+	char one[] = "a-name-that-is-longer-1",
+	     two[] = "a-name-that-is-longer-2";
 	char kept[VIRTIO_BLK_ID_BYTES + 1];
 
 	(void)state;

@@ -43,8 +43,8 @@ static void test_serves(void **state)
 	for (int i = 0; i < 2; i++) {
 		front_open(&f, path);
 		/* QEMU has one for each vCPU, whatever our CPUs are. */
-		assert_int_equal(front_ask(&f, VHOST_GET_QUEUE_NUM, NULL, 0,
-					   -1), 16);
+		assert_int_equal(
+			front_ask(&f, VHOST_GET_QUEUE_NUM, NULL, 0, -1), 16);
 		assert_true(front_start(&f));
 		memset(f.memory + FRONT_DATA_AT, 0x5a + i, 512);
 		assert_int_equal(front_io(&f, VIRTIO_BLK_T_OUT, 1, 512),
@@ -71,7 +71,7 @@ static void test_second_front_end(void **state)
 	front_open(&first, path);
 	waiting = model_connect(path);
 	daemon_says(&d, "vhost-user: another front end waits until the present "
-		    "one has gone");
+			"one has gone");
 	/* It is told of once, not until it goes. */
 	sleeps = daemon_sleeps(&d);
 	usleep(100000);
@@ -100,7 +100,7 @@ static void test_no_descriptor(void **state)
 	daemon_order(&d, DAEMON_FULL);
 	waiting = model_connect(path);
 	daemon_says(&d, "a front end cannot be accepted: Too many open files: "
-		    "raise LimitNOFILE=");
+			"raise LimitNOFILE=");
 	sleeps = daemon_sleeps(&d);
 	/* Some attempts later. */
 	usleep(2500000);
@@ -128,7 +128,8 @@ static void test_few_descriptors(void **state)
 	start(&d);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
 	assert_int_equal(daemon_said(&d, "a front end that uses all 16 queues "
-				     "may need 114 more descriptors, and "), 1);
+					 "may need 114 more descriptors, and "),
+			 1);
 	daemon_stop(&d);
 	if (limit.rlim_cur < 1024)
 		return;
@@ -172,17 +173,15 @@ static void test_shared_listener(void **state)
 	unlink(path);
 }
 
-#define TEST(name)                                              \
+#define TEST(name)                                               \
 	cmocka_unit_test_setup_teardown(name, model_make_folder, \
 					model_remove_folder)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_serves),
-		TEST(test_second_front_end),
-		TEST(test_no_descriptor),
-		TEST(test_few_descriptors),
+		TEST(test_serves),          TEST(test_second_front_end),
+		TEST(test_no_descriptor),   TEST(test_few_descriptors),
 		TEST(test_shared_listener),
 	};
 

@@ -77,7 +77,7 @@ static void hang_up(struct daemon *d, struct front *f, unsigned int iothreads)
 	wait_until_it_hangs();
 	daemon_order(d, DAEMON_QUIT);
 	daemon_says(d, "vhost-user: waiting for 1 requests in flight; a second "
-		    "signal gives them up");
+		       "signal gives them up");
 }
 
 static void check_abandons(unsigned int iothreads)

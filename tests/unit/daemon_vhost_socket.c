@@ -52,7 +52,8 @@ static const char *at(const char *name)
 static int open_at(struct vhost_socket *vs, const char *path)
 {
 	struct options options = {
-		.vhost_socket = (char *)path, .vhost_fd = -1,
+		.vhost_socket = (char *)path,
+		.vhost_fd = -1,
 	};
 	int r;
 
@@ -425,16 +426,11 @@ static void test_inherited_listener(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_made_and_removed),
-		TEST(test_second_start),
-		TEST(test_after_a_kill),
-		TEST(test_killed_halfway),
-		TEST(test_starts_at_once),
-		TEST(test_successor_stays),
-		TEST(test_not_ours),
-		TEST(test_long_paths),
-		TEST(test_relative),
-		TEST(test_inherited_listener),
+		TEST(test_made_and_removed), TEST(test_second_start),
+		TEST(test_after_a_kill),     TEST(test_killed_halfway),
+		TEST(test_starts_at_once),   TEST(test_successor_stays),
+		TEST(test_not_ours),         TEST(test_long_paths),
+		TEST(test_relative),         TEST(test_inherited_listener),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

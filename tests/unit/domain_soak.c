@@ -2,11 +2,11 @@
 /* LDFLAGS: -Wl,--wrap=log_line,--wrap=block_engine_reap */
 /* LDFLAGS: -Wl,--wrap=dlopen,--wrap=dlsym,--wrap=dlclose */
 /*
- * Two vCPUs that never stop: each sets disks up, has them read and write, resets
- * them, and pokes at any register, in a thread of its own, while the toolstack
- * attaches and detaches the disks in any order and the store is now and then
- * slow; then the program or the domain ends. Every access is answered, or is a
- * fault where there is no disk; nothing of the program is left.
+ * Two vCPUs that never stop: each sets disks up, has them read and write,
+ * resets them, and pokes at any register, in a thread of its own, while the
+ * toolstack attaches and detaches the disks in any order and the store is now
+ * and then slow; then the program or the domain ends. Every access is answered,
+ * or is a fault where there is no disk; nothing of the program is left.
  */
 #include "config.h"
 #include "model_memory.h"
@@ -17,8 +17,8 @@
 
 enum {
 	DISKS = 3,
-	ROUNDS = 100,		/* of the toolstack */
-	CHAINS = 4,		/* made available at a time */
+	ROUNDS = 100, /* of the toolstack */
+	CHAINS = 4,   /* made available at a time */
 };
 
 static struct driver disk[DISKS];
@@ -37,8 +37,8 @@ static bool stopping(void)
 }
 
 /* One access; false: a fault. */
-static bool poke(struct vcpu_thread *t, uint64_t addr, uint32_t size,
-		 bool read, uint64_t value)
+static bool poke(struct vcpu_thread *t, uint64_t addr, uint32_t size, bool read,
+		 uint64_t value)
 {
 	if (!begin_access(t->v, addr, size, read, value)) {
 		/* What is done about a fault takes a while. */
@@ -79,9 +79,8 @@ static void lay_requests(struct vcpu_thread *t, uint64_t at)
 		};
 
 		memcpy(model_at(&dom.memory, data, 16), &h, sizeof(h));
-		desc[3 * i] = (struct vring_desc){
-			data, 16, VRING_DESC_NEXT, (uint16_t)(3 * i + 1)
-		};
+		desc[3 * i] = (struct vring_desc){ data, 16, VRING_DESC_NEXT,
+						   (uint16_t)(3 * i + 1) };
 		desc[3 * i + 1] = (struct vring_desc){
 			data + BLOCK_BYTES, BLOCK_BYTES,
 			VRING_DESC_NEXT | (in ? VRING_DESC_WRITE : 0),
@@ -98,29 +97,31 @@ static void lay_requests(struct vcpu_thread *t, uint64_t at)
 static void set_up(struct vcpu_thread *t, unsigned int i)
 {
 	const uint64_t at = area_of(t, i);
-	const struct { uint64_t offset; uint32_t value; } writes[] = {
+	const struct {
+		uint64_t offset;
+		uint32_t value;
+	} writes[] = {
 		{ VIRTIO_MMIO_STATUS, 0 },
 		{ VIRTIO_MMIO_STATUS, VIRTIO_STATUS_ACKNOWLEDGE },
-		{ VIRTIO_MMIO_STATUS, VIRTIO_STATUS_ACKNOWLEDGE |
-				      VIRTIO_STATUS_DRIVER },
+		{ VIRTIO_MMIO_STATUS,
+		  VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER },
 		{ VIRTIO_MMIO_DRIVER_FEATURES_SEL, 1 },
 		{ VIRTIO_MMIO_DRIVER_FEATURES, 1 },
 		{ VIRTIO_MMIO_DRIVER_FEATURES_SEL, 0 },
 		{ VIRTIO_MMIO_DRIVER_FEATURES,
 		  1u << VIRTIO_BLK_F_FLUSH | 1u << VIRTIO_BLK_F_CONFIG_WCE },
 		{ VIRTIO_MMIO_STATUS, VIRTIO_STATUS_ACKNOWLEDGE |
-				      VIRTIO_STATUS_DRIVER |
-				      VIRTIO_STATUS_FEATURES_OK },
+					      VIRTIO_STATUS_DRIVER |
+					      VIRTIO_STATUS_FEATURES_OK },
 		{ VIRTIO_MMIO_QUEUE_SEL, 0 },
 		{ VIRTIO_MMIO_QUEUE_NUM, RING_SIZE },
 		{ VIRTIO_MMIO_QUEUE_DESC_LOW, (uint32_t)at },
 		{ VIRTIO_MMIO_QUEUE_DRIVER_LOW, (uint32_t)at + 4096 },
 		{ VIRTIO_MMIO_QUEUE_DEVICE_LOW, (uint32_t)at + 8192 },
 		{ VIRTIO_MMIO_QUEUE_READY, 1 },
-		{ VIRTIO_MMIO_STATUS, VIRTIO_STATUS_ACKNOWLEDGE |
-				      VIRTIO_STATUS_DRIVER |
-				      VIRTIO_STATUS_FEATURES_OK |
-				      VIRTIO_STATUS_DRIVER_OK },
+		{ VIRTIO_MMIO_STATUS,
+		  VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER |
+			  VIRTIO_STATUS_FEATURES_OK | VIRTIO_STATUS_DRIVER_OK },
 		{ VIRTIO_MMIO_QUEUE_NOTIFY, 0 },
 	};
 
@@ -138,8 +139,8 @@ static void poke_anywhere(struct vcpu_thread *t, unsigned int i)
 	uint32_t size = 1u << model_random_below(&t->random, 4);
 	uint64_t offset = model_random_below(&t->random, 0x200 / size) * size;
 
-	poke(t, register_of(i, offset), size,
-	     model_random_below(&t->random, 2), model_random(&t->random));
+	poke(t, register_of(i, offset), size, model_random_below(&t->random, 2),
+	     model_random(&t->random));
 }
 
 static void *vcpu_runs(void *arg)
@@ -201,7 +202,8 @@ static void run_toolstack(uint64_t random)
 static void soak(void (*end)(void), uint64_t seed)
 {
 	struct vcpu_thread vcpu[VCPUS] = {
-		{ .v = 0, .random = seed }, { .v = 1, .random = seed + 1 },
+		{ .v = 0, .random = seed },
+		{ .v = 1, .random = seed + 1 },
 	};
 
 	memset(disk, 0, sizeof(disk));

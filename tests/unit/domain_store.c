@@ -3,9 +3,9 @@
 /* LDFLAGS: -Wl,--wrap=dlopen,--wrap=dlsym,--wrap=dlclose */
 /*
  * What the toolstack says in xenstore, in any order and at any time, and a
- * xenstore that fails: the whole program on a fake host. A guest that runs loses
- * its disk only to somebody who takes it away, and a directory that is made anew
- * is a new disk.
+ * xenstore that fails: the whole program on a fake host. A guest that runs
+ * loses its disk only to somebody who takes it away, and a directory that is
+ * made anew is a new disk.
  */
 #include "config.h"
 #include "model_memory.h"
@@ -61,7 +61,9 @@ static const int errors[] = { EIO, EINTR, EACCES, ENOMEM, ENOTCONN, EBADF };
 static void test_failed_look(void)
 {
 	static const char *const endings[] = {
-		"/state", "/online", "virtio_disk/5",
+		"/state",
+		"/online",
+		"virtio_disk/5",
 	};
 
 	start(1);
@@ -102,8 +104,10 @@ static void test_failed_look_at_domain(void)
 static void test_failed_read_of_new_disk(void)
 {
 	static const char *const endings[] = {
-		"/mode", "/params", "/dev", "/base", "/irq", "/grant_usage",
-		"/discard-enable", "/online", "/state", "virtio_disk/5",
+		"/mode",           "/params", "/dev",
+		"/base",           "/irq",    "/grant_usage",
+		"/discard-enable", "/online", "/state",
+		"virtio_disk/5",
 	};
 	const uint32_t expected = 1u << VIRTIO_BLK_F_RO |
 				  1u << VIRTIO_BLK_F_DISCARD;
@@ -115,7 +119,8 @@ static void test_failed_read_of_new_disk(void)
 		attach(&disk[i], i);
 		reg_write(i, VIRTIO_MMIO_DEVICE_FEATURES_SEL, 0);
 		assert_int_equal(reg_read(i, VIRTIO_MMIO_DEVICE_FEATURES) &
-				 expected, 1u << VIRTIO_BLK_F_DISCARD);
+					 expected,
+				 1u << VIRTIO_BLK_F_DISCARD);
 	}
 	finish();
 }

@@ -3,9 +3,9 @@
 /* LDFLAGS: -Wl,--wrap=dlopen,--wrap=dlsym,--wrap=dlclose,--wrap=_exit */
 /*
  * How disks, servers and domains end under a guest that goes on: the whole
- * program on a fake host. A vCPU that waits for a reset is answered when nothing
- * is in flight and not before; a disk that ends is dead at once; no access stays
- * without an answer, whenever it comes.
+ * program on a fake host. A vCPU that waits for a reset is answered when
+ * nothing is in flight and not before; a disk that ends is dead at once; no
+ * access stays without an answer, whenever it comes.
  */
 #include "config.h"
 #include "model_memory.h"
@@ -287,12 +287,12 @@ static void test_domain_dies_with_io(void)
 	finish();
 }
 
-enum { LEFT_BADLY = 99 };	/* an exit status */
+enum { LEFT_BADLY = 99 }; /* an exit status */
 
 _Noreturn void __wrap__exit(int status);
 _Noreturn void __real__exit(int status);
 
-static ioreq_t *page_before;	/* the process ended; shared with the test */
+static ioreq_t *page_before; /* the process ended; shared with the test */
 
 /* With nobody left to answer them, accesses must not be sent here any more. */
 _Noreturn void __wrap__exit(int status)

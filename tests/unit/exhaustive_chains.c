@@ -5,8 +5,8 @@
  *
  * The ring has four entries, and so has what an indirect table uses of its own.
  * Each entry is any length of `lens`, any of NEXT, WRITE and INDIRECT, and next
- * is any entry or the first that does not exist. What the walk cannot reach, and
- * which of the entries that were not visited yet comes next, makes no other
+ * is any entry or the first that does not exist. What the walk cannot reach,
+ * and which of the entries that were not visited yet comes next, makes no other
  * chain: so those are left out, and each chain that is counted is another one.
  *
  * By itself that is 17 million chains, every 24th of the shorter ones also as a
@@ -18,8 +18,8 @@
 #include "model_request.h"
 
 enum {
-	ENTRIES = 4,		/* of the ring, and used of a table */
-	TABLE_ENTRIES = 32,	/* of the longest table: 512 bytes */
+	ENTRIES = 4,        /* of the ring, and used of a table */
+	TABLE_ENTRIES = 32, /* of the longest table: 512 bytes */
 	STRIDE = 24,
 };
 
@@ -37,9 +37,9 @@ struct tree {
 	struct vring_desc *ring;
 	struct vring_desc *table;
 	uint64_t table_at;
-	uint64_t at[2];		/* where the next readable, writable one is */
+	uint64_t at[2]; /* where the next readable, writable one is */
 	unsigned int table_depth[ENTRIES]; /* entries, by those before it */
-	unsigned int depth;	/* of the table at work */
+	unsigned int depth;                /* of the table at work */
 	unsigned long chains;
 };
 
@@ -91,7 +91,7 @@ static void grow(struct tree *t, struct vring_desc *list, unsigned int i)
 		if (table && list == t->ring && !(d->flags & NEXT)) {
 			grow_table(t, d, i);
 		} else if (table && list == t->table && d->len) {
-			continue;	/* whatever a nested one's length is */
+			continue; /* whatever a nested one's length is */
 		} else if (table || !(d->flags & NEXT)) {
 			t->leaf(t);
 		} else {
@@ -111,12 +111,12 @@ static bool exhaustive(void)
 	return all && *all == '1';
 }
 
-/* ---- chains --------------------------------------------------------------- */
+/* ---- chains -------------------------------------------------------------- */
 
 static struct model_verdict verdict;
 
 struct chain_tree {
-	struct tree tree;	/* first */
+	struct tree tree; /* first */
 	struct model_queue m;
 	struct model_rules rules;
 };
@@ -184,20 +184,23 @@ static void test_all_chains(void **state)
 	model_queue_finish(&c.m);
 }
 
-/* ---- requests ------------------------------------------------------------- */
+/* ---- requests ------------------------------------------------------------ */
 
 enum { PAGES = 12, SECTORS = 20 };
 
 static const uint32_t types[] = {
-	VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT, VIRTIO_BLK_T_FLUSH,
-	VIRTIO_BLK_T_GET_ID, 99,
+	VIRTIO_BLK_T_IN,
+	VIRTIO_BLK_T_OUT,
+	VIRTIO_BLK_T_FLUSH,
+	VIRTIO_BLK_T_GET_ID,
+	99,
 };
 
 struct request_tree {
-	struct tree tree;	/* first */
+	struct tree tree; /* first */
 	struct model_blk m;
 	struct model_rules rules;
-	uint64_t header;	/* where readable ones begin */
+	uint64_t header; /* where readable ones begin */
 	unsigned int stride;
 	unsigned long tried, answered;
 };
@@ -262,9 +265,11 @@ static void test_all_requests(void **state)
 	(void)state;
 	r.stride = exhaustive() ? 1 : STRIDE;
 	model_blk_start(&r.m, (struct model_setup){
-		.queue_size = TABLE_ENTRIES, .ring_size = ENTRIES,
-		.pages = PAGES, .sectors = SECTORS,
-	});
+				      .queue_size = TABLE_ENTRIES,
+				      .ring_size = ENTRIES,
+				      .pages = PAGES,
+				      .sectors = SECTORS,
+			      });
 	r.rules = (struct model_rules){ &r.m.mem, true, TABLE_ENTRIES };
 	r.header = r.m.heap + 1024;
 	r.tree = (struct tree){

@@ -21,11 +21,11 @@ enum { PAGES = 20, RING = 16, BYTES = PAGES * MODEL_PAGE, BUFS = 14 };
 
 static struct {
 	struct model_blk m;
-	uint8_t reads[BYTES];	/* of each byte, since the last request */
-	unsigned long total;	/* bytes read so far */
+	uint8_t reads[BYTES]; /* of each byte, since the last request */
+	unsigned long total;  /* bytes read so far */
 	bool changing;
-	uint16_t index_after;	/* what avail.idx is after a look, or 0 */
-	unsigned int looks;	/* at avail.idx */
+	uint16_t index_after; /* what avail.idx is after a look, or 0 */
+	unsigned int looks;   /* at avail.idx */
 } hooked;
 
 static bool is_guest(const void *p)
@@ -169,7 +169,7 @@ static void hooked_finish(void)
 	hooked.m.mem.device = NULL;
 }
 
-/* ---- requests ------------------------------------------------------------- */
+/* ---- requests ------------------------------------------------------------ */
 
 struct frame {
 	struct model_buf bufs[BUFS];
@@ -181,8 +181,8 @@ struct frame {
 static uint32_t add_segments(uint64_t at, uint64_t *rnd)
 {
 	uint32_t n = model_random_below(rnd, 34);
-	struct virtio_blk_segment *s =
-		model_at(&hooked.m.mem, at, 34 * sizeof(*s));
+	struct virtio_blk_segment *s = model_at(&hooked.m.mem, at,
+						34 * sizeof(*s));
 
 	for (uint32_t i = 0; i < n; i++)
 		s[i] = (struct virtio_blk_segment){
@@ -193,8 +193,8 @@ static uint32_t add_segments(uint64_t at, uint64_t *rnd)
 }
 
 /* `bytes` in up to `parts` descriptors of random lengths. */
-static void add(struct frame *f, bool write, uint32_t bytes,
-		unsigned int parts, uint64_t *rnd)
+static void add(struct frame *f, bool write, uint32_t bytes, unsigned int parts,
+		uint64_t *rnd)
 {
 	while (parts--) {
 		uint32_t len = parts ? model_random_below(rnd, bytes + 1) :
@@ -223,10 +223,9 @@ static struct model_chain random_chain(struct frame *f, uint64_t *rnd)
 	model_header(m, f->at[0], type, model_random_below(rnd, 66));
 	if (type >= 11 && type <= 14)
 		out = add_segments(f->at[0] + 16, rnd);
-	add(f, false, header + out,
-	    1 + model_random_below(rnd, 5), rnd);
-	add(f, true, 1 + (out ? 0 : bytes),
-	    1 + model_random_below(rnd, 5), rnd);
+	add(f, false, header + out, 1 + model_random_below(rnd, 5), rnd);
+	add(f, true, 1 + (out ? 0 : bytes), 1 + model_random_below(rnd, 5),
+	    rnd);
 	return (struct model_chain){ f->bufs, f->n };
 }
 
@@ -275,8 +274,9 @@ static void test_second_look_is_another(void **state)
 	second_looks((struct model_setup){ .windows = true }, 0);
 	second_looks((struct model_setup){ .packed = true }, 0);
 	second_looks((struct model_setup){ .packed = true }, 100);
-	second_looks((struct model_setup){
-		.refused = VIRTIO_FEATURE(VIRTIO_F_EVENT_IDX) }, 0);
+	second_looks((struct model_setup){ .refused = VIRTIO_FEATURE(
+						   VIRTIO_F_EVENT_IDX) },
+		     0);
 }
 
 /* An index that jumps once it was looked at counts at the next look. */
@@ -310,8 +310,9 @@ static void test_index_that_changes(void **state)
 		hooked.index_after = 0;
 		model_blk_restart(m);
 		memset(hooked.reads, 0, sizeof(hooked.reads));
-		model_try(m, &(struct model_chain){ f.bufs,
-						    random_chain(&f, &rnd).n },
+		model_try(m,
+			  &(struct model_chain){ f.bufs,
+						 random_chain(&f, &rnd).n },
 			  0);
 		hooked_finish();
 	}
@@ -325,8 +326,7 @@ static void test_hook_sees_a_second_read(void **state)
 
 	(void)state;
 	hooked_start((struct model_setup){ 0 });
-	at = model_device(&hooked.m.mem,
-			  model_byte(&hooked.m, hooked.m.heap));
+	at = model_device(&hooked.m.mem, model_byte(&hooked.m, hooked.m.heap));
 	first = (uint32_t)hooked_load(at, 4);
 	second = (uint32_t)hooked_load(at, 4);
 	assert_int_equal(first, ~second);

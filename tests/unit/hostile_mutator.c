@@ -23,9 +23,9 @@
 enum {
 	RING = 16,
 	QUEUES = 2,
-	BATCH = 5,		/* chains of a queue in a round */
+	BATCH = 5, /* chains of a queue in a round */
 	HELD_MAX = QUEUES * RING,
-	AREA = 2048,		/* of guest memory for a chain */
+	AREA = 2048, /* of guest memory for a chain */
 };
 
 #define MUTATIONS 10000000ul
@@ -37,7 +37,7 @@ struct mutator {
 	pthread_t thread;
 	atomic_bool stop;
 	atomic_ulong changes;
-	uint64_t rnd;		/* of the device's side */
+	uint64_t rnd; /* of the device's side */
 	unsigned long rounds, resets, ran;
 };
 
@@ -46,15 +46,16 @@ static uint32_t below(uint64_t *rnd, uint32_t limit)
 	return model_random_below(rnd, limit);
 }
 
-/* ---- the thread ----------------------------------------------------------- */
+/* ---- the thread ---------------------------------------------------------- */
 
 /* Values that mean something: lengths, flags, indexes. */
 static uint32_t telling_value(uint64_t *rnd)
 {
 	static const uint32_t values[] = {
-		0, 1, 2, 3, 4, 5, 7, 15, 16, 17, 32, 48, 64, 256, 511, 512,
-		513, 4096, 0x7fff, 0x8000, 0xffff, 0x80000000, 0xfffffff0,
-		0xffffffff,
+		0,      1,      2,      3,          4,          5,
+		7,      15,     16,     17,         32,         48,
+		64,     256,    511,    512,        513,        4096,
+		0x7fff, 0x8000, 0xffff, 0x80000000, 0xfffffff0, 0xffffffff,
 	};
 
 	return values[below(rnd, sizeof(values) / sizeof(values[0]))];
@@ -155,7 +156,7 @@ static void *mutate(void *arg)
 	return NULL;
 }
 
-/* ---- the device's side ---------------------------------------------------- */
+/* ---- the device's side --------------------------------------------------- */
 
 /* A good request, to begin with: direct, in a table, or half and half. */
 static void offer(struct mutator *mu, unsigned int queue, unsigned int i)
@@ -165,7 +166,8 @@ static void offer(struct mutator *mu, unsigned int queue, unsigned int i)
 	uint64_t at = m->heap + (uint64_t)AREA * (queue * BATCH + i);
 	bool in = below(&mu->rnd, 2);
 	const struct model_buf bufs[] = {
-		{ at, 16, false }, { at + 512, 512, in },
+		{ at, 16, false },
+		{ at + 512, 512, in },
 		{ at + 1024, 1, true },
 	};
 	unsigned int direct = below(&mu->rnd, 4);
@@ -291,14 +293,15 @@ static void changing(struct model_setup setup)
 		play_round(&mu);
 	mu.stop = true;
 	pthread_join(mu.thread, NULL);
-	print_message("# %lu changes, %lu rounds, %lu requests run, %lu resets\n",
-		      mu.changes, mu.rounds, mu.ran, mu.resets);
+	print_message(
+		"# %lu changes, %lu rounds, %lu requests run, %lu resets\n",
+		mu.changes, mu.rounds, mu.ran, mu.resets);
 	assert_true(mu.ran > ROUNDS_MIN);
 	assert_true(mu.resets > 0);
 	model_blk_restart(&mu.m);
 	for (unsigned int queue = 0; queue < QUEUES; queue++) {
-		status = model_request(&mu.m, queue, mu.m.heap,
-				       VIRTIO_BLK_T_IN, 0, 512);
+		status = model_request(&mu.m, queue, mu.m.heap, VIRTIO_BLK_T_IN,
+				       0, 512);
 		mu.m.engine_fails = 0;
 		assert_int_equal(model_serve(&mu.m, queue), 1);
 		assert_int_equal(*model_byte(&mu.m, status), 0);

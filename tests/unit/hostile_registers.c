@@ -9,24 +9,24 @@
 
 /* Where a row begins. */
 enum from {
-	COLD,		/* after power-on */
-	HALF,		/* FEATURES_OK; no queue is set up */
-	RUN,		/* DRIVER_OK, both queues serve */
+	COLD, /* after power-on */
+	HALF, /* FEATURES_OK; no queue is set up */
+	RUN,  /* DRIVER_OK, both queues serve */
 };
 
 /* What a row comes to. */
 enum to {
-	IDLE,		/* not live, and asks for nothing */
-	LIVE,		/* both queues serve */
-	STOPPED,	/* the second queue serves, the first is stopped */
-	BROKEN,		/* NEEDS_RESET */
+	IDLE,    /* not live, and asks for nothing */
+	LIVE,    /* both queues serve */
+	STOPPED, /* the second queue serves, the first is stopped */
+	BROKEN,  /* NEEDS_RESET */
 };
 
 struct access {
-	char what;	/* 'r' or 'w' */
+	char what; /* 'r' or 'w' */
 	unsigned int size;
 	uint64_t at;
-	uint64_t value;	/* written, or to be read */
+	uint64_t value; /* written, or to be read */
 };
 
 enum { ACCESSES_MAX = 12 };
@@ -38,11 +38,29 @@ struct register_case {
 	struct access access[ACCESSES_MAX];
 };
 
-#define ROW(name, from, to, ...) { name, from, to, { __VA_ARGS__ } }
-#define SET(reg, value) { 'w', 4, VIRTIO_MMIO_##reg, value }
-#define GET(reg, value) { 'r', 4, VIRTIO_MMIO_##reg, value }
-#define SETN(at, size, value) { 'w', size, at, value }
-#define GETN(at, size, value) { 'r', size, at, value }
+#define ROW(name, from, to, ...)    \
+	{                           \
+		name, from, to,     \
+		{                   \
+			__VA_ARGS__ \
+		}                   \
+	}
+#define SET(reg, value)                          \
+	{                                        \
+		'w', 4, VIRTIO_MMIO_##reg, value \
+	}
+#define GET(reg, value)                          \
+	{                                        \
+		'r', 4, VIRTIO_MMIO_##reg, value \
+	}
+#define SETN(at, size, value)        \
+	{                            \
+		'w', size, at, value \
+	}
+#define GETN(at, size, value)        \
+	{                            \
+		'r', size, at, value \
+	}
 
 static const struct register_case statuses[] = {
 	ROW("DRIVER_OK first", COLD, IDLE, SET(STATUS, 4), GET(STATUS, 0)),
@@ -54,8 +72,8 @@ static const struct register_case statuses[] = {
 	ROW("NEEDS_RESET by the driver", COLD, IDLE, SET(STATUS, 64),
 	    GET(STATUS, 0)),
 	ROW("bit 16 alone", COLD, IDLE, SET(STATUS, 16), GET(STATUS, 0)),
-	ROW("bits above 8", COLD, IDLE, SET(STATUS, 3),
-	    SET(STATUS, 0xffffff00), GET(STATUS, 0)),
+	ROW("bits above 8", COLD, IDLE, SET(STATUS, 3), SET(STATUS, 0xffffff00),
+	    GET(STATUS, 0)),
 	ROW("DRIVER_OK without FEATURES_OK", COLD, IDLE, SET(STATUS, 1),
 	    SET(STATUS, 3), SET(STATUS, 7), GET(STATUS, 3)),
 	ROW("no features", COLD, IDLE, SET(STATUS, 3), SET(STATUS, 11),
@@ -104,33 +122,55 @@ static const struct register_case statuses[] = {
 };
 
 /* B2, B3, P7: QueueSel is any number. */
-#define NO_QUEUE(sel) \
-	ROW("queue " #sel, RUN, LIVE, SET(QUEUE_SEL, sel), \
+#define NO_QUEUE(sel)                                                      \
+	ROW("queue " #sel, RUN, LIVE, SET(QUEUE_SEL, sel),                 \
 	    GET(QUEUE_NUM_MAX, 0), GET(QUEUE_READY, 0), SET(QUEUE_NUM, 8), \
-	    SET(QUEUE_DESC_LOW, 0x40000000), SET(QUEUE_DESC_HIGH, 1), \
-	    SET(QUEUE_DRIVER_LOW, 1), SET(QUEUE_DEVICE_HIGH, 1), \
+	    SET(QUEUE_DESC_LOW, 0x40000000), SET(QUEUE_DESC_HIGH, 1),      \
+	    SET(QUEUE_DRIVER_LOW, 1), SET(QUEUE_DEVICE_HIGH, 1),           \
 	    SET(QUEUE_READY, 1), GET(QUEUE_READY, 0), SET(QUEUE_READY, 0), \
-	    SET(QUEUE_RESET, 1)), \
-	ROW("cold, queue " #sel, COLD, IDLE, SET(QUEUE_SEL, sel), \
-	    SET(QUEUE_READY, 1), GET(QUEUE_READY, 0), SET(QUEUE_READY, 0), \
-	    SET(QUEUE_RESET, 1), GET(QUEUE_RESET, 0))
+	    SET(QUEUE_RESET, 1)),                                          \
+		ROW("cold, queue " #sel, COLD, IDLE, SET(QUEUE_SEL, sel),  \
+		    SET(QUEUE_READY, 1), GET(QUEUE_READY, 0),              \
+		    SET(QUEUE_READY, 0), SET(QUEUE_RESET, 1),              \
+		    GET(QUEUE_RESET, 0))
 
 /* B19: so is QueueNotify. */
-#define NOTIFY(n) \
-	ROW("notify " #n, RUN, LIVE, SET(QUEUE_NOTIFY, n)), \
-	ROW("cold, notify " #n, COLD, IDLE, SET(QUEUE_NOTIFY, n)), \
-	ROW("half, notify " #n, HALF, IDLE, SET(QUEUE_NOTIFY, n))
+#define NOTIFY(n)                                                          \
+	ROW("notify " #n, RUN, LIVE, SET(QUEUE_NOTIFY, n)),                \
+		ROW("cold, notify " #n, COLD, IDLE, SET(QUEUE_NOTIFY, n)), \
+		ROW("half, notify " #n, HALF, IDLE, SET(QUEUE_NOTIFY, n))
 
 static const struct register_case selections[] = {
-	NO_QUEUE(2), NO_QUEUE(3), NO_QUEUE(15), NO_QUEUE(16), NO_QUEUE(17),
-	NO_QUEUE(31), NO_QUEUE(32), NO_QUEUE(255), NO_QUEUE(256),
-	NO_QUEUE(65535), NO_QUEUE(65536), NO_QUEUE(0x7fffffff),
-	NO_QUEUE(0x80000000), NO_QUEUE(0xffffffff),
-	NOTIFY(0), NOTIFY(1), NOTIFY(2), NOTIFY(15), NOTIFY(16), NOTIFY(31),
-	NOTIFY(32), NOTIFY(33), NOTIFY(63), NOTIFY(64), NOTIFY(0x7fffffff),
-	NOTIFY(0x80000000), NOTIFY(0xffffffff), NOTIFY(0x80050001),
-	ROW("queue reset", RUN, STOPPED, SET(QUEUE_SEL, 0),
-	    SET(QUEUE_RESET, 1), GET(QUEUE_RESET, 0), GET(QUEUE_READY, 0)),
+	NO_QUEUE(2),
+	NO_QUEUE(3),
+	NO_QUEUE(15),
+	NO_QUEUE(16),
+	NO_QUEUE(17),
+	NO_QUEUE(31),
+	NO_QUEUE(32),
+	NO_QUEUE(255),
+	NO_QUEUE(256),
+	NO_QUEUE(65535),
+	NO_QUEUE(65536),
+	NO_QUEUE(0x7fffffff),
+	NO_QUEUE(0x80000000),
+	NO_QUEUE(0xffffffff),
+	NOTIFY(0),
+	NOTIFY(1),
+	NOTIFY(2),
+	NOTIFY(15),
+	NOTIFY(16),
+	NOTIFY(31),
+	NOTIFY(32),
+	NOTIFY(33),
+	NOTIFY(63),
+	NOTIFY(64),
+	NOTIFY(0x7fffffff),
+	NOTIFY(0x80000000),
+	NOTIFY(0xffffffff),
+	NOTIFY(0x80050001),
+	ROW("queue reset", RUN, STOPPED, SET(QUEUE_SEL, 0), SET(QUEUE_RESET, 1),
+	    GET(QUEUE_RESET, 0), GET(QUEUE_READY, 0)),
 	ROW("queue reset twice", RUN, STOPPED, SET(QUEUE_SEL, 0),
 	    SET(QUEUE_RESET, 1), SET(QUEUE_RESET, 1), GET(QUEUE_RESET, 0)),
 	ROW("queue reset by 0", RUN, LIVE, SET(QUEUE_SEL, 0),
@@ -165,8 +205,7 @@ static const struct register_case selections[] = {
 	    SET(QUEUE_READY, 0), SET(QUEUE_READY, 1)),
 	/* B13. */
 	ROW("stopped, ready at 0", RUN, BROKEN, SET(QUEUE_SEL, 0),
-	    SET(QUEUE_READY, 0), SET(QUEUE_DESC_LOW, 0),
-	    SET(QUEUE_READY, 1)),
+	    SET(QUEUE_READY, 0), SET(QUEUE_DESC_LOW, 0), SET(QUEUE_READY, 1)),
 	ROW("stopped, ready with 0 entries", RUN, BROKEN, SET(QUEUE_SEL, 0),
 	    SET(QUEUE_READY, 0), SET(QUEUE_NUM, 0), SET(QUEUE_READY, 1)),
 	ROW("stopped, ready with 512", RUN, BROKEN, SET(QUEUE_SEL, 0),
@@ -178,54 +217,54 @@ static const struct register_case selections[] = {
 	ROW("ready while cold", COLD, IDLE, SET(QUEUE_READY, 1),
 	    GET(QUEUE_READY, 1), SET(STATUS, 4), GET(STATUS, 0)),
 	ROW("another size while ready", RUN, LIVE, SET(QUEUE_SEL, 0),
-	    SET(QUEUE_NUM, 0), SET(QUEUE_NUM, 0xffffffff),
-	    SET(QUEUE_NUM, 3)),
+	    SET(QUEUE_NUM, 0), SET(QUEUE_NUM, 0xffffffff), SET(QUEUE_NUM, 3)),
 	ROW("other addresses while ready", RUN, LIVE, SET(QUEUE_SEL, 0),
 	    SET(QUEUE_DESC_LOW, 1), SET(QUEUE_DESC_HIGH, 1),
 	    SET(QUEUE_DRIVER_LOW, 1), SET(QUEUE_DRIVER_HIGH, 1),
 	    SET(QUEUE_DEVICE_LOW, 1), SET(QUEUE_DEVICE_HIGH, 1)),
-	ROW("acknowledge everything", RUN, LIVE,
-	    SET(INTERRUPT_ACK, 0xffffffff), GET(INTERRUPT_STATUS, 0)),
-	ROW("write the interrupt status", RUN, LIVE,
-	    SET(INTERRUPT_STATUS, 3), GET(INTERRUPT_STATUS, 0)),
+	ROW("acknowledge everything", RUN, LIVE, SET(INTERRUPT_ACK, 0xffffffff),
+	    GET(INTERRUPT_STATUS, 0)),
+	ROW("write the interrupt status", RUN, LIVE, SET(INTERRUPT_STATUS, 3),
+	    GET(INTERRUPT_STATUS, 0)),
 };
 
 /* Writes that would do harm, were they of 32 bits and at the register. */
-#define SIZES(reg, value) \
-	ROW(#reg ", 0 bytes", RUN, LIVE, \
-	    SETN(VIRTIO_MMIO_##reg, 0, value)), \
-	ROW(#reg ", 1 byte", RUN, LIVE, \
-	    SETN(VIRTIO_MMIO_##reg, 1, value)), \
-	ROW(#reg ", 2 bytes", RUN, LIVE, \
-	    SETN(VIRTIO_MMIO_##reg, 2, value)), \
-	ROW(#reg ", 3 bytes", RUN, LIVE, \
-	    SETN(VIRTIO_MMIO_##reg, 3, value)), \
-	ROW(#reg ", 8 bytes", RUN, LIVE, \
-	    SETN(VIRTIO_MMIO_##reg, 8, value)), \
-	ROW(#reg ", 4 GiB above", RUN, LIVE, \
-	    SETN(VIRTIO_MMIO_##reg | UINT64_C(1) << 32, 4, value)), \
-	ROW(#reg ", in the last half", RUN, LIVE, \
-	    SETN(VIRTIO_MMIO_##reg | UINT64_C(1) << 63, 4, value)), \
-	ROW(#reg ", shifted", RUN, LIVE, \
-	    SETN(VIRTIO_MMIO_##reg + 1, 4, value), \
-	    SETN(VIRTIO_MMIO_##reg + 2, 4, value), \
-	    SETN(VIRTIO_MMIO_##reg + 3, 4, value))
+#define SIZES(reg, value)                                                    \
+	ROW(#reg ", 0 bytes", RUN, LIVE, SETN(VIRTIO_MMIO_##reg, 0, value)), \
+		ROW(#reg ", 1 byte", RUN, LIVE,                              \
+		    SETN(VIRTIO_MMIO_##reg, 1, value)),                      \
+		ROW(#reg ", 2 bytes", RUN, LIVE,                             \
+		    SETN(VIRTIO_MMIO_##reg, 2, value)),                      \
+		ROW(#reg ", 3 bytes", RUN, LIVE,                             \
+		    SETN(VIRTIO_MMIO_##reg, 3, value)),                      \
+		ROW(#reg ", 8 bytes", RUN, LIVE,                             \
+		    SETN(VIRTIO_MMIO_##reg, 8, value)),                      \
+		ROW(#reg ", 4 GiB above", RUN, LIVE,                         \
+		    SETN(VIRTIO_MMIO_##reg | UINT64_C(1) << 32, 4, value)),  \
+		ROW(#reg ", in the last half", RUN, LIVE,                    \
+		    SETN(VIRTIO_MMIO_##reg | UINT64_C(1) << 63, 4, value)),  \
+		ROW(#reg ", shifted", RUN, LIVE,                             \
+		    SETN(VIRTIO_MMIO_##reg + 1, 4, value),                   \
+		    SETN(VIRTIO_MMIO_##reg + 2, 4, value),                   \
+		    SETN(VIRTIO_MMIO_##reg + 3, 4, value))
 
 /* Writes to what cannot be written. */
-#define READONLY(at) \
+#define READONLY(at)                                    \
 	ROW("write at " #at, RUN, LIVE, SETN(at, 4, 0), \
-	    SETN(at, 4, 0xffffffff), SETN(at, 1, 0xff), SETN(at, 8, \
-						     UINT64_MAX))
+	    SETN(at, 4, 0xffffffff), SETN(at, 1, 0xff), \
+	    SETN(at, 8, UINT64_MAX))
 
 static const struct register_case writes[] = {
-	SIZES(STATUS, 0), SIZES(QUEUE_READY, 0), SIZES(QUEUE_SEL, 7),
-	SIZES(QUEUE_NOTIFY, 1), SIZES(QUEUE_RESET, 1), READONLY(0x000), READONLY(0x004),
-	READONLY(0x008), READONLY(0x00c), READONLY(0x010), READONLY(0x018),
-	READONLY(0x034), READONLY(0x060), READONLY(0x068), READONLY(0x06c),
-	READONLY(0x074), READONLY(0x0b0), READONLY(0x0b4), READONLY(0x0b8),
-	READONLY(0x0bc), READONLY(0x0fc), READONLY(0x100), READONLY(0x104),
-	READONLY(0x114), READONLY(0x15c), READONLY(0x160), READONLY(0x1fc),
-	READONLY(0x200), READONLY(0x1000), READONLY(0xfffffffc),
+	SIZES(STATUS, 0),         SIZES(QUEUE_READY, 0), SIZES(QUEUE_SEL, 7),
+	SIZES(QUEUE_NOTIFY, 1),   SIZES(QUEUE_RESET, 1), READONLY(0x000),
+	READONLY(0x004),          READONLY(0x008),       READONLY(0x00c),
+	READONLY(0x010),          READONLY(0x018),       READONLY(0x034),
+	READONLY(0x060),          READONLY(0x068),       READONLY(0x06c),
+	READONLY(0x074),          READONLY(0x0b0),       READONLY(0x0b4),
+	READONLY(0x0b8),          READONLY(0x0bc),       READONLY(0x0fc),
+	READONLY(0x100),          READONLY(0x104),       READONLY(0x114),
+	READONLY(0x15c),          READONLY(0x160),       READONLY(0x1fc),
+	READONLY(0x200),          READONLY(0x1000),      READONLY(0xfffffffc),
 	READONLY(UINT64_MAX - 3), READONLY(UINT64_MAX),
 };
 
@@ -238,21 +277,51 @@ static const struct register_case reads[] = {
 	ROW("capacity unharmed", RUN, LIVE, SETN(0x100, 8, 1),
 	    SETN(0x100, 4, 1), SETN(0x100, 1, 1),
 	    GETN(0x100, 8, MODEL_SECTORS)),
-	ZERO(0x100, 3), ZERO(0x100, 5), ZERO(0x100, 7), ZERO(0x100, 16),
-	ZERO(0x100, 4096), ZERO(0x100, 0), ZERO(0x159, 8), ZERO(0x15d, 4),
-	ZERO(0x15f, 2), ZERO(0x160, 1), ZERO(0x160, 8), ZERO(0x1ff, 1),
-	ZERO(0x1ff, 8), ZERO(0x200, 1), ZERO(0x200, 8), ZERO(0x1000, 4),
-	ZERO(0xffffffff, 1), ZERO(0x100000100, 8), ZERO(UINT64_MAX - 7, 8),
-	ZERO(UINT64_MAX, 1), ZERO(UINT64_MAX, 8),
-	ZERO(UINT64_C(1) << 63, 4), ZERO((UINT64_C(1) << 63) + 0x100, 8),
-	ZERO(0x000, 1), ZERO(0x000, 2), ZERO(0x000, 8), ZERO(0x001, 4),
-	ZERO(0x002, 4), ZERO(0x003, 1), ZERO(0x004, 8), ZERO(0x034, 2),
-	ZERO(0x070, 1), ZERO(0x0fc, 8), ZERO(0x0fe, 4), ZERO(0x0ff, 4),
-	ZERO(0x0ff, 2), ZERO(0x0ff, 8), ZERO(0x018, 4), ZERO(0x050, 4),
-	ZERO(0x064, 4), ZERO(0x080, 4), ZERO(0x0c0, 4),
+	ZERO(0x100, 3),
+	ZERO(0x100, 5),
+	ZERO(0x100, 7),
+	ZERO(0x100, 16),
+	ZERO(0x100, 4096),
+	ZERO(0x100, 0),
+	ZERO(0x159, 8),
+	ZERO(0x15d, 4),
+	ZERO(0x15f, 2),
+	ZERO(0x160, 1),
+	ZERO(0x160, 8),
+	ZERO(0x1ff, 1),
+	ZERO(0x1ff, 8),
+	ZERO(0x200, 1),
+	ZERO(0x200, 8),
+	ZERO(0x1000, 4),
+	ZERO(0xffffffff, 1),
+	ZERO(0x100000100, 8),
+	ZERO(UINT64_MAX - 7, 8),
+	ZERO(UINT64_MAX, 1),
+	ZERO(UINT64_MAX, 8),
+	ZERO(UINT64_C(1) << 63, 4),
+	ZERO((UINT64_C(1) << 63) + 0x100, 8),
+	ZERO(0x000, 1),
+	ZERO(0x000, 2),
+	ZERO(0x000, 8),
+	ZERO(0x001, 4),
+	ZERO(0x002, 4),
+	ZERO(0x003, 1),
+	ZERO(0x004, 8),
+	ZERO(0x034, 2),
+	ZERO(0x070, 1),
+	ZERO(0x0fc, 8),
+	ZERO(0x0fe, 4),
+	ZERO(0x0ff, 4),
+	ZERO(0x0ff, 2),
+	ZERO(0x0ff, 8),
+	ZERO(0x018, 4),
+	ZERO(0x050, 4),
+	ZERO(0x064, 4),
+	ZERO(0x080, 4),
+	ZERO(0x0c0, 4),
 };
 
-/* ---- the play ------------------------------------------------------------- */
+/* ---- the play ------------------------------------------------------------ */
 
 static void begin_at(struct model_blk *m, enum from from)
 {
@@ -274,7 +343,8 @@ static void do_access(struct virtio_device *dev, const struct access *a)
 				 a->value);
 	else
 		assert_int_equal(virtio_mmio_write(dev, a->at, a->size,
-						   a->value), VIRTIO_DONE);
+						   a->value),
+				 VIRTIO_DONE);
 }
 
 /* The device is as told, works as far as it can, and wholly after a reset. */
@@ -349,7 +419,7 @@ static void test_reads(void **state)
 	play_table(reads, COUNT(reads));
 }
 
-/* ---- where the rings are -------------------------------------------------- */
+/* ---- where the rings are ------------------------------------------------- */
 
 enum part { DESC, DRIVER, DEVICE, SIZE };
 
@@ -357,46 +427,84 @@ struct ring_place {
 	const char *name;
 	enum part part;
 	enum to to;
-	uint64_t shift;		/* added to the part's right place, or */
-	uint64_t at;		/* the place; for SIZE the number of entries */
+	uint64_t shift; /* added to the part's right place, or */
+	uint64_t at;    /* the place; for SIZE the number of entries */
 };
 
-#define SHIFT(part, to, by) \
-	{ #part " shifted by " #by, part, to, by, 0 }
-#define PLACE(at) \
-	{ "DESC at " #at, DESC, BROKEN, 0, at }, \
-	{ "DRIVER at " #at, DRIVER, BROKEN, 0, at }, \
-	{ "DEVICE at " #at, DEVICE, BROKEN, 0, at }
-#define ENTRIES(n, to) { #n " entries", SIZE, to, 0, n }
+#define SHIFT(part, to, by)                               \
+	{                                                 \
+#part " shifted by " #by, part, to, by, 0 \
+	}
+#define PLACE(at)                                            \
+	{ "DESC at " #at, DESC, BROKEN, 0, at },             \
+		{ "DRIVER at " #at, DRIVER, BROKEN, 0, at }, \
+	{                                                    \
+		"DEVICE at " #at, DEVICE, BROKEN, 0, at      \
+	}
+#define ENTRIES(n, to)                        \
+	{                                     \
+#n " entries", SIZE, to, 0, n \
+	}
 
 static const struct ring_place places[] = {
-	SHIFT(DESC, BROKEN, 1), SHIFT(DESC, BROKEN, 2),
-	SHIFT(DESC, BROKEN, 4), SHIFT(DESC, BROKEN, 8), SHIFT(DESC, LIVE, 16),
-	SHIFT(DESC, BROKEN, 17), SHIFT(DRIVER, BROKEN, 1),
-	SHIFT(DRIVER, LIVE, 2), SHIFT(DRIVER, BROKEN, 3),
-	SHIFT(DRIVER, LIVE, 4), SHIFT(DEVICE, BROKEN, 1),
-	SHIFT(DEVICE, BROKEN, 2), SHIFT(DEVICE, BROKEN, 3),
-	SHIFT(DEVICE, LIVE, 4), SHIFT(DEVICE, LIVE, 8),
+	SHIFT(DESC, BROKEN, 1),
+	SHIFT(DESC, BROKEN, 2),
+	SHIFT(DESC, BROKEN, 4),
+	SHIFT(DESC, BROKEN, 8),
+	SHIFT(DESC, LIVE, 16),
+	SHIFT(DESC, BROKEN, 17),
+	SHIFT(DRIVER, BROKEN, 1),
+	SHIFT(DRIVER, LIVE, 2),
+	SHIFT(DRIVER, BROKEN, 3),
+	SHIFT(DRIVER, LIVE, 4),
+	SHIFT(DEVICE, BROKEN, 1),
+	SHIFT(DEVICE, BROKEN, 2),
+	SHIFT(DEVICE, BROKEN, 3),
+	SHIFT(DEVICE, LIVE, 4),
+	SHIFT(DEVICE, LIVE, 8),
 	SHIFT(DESC, BROKEN, UINT64_C(1) << 32),
 	SHIFT(DRIVER, BROKEN, UINT64_C(1) << 32),
 	SHIFT(DEVICE, BROKEN, UINT64_C(1) << 32),
 	SHIFT(DESC, BROKEN, UINT64_C(1) << 63),
 	SHIFT(DRIVER, BROKEN, UINT64_C(1) << 63),
 	SHIFT(DEVICE, BROKEN, UINT64_C(1) << 63),
-	PLACE(16), PLACE(0x1000), PLACE(0x02000000), PLACE(MODEL_BASE - 16),
-	PLACE(END - 16), PLACE(END), PLACE(END + 16),
-	PLACE(UINT64_C(1) << 40), PLACE(UINT64_MAX - 15),
-	PLACE(UINT64_MAX - 4095), PLACE(UINT64_MAX),
-	ENTRIES(1, LIVE), ENTRIES(2, LIVE), ENTRIES(4, LIVE),
-	ENTRIES(8, LIVE), ENTRIES(64, LIVE), ENTRIES(128, LIVE),
-	ENTRIES(256, LIVE), ENTRIES(0, BROKEN), ENTRIES(3, BROKEN),
-	ENTRIES(5, BROKEN), ENTRIES(6, BROKEN), ENTRIES(7, BROKEN),
-	ENTRIES(100, BROKEN), ENTRIES(255, BROKEN), ENTRIES(257, BROKEN),
-	ENTRIES(512, BROKEN), ENTRIES(1024, BROKEN), ENTRIES(32768, BROKEN),
-	ENTRIES(65535, BROKEN), ENTRIES(65536, BROKEN),
-	ENTRIES(65537, BROKEN), ENTRIES(65792, BROKEN),
-	ENTRIES(0x80000000, BROKEN), ENTRIES(0x80000100, BROKEN),
-	ENTRIES(0xffff0100, BROKEN), ENTRIES(0xffffffff, BROKEN),
+	PLACE(16),
+	PLACE(0x1000),
+	PLACE(0x02000000),
+	PLACE(MODEL_BASE - 16),
+	PLACE(END - 16),
+	PLACE(END),
+	PLACE(END + 16),
+	PLACE(UINT64_C(1) << 40),
+	PLACE(UINT64_MAX - 15),
+	PLACE(UINT64_MAX - 4095),
+	PLACE(UINT64_MAX),
+	ENTRIES(1, LIVE),
+	ENTRIES(2, LIVE),
+	ENTRIES(4, LIVE),
+	ENTRIES(8, LIVE),
+	ENTRIES(64, LIVE),
+	ENTRIES(128, LIVE),
+	ENTRIES(256, LIVE),
+	ENTRIES(0, BROKEN),
+	ENTRIES(3, BROKEN),
+	ENTRIES(5, BROKEN),
+	ENTRIES(6, BROKEN),
+	ENTRIES(7, BROKEN),
+	ENTRIES(100, BROKEN),
+	ENTRIES(255, BROKEN),
+	ENTRIES(257, BROKEN),
+	ENTRIES(512, BROKEN),
+	ENTRIES(1024, BROKEN),
+	ENTRIES(32768, BROKEN),
+	ENTRIES(65535, BROKEN),
+	ENTRIES(65536, BROKEN),
+	ENTRIES(65537, BROKEN),
+	ENTRIES(65792, BROKEN),
+	ENTRIES(0x80000000, BROKEN),
+	ENTRIES(0x80000100, BROKEN),
+	ENTRIES(0xffff0100, BROKEN),
+	ENTRIES(0xffffffff, BROKEN),
 };
 
 static void play_place(const struct ring_place *row)
@@ -439,7 +547,8 @@ static void test_count(void **state)
 {
 	(void)state;
 	assert_true(COUNT(statuses) + COUNT(selections) + COUNT(writes) +
-		    COUNT(reads) + COUNT(places) >= 250);
+			    COUNT(reads) + COUNT(places) >=
+		    250);
 }
 
 #define TEST(f) cmocka_unit_test_teardown(f, hostile_teardown)
@@ -447,12 +556,8 @@ static void test_count(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_statuses),
-		TEST(test_selections),
-		TEST(test_writes),
-		TEST(test_reads),
-		TEST(test_places),
-		TEST(test_count),
+		TEST(test_statuses), TEST(test_selections), TEST(test_writes),
+		TEST(test_reads),    TEST(test_places),     TEST(test_count),
 	};
 
 	return cmocka_run_group_tests_name("hostile_registers", tests, NULL,

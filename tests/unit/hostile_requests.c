@@ -17,73 +17,142 @@ struct request {
 };
 
 #define BUFS(...) ((const struct model_buf[]){ __VA_ARGS__ })
-#define REQUEST(what, type, sector, answer, used, ...) \
-	{ what, type, sector, answer, used, \
-	  { BUFS(__VA_ARGS__), COUNT(BUFS(__VA_ARGS__)) } }
+#define REQUEST(what, type, sector, answer, used, ...)              \
+	{                                                           \
+		what, type, sector, answer, used,                   \
+		{                                                   \
+			BUFS(__VA_ARGS__), COUNT(BUFS(__VA_ARGS__)) \
+		}                                                   \
+	}
 
-#define R(addr, len) { addr, len, false }
-#define W(addr, len) { addr, len, true }
+#define R(addr, len)             \
+	{                        \
+		addr, len, false \
+	}
+#define W(addr, len)            \
+	{                       \
+		addr, len, true \
+	}
 #define H R(HDR, 16)
 #define S W(STATUS, 1)
 
 /* `n` bytes of data, both ways. A success tells all that was written. */
-#define LENGTH(n, answer) \
-	REQUEST("in, data of " #n, IN, 0, answer, \
-		(answer) == OK || (n) == 0 ? (n) + 1 : 0, H, W(DATA, n), S), \
-	REQUEST("out, data of " #n, OUT, 0, answer, 1, H, R(DATA, n), S)
+#define LENGTH(n, answer)                                                     \
+	REQUEST("in, data of " #n, IN, 0, answer,                             \
+		(answer) == OK || (n) == 0 ? (n) + 1 : 0, H, W(DATA, n), S),  \
+		REQUEST("out, data of " #n, OUT, 0, answer, 1, H, R(DATA, n), \
+			S)
 
 static const struct request lengths[] = {
-	LENGTH(0, OK), LENGTH(1, IOERR), LENGTH(2, IOERR), LENGTH(15, IOERR),
-	LENGTH(16, IOERR), LENGTH(17, IOERR), LENGTH(255, IOERR),
-	LENGTH(256, IOERR), LENGTH(511, IOERR), LENGTH(512, OK),
-	LENGTH(513, IOERR), LENGTH(767, IOERR), LENGTH(1023, IOERR),
-	LENGTH(1024, OK), LENGTH(1025, IOERR), LENGTH(1535, IOERR),
-	LENGTH(1536, OK), LENGTH(4095, IOERR), LENGTH(4096, OK),
-	LENGTH(4097, IOERR), LENGTH(32256, OK), LENGTH(32767, IOERR),
-	LENGTH(32768, OK), LENGTH(32769, IOERR), LENGTH(33280, IOERR),
-	LENGTH(65536, IOERR), LENGTH(98304, IOERR), LENGTH(114688, IOERR),
-	LENGTH(114689, IOERR), LENGTH(0x02000000, IOERR),
-	LENGTH(0x02000200, IOERR), LENGTH(0x7fffffff, IOERR),
-	LENGTH(0x80000000, IOERR), LENGTH(0xfffffe00, IOERR),
-	LENGTH(0xffffffee, IOERR), LENGTH(0xffffffef, RESET),
+	LENGTH(0, OK),
+	LENGTH(1, IOERR),
+	LENGTH(2, IOERR),
+	LENGTH(15, IOERR),
+	LENGTH(16, IOERR),
+	LENGTH(17, IOERR),
+	LENGTH(255, IOERR),
+	LENGTH(256, IOERR),
+	LENGTH(511, IOERR),
+	LENGTH(512, OK),
+	LENGTH(513, IOERR),
+	LENGTH(767, IOERR),
+	LENGTH(1023, IOERR),
+	LENGTH(1024, OK),
+	LENGTH(1025, IOERR),
+	LENGTH(1535, IOERR),
+	LENGTH(1536, OK),
+	LENGTH(4095, IOERR),
+	LENGTH(4096, OK),
+	LENGTH(4097, IOERR),
+	LENGTH(32256, OK),
+	LENGTH(32767, IOERR),
+	LENGTH(32768, OK),
+	LENGTH(32769, IOERR),
+	LENGTH(33280, IOERR),
+	LENGTH(65536, IOERR),
+	LENGTH(98304, IOERR),
+	LENGTH(114688, IOERR),
+	LENGTH(114689, IOERR),
+	LENGTH(0x02000000, IOERR),
+	LENGTH(0x02000200, IOERR),
+	LENGTH(0x7fffffff, IOERR),
+	LENGTH(0x80000000, IOERR),
+	LENGTH(0xfffffe00, IOERR),
+	LENGTH(0xffffffee, IOERR),
+	LENGTH(0xffffffef, RESET),
 	LENGTH(0xffffffff, RESET),
 };
 
 /* `n` bytes at a sector; the disk has 64. */
-#define AT(s, n, answer) \
-	REQUEST("in of " #n " at sector " #s, IN, s, answer, \
+#define AT(s, n, answer)                                                     \
+	REQUEST("in of " #n " at sector " #s, IN, s, answer,                 \
 		(answer) == OK || (n) == 0 ? (n) + 1 : 0, H, W(DATA, n), S), \
-	REQUEST("out of " #n " at sector " #s, OUT, s, answer, 1, H, \
-		R(DATA, n), S)
+		REQUEST("out of " #n " at sector " #s, OUT, s, answer, 1, H, \
+			R(DATA, n), S)
 
 static const struct request sectors[] = {
-	AT(1, 512, OK), AT(62, 512, OK), AT(63, 512, OK), AT(64, 512, IOERR),
-	AT(65, 512, IOERR), AT(0x7fffffff, 512, IOERR),
-	AT(0x80000000, 512, IOERR), AT(0xffffffff, 512, IOERR),
-	AT(0x100000000, 512, IOERR), AT(0x100000001, 512, IOERR),
-	AT(0x40000000000000, 512, IOERR), AT(0x7fffffffffffff, 512, IOERR),
-	AT(0x80000000000000, 512, IOERR), AT(0x80000000000001, 512, IOERR),
+	AT(1, 512, OK),
+	AT(62, 512, OK),
+	AT(63, 512, OK),
+	AT(64, 512, IOERR),
+	AT(65, 512, IOERR),
+	AT(0x7fffffff, 512, IOERR),
+	AT(0x80000000, 512, IOERR),
+	AT(0xffffffff, 512, IOERR),
+	AT(0x100000000, 512, IOERR),
+	AT(0x100000001, 512, IOERR),
+	AT(0x40000000000000, 512, IOERR),
+	AT(0x7fffffffffffff, 512, IOERR),
+	AT(0x80000000000000, 512, IOERR),
+	AT(0x80000000000001, 512, IOERR),
 	AT(0x7fffffffffffffff, 512, IOERR),
 	AT(0x8000000000000000, 512, IOERR),
 	AT(0xfffffffffffffffe, 512, IOERR),
 	AT(0xffffffffffffffff, 512, IOERR),
-	AT(62, 1024, OK), AT(63, 1024, IOERR), AT(64, 1024, IOERR),
+	AT(62, 1024, OK),
+	AT(63, 1024, IOERR),
+	AT(64, 1024, IOERR),
 	AT(0xfffffffffffffffe, 1024, IOERR),
-	AT(0xffffffffffffffff, 1024, IOERR), AT(1, 32768, IOERR),
-	AT(63, 32768, IOERR), AT(63, 0, OK), AT(64, 0, OK), AT(65, 0, IOERR),
+	AT(0xffffffffffffffff, 1024, IOERR),
+	AT(1, 32768, IOERR),
+	AT(63, 32768, IOERR),
+	AT(63, 0, OK),
+	AT(64, 0, OK),
+	AT(65, 0, IOERR),
 	AT(0xffffffffffffffff, 0, IOERR),
 };
 
 /* Types that were not offered or do not exist. */
-#define TYPE(t) \
-	REQUEST("type " #t, t, 0, UNSUPP, 1, H, S), \
-	REQUEST("type " #t " with data", t, 0, UNSUPP, 0, H, W(DATA, 512), S)
+#define TYPE(t)                                                      \
+	REQUEST("type " #t, t, 0, UNSUPP, 1, H, S),                  \
+		REQUEST("type " #t " with data", t, 0, UNSUPP, 0, H, \
+			W(DATA, 512), S)
 
 static const struct request types[] = {
-	TYPE(2), TYPE(3), TYPE(5), TYPE(6), TYPE(7), TYPE(9), TYPE(10),
-	TYPE(11), TYPE(12), TYPE(14), TYPE(15), TYPE(16), TYPE(17),
-	TYPE(18), TYPE(20), TYPE(22), TYPE(24), TYPE(26), TYPE(27), TYPE(256),
-	TYPE(0x10000), TYPE(0x80000000), TYPE(0x80000001), TYPE(0xffffffff),
+	TYPE(2),
+	TYPE(3),
+	TYPE(5),
+	TYPE(6),
+	TYPE(7),
+	TYPE(9),
+	TYPE(10),
+	TYPE(11),
+	TYPE(12),
+	TYPE(14),
+	TYPE(15),
+	TYPE(16),
+	TYPE(17),
+	TYPE(18),
+	TYPE(20),
+	TYPE(22),
+	TYPE(24),
+	TYPE(26),
+	TYPE(27),
+	TYPE(256),
+	TYPE(0x10000),
+	TYPE(0x80000000),
+	TYPE(0x80000001),
+	TYPE(0xffffffff),
 	REQUEST("discard with a segment", 11, 0, UNSUPP, 1, H, R(DATA, 16), S),
 	REQUEST("write zeroes of nothing", 13, 0, IOERR, 1, H, S),
 	REQUEST("write zeroes, its list writable", 13, 0, IOERR, 0, H,
@@ -100,8 +169,8 @@ static const struct request types[] = {
 		R(DATA, 528), S),
 	REQUEST("write zeroes with 2 GiB of segments", 13, 0, IOERR, 1, H,
 		R(DATA, 0x80000000), S),
-	REQUEST("secure erase with a segment", 14, 0, UNSUPP, 1, H,
-		R(DATA, 16), S),
+	REQUEST("secure erase with a segment", 14, 0, UNSUPP, 1, H, R(DATA, 16),
+		S),
 	REQUEST("flush of a far sector", FLUSH, UINT64_MAX, OK, 1, H, S),
 	REQUEST("flush with readable data", FLUSH, 0, OK, 1, H, R(DATA, 511),
 		S),
@@ -116,8 +185,17 @@ static const struct request types[] = {
 	REQUEST("id, room for " #n, GET_ID, 0, OK, used, H, W(DATA, n), S)
 
 static const struct request ids[] = {
-	ID(0, 1), ID(1, 2), ID(7, 8), ID(15, 16), ID(18, 19), ID(19, 20),
-	ID(20, 21), ID(21, 20), ID(32, 20), ID(512, 20), ID(32768, 20),
+	ID(0, 1),
+	ID(1, 2),
+	ID(7, 8),
+	ID(15, 16),
+	ID(18, 19),
+	ID(19, 20),
+	ID(20, 21),
+	ID(21, 20),
+	ID(32, 20),
+	ID(512, 20),
+	ID(32768, 20),
 	REQUEST("id in bytes", GET_ID, 0, OK, 6, H, W(DATA, 1), W(DATA + 9, 1),
 		W(DATA + 5, 1), W(DATA + 70, 1), W(DATA + 33, 1), S),
 	REQUEST("id over the header", GET_ID, 0, OK, 21, H, W(HDR, 20), S),
@@ -133,15 +211,23 @@ static const struct request ids[] = {
 };
 
 /* A header too short is none, whatever follows. */
-#define SHORT(n) \
-	REQUEST("header of " #n ", in", IN, 0, IOERR, 0, R(HDR, n), \
-		W(DATA, 512), S), \
-	REQUEST("header of " #n " and status", FLUSH, 0, IOERR, 1, R(HDR, n), \
-		S)
+#define SHORT(n)                                                           \
+	REQUEST("header of " #n ", in", IN, 0, IOERR, 0, R(HDR, n),        \
+		W(DATA, 512), S),                                          \
+		REQUEST("header of " #n " and status", FLUSH, 0, IOERR, 1, \
+			R(HDR, n), S)
 
 static const struct request headers[] = {
-	SHORT(0), SHORT(1), SHORT(2), SHORT(3), SHORT(4), SHORT(7), SHORT(8),
-	SHORT(9), SHORT(12), SHORT(15),
+	SHORT(0),
+	SHORT(1),
+	SHORT(2),
+	SHORT(3),
+	SHORT(4),
+	SHORT(7),
+	SHORT(8),
+	SHORT(9),
+	SHORT(12),
+	SHORT(15),
 	REQUEST("header of 17, in", IN, 0, OK, 513, R(HDR, 17), W(DATA, 512),
 		S),
 	REQUEST("header of 17, out 511", OUT, 0, OK, 1, R(HDR, 17),
@@ -157,20 +243,20 @@ static const struct request headers[] = {
 		S),
 	REQUEST("header of 8 and 8", IN, 0, OK, 513, R(HDR, 8), R(HDR + 8, 8),
 		W(DATA, 512), S),
-	REQUEST("header of 1 and 15", IN, 0, OK, 513, R(HDR, 1),
-		R(HDR + 1, 15), W(DATA, 512), S),
+	REQUEST("header of 1 and 15", IN, 0, OK, 513, R(HDR, 1), R(HDR + 1, 15),
+		W(DATA, 512), S),
 	REQUEST("header of 15 and 1", IN, 0, OK, 513, R(HDR, 15),
 		R(HDR + 15, 1), W(DATA, 512), S),
-	REQUEST("header of 0 and 16", IN, 0, OK, 513, R(0, 0), H,
+	REQUEST("header of 0 and 16", IN, 0, OK, 513, R(0, 0), H, W(DATA, 512),
+		S),
+	REQUEST("header of 7 and 8", IN, 0, IOERR, 0, R(HDR, 7), R(HDR + 7, 8),
 		W(DATA, 512), S),
-	REQUEST("header of 7 and 8", IN, 0, IOERR, 0, R(HDR, 7),
-		R(HDR + 7, 8), W(DATA, 512), S),
 	REQUEST("header of single bytes", IN, 9, OK, 513, R(HDR, 1),
 		R(HDR + 1, 1), R(HDR + 2, 1), R(HDR + 3, 1), R(HDR + 4, 1),
 		R(HDR + 5, 1), R(HDR + 6, 1), R(HDR + 7, 1), R(HDR + 8, 1),
-		R(HDR + 9, 1), R(HDR + 10, 1), R(HDR + 11, 1),
-		R(HDR + 12, 1), R(HDR + 13, 1), R(HDR + 14, 1),
-		R(HDR + 15, 1), W(DATA, 512), S),
+		R(HDR + 9, 1), R(HDR + 10, 1), R(HDR + 11, 1), R(HDR + 12, 1),
+		R(HDR + 13, 1), R(HDR + 14, 1), R(HDR + 15, 1), W(DATA, 512),
+		S),
 	REQUEST("writable header", IN, 0, IOERR, 0, W(HDR, 16), W(DATA, 512),
 		S),
 	REQUEST("no header", IN, 0, IOERR, 0, W(DATA, 512), S),
@@ -192,8 +278,7 @@ static const struct request runts[] = {
 	REQUEST("status alone", IN, 0, IOERR, 1, S),
 	REQUEST("two writable bytes", IN, 0, IOERR, 0, W(STATUS, 2)),
 	REQUEST("one writable descriptor", IN, 0, IOERR, 0, W(DATA, 513)),
-	REQUEST("one descriptor outside memory", IN, 0, NONE, 0,
-		W(END, 513)),
+	REQUEST("one descriptor outside memory", IN, 0, NONE, 0, W(END, 513)),
 	REQUEST("one descriptor, half outside", IN, 0, NONE, 0,
 		W(END - 512, 513)),
 	REQUEST("one readable outside memory", IN, 0, NONE, 0, R(0, 16)),
@@ -204,8 +289,7 @@ static const struct request runts[] = {
 	REQUEST("empty ones at 0", IN, 0, NONE, 0, R(0, 0), W(0, 0)),
 	REQUEST("header and an empty status", FLUSH, 0, NONE, 0, H,
 		W(STATUS, 0)),
-	REQUEST("header and data, no status", OUT, 0, NONE, 0, H,
-		R(DATA, 512)),
+	REQUEST("header and data, no status", OUT, 0, NONE, 0, H, R(DATA, 512)),
 };
 
 static const struct request statuses[] = {
@@ -244,25 +328,38 @@ static const struct request statuses[] = {
 };
 
 /* Each part in turn where there is no memory of the guest. */
-#define NOWHERE(addr) \
-	REQUEST("header at " #addr, IN, 0, IOERR, 0, R(addr, 16), \
-		W(DATA, 512), S), \
-	REQUEST("data at " #addr, IN, 0, IOERR, 0, H, W(addr, 512), S), \
-	REQUEST("data of a write at " #addr, OUT, 0, IOERR, 1, H, \
-		R(addr, 512), S), \
-	REQUEST("status at " #addr, IN, 0, NONE, 0, H, W(DATA, 512), \
-		W(addr, 1))
+#define NOWHERE(addr)                                                        \
+	REQUEST("header at " #addr, IN, 0, IOERR, 0, R(addr, 16),            \
+		W(DATA, 512), S),                                            \
+		REQUEST("data at " #addr, IN, 0, IOERR, 0, H, W(addr, 512),  \
+			S),                                                  \
+		REQUEST("data of a write at " #addr, OUT, 0, IOERR, 1, H,    \
+			R(addr, 512), S),                                    \
+		REQUEST("status at " #addr, IN, 0, NONE, 0, H, W(DATA, 512), \
+			W(addr, 1))
 
 /* 0x02000000: where Xen puts the registers of virtio-mmio devices on Arm. */
 static const struct request addresses[] = {
-	NOWHERE(0), NOWHERE(1), NOWHERE(0xfff), NOWHERE(0x02000000),
-	NOWHERE(0x02000100), NOWHERE(0xfeff0000), NOWHERE(0x40000000 - 600),
-	NOWHERE(END), NOWHERE(END + 1), NOWHERE(END + 4096),
-	NOWHERE(UINT64_C(1) << 32), NOWHERE(UINT64_C(1) << 40),
-	NOWHERE(HDR | UINT64_C(1) << 32), NOWHERE(HDR | UINT64_C(1) << 52),
-	NOWHERE(HDR | UINT64_C(1) << 63), NOWHERE(UINT64_C(1) << 63),
-	NOWHERE(UINT64_MAX - 511), NOWHERE(UINT64_MAX - 15),
-	NOWHERE(UINT64_MAX - 1), NOWHERE(UINT64_MAX),
+	NOWHERE(0),
+	NOWHERE(1),
+	NOWHERE(0xfff),
+	NOWHERE(0x02000000),
+	NOWHERE(0x02000100),
+	NOWHERE(0xfeff0000),
+	NOWHERE(0x40000000 - 600),
+	NOWHERE(END),
+	NOWHERE(END + 1),
+	NOWHERE(END + 4096),
+	NOWHERE(UINT64_C(1) << 32),
+	NOWHERE(UINT64_C(1) << 40),
+	NOWHERE(HDR | UINT64_C(1) << 32),
+	NOWHERE(HDR | UINT64_C(1) << 52),
+	NOWHERE(HDR | UINT64_C(1) << 63),
+	NOWHERE(UINT64_C(1) << 63),
+	NOWHERE(UINT64_MAX - 511),
+	NOWHERE(UINT64_MAX - 15),
+	NOWHERE(UINT64_MAX - 1),
+	NOWHERE(UINT64_MAX),
 	REQUEST("header over the end", IN, 0, IOERR, 0, R(END - 15, 16),
 		W(DATA, 512), S),
 	REQUEST("data over the end", IN, 0, IOERR, 0, H, W(END - 511, 512), S),
@@ -292,8 +389,7 @@ static const struct request overlaps[] = {
 		W(DATA, 512), S),
 	REQUEST("data shifted by one", IN, 3, OK, 1025, H, W(DATA, 512),
 		W(DATA + 1, 512), S),
-	REQUEST("written data is the header", OUT, 3, OK, 1, H, R(HDR, 512),
-		S),
+	REQUEST("written data is the header", OUT, 3, OK, 1, H, R(HDR, 512), S),
 	REQUEST("written data ends in the status", OUT, 3, OK, 1, H,
 		R(DATA, 512), W(DATA + 511, 1)),
 	REQUEST("data over the table", IN, 3, OK, 513, H, W(TABLE, 512), S),
@@ -315,8 +411,8 @@ static const struct request orders[] = {
 		W(UINT64_MAX, 0), W(DATA, 512), W(END, 0), S, W(7, 0)),
 	REQUEST("empty writable first", IN, 0, OK, 513, W(0, 0), H,
 		W(DATA, 512), S),
-	REQUEST("empty readable in the data", IN, 0, RESET, 0, H,
-		W(DATA, 512), R(0, 0), S),
+	REQUEST("empty readable in the data", IN, 0, RESET, 0, H, W(DATA, 512),
+		R(0, 0), S),
 	REQUEST("empty readable last", IN, 0, RESET, 0, H, W(DATA, 512), S,
 		R(0, 0)),
 	REQUEST("header after the data", IN, 0, RESET, 0, W(DATA, 512), H, S),
@@ -334,26 +430,22 @@ static const struct request readonly[] = {
 	REQUEST("read-only: in", IN, 1, OK, 513, H, W(DATA, 512), S),
 	REQUEST("read-only: out", OUT, 1, IOERR, 1, H, R(DATA, 512), S),
 	REQUEST("read-only: out of nothing", OUT, 1, IOERR, 1, H, S),
-	REQUEST("read-only: out of 511", OUT, 1, IOERR, 1, H, R(DATA, 511),
-		S),
-	REQUEST("read-only: out beyond", OUT, 64, IOERR, 1, H, R(DATA, 512),
-		S),
+	REQUEST("read-only: out of 511", OUT, 1, IOERR, 1, H, R(DATA, 511), S),
+	REQUEST("read-only: out beyond", OUT, 64, IOERR, 1, H, R(DATA, 512), S),
 	REQUEST("read-only: flush", FLUSH, 0, OK, 1, H, S),
 	REQUEST("read-only: id", GET_ID, 0, OK, 21, H, W(DATA, 20), S),
 	REQUEST("read-only: discard", 11, 0, IOERR, 1, H, R(DATA, 16), S),
-	REQUEST("read-only: write zeroes", 13, 0, IOERR, 1, H, R(DATA, 16),
-		S),
-	REQUEST("read-only: secure erase", 14, 0, IOERR, 1, H, R(DATA, 16),
-		S),
+	REQUEST("read-only: write zeroes", 13, 0, IOERR, 1, H, R(DATA, 16), S),
+	REQUEST("read-only: secure erase", 14, 0, IOERR, 1, H, R(DATA, 16), S),
 };
 
-/* ---- long chains ---------------------------------------------------------- */
+/* ---- long chains --------------------------------------------------------- */
 
 struct long_chain {
 	const char *name;
-	unsigned int readable;	/* descriptors of data after the header */
-	unsigned int writable;	/* of data before the status */
-	uint32_t len;		/* of each */
+	unsigned int readable; /* descriptors of data after the header */
+	unsigned int writable; /* of data before the status */
+	uint32_t len;          /* of each */
 	uint32_t type;
 	int answer;
 	uint32_t used;
@@ -400,7 +492,7 @@ static struct model_chain make_long(const struct long_chain *from)
 	return (struct model_chain){ bufs, n };
 }
 
-/* ---- the play ------------------------------------------------------------- */
+/* ---- the play ------------------------------------------------------------ */
 
 static void play(const struct request *row, bool direct)
 {
@@ -438,12 +530,16 @@ struct table {
 	size_t n;
 };
 
-#define TABLE_OF(rows) { rows, COUNT(rows) }
+#define TABLE_OF(rows)            \
+	{                         \
+		rows, COUNT(rows) \
+	}
 
 static const struct table tables[] = {
-	TABLE_OF(lengths), TABLE_OF(sectors), TABLE_OF(types), TABLE_OF(ids),
-	TABLE_OF(headers), TABLE_OF(runts), TABLE_OF(statuses),
-	TABLE_OF(addresses), TABLE_OF(overlaps), TABLE_OF(orders),
+	TABLE_OF(lengths),  TABLE_OF(sectors),   TABLE_OF(types),
+	TABLE_OF(ids),      TABLE_OF(headers),   TABLE_OF(runts),
+	TABLE_OF(statuses), TABLE_OF(addresses), TABLE_OF(overlaps),
+	TABLE_OF(orders),
 };
 
 static unsigned int play_all(bool direct)
@@ -467,8 +563,7 @@ static unsigned int play_readonly(bool direct)
 	return (unsigned int)COUNT(readonly);
 }
 
-static unsigned int stage(struct model_setup setup, bool direct,
-			  uint64_t piece)
+static unsigned int stage(struct model_setup setup, bool direct, uint64_t piece)
 {
 	unsigned int rows;
 

@@ -13,8 +13,8 @@
 
 enum {
 	/* Values of `next` that depend on the list; others are its entries. */
-	SIZE = 0xfff0,		/* as many as the list has */
-	SIZE_1,			/* one more */
+	SIZE = 0xfff0, /* as many as the list has */
+	SIZE_1,        /* one more */
 	LIST_MAX = 8,
 };
 
@@ -31,25 +31,39 @@ struct list {
 struct ring_case {
 	const char *name;
 	int answer;
-	struct list list;	/* in the ring, or in a table */
-	struct list table;	/* at T2 */
+	struct list list;  /* in the ring, or in a table */
+	struct list table; /* at T2 */
 };
 
-#define LIST(...) { { __VA_ARGS__ }, \
-		    COUNT(((const struct vring_desc[]){ __VA_ARGS__ })) }
-#define D(addr, len, flags, next) { addr, len, flags, next }
+#define LIST(...)                                                           \
+	{                                                                   \
+		{ __VA_ARGS__ },                                            \
+			COUNT(((const struct vring_desc[]){ __VA_ARGS__ })) \
+	}
+#define D(addr, len, flags, next)      \
+	{                              \
+		addr, len, flags, next \
+	}
 /* The request that every row that is answered with OK comes to. */
 #define HN(next) D(HDR, 16, N, next)
 #define DN(next) D(DATA, 512, N | W, next)
 #define S0 D(STATUS, 1, W, 0)
 
 static const struct model_buf good_bufs[] = {
-	{ HDR, 16, false }, { DATA, 512, true }, { STATUS, 1, true },
+	{ HDR, 16, false },
+	{ DATA, 512, true },
+	{ STATUS, 1, true },
 };
 
 static const struct model_chain good = { good_bufs, 3 };
 
-#define RING(what, answer, ...) { what, answer, LIST(__VA_ARGS__), { .n = 0 } }
+#define RING(what, answer, ...)                  \
+	{                                        \
+		what, answer, LIST(__VA_ARGS__), \
+		{                                \
+			.n = 0                   \
+		}                                \
+	}
 
 static const struct ring_case descriptors[] = {
 	RING("in order", OK, HN(1), DN(2), S0),
@@ -72,15 +86,14 @@ static const struct ring_case descriptors[] = {
 	RING("loop of 8", RESET, HN(1), D(0, 0, N, 2), D(0, 0, N, 3),
 	     D(0, 0, N, 4), D(0, 0, N, 5), D(0, 0, N, 6), D(0, 0, N, 7),
 	     D(0, 0, N, 0)),
-	RING("the status loops", RESET, HN(1), DN(2),
-	     D(STATUS, 1, N | W, 2)),
+	RING("the status loops", RESET, HN(1), DN(2), D(STATUS, 1, N | W, 2)),
 	RING("the data loops", RESET, HN(1), DN(1)),
 	RING("from the status to the data", RESET, HN(1), DN(2),
 	     D(STATUS, 1, N | W, 1)),
 	RING("from the status to the header", RESET, HN(1), DN(2),
 	     D(STATUS, 1, N | W, 0)),
-	RING("tail and loop of 2", RESET, HN(1), DN(2),
-	     D(DATA, 1, N | W, 3), D(DATA, 1, N | W, 2)),
+	RING("tail and loop of 2", RESET, HN(1), DN(2), D(DATA, 1, N | W, 3),
+	     D(DATA, 1, N | W, 2)),
 	RING("next is the size", RESET, HN(SIZE)),
 	RING("next is the size and 1", RESET, HN(SIZE_1)),
 	RING("next is 0x7fff", RESET, HN(0x7fff)),
@@ -103,16 +116,15 @@ static const struct ring_case descriptors[] = {
 	     D(STATUS, 1, W, 2)),
 	RING("flag 8", OK, D(HDR, 16, N | 8, 1), DN(2), S0),
 	RING("flag 8 at the end", OK, HN(1), DN(2), D(STATUS, 1, W | 8, 0)),
-	RING("flag 0x80: packed avail", OK, D(HDR, 16, N | 0x80, 1), DN(2),
-	     S0),
+	RING("flag 0x80: packed avail", OK, D(HDR, 16, N | 0x80, 1), DN(2), S0),
 	RING("flag 0x8000: packed used", OK, D(HDR, 16, N | 0x8000, 1), DN(2),
 	     S0),
 	RING("all flags unknown", OK, D(HDR, 16, N | 0xfff8, 1),
 	     D(DATA, 512, N | W | 0xfff8, 2), D(STATUS, 1, W | 0xfff8, 0)),
 	RING("readable second of 2", RESET, D(DATA, 512, N | W, 1),
 	     D(HDR, 16, 0, 0)),
-	RING("readable last of 4", RESET, HN(1), DN(2),
-	     D(STATUS, 1, N | W, 3), D(HDR, 1, 0, 0)),
+	RING("readable last of 4", RESET, HN(1), DN(2), D(STATUS, 1, N | W, 3),
+	     D(HDR, 1, 0, 0)),
 	RING("4 GiB of 2", RESET, D(HDR, 0xffffffff, N, 1), D(HDR, 1, 0, 0)),
 	RING("4 GiB of 2, writable", RESET, D(HDR, 0x80000000, N, 1),
 	     D(HDR, 0x80000000, W, 0)),
@@ -121,10 +133,14 @@ static const struct ring_case descriptors[] = {
 /* A pointer to T2, and what is there: the good request or something else. */
 #define TO(len, flags, next) D(T2, len, I | (flags), next)
 #define GOOD_TABLE LIST(HN(1), DN(2), S0)
-#define POINTER(what, answer, ...) \
-	{ what, answer, LIST(__VA_ARGS__), GOOD_TABLE }
-#define TABLES(what, answer, len, ...) \
-	{ what, answer, LIST(TO(len, 0, 0)), LIST(__VA_ARGS__) }
+#define POINTER(what, answer, ...)                          \
+	{                                                   \
+		what, answer, LIST(__VA_ARGS__), GOOD_TABLE \
+	}
+#define TABLES(what, answer, len, ...)                               \
+	{                                                            \
+		what, answer, LIST(TO(len, 0, 0)), LIST(__VA_ARGS__) \
+	}
 
 static const struct ring_case tables[] = {
 	POINTER("table", OK, TO(48, 0, 0)),
@@ -199,15 +215,15 @@ static const struct ring_case tables[] = {
 	       D(HDR, 1, 0, 0)),
 	TABLES("table begins elsewhere", OK, 64, HN(3), S0, D(0, 0, 0, 0),
 	       DN(1)),
-	{ "header, and a table of the rest", OK,
-	  LIST(HN(1), TO(32, 0, 0)), LIST(DN(1), S0) },
+	{ "header, and a table of the rest", OK, LIST(HN(1), TO(32, 0, 0)),
+	  LIST(DN(1), S0) },
 	{ "header and data, and a table of the status", OK,
 	  LIST(HN(1), DN(2), TO(16, 0, 0)), LIST(S0) },
-	{ "data, and a table of the header", RESET,
-	  LIST(DN(1), TO(32, 0, 0)), LIST(HN(1), S0) },
+	{ "data, and a table of the header", RESET, LIST(DN(1), TO(32, 0, 0)),
+	  LIST(HN(1), S0) },
 };
 
-/* ---- the play of descriptors ---------------------------------------------- */
+/* ---- the play of descriptors --------------------------------------------- */
 
 static struct vring_desc resolve(struct vring_desc d, const struct list *list,
 				 unsigned int size, const uint16_t *at)
@@ -247,8 +263,7 @@ static void place_table(uint64_t addr, const struct list *list,
 		table[i] = resolve(list->d[i], list, size, NULL);
 }
 
-static uint16_t place_indirect(struct model_ring *ring,
-			       const struct list *list)
+static uint16_t place_indirect(struct model_ring *ring, const struct list *list)
 {
 	const struct list pointer = LIST(D(TABLE, list->n * 16, I, 0));
 
@@ -280,7 +295,8 @@ static void on_all_rings(uint64_t refused, void (*play_table)(void))
 {
 	for (size_t i = 0; i < COUNT(hostile_sizes); i++) {
 		hostile_start((struct model_setup){
-			.ring_size = hostile_sizes[i], .refused = refused,
+			.ring_size = hostile_sizes[i],
+			.refused = refused,
 		});
 		play_table();
 		hostile_finish();
@@ -347,12 +363,13 @@ static void loop(unsigned int n, bool indirect)
 	struct model_blk *m = &hostile.m;
 	struct model_ring *ring = &m->ring[0];
 	struct vring_desc *list = indirect ?
-		model_at(&m->mem, TABLE, MODEL_PAGE) : ring->desc;
+					  model_at(&m->mem, TABLE, MODEL_PAGE) :
+					  ring->desc;
 
 	hostile_begin("loop of any length");
 	for (unsigned int i = 0; i < n; i++)
-		list[i] = (struct vring_desc)
-			D(DATA, 1, N | W, (uint16_t)((i + 1) % n));
+		list[i] = (struct vring_desc)D(DATA, 1, N | W,
+					       (uint16_t)((i + 1) % n));
 	if (indirect)
 		place_direct(ring, &(struct list)LIST(D(TABLE, n * 16, I, 0)));
 	else
@@ -371,13 +388,13 @@ static void test_loops(void **state)
 	hostile_finish();
 }
 
-/* ---- the available ring --------------------------------------------------- */
+/* ---- the available ring -------------------------------------------------- */
 
 struct avail_case {
 	const char *name;
 	void (*spoil)(struct model_ring *ring, uint32_t value);
-	uint32_t value;		/* SIZE and above: of the ring */
-	unsigned int answered;	/* requests before the ring was found broken */
+	uint32_t value;        /* SIZE and above: of the ring */
+	unsigned int answered; /* requests before the ring was found broken */
 	int answer;
 };
 
@@ -548,15 +565,15 @@ static void test_available_rings(void **state)
 	print_message("# %zu cases\n", COUNT(avails));
 }
 
-/* ---- data that lands in the ring ------------------------------------------ */
+/* ---- data that lands in the ring ----------------------------------------- */
 
 enum part { DESC, AVAIL, USED };
 
 struct aimed_case {
 	const char *name;
 	enum part part;
-	uint32_t at;		/* bytes from the part's beginning */
-	uint32_t data;		/* bytes of disk written there, or the status */
+	uint32_t at;   /* bytes from the part's beginning */
+	uint32_t data; /* bytes of disk written there, or the status */
 };
 
 static const struct aimed_case aims[] = {
@@ -627,12 +644,9 @@ static void test_data_in_the_ring(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_direct),
-		TEST(test_indirect),
-		TEST(test_not_negotiated),
-		TEST(test_loops),
-		TEST(test_available_rings),
-		TEST(test_data_in_the_ring),
+		TEST(test_direct),          TEST(test_indirect),
+		TEST(test_not_negotiated),  TEST(test_loops),
+		TEST(test_available_rings), TEST(test_data_in_the_ring),
 	};
 
 	return cmocka_run_group_tests_name("hostile_rings", tests, NULL, NULL);

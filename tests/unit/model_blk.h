@@ -12,43 +12,43 @@
 #include "virtio/blk.h"
 
 enum {
-	MODEL_BLK_PAGES = 48,	/* of guest memory */
-	MODEL_SECTORS = 64,	/* of the disk, unless told otherwise */
-	MODEL_POISON = 0xa5,	/* what the device's own memory begins as */
+	MODEL_BLK_PAGES = 48, /* of guest memory */
+	MODEL_SECTORS = 64,   /* of the disk, unless told otherwise */
+	MODEL_POISON = 0xa5,  /* what the device's own memory begins as */
 };
 
 /* How the device and the driver are to be; zeroes mean what is usual. */
 struct model_setup {
-	unsigned int nqueues;	/* 1 */
-	uint16_t queue_size;	/* 8, offered */
-	uint16_t ring_size;	/* what the driver takes: queue_size */
-	uint64_t sectors;	/* MODEL_SECTORS */
-	uint64_t refused;	/* features that the driver does not take */
-	unsigned int pages;	/* of guest memory: MODEL_BLK_PAGES */
+	unsigned int nqueues; /* 1 */
+	uint16_t queue_size;  /* 8, offered */
+	uint16_t ring_size;   /* what the driver takes: queue_size */
+	uint64_t sectors;     /* MODEL_SECTORS */
+	uint64_t refused;     /* features that the driver does not take */
+	unsigned int pages;   /* of guest memory: MODEL_BLK_PAGES */
 	bool readonly;
 	bool pinnable;
-	bool windows;		/* the memory is mapped for good */
+	bool windows; /* the memory is mapped for good */
 	bool write_through;
 	bool discard;
 	bool secure_erase;
-	bool packed;		/* offered, and laid out by the driver */
-	bool legacy;		/* the interface, and the driver */
+	bool packed; /* offered, and laid out by the driver */
+	bool legacy; /* the interface, and the driver */
 };
 
 struct model_blk {
 	struct model_memory mem;
 	struct virtio_blk blk;
-	unsigned int ranges;	/* that the engine was given */
-	uint8_t range_flags;	/* of the last one */
+	unsigned int ranges; /* that the engine was given */
+	uint8_t range_flags; /* of the last one */
 	struct model_ring ring[VIRTIO_QUEUES_MAX];
 	struct model_setup setup;
-	uint64_t heap;		/* the first guest address after the rings */
+	uint64_t heap; /* the first guest address after the rings */
 	void *memory;
 	void *state;
 	uint8_t *store;
 	uint64_t store_bytes;
-	int engine_fails;	/* result of the requests that are run; or 0 */
-	uint8_t *shadow;	/* what guest memory should look like */
+	int engine_fails; /* result of the requests that are run; or 0 */
+	uint8_t *shadow;  /* what guest memory should look like */
 	uint8_t *shadow_store;
 };
 
@@ -84,8 +84,8 @@ static inline void model_rings_init(struct model_blk *m)
 	uint64_t at = MODEL_BASE;
 
 	for (unsigned int i = 0; i < m->setup.nqueues; i++)
-		at = model_ring_place(&m->ring[i], &m->mem, (at + align - 1) &
-						 ~(align - 1),
+		at = model_ring_place(&m->ring[i], &m->mem,
+				      (at + align - 1) & ~(align - 1),
 				      m->setup.ring_size, m->setup.packed,
 				      align);
 	m->heap = (at + MODEL_PAGE - 1) & ~(uint64_t)(MODEL_PAGE - 1);
@@ -132,8 +132,7 @@ static inline void model_blk_init(struct model_blk *m, struct model_setup setup)
 	m->memory = model_alloc(virtio_blk_memory_bytes(&options));
 	m->state = model_alloc(virtio_blk_state_bytes(&options));
 	memset(&m->blk, MODEL_POISON, sizeof(m->blk));
-	virtio_blk_init(&m->blk, &options, m->memory, m->state,
-			&m->mem.memory);
+	virtio_blk_init(&m->blk, &options, m->memory, m->state, &m->mem.memory);
 	virtio_mmio_offer(&m->blk.dev);
 	/* What the device has not written itself must reach nobody. */
 	memset(m->memory, MODEL_POISON, virtio_blk_memory_bytes(&options));
@@ -159,8 +158,8 @@ static inline void model_modern_drive(struct model_blk *m)
 {
 	struct virtio_device *dev = &m->blk.dev;
 
-	assert_true(model_negotiate(dev, model_offered(dev) &
-					 ~m->setup.refused));
+	assert_true(
+		model_negotiate(dev, model_offered(dev) & ~m->setup.refused));
 	for (unsigned int i = 0; i < m->setup.nqueues; i++)
 		model_set_queue(dev, i, &m->ring[i]);
 }
@@ -311,8 +310,8 @@ static const uint32_t model_no_queues[] = {
 /* ---- requests ------------------------------------------------------------ */
 
 /* Write a header to guest memory. */
-static inline void model_header(struct model_blk *m, uint64_t at,
-				uint32_t type, uint64_t sector)
+static inline void model_header(struct model_blk *m, uint64_t at, uint32_t type,
+				uint64_t sector)
 {
 	struct virtio_blk_header header = { .type = type, .sector = sector };
 	void *p = model_at(&m->mem, at, sizeof(header));

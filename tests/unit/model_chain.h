@@ -13,16 +13,16 @@ enum { MODEL_RANGES_MAX = 2 * MODEL_RING_MAX };
 /* What counts beside the descriptors. */
 struct model_rules {
 	const struct model_memory *mem;
-	bool indirect;		/* tables were negotiated */
-	unsigned int size_max;	/* entries of the longest table */
+	bool indirect;         /* tables were negotiated */
+	unsigned int size_max; /* entries of the longest table */
 };
 
 /* What has to become of a chain. */
 struct model_verdict {
-	int result;		/* of virtqueue_pop() */
-	unsigned int n;		/* ranges that are not empty */
-	unsigned int readable;	/* of them */
-	uint64_t bytes[2];	/* readable, writable */
+	int result;            /* of virtqueue_pop() */
+	unsigned int n;        /* ranges that are not empty */
+	unsigned int readable; /* of them */
+	uint64_t bytes[2];     /* readable, writable */
 	struct guest_range ranges[MODEL_RANGES_MAX];
 };
 

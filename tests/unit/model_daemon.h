@@ -77,9 +77,9 @@ static inline void model_image(char *to, size_t size, off_t bytes)
 
 struct daemon {
 	pid_t pid;
-	int control;		/* orders to it, and its answers */
-	int log;		/* what it says, from then on */
-	char said[16384];	/* ... so far */
+	int control;      /* orders to it, and its answers */
+	int log;          /* what it says, from then on */
+	char said[16384]; /* ... so far */
 	size_t nsaid;
 };
 
@@ -92,9 +92,9 @@ struct daemon_self {
 enum daemon_order {
 	DAEMON_QUIT = 'q',
 	DAEMON_ABANDON = 'a',
-	DAEMON_FULL = 'f',	/* it gets no more descriptors ... */
-	DAEMON_ROOM = 'r',	/* ... and may have them again */
-	DAEMON_SLEEPS = 's',	/* answers how often it went to sleep */
+	DAEMON_FULL = 'f',   /* it gets no more descriptors ... */
+	DAEMON_ROOM = 'r',   /* ... and may have them again */
+	DAEMON_SLEEPS = 's', /* answers how often it went to sleep */
 };
 
 static inline void daemon_limit(bool full)
@@ -121,7 +121,7 @@ static inline void daemon_ordered(struct loop_source *source, uint32_t events)
 
 	(void)events;
 	if (read(source->fd, &order, 1) != 1)
-		_exit(98);	/* the test has gone */
+		_exit(98); /* the test has gone */
 	if (order == DAEMON_QUIT)
 		loop_quit(&self->loop);
 	else if (order == DAEMON_ABANDON)
@@ -154,8 +154,8 @@ static inline void daemon_start(struct daemon *d, const struct options *options)
 {
 	int control[2], log[2];
 
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0,
-				    control), 0);
+	assert_int_equal(
+		socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, control), 0);
 	assert_int_equal(pipe2(log, O_CLOEXEC), 0);
 	d->nsaid = 0;
 	d->said[0] = '\0';
@@ -249,8 +249,7 @@ static inline int daemon_ended(struct daemon *d)
 		continue;
 	close(d->control);
 	close(d->log);
-	return WIFEXITED(status) ? WEXITSTATUS(status) :
-				   256 + WTERMSIG(status);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 256 + WTERMSIG(status);
 }
 
 static inline void daemon_stop(struct daemon *d)
@@ -303,7 +302,9 @@ static inline void front_send(struct front *f, uint32_t request,
 		char bytes[CMSG_SPACE(sizeof(int))];
 	} control = { 0 };
 	struct vhost_header header = {
-		request, VHOST_HEADER_VERSION | VHOST_HEADER_NEED_REPLY, size,
+		request,
+		VHOST_HEADER_VERSION | VHOST_HEADER_NEED_REPLY,
+		size,
 	};
 	struct iovec iov[2] = {
 		{ .iov_base = &header, .iov_len = sizeof(header) },
@@ -379,7 +380,8 @@ static inline uint64_t front_capacity(struct front *f)
 static inline void front_open(struct front *f, const char *path)
 {
 	const struct vhost_mem_reg reg = {
-		.region = { .guest = FRONT_GUEST, .size = FRONT_MEMORY,
+		.region = { .guest = FRONT_GUEST,
+			    .size = FRONT_MEMORY,
 			    .user = FRONT_USER },
 	};
 	uint64_t features;
@@ -402,7 +404,8 @@ static inline void front_open(struct front *f, const char *path)
 		      VIRTIO_FEATURE(VIRTIO_F_EVENT_IDX));
 	assert_int_equal(front_number(f, VHOST_SET_FEATURES, features), 0);
 	assert_int_equal(front_ask(f, VHOST_ADD_MEM_REG, &reg, sizeof(reg),
-				   f->memfd), 0);
+				   f->memfd),
+			 0);
 	/* Who does not look at it goes on with what another one has said. */
 	assert_true(front_capacity(f) != 0);
 }
@@ -420,15 +423,16 @@ static inline void front_close(struct front *f)
 static inline bool front_start(struct front *f)
 {
 	const struct vhost_vring_addr addr = {
-		.desc = FRONT_USER, .avail = FRONT_USER + 0x1000,
+		.desc = FRONT_USER,
+		.avail = FRONT_USER + 0x1000,
 		.used = FRONT_USER + 0x2000,
 	};
 	const uint64_t queue = 0;
 
 	assert_int_equal(front_state(f, VHOST_SET_VRING_NUM, FRONT_RING), 0);
 	assert_int_equal(front_state(f, VHOST_SET_VRING_BASE, f->avail), 0);
-	assert_int_equal(front_ask(f, VHOST_SET_VRING_ADDR, &addr, sizeof(addr),
-				   -1), 0);
+	assert_int_equal(
+		front_ask(f, VHOST_SET_VRING_ADDR, &addr, sizeof(addr), -1), 0);
 	assert_int_equal(front_ask(f, VHOST_SET_VRING_CALL, &queue, 8, f->call),
 			 0);
 	if (front_ask(f, VHOST_SET_VRING_KICK, &queue, 8, f->kick))
@@ -460,9 +464,11 @@ static inline void front_submit(struct front *f, uint32_t type, uint64_t sector,
 	d[0] = (struct vring_desc){ FRONT_GUEST + 0x3000, sizeof(header),
 				    VRING_DESC_NEXT, 1 };
 	d[1] = (struct vring_desc){
-		FRONT_GUEST + FRONT_DATA_AT, bytes,
-		VRING_DESC_NEXT | (type == VIRTIO_BLK_T_IN ? VRING_DESC_WRITE :
-							     0), 2,
+		FRONT_GUEST + FRONT_DATA_AT,
+		bytes,
+		VRING_DESC_NEXT |
+			(type == VIRTIO_BLK_T_IN ? VRING_DESC_WRITE : 0),
+		2,
 	};
 	d[2] = (struct vring_desc){ FRONT_GUEST + 0x4000, 1, VRING_DESC_WRITE,
 				    0 };

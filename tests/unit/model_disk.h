@@ -20,24 +20,27 @@ enum {
 	FILE_BYTES = 1 << 20,
 	RING = 64,
 	DISKS = 2,
-	BLOCK = 4096,		/* bytes of a request */
-	AREA = 2 * BLOCK,	/* of guest memory for a request */
+	BLOCK = 4096,     /* bytes of a request */
+	AREA = 2 * BLOCK, /* of guest memory for a request */
 	MEMORY = 160 * MODEL_PAGE,
 };
 
 static const char *const engines[] = {
-	"io_uring", "libaio", "threads", "auto",
+	"io_uring",
+	"libaio",
+	"threads",
+	"auto",
 };
 
 struct rig;
 
-struct end {			/* of a disk, towards the driver */
+struct end { /* of a disk, towards the driver */
 	struct transport transport;
 	struct rig *rig;
 	struct disk disk;
 	struct model_ring ring;
 	unsigned int notified, changed, stopped;
-	unsigned int done;	/* used elements taken */
+	unsigned int done; /* used elements taken */
 	char file[64];
 };
 
@@ -143,8 +146,8 @@ static inline void drive(struct rig *rig, struct end *e)
 	struct virtio_device *dev = &e->disk.blk.dev;
 
 	/* Without EVENT_IDX each publish that is wanted notifies. */
-	assert_true(model_negotiate(dev, model_offered(dev) &
-				    ~VIRTIO_FEATURE(VIRTIO_F_EVENT_IDX)));
+	assert_true(model_negotiate(
+		dev, model_offered(dev) & ~VIRTIO_FEATURE(VIRTIO_F_EVENT_IDX)));
 	model_set_queue(dev, 0, &e->ring);
 	model_driver_ok(dev);
 	assert_true(virtio_device_live(dev));
@@ -166,7 +169,8 @@ static inline void add_disk_as(struct rig *rig, struct disk_options options)
 	virtio_mmio_offer(&e->disk.blk.dev);
 	assert_int_equal(disk_serve(&e->disk, &rig->loop, &e->transport), 0);
 	rig->heap = (model_ring_init(&e->ring, &rig->mem, rig->heap, RING) +
-		     MODEL_PAGE - 1) & ~(uint64_t)(MODEL_PAGE - 1);
+		     MODEL_PAGE - 1) &
+		    ~(uint64_t)(MODEL_PAGE - 1);
 	drive(rig, e);
 }
 
@@ -200,8 +204,8 @@ static inline void rig_finish(struct rig *rig)
 }
 
 /* Offer a request in area `slot`: the address of its data. */
-static inline uint8_t *offer(struct rig *rig, unsigned int disk, unsigned int slot,
-		      uint32_t type, uint64_t block)
+static inline uint8_t *offer(struct rig *rig, unsigned int disk,
+			     unsigned int slot, uint32_t type, uint64_t block)
 {
 	uint64_t at = rig->heap + slot * (uint64_t)AREA;
 	struct virtio_blk_header h = { .type = type,

@@ -41,14 +41,14 @@ int program_main(int argc, char **argv);
 enum {
 	VCPUS = 2,
 	MEMORY_BYTES = 8 << 20,
-	BASE = 0x2000000,	/* of the first disk's window */
-	IRQ = 33,		/* of the first disk */
+	BASE = 0x2000000, /* of the first disk's window */
+	IRQ = 33,         /* of the first disk */
 	RANGES_MAX = 32,
 	REMOTE_PORT = 1000,
 	LOCAL_PORT = 200,
 	LINES_MAX = 256,
 	LINE_BYTES = 256,
-	WAIT_S = 20,		/* a loaded machine is no failure */
+	WAIT_S = 20, /* a loaded machine is no failure */
 	/* XEN_DOMINF_* and SHUTDOWN_* of Xen's public headers. */
 	LIFE_DYING = 1 << 0,
 	LIFE_SHUTDOWN = 1 << 2,
@@ -56,10 +56,10 @@ enum {
 };
 
 struct vcpu {
-	bool busy;		/* an access is under way */
-	bool stuck;		/* ... and nobody will ever answer it */
+	bool busy;  /* an access is under way */
+	bool stuck; /* ... and nobody will ever answer it */
 	bool bound, masked, pending;
-	uint64_t value;		/* of the last answer */
+	uint64_t value; /* of the last answer */
 };
 
 struct range {
@@ -69,22 +69,22 @@ struct range {
 static struct {
 	unsigned int domid;
 	bool exists;
-	uint32_t life;		/* LIFE_* */
+	uint32_t life; /* LIFE_* */
 	bool no_libxenctrl;
 	int memory_fd, page_fd;
 	struct model_memory memory; /* as the guest sees it */
-	ioreq_t *page;		/* Xen's view of it */
+	ioreq_t *page;              /* Xen's view of it */
 	unsigned int servers, pages, events;
 	bool enabled;
 	struct vcpu vcpu[VCPUS];
 	struct range range[RANGES_MAX];
 	unsigned int nranges;
-	int fd[2];		/* [0] is the program's event channels */
+	int fd[2]; /* [0] is the program's event channels */
 	unsigned int irqs;
 	/* While a range is being unmapped, the server being disabled: once. */
 	void (*on_unmap)(void);
 	void (*on_disable)(void);
-	bool hold;		/* the store answers nothing */
+	bool hold; /* the store answers nothing */
 	char line[LINES_MAX][LINE_BYTES];
 	unsigned int nlines;
 	pthread_t program;
@@ -104,22 +104,22 @@ give_up(const char *format, ...)
 	abort();
 }
 
-#define must(cond)                                                    \
-	do {                                                          \
-		if (!(cond))                                          \
-			give_up("%s:%d: Xen: not so: %s", __FILE__,   \
-				__LINE__, #cond);                     \
+#define must(cond)                                                            \
+	do {                                                                  \
+		if (!(cond))                                                  \
+			give_up("%s:%d: Xen: not so: %s", __FILE__, __LINE__, \
+				#cond);                                       \
 	} while (0)
 
-#define wait_until(cond)                                               \
-	do {                                                           \
-		uint64_t end_ = clock_ns() + WAIT_S * NS_PER_SECOND;   \
-		while (!(cond)) {                                      \
-			if (clock_ns() > end_)                         \
-				give_up("%s:%d: waited in vain: %s",   \
-					__FILE__, __LINE__, #cond);    \
-			usleep(200);                                   \
-		}                                                      \
+#define wait_until(cond)                                                       \
+	do {                                                                   \
+		uint64_t end_ = clock_ns() + WAIT_S * NS_PER_SECOND;           \
+		while (!(cond)) {                                              \
+			if (clock_ns() > end_)                                 \
+				give_up("%s:%d: waited in vain: %s", __FILE__, \
+					__LINE__, #cond);                      \
+			usleep(200);                                           \
+		}                                                              \
 	} while (0)
 
 /* For what shall not happen: so long, and it is looked for after that. */
@@ -358,8 +358,8 @@ static inline void destroy_server(void)
 		dom.vcpu[v].stuck = dom.vcpu[v].busy;
 }
 
-int xendevicemodel_destroy_ioreq_server(xendevicemodel_handle *h,
-					domid_t domid, ioservid_t id)
+int xendevicemodel_destroy_ioreq_server(xendevicemodel_handle *h, domid_t domid,
+					ioservid_t id)
 {
 	(void)h;
 	(void)id;
@@ -453,8 +453,10 @@ static inline void map_pages(uint8_t *at, size_t n, const xen_pfn_t *gfn,
 	for (size_t i = 0; i < n; i++) {
 		uint64_t page = gfn[i] - first;
 
-		errors[i] = gfn[i] < first || page >= MEMORY_BYTES / MODEL_PAGE ?
-			    -EINVAL : 0;
+		errors[i] = gfn[i] < first ||
+					    page >= MEMORY_BYTES / MODEL_PAGE ?
+				    -EINVAL :
+				    0;
 		if (errors[i] == 0)
 			must(mmap(at + i * MODEL_PAGE, MODEL_PAGE,
 				  PROT_READ | PROT_WRITE,
@@ -478,9 +480,8 @@ void *xenforeignmemory_map2(xenforeignmemory_handle *h, uint32_t domid,
 	return addr;
 }
 
-void *xenforeignmemory_map(xenforeignmemory_handle *h, uint32_t domid,
-			   int prot, size_t n, const xen_pfn_t gfn[],
-			   int errors[])
+void *xenforeignmemory_map(xenforeignmemory_handle *h, uint32_t domid, int prot,
+			   size_t n, const xen_pfn_t gfn[], int errors[])
 {
 	return xenforeignmemory_map2(h, domid, NULL, prot, 0, n, gfn, errors);
 }
@@ -491,10 +492,11 @@ int xenforeignmemory_unmap(xenforeignmemory_handle *h, void *addr, size_t n)
 	return munmap(addr, n * MODEL_PAGE);
 }
 
-xenforeignmemory_resource_handle *xenforeignmemory_map_resource(
-	xenforeignmemory_handle *h, domid_t domid, unsigned int type,
-	unsigned int id, unsigned long frame, unsigned long nr_frames,
-	void **paddr, int prot, int flags)
+xenforeignmemory_resource_handle *
+xenforeignmemory_map_resource(xenforeignmemory_handle *h, domid_t domid,
+			      unsigned int type, unsigned int id,
+			      unsigned long frame, unsigned long nr_frames,
+			      void **paddr, int prot, int flags)
 {
 	void *page;
 
@@ -520,7 +522,7 @@ int xenforeignmemory_unmap_resource(xenforeignmemory_handle *h,
 	return munmap(res, MODEL_PAGE);
 }
 
-/* ---- libxenctrl, which is looked for while the program runs --------------- */
+/* ---- libxenctrl, which is looked for while the program runs -------------- */
 
 struct domain_info_head {
 	uint16_t domid, pad;

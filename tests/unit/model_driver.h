@@ -45,8 +45,7 @@ static inline void model_write_features(struct virtio_device *dev,
 }
 
 /* From reset to FEATURES_OK: whether the device took the features. */
-static inline bool model_negotiate(struct virtio_device *dev,
-				   uint64_t features)
+static inline bool model_negotiate(struct virtio_device *dev, uint64_t features)
 {
 	uint32_t status = VIRTIO_STATUS_ACKNOWLEDGE;
 
@@ -102,8 +101,7 @@ static inline void model_legacy_features(struct virtio_device *dev,
 	model_write_features(dev, features);
 }
 
-static inline void model_legacy_set_queue(struct virtio_device *dev,
-					  uint32_t i,
+static inline void model_legacy_set_queue(struct virtio_device *dev, uint32_t i,
 					  const struct model_ring *ring)
 {
 	assert_int_equal(ring->desc_at % MODEL_PAGE, 0);

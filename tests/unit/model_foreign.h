@@ -26,11 +26,11 @@ enum {
 static struct {
 	int fd;
 	bool bad[GUEST_PAGES];
-	unsigned int calls;	/* of map and map2 */
-	unsigned int fail_at;	/* the call that fails as a whole; 0: none */
+	unsigned int calls;      /* of map and map2 */
+	unsigned int fail_at;    /* the call that fails as a whole; 0: none */
 	unsigned int fail_calls; /* ... and so many from then on */
-	bool keep;		/* and leaves the address space as it was */
-	bool steal;		/* and whose address space somebody takes */
+	bool keep;               /* and leaves the address space as it was */
+	bool steal;              /* and whose address space somebody takes */
 	void *stolen;
 } guest;
 
@@ -89,9 +89,9 @@ void *__wrap_xenforeignmemory_map2(xenforeignmemory_handle *fmem, uint32_t dom,
 		if (!guest.keep)
 			munmap(addr, n * MODEL_PAGE);
 		if (guest.steal)
-			guest.stolen = mmap(addr, MODEL_PAGE, PROT_READ,
-					    MAP_PRIVATE | MAP_ANONYMOUS |
-					    MAP_FIXED, -1, 0);
+			guest.stolen = mmap(
+				addr, MODEL_PAGE, PROT_READ,
+				MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 		return NULL;
 	}
 	map_good(addr, n, gfn, errors);

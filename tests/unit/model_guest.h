@@ -14,12 +14,12 @@
 
 enum {
 	DOMID = 5,
-	DEVID = 51712,		/* of the first disk; the others follow */
+	DEVID = 51712, /* of the first disk; the others follow */
 	IMAGE_BYTES = 1 << 20,
 	RING_SIZE = 16,
-	DISK_AREA = 128 << 10,	/* of guest memory */
-	DATA_AT = 64 << 10,	/* in it */
-	SLOT_BYTES = 8192,	/* of a request: header, status, data */
+	DISK_AREA = 128 << 10, /* of guest memory */
+	DATA_AT = 64 << 10,    /* in it */
+	SLOT_BYTES = 8192,     /* of a request: header, status, data */
 	BLOCK_BYTES = 4096,
 };
 
@@ -99,11 +99,10 @@ static inline uint32_t reg_read(unsigned int disk, uint64_t offset)
 	return (uint32_t)dom.vcpu[0].value;
 }
 
-static inline void reg_write(unsigned int disk, uint64_t offset,
-			     uint32_t value)
+static inline void reg_write(unsigned int disk, uint64_t offset, uint32_t value)
 {
-	assert_true(begin_access(0, register_of(disk, offset), 4, false,
-				 value));
+	assert_true(
+		begin_access(0, register_of(disk, offset), 4, false, value));
 	wait_until(answered(0));
 }
 
@@ -112,7 +111,7 @@ static inline void reg_write(unsigned int disk, uint64_t offset,
 struct driver {
 	unsigned int disk;
 	struct model_ring ring;
-	uint64_t data;		/* guest address of its requests */
+	uint64_t data; /* guest address of its requests */
 	unsigned int done;
 	char file[64];
 };
@@ -124,15 +123,16 @@ static inline void negotiate(unsigned int disk)
 				  VIRTIO_FEATURE(VIRTIO_BLK_F_CONFIG_WCE);
 
 	reg_write(disk, VIRTIO_MMIO_STATUS, VIRTIO_STATUS_ACKNOWLEDGE);
-	reg_write(disk, VIRTIO_MMIO_STATUS, VIRTIO_STATUS_ACKNOWLEDGE |
-		  VIRTIO_STATUS_DRIVER);
+	reg_write(disk, VIRTIO_MMIO_STATUS,
+		  VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER);
 	for (uint32_t sel = 0; sel < 2; sel++) {
 		reg_write(disk, VIRTIO_MMIO_DRIVER_FEATURES_SEL, sel);
 		reg_write(disk, VIRTIO_MMIO_DRIVER_FEATURES,
 			  (uint32_t)(features >> (32 * sel)));
 	}
-	reg_write(disk, VIRTIO_MMIO_STATUS, VIRTIO_STATUS_ACKNOWLEDGE |
-		  VIRTIO_STATUS_DRIVER | VIRTIO_STATUS_FEATURES_OK);
+	reg_write(disk, VIRTIO_MMIO_STATUS,
+		  VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER |
+			  VIRTIO_STATUS_FEATURES_OK);
 }
 
 /* Bring the disk up, as a driver that begins; its ring is made anew. */
@@ -154,8 +154,7 @@ static inline void drive(struct driver *d, unsigned int disk)
 		  (uint32_t)d->ring.used_at);
 	reg_write(disk, VIRTIO_MMIO_QUEUE_READY, 1);
 	reg_write(disk, VIRTIO_MMIO_STATUS,
-		  reg_read(disk, VIRTIO_MMIO_STATUS) |
-		  VIRTIO_STATUS_DRIVER_OK);
+		  reg_read(disk, VIRTIO_MMIO_STATUS) | VIRTIO_STATUS_DRIVER_OK);
 }
 
 static inline uint8_t *request_at(const struct driver *d, unsigned int slot)
@@ -170,7 +169,8 @@ static inline void offer(struct driver *d, unsigned int slot, uint32_t type,
 {
 	const uint64_t at = d->data + slot * (uint64_t)SLOT_BYTES;
 	const struct virtio_blk_header h = {
-		.type = type, .sector = block * (BLOCK_BYTES / 512),
+		.type = type,
+		.sector = block * (BLOCK_BYTES / 512),
 	};
 	const bool flush = type == VIRTIO_BLK_T_FLUSH;
 	const struct model_buf bufs[] = {
@@ -389,8 +389,8 @@ static inline void host_start(void)
 	must(mem->bytes != MAP_FAILED && (void *)dom.page != MAP_FAILED);
 	mem->base = MODEL_BASE;
 	mem->size = MEMORY_BYTES;
-	must(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
-			 0, dom.fd));
+	must(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0,
+			 dom.fd));
 }
 
 static inline void host_stop(void)
@@ -406,8 +406,8 @@ static inline void host_stop(void)
 }
 
 /*
- * Run in a process of its own, for the program has one: what it does with signals
- * lasts until that ends. The status of the process.
+ * Run in a process of its own, for the program has one: what it does with
+ * signals lasts until that ends. The status of the process.
  */
 static inline int in_child(void (*f)(void))
 {
@@ -433,11 +433,16 @@ static inline int in_child(void (*f)(void))
 
 static inline void run_host_test(void **state)
 {
-	assert_int_equal(in_child(*(void (**)(void))*state), 0);
+	assert_int_equal(in_child(*(void (**)(void)) * state), 0);
 }
 
 /* A test that is a function without parameters, on a host of its own. */
-#define host_test(f) \
-	{ #f, run_host_test, NULL, NULL, &(void (*)(void)){ f } }
+#define host_test(f)                                             \
+	{                                                        \
+#f, run_host_test, NULL, NULL, &(void (*)(void)) \
+		{                                                \
+			f                                        \
+		}                                                \
+	}
 
 #endif

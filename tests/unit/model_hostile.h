@@ -17,17 +17,17 @@
 #include "model_request.h"
 
 /* Where things are in guest memory, behind the largest rings. */
-#define HDR	(MODEL_BASE + UINT64_C(16) * MODEL_PAGE)
-#define STATUS	(MODEL_BASE + UINT64_C(18) * MODEL_PAGE)
-#define DATA	(MODEL_BASE + UINT64_C(20) * MODEL_PAGE)
-#define END	(MODEL_BASE + UINT64_C(48) * MODEL_PAGE)
-#define TABLE	(END - 2 * MODEL_PAGE)
-#define OTHER	(END - 4 * MODEL_PAGE)	/* of the good request */
+#define HDR (MODEL_BASE + UINT64_C(16) * MODEL_PAGE)
+#define STATUS (MODEL_BASE + UINT64_C(18) * MODEL_PAGE)
+#define DATA (MODEL_BASE + UINT64_C(20) * MODEL_PAGE)
+#define END (MODEL_BASE + UINT64_C(48) * MODEL_PAGE)
+#define TABLE (END - 2 * MODEL_PAGE)
+#define OTHER (END - 4 * MODEL_PAGE) /* of the good request */
 
-#define IN	VIRTIO_BLK_T_IN
-#define OUT	VIRTIO_BLK_T_OUT
-#define FLUSH	VIRTIO_BLK_T_FLUSH
-#define GET_ID	VIRTIO_BLK_T_GET_ID
+#define IN VIRTIO_BLK_T_IN
+#define OUT VIRTIO_BLK_T_OUT
+#define FLUSH VIRTIO_BLK_T_FLUSH
+#define GET_ID VIRTIO_BLK_T_GET_ID
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -36,8 +36,8 @@ enum {
 	OK = VIRTIO_BLK_S_OK,
 	IOERR = VIRTIO_BLK_S_IOERR,
 	UNSUPP = VIRTIO_BLK_S_UNSUPP,
-	NONE = 0x100,		/* a used element of length 0, and no status */
-	RESET,			/* NEEDS_RESET, and nothing else */
+	NONE = 0x100, /* a used element of length 0, and no status */
+	RESET,        /* NEEDS_RESET, and nothing else */
 };
 
 /* The rings that a table is played on. */
@@ -46,7 +46,7 @@ static const uint16_t hostile_sizes[] = { 1, 2, 256 };
 struct hostile {
 	struct model_blk m;
 	struct model_blk neighbour;
-	const char *name;	/* of the case at work; NULL between cases */
+	const char *name; /* of the case at work; NULL between cases */
 	unsigned long played;
 };
 
@@ -85,7 +85,8 @@ static inline void hostile_good(struct model_blk *m, unsigned int queue)
 	struct model_ring *ring = &m->ring[queue];
 	const uint64_t data = OTHER + 512;
 	const struct model_buf bufs[] = {
-		{ OTHER, 16, false }, { data, 512, true },
+		{ OTHER, 16, false },
+		{ data, 512, true },
 		{ OTHER + 64, 1, true },
 	};
 	unsigned int direct = ring->size < 3 ? 0 : 3;

@@ -34,24 +34,24 @@ struct model_map {
 	struct model_map *next;
 	unsigned int n;
 	unsigned int split;
-	void *base[];		/* of the pieces */
+	void *base[]; /* of the pieces */
 };
 
 struct model_memory {
 	struct guest_memory memory; /* first: the seam */
 	uint8_t *bytes;
-	uint8_t *device;	/* where the device sees bytes[0] */
-	uint64_t base;		/* guest address of bytes[0] */
+	uint8_t *device; /* where the device sees bytes[0] */
+	uint64_t base;   /* guest address of bytes[0] */
 	uint64_t size;
-	uint64_t piece;		/* cut where an address divides by it; 0: not */
-	unsigned int limit;	/* pieces at a time, then -EAGAIN; 0: any */
-	unsigned int calls;	/* of map() so far */
-	unsigned int fail_at;	/* the call that fails, from 1 on; 0: none */
+	uint64_t piece;       /* cut where an address divides by it; 0: not */
+	unsigned int limit;   /* pieces at a time, then -EAGAIN; 0: any */
+	unsigned int calls;   /* of map() so far */
+	unsigned int fail_at; /* the call that fails, from 1 on; 0: none */
 	unsigned int fail_calls; /* how many calls fail from then on */
 	int fail_with;
 	struct model_map *maps;
-	unsigned int live;	/* pieces mapped now */
-	unsigned int rings;	/* ring parts mapped now */
+	unsigned int live;  /* pieces mapped now */
+	unsigned int rings; /* ring parts mapped now */
 };
 
 /* The host's pointer to [addr, addr + len), or NULL: not our memory. */
@@ -225,8 +225,7 @@ static inline void model_memory_init(struct model_memory *mem, uint64_t size)
 		 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	assert_ptr_not_equal(p, MAP_FAILED);
 	mem->bytes = p + MODEL_PAGE;
-	assert_int_equal(mprotect(mem->bytes, size, PROT_READ | PROT_WRITE),
-			 0);
+	assert_int_equal(mprotect(mem->bytes, size, PROT_READ | PROT_WRITE), 0);
 	mem->device = mem->bytes;
 	mem->memory.ops = &model_memory_ops;
 	mem->base = MODEL_BASE;
@@ -247,9 +246,9 @@ static inline void model_memory_windows(struct model_memory *mem)
 	uint64_t half = mem->size / 2;
 
 	mem->memory.ops = &ops;
-	mem->memory.window[0] = (struct guest_window){
-		mem->base + half, mem->size - half, mem->device + half
-	};
+	mem->memory.window[0] = (struct guest_window){ mem->base + half,
+						       mem->size - half,
+						       mem->device + half };
 	mem->memory.window[1] = (struct guest_window){ mem->base, half,
 						       mem->device };
 }

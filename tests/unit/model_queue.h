@@ -29,8 +29,9 @@ struct model_queue {
 	void *scratch;
 };
 
-#define MODEL_BOTH (VIRTIO_FEATURE(VIRTIO_F_EVENT_IDX) | \
-		    VIRTIO_FEATURE(VIRTIO_F_INDIRECT_DESC))
+#define MODEL_BOTH                            \
+	(VIRTIO_FEATURE(VIRTIO_F_EVENT_IDX) | \
+	 VIRTIO_FEATURE(VIRTIO_F_INDIRECT_DESC))
 #define MODEL_PACKED VIRTIO_FEATURE(VIRTIO_F_RING_PACKED)
 
 /*
@@ -38,9 +39,20 @@ struct model_queue {
  * features that make it so.
  */
 #define model_layout(state) (*(const uint64_t *)*(state))
-#define model_test_split(f) { #f, f, NULL, NULL, &(uint64_t){ 0 } }
-#define model_test_packed(f) \
-	{ #f " (packed)", f, NULL, NULL, &(uint64_t){ MODEL_PACKED } }
+#define model_test_split(f)                    \
+	{                                      \
+#f, f, NULL, NULL, &(uint64_t) \
+		{                              \
+			0                      \
+		}                              \
+	}
+#define model_test_packed(f)                               \
+	{                                                  \
+#f " (packed)", f, NULL, NULL, &(uint64_t) \
+		{                                          \
+			MODEL_PACKED                       \
+		}                                          \
+	}
 #define model_test_both(f) model_test_split(f), model_test_packed(f)
 
 static inline struct virtq_rings model_rings(const struct model_ring *ring)
@@ -55,7 +67,8 @@ static inline void model_queue_start(struct model_queue *m, uint64_t features,
 
 	assert_int_equal(virtqueue_start(&m->q, &rings, m->ring.size, features,
 					 model_ring_base(&m->ring, base),
-					 m->inflight), 0);
+					 m->inflight),
+			 0);
 }
 
 /* A queue of `size` of `size_max` entries, started at ring position `base`. */
@@ -70,8 +83,8 @@ static inline void model_queue_init(struct model_queue *m, uint16_t size_max,
 	model_ring_reset(&m->ring, base);
 	/* Of exactly the size asked for, so that ASan sees what is beyond. */
 	m->scratch = malloc(virtqueue_scratch_bytes(size_max));
-	m->inflight = calloc(1, virtq_inflight_bytes(size,
-						 features & MODEL_PACKED));
+	m->inflight =
+		calloc(1, virtq_inflight_bytes(size, features & MODEL_PACKED));
 	assert_non_null(m->scratch);
 	assert_non_null(m->inflight);
 	virtqueue_init(&m->q, size_max, m->scratch, &m->mem.memory);

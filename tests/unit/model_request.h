@@ -19,8 +19,9 @@ static inline void model_shadow(struct model_blk *m)
 
 static inline void model_compare(const struct model_blk *m)
 {
-	for (uint64_t i = 0; memcmp(m->shadow, m->mem.bytes, m->mem.size) &&
-			     i < m->mem.size; i++)
+	for (uint64_t i = 0;
+	     memcmp(m->shadow, m->mem.bytes, m->mem.size) && i < m->mem.size;
+	     i++)
 		if (m->shadow[i] != m->mem.bytes[i])
 			fail_msg("guest byte %#llx is %#x, should be %#x",
 				 (unsigned long long)(m->mem.base + i),
@@ -111,14 +112,16 @@ static inline bool model_takes_ranges(const struct model_blk *m, uint32_t type)
 {
 	switch (type) {
 	case VIRTIO_BLK_T_DISCARD:
-		return m->setup.discard && !(m->setup.refused &
-			VIRTIO_FEATURE(VIRTIO_BLK_F_DISCARD));
+		return m->setup.discard &&
+		       !(m->setup.refused &
+			 VIRTIO_FEATURE(VIRTIO_BLK_F_DISCARD));
 	case VIRTIO_BLK_T_WRITE_ZEROES:
 		return !(m->setup.refused &
 			 VIRTIO_FEATURE(VIRTIO_BLK_F_WRITE_ZEROES));
 	default:
-		return m->setup.secure_erase && !(m->setup.refused &
-			VIRTIO_FEATURE(VIRTIO_BLK_F_SECURE_ERASE));
+		return m->setup.secure_erase &&
+		       !(m->setup.refused &
+			 VIRTIO_FEATURE(VIRTIO_BLK_F_SECURE_ERASE));
 	}
 }
 
@@ -143,8 +146,8 @@ static inline uint8_t model_judge(const struct model_blk *m, uint32_t type,
 
 	if (s->flags > zeroes)
 		return VIRTIO_BLK_S_UNSUPP;
-	if ((!zeroes && s->num_sectors > 1u << 22) ||
-	    end < s->sector || end > m->setup.sectors)
+	if ((!zeroes && s->num_sectors > 1u << 22) || end < s->sector ||
+	    end > m->setup.sectors)
 		return VIRTIO_BLK_S_IOERR;
 	return VIRTIO_BLK_S_OK;
 }
@@ -153,7 +156,7 @@ static inline uint8_t model_ranges(const struct model_blk *m,
 				   const struct model_chain *c, uint32_t type,
 				   uint64_t bytes)
 {
-	uint8_t op = type == VIRTIO_BLK_T_DISCARD ? BLOCK_DISCARD :
+	uint8_t op = type == VIRTIO_BLK_T_DISCARD      ? BLOCK_DISCARD :
 		     type == VIRTIO_BLK_T_WRITE_ZEROES ? BLOCK_WRITE_ZEROES :
 							 BLOCK_SECURE_ERASE;
 	uint8_t status = VIRTIO_BLK_S_OK;

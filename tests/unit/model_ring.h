@@ -19,14 +19,14 @@ enum { MODEL_RING_MAX = 1024 };
 struct model_buf {
 	uint64_t addr;
 	uint32_t len;
-	bool write;		/* by the device */
+	bool write; /* by the device */
 };
 
 struct model_ring {
 	struct model_memory *mem;
 	uint16_t size;
 	bool packed;
-	uint64_t desc_at;	/* guest addresses */
+	uint64_t desc_at; /* guest addresses */
 	uint64_t avail_at;
 	uint64_t used_at;
 	union {
@@ -41,12 +41,12 @@ struct model_ring {
 			union vring_packed_event *device; /* what it wants */
 		};
 	};
-	uint16_t avail_next;	/* positions as the driver knows them */
+	uint16_t avail_next; /* positions as the driver knows them */
 	uint16_t used_seen;
 	uint16_t free[MODEL_RING_MAX]; /* heads, or buffer ids */
 	unsigned int nfree;
-	unsigned int room;	/* packed: free descriptors */
-	uint16_t next[MODEL_RING_MAX];	/* of chains, as we wrote them */
+	unsigned int room;               /* packed: free descriptors */
+	uint16_t next[MODEL_RING_MAX];   /* of chains, as we wrote them */
 	uint16_t length[MODEL_RING_MAX]; /* by head: descriptors; or 0 */
 };
 
@@ -70,12 +70,13 @@ static inline uint32_t model_ring_base(const struct model_ring *ring,
 				       uint16_t position)
 {
 	return ring->packed ?
-	       model_packed_at(ring, position) * UINT32_C(0x10001) : position;
+		       model_packed_at(ring, position) * UINT32_C(0x10001) :
+		       position;
 }
 
 /*
- * The AVAIL and USED flags that a descriptor at a position has. Positions have 16
- * bits: a test that goes further has to use a size that divides 32768.
+ * The AVAIL and USED flags that a descriptor at a position has. Positions have
+ * 16 bits: a test that goes further has to use a size that divides 32768.
  */
 static inline uint16_t model_packed_flags(const struct model_ring *ring,
 					  uint16_t position, bool used)
@@ -99,7 +100,9 @@ static inline void model_ring_reset(struct model_ring *ring, uint16_t base)
 		ring->used->idx = base;
 	}
 	for (uint16_t i = 0; ring->packed && i < ring->size; i++)
-		/* Used in the round before, which has the other wrap counter. */
+		/*
+		 * Used in the round before, which has the other wrap counter.
+		 */
 		ring->pdesc[(base + i) % ring->size].flags =
 			(VRING_PACKED_DESC_AVAIL | VRING_PACKED_DESC_USED) ^
 			model_packed_flags(ring, (uint16_t)(base + i), true);
@@ -110,7 +113,8 @@ static inline void model_ring_reset(struct model_ring *ring, uint16_t base)
 	ring->nfree = ring->size;
 	for (uint16_t i = 0; i < ring->size; i++)
 		ring->free[i] = (uint16_t)(ring->size % 5 ?
-					   (i * 5u + 3) % ring->size : i);
+						   (i * 5u + 3) % ring->size :
+						   i);
 }
 
 /*
@@ -178,8 +182,7 @@ static inline void model_avail(struct model_ring *ring, uint16_t head)
 {
 	ring->avail->ring[ring->avail_next % ring->size] = head;
 	ring->avail_next++;
-	__atomic_store_n(&ring->avail->idx, ring->avail_next,
-			 __ATOMIC_RELEASE);
+	__atomic_store_n(&ring->avail->idx, ring->avail_next, __ATOMIC_RELEASE);
 }
 
 static inline uint16_t model_take_desc(struct model_ring *ring)
@@ -201,8 +204,8 @@ static inline void model_packed_desc(struct model_ring *ring, uint16_t i,
 	if (i)
 		d.flags |= model_packed_flags(ring, position, false);
 	else
-		d.flags |= to->flags & (VRING_PACKED_DESC_AVAIL |
-					VRING_PACKED_DESC_USED);
+		d.flags |= to->flags &
+			   (VRING_PACKED_DESC_AVAIL | VRING_PACKED_DESC_USED);
 	*to = d;
 }
 
@@ -220,8 +223,8 @@ static inline void model_packed_avail(struct model_ring *ring, uint16_t n)
 }
 
 /*
- * Make a chain of what `d` has available, however wrong: head 0 in a split ring,
- * and the buffer id 0 in a packed one.
+ * Make a chain of what `d` has available, however wrong: head 0 in a split
+ * ring, and the buffer id 0 in a packed one.
  */
 static inline void model_raw(struct model_ring *ring,
 			     const struct vring_desc *d, uint16_t n)
@@ -230,9 +233,11 @@ static inline void model_raw(struct model_ring *ring,
 		if (!ring->packed)
 			ring->desc[i] = d[i];
 		else
-			model_packed_desc(ring, i, (struct vring_packed_desc){
-				.addr = d[i].addr, .len = d[i].len,
-				.flags = d[i].flags });
+			model_packed_desc(ring, i,
+					  (struct vring_packed_desc){
+						  .addr = d[i].addr,
+						  .len = d[i].len,
+						  .flags = d[i].flags });
 	}
 	if (ring->packed)
 		model_packed_avail(ring, n);
@@ -262,7 +267,8 @@ static inline void model_packed_table(struct model_ring *ring, uint64_t at,
 
 	for (unsigned int i = 0; i < n; i++)
 		table[i] = (struct vring_packed_desc){
-			.addr = bufs[i].addr, .len = bufs[i].len,
+			.addr = bufs[i].addr,
+			.len = bufs[i].len,
 			.id = 0xffff,
 			.flags = (uint16_t)(0xffff & ~VRING_DESC_WRITE) |
 				 (bufs[i].write ? VRING_DESC_WRITE : 0),
@@ -285,8 +291,7 @@ static inline void model_table(struct model_ring *ring, uint64_t at,
 		unsigned int me = i ? n - i : 0;
 		unsigned int next = n - i - 1;
 
-		table[me] = model_buf_desc(&bufs[i], i + 1 < n,
-					   (uint16_t)next);
+		table[me] = model_buf_desc(&bufs[i], i + 1 < n, (uint16_t)next);
 	}
 }
 
@@ -300,18 +305,24 @@ static inline uint16_t model_packed_offer(struct model_ring *ring,
 
 	assert_true(total <= ring->room);
 	for (uint16_t i = 0; i < direct; i++)
-		model_packed_desc(ring, i, (struct vring_packed_desc){
-			.addr = bufs[i].addr, .len = bufs[i].len,
-			/* The last one's counts. */
-			.id = i + 1u == total ? id : 0xffff,
-			.flags = model_buf_desc(&bufs[i], i + 1u < total,
-						0).flags });
+		model_packed_desc(
+			ring, i,
+			(struct vring_packed_desc){
+				.addr = bufs[i].addr,
+				.len = bufs[i].len,
+				/* The last one's counts. */
+				.id = i + 1u == total ? id : 0xffff,
+				.flags = model_buf_desc(&bufs[i],
+							i + 1u < total, 0)
+						 .flags });
 	if (n > direct) {
 		model_table(ring, table, bufs + direct, n - direct);
 		model_packed_desc(ring, (uint16_t)direct,
 				  (struct vring_packed_desc){
-			.addr = table, .len = (n - direct) * 16, .id = id,
-			.flags = VRING_DESC_INDIRECT });
+					  .addr = table,
+					  .len = (n - direct) * 16,
+					  .id = id,
+					  .flags = VRING_DESC_INDIRECT });
 	}
 	ring->length[id] = (uint16_t)total;
 	ring->room -= total;
@@ -321,7 +332,8 @@ static inline uint16_t model_packed_offer(struct model_ring *ring,
 
 /*
  * Offer a chain: the first `direct` buffers as descriptors of the ring, the
- * rest, if any, in an indirect table at `table`. Returns the head, or buffer id.
+ * rest, if any, in an indirect table at `table`. Returns the head, or buffer
+ * id.
  */
 static inline uint16_t model_offer_mixed(struct model_ring *ring,
 					 const struct model_buf *bufs,
@@ -354,8 +366,7 @@ static inline uint16_t model_offer_mixed(struct model_ring *ring,
 }
 
 static inline uint16_t model_offer(struct model_ring *ring,
-				   const struct model_buf *bufs,
-				   unsigned int n)
+				   const struct model_buf *bufs, unsigned int n)
 {
 	return model_offer_mixed(ring, bufs, n, n, 0);
 }
@@ -458,7 +469,7 @@ static inline bool model_kick_at(struct model_ring *ring, uint16_t position)
 	if (ring->packed)
 		return ring->device->flags == VRING_PACKED_EVENT_DESC &&
 		       ring->device->position ==
-		       model_packed_at(ring, position);
+			       model_packed_at(ring, position);
 	return ring->used->flags == 0 && *model_avail_event(ring) == position;
 }
 

@@ -21,14 +21,14 @@ struct fixture {
 	uint64_t offset, value;
 	unsigned int size;
 	struct ioreq_window *last;
-	bool wait;		/* writes wait */
-	unsigned int vcpu;	/* whose access is under way */
+	bool wait;         /* writes wait */
+	unsigned int vcpu; /* whose access is under way */
 };
 
 static struct fixture f;
 
 static inline uint64_t window_read(struct ioreq_window *w, uint64_t offset,
-			    unsigned int size)
+				   unsigned int size)
 {
 	assert_int_equal(xen.page[f.vcpu].state, STATE_IOREQ_INPROCESS);
 	f.reads++;
@@ -40,8 +40,7 @@ static inline uint64_t window_read(struct ioreq_window *w, uint64_t offset,
 
 static inline enum virtio_answer window_write(struct ioreq_window *w,
 					      uint64_t offset,
-					      unsigned int size,
-					      uint64_t value)
+					      unsigned int size, uint64_t value)
 {
 	assert_int_equal(xen.page[f.vcpu].state, STATE_IOREQ_INPROCESS);
 	f.writes++;
@@ -61,7 +60,8 @@ static inline void invalidate(struct ioreq_server *server)
 
 static inline struct ioreq_window window_at(uint64_t base)
 {
-	return (struct ioreq_window){ .base = base, .bytes = 0x200,
+	return (struct ioreq_window){ .base = base,
+				      .bytes = 0x200,
 				      .read = window_read,
 				      .write = window_write };
 }

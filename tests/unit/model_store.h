@@ -4,8 +4,8 @@
  * their own names, over a list of nodes, and the toolstack's hands on the other
  * side. Thread-safe: the program runs in a thread of its own.
  *
- * It can fail: any call about a path of some ending, some times, with any errno;
- * or the connection as a whole, as when xenstored goes away.
+ * It can fail: any call about a path of some ending, some times, with any
+ * errno; or the connection as a whole, as when xenstored goes away.
  */
 #ifndef MODEL_STORE_H
 #define MODEL_STORE_H
@@ -29,7 +29,7 @@ struct xs_node {
 	struct xs_node *next;
 	char path[XS_PATH_MAX];
 	char value[XS_VALUE_MAX];
-	bool remove;		/* of what a transaction will do */
+	bool remove; /* of what a transaction will do */
 };
 
 struct xs_event {
@@ -39,13 +39,13 @@ struct xs_event {
 };
 
 struct xs_watched {
-	char path[XS_PATH_MAX];		/* as it was asked for */
+	char path[XS_PATH_MAX]; /* as it was asked for */
 	char absolute[XS_PATH_MAX];
 	char token[XS_PATH_MAX];
 };
 
 struct xs_handle {
-	int fd[2];		/* a byte in it for each event */
+	int fd[2]; /* a byte in it for each event */
 	bool dead;
 	struct xs_event *events;
 	struct xs_watched watch[XS_WATCHES_MAX];
@@ -53,16 +53,16 @@ struct xs_handle {
 };
 
 static struct {
-	pthread_mutex_t lock;	/* recursive: the toolstack may batch */
+	pthread_mutex_t lock; /* recursive: the toolstack may batch */
 	struct xs_node *nodes;
 	struct xs_handle *client; /* of the program; or NULL */
-	unsigned int opened;	/* connections, in all */
-	bool down;		/* no new connections */
+	unsigned int opened;      /* connections, in all */
+	bool down;                /* no new connections */
 	bool introduced[XS_DOMAINS_MAX];
-	unsigned int version;	/* counts changes */
+	unsigned int version; /* counts changes */
 	unsigned int transaction_version;
 	bool transaction;
-	struct xs_node *todo;	/* when the transaction ends, newest first */
+	struct xs_node *todo;     /* when the transaction ends, newest first */
 	void (*before_end)(void); /* once, before a transaction ends */
 	const char *fail_ending;
 	int fail_errno;

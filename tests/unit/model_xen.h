@@ -25,15 +25,15 @@
 enum {
 	XEN_DOMID = 5,
 	XEN_SERVER = 3,
-	XEN_REMOTE_PORT = 1000,	/* of vCPU 0 */
+	XEN_REMOTE_PORT = 1000, /* of vCPU 0 */
 	XEN_LOCAL_PORT = 200,
 	XEN_RANGES_MAX = 8,
 };
 
 struct model_vcpu {
 	bool bound;
-	bool masked;		/* its event was read and not unmasked yet */
-	bool pending;		/* an event that waits for the unmask */
+	bool masked;  /* its event was read and not unmasked yet */
+	bool pending; /* an event that waits for the unmask */
 	unsigned int answers;
 };
 
@@ -45,20 +45,22 @@ static struct model_xen {
 	unsigned int nvcpus;
 	unsigned int nr_vcpus_says; /* if not 0: instead of nvcpus */
 	ioreq_t *page;
-	int fd[2];		/* [0] is the event channel device */
+	int fd[2]; /* [0] is the event channel device */
 	struct model_vcpu vcpu[128];
 	struct model_range range[XEN_RANGES_MAX];
 	unsigned int nranges;
 	unsigned int servers, pages, enabled;
 	unsigned int calls;
-	unsigned int fail_at;	/* this call fails; 0: none */
+	unsigned int fail_at; /* this call fails; 0: none */
 	int fail_errno;
 	unsigned int irq;
-	unsigned int irqs;	/* raised */
+	unsigned int irqs; /* raised */
 } xen;
 
 static const struct xen_handles xen_fake = {
-	(void *)&xen, (void *)&xen, (void *)&xen,
+	(void *)&xen,
+	(void *)&xen,
+	(void *)&xen,
 };
 
 static inline bool xen_call_fails(const void *handle)
@@ -88,9 +90,8 @@ int __wrap_xendevicemodel_map_io_range_to_ioreq_server(
 int __wrap_xendevicemodel_unmap_io_range_from_ioreq_server(
 	xendevicemodel_handle *h, domid_t domid, ioservid_t id, int is_mmio,
 	uint64_t start, uint64_t end);
-int __wrap_xendevicemodel_set_irq_level(xendevicemodel_handle *h,
-					domid_t domid, uint32_t irq,
-					unsigned int level);
+int __wrap_xendevicemodel_set_irq_level(xendevicemodel_handle *h, domid_t domid,
+					uint32_t irq, unsigned int level);
 xenforeignmemory_resource_handle *__wrap_xenforeignmemory_map_resource(
 	xenforeignmemory_handle *h, domid_t domid, unsigned int type,
 	unsigned int id, unsigned long frame, unsigned long nr_frames,
@@ -98,8 +99,9 @@ xenforeignmemory_resource_handle *__wrap_xenforeignmemory_map_resource(
 int __wrap_xenforeignmemory_unmap_resource(
 	xenforeignmemory_handle *h, xenforeignmemory_resource_handle *res);
 int __wrap_xenevtchn_fd(xenevtchn_handle *h);
-xenevtchn_port_or_error_t __wrap_xenevtchn_bind_interdomain(
-	xenevtchn_handle *h, uint32_t domid, evtchn_port_t remote);
+xenevtchn_port_or_error_t
+__wrap_xenevtchn_bind_interdomain(xenevtchn_handle *h, uint32_t domid,
+				  evtchn_port_t remote);
 int __wrap_xenevtchn_unbind(xenevtchn_handle *h, evtchn_port_t port);
 int __wrap_xenevtchn_notify(xenevtchn_handle *h, evtchn_port_t port);
 
@@ -186,9 +188,8 @@ int __wrap_xendevicemodel_unmap_io_range_from_ioreq_server(
 	return -1;
 }
 
-int __wrap_xendevicemodel_set_irq_level(xendevicemodel_handle *h,
-					domid_t domid, uint32_t irq,
-					unsigned int level)
+int __wrap_xendevicemodel_set_irq_level(xendevicemodel_handle *h, domid_t domid,
+					uint32_t irq, unsigned int level)
 {
 	if (xen_call_fails(h))
 		return -1;
@@ -234,8 +235,9 @@ int __wrap_xenevtchn_fd(xenevtchn_handle *h)
 	return xen.fd[0];
 }
 
-xenevtchn_port_or_error_t __wrap_xenevtchn_bind_interdomain(
-	xenevtchn_handle *h, uint32_t domid, evtchn_port_t remote)
+xenevtchn_port_or_error_t
+__wrap_xenevtchn_bind_interdomain(xenevtchn_handle *h, uint32_t domid,
+				  evtchn_port_t remote)
 {
 	unsigned int i = remote - XEN_REMOTE_PORT;
 
@@ -280,8 +282,8 @@ static inline void xen_start(unsigned int nvcpus)
 	xen.page = mmap(NULL, MODEL_PAGE, PROT_READ | PROT_WRITE,
 			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	assert_ptr_not_equal(xen.page, MAP_FAILED);
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0,
-				    xen.fd), 0);
+	assert_int_equal(
+		socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, xen.fd), 0);
 }
 
 /* Nothing may be left of what was made. */
@@ -335,8 +337,8 @@ static inline unsigned int xen_take_unmasked(void)
 }
 
 /* A vCPU makes an access and stands still until it is answered. */
-static inline void xen_access(unsigned int vcpu, uint64_t addr,
-			      uint32_t size, bool read, uint64_t data)
+static inline void xen_access(unsigned int vcpu, uint64_t addr, uint32_t size,
+			      bool read, uint64_t data)
 {
 	ioreq_t *req = &xen.page[vcpu];
 

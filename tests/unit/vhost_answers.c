@@ -76,7 +76,8 @@ static void refused_change_is_acknowledged(void **state)
 	(void)state;
 	set_up();
 	assert_int_not_equal(ask(VHOST_SET_CONFIG, &config,
-				 VHOST_CONFIG_HEAD + 8, NULL, 0), 0);
+				 VHOST_CONFIG_HEAD + 8, NULL, 0),
+			     0);
 	nothing_more();
 	do_io(0, 0, 1);
 }
@@ -108,7 +109,8 @@ static void one_reply_is_enough(void **state)
 	static const struct vhost_config config = { .size = 8 };
 	static const struct vhost_vring_state base = { .index = 1 };
 	static const struct vhost_inflight inflight = {
-		.num_queues = PEER_QUEUES, .queue_size = PEER_RING,
+		.num_queues = PEER_QUEUES,
+		.queue_size = PEER_RING,
 	};
 	static const struct {
 		uint32_t request;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Ends that come while a long list of ranges is worked on: of the connection,
- * and of the device by a reset. Nobody waits for the whole list; where the front
- * end keeps what is in flight, the back end after this one does it.
+ * and of the device by a reset. Nobody waits for the whole list; where the
+ * front end keeps what is in flight, the back end after this one does it.
  */
 #include "vhost_peer.h"
 
@@ -127,6 +127,7 @@ static void the_next_goes_on(void **state)
 /* A reset forgets what is in flight: nobody may find it noted. */
 static void reset_leaves_nothing(void **state)
 {
+	const struct vhost_request_kind *kind;
 	struct vhost_message *m = &peer.session.message;
 
 	(void)state;
@@ -137,8 +138,8 @@ static void reset_leaves_nothing(void **state)
 	set_up_queue(0);
 	begin_list();
 	m->header = (struct vhost_header){ .request = VHOST_RESET_DEVICE };
-	assert_int_equal(vhost_request_kind(VHOST_RESET_DEVICE)->handle(
-				 &peer.session, m), VHOST_ANSWER_LATER);
+	kind = vhost_request_kind(VHOST_RESET_DEVICE);
+	assert_int_equal(kind->handle(&peer.session, m), VHOST_ANSWER_LATER);
 	look();
 	turn_ns(NS_PER_MS);
 	assert_int_equal(vhost_session_running(&peer.session), 0);

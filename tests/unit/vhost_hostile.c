@@ -61,11 +61,22 @@ static void refused(uint32_t request, const void *payload, uint32_t size,
 static void wrong_headers(void **state)
 {
 	static const struct vhost_header headers[] = {
-		{ 0, 1, 0 }, { 1, 0, 0 }, { 1, 2, 0 }, { 1, 3, 0 },
-		{ 1, 1 | VHOST_HEADER_REPLY, 0 }, { 1, 1, 273 },
-		{ 1, 1, UINT32_MAX }, { 1, 1, 0x80000000 }, { 19, 1, 8 },
-		{ 20, 1, 8 }, { 22, 1, 0 }, { 23, 1, 8 }, { 26, 1, 0 },
-		{ 33, 1, 0 }, { 35, 1, 8 }, { 41, 1, 0 },
+		{ 0, 1, 0 },
+		{ 1, 0, 0 },
+		{ 1, 2, 0 },
+		{ 1, 3, 0 },
+		{ 1, 1 | VHOST_HEADER_REPLY, 0 },
+		{ 1, 1, 273 },
+		{ 1, 1, UINT32_MAX },
+		{ 1, 1, 0x80000000 },
+		{ 19, 1, 8 },
+		{ 20, 1, 8 },
+		{ 22, 1, 0 },
+		{ 23, 1, 8 },
+		{ 26, 1, 0 },
+		{ 33, 1, 0 },
+		{ 35, 1, 8 },
+		{ 41, 1, 0 },
 		{ UINT32_MAX, 1, 0 },
 	};
 
@@ -169,7 +180,10 @@ static void not_negotiated(void **state)
 static void wrong_features(void **state)
 {
 	static const uint64_t wrong[] = {
-		UINT64_MAX, 1, UINT64_C(1) << 34, UINT64_C(1) << 63,
+		UINT64_MAX,
+		1,
+		UINT64_C(1) << 34,
+		UINT64_C(1) << 63,
 	};
 	const uint64_t protocol = UINT64_C(1) << 4;
 
@@ -177,7 +191,7 @@ static void wrong_features(void **state)
 	for (unsigned int i = 0; i < 4; i++) {
 		negotiate();
 		refused(VHOST_SET_FEATURES, &wrong[i], 8, NULL, 0);
-		if (wrong[i] != 1)	/* that one is MQ */
+		if (wrong[i] != 1) /* that one is MQ */
 			refused(VHOST_SET_PROTOCOL_FEATURES, &wrong[i], 8, NULL,
 				0);
 	}
@@ -194,11 +208,15 @@ static void wrong_indexes(void **state)
 	static const uint32_t index[] = { PEER_QUEUES, 16, 255, 0x80000000,
 					  UINT32_MAX };
 	static const uint32_t by_state[] = {
-		VHOST_SET_VRING_NUM, VHOST_SET_VRING_BASE,
-		VHOST_GET_VRING_BASE, VHOST_SET_VRING_ENABLE,
+		VHOST_SET_VRING_NUM,
+		VHOST_SET_VRING_BASE,
+		VHOST_GET_VRING_BASE,
+		VHOST_SET_VRING_ENABLE,
 	};
 	static const uint32_t by_u64[] = {
-		VHOST_SET_VRING_KICK, VHOST_SET_VRING_CALL, VHOST_SET_VRING_ERR,
+		VHOST_SET_VRING_KICK,
+		VHOST_SET_VRING_CALL,
+		VHOST_SET_VRING_ERR,
 	};
 
 	(void)state;
@@ -370,12 +388,14 @@ static void add(uint64_t guest, uint64_t size, uint64_t user, uint64_t offset,
 static void wrong_regions(void **state)
 {
 	const uint64_t g = PEER_GUEST, u = PEER_USER, m = PEER_MEMORY;
-	const struct { uint64_t guest, size, user, offset; } wrong[] = {
-		{ g, 0, u, 0 },			/* empty */
-		{ g + 1, m, u, 0 },		/* not at a page */
+	const struct {
+		uint64_t guest, size, user, offset;
+	} wrong[] = {
+		{ g, 0, u, 0 },     /* empty */
+		{ g + 1, m, u, 0 }, /* not at a page */
 		{ g, m, u + 0x800, 0 },
 		{ g, 4096, u, 1 },
-		{ g, m + 1, u, 0 },		/* behind the end of the file */
+		{ g, m + 1, u, 0 }, /* behind the end of the file */
 		{ g, m, u, 4096 },
 		{ g, 4096, u, m },
 		{ g, 4096, u, UINT64_MAX - 4095 }, /* runs over */
@@ -393,7 +413,7 @@ static void wrong_regions(void **state)
 		    wrong[i].offset, peer.memfd, false);
 	}
 	negotiate();
-	add(g, 4096, u, 0, peer.kick[0], false);	/* no file at all */
+	add(g, 4096, u, 0, peer.kick[0], false); /* no file at all */
 	negotiate();
 	add(g, 4096, u, 0, peer.sock, false);
 }
@@ -401,11 +421,18 @@ static void wrong_regions(void **state)
 static void overlapping_regions(void **state)
 {
 	const uint64_t g = PEER_GUEST, u = PEER_USER, p = 4096;
-	const struct { uint64_t guest, user; bool good; } second[] = {
-		{ g, u + 64 * p, false }, { g + 64 * p, u, false },
-		{ g + 3 * p, u + 64 * p, false }, { g - p, u - 64 * p, false },
-		{ g - 2 * p, u + 64 * p, true }, { g + 4 * p, u - 2 * p, true },
-		{ g + 64 * p, u + 3 * p, false }, { g - 64 * p, u - p, false },
+	const struct {
+		uint64_t guest, user;
+		bool good;
+	} second[] = {
+		{ g, u + 64 * p, false },
+		{ g + 64 * p, u, false },
+		{ g + 3 * p, u + 64 * p, false },
+		{ g - p, u - 64 * p, false },
+		{ g - 2 * p, u + 64 * p, true },
+		{ g + 4 * p, u - 2 * p, true },
+		{ g + 64 * p, u + 3 * p, false },
+		{ g - 64 * p, u - p, false },
 	};
 
 	(void)state;
@@ -432,9 +459,9 @@ static void too_many_regions(void **state)
 	    false);
 	/* Removing what is not there. */
 	negotiate();
-	refused(VHOST_REM_MEM_REG, &(struct vhost_mem_reg){
-		.region = whole_memory() }, sizeof(struct vhost_mem_reg), NULL,
-		0);
+	refused(VHOST_REM_MEM_REG,
+		&(struct vhost_mem_reg){ .region = whole_memory() },
+		sizeof(struct vhost_mem_reg), NULL, 0);
 }
 
 /* With all regions there are: the new log is mapped before the old one goes. */
@@ -483,11 +510,14 @@ static void wrong_mem_tables(void **state)
 static void wrong_inflight_areas(void **state)
 {
 	static const struct vhost_inflight wrong[] = {
-		{ 4096, 0, 0, 64, 0 }, { 4096, 0, PEER_QUEUES + 1, 64, 0 },
-		{ 4096, 0, 1, 0, 0 }, { 4096, 0, 1, 65535, 0 },
+		{ 4096, 0, 0, 64, 0 },
+		{ 4096, 0, PEER_QUEUES + 1, 64, 0 },
+		{ 4096, 0, 1, 0, 0 },
+		{ 4096, 0, 1, 65535, 0 },
 		{ 4096, 0, 65535, 65535, 0 },
 		/* From here on for taking one only. */
-		{ 0, 0, 1, 64, 0 }, { 1024, 0, 1, 64, 0 },
+		{ 0, 0, 1, 64, 0 },
+		{ 1024, 0, 1, 64, 0 },
 		{ UINT64_MAX, 4 << 20, 3, 64, 0 },
 		{ UINT64_MAX, UINT64_MAX - 63, 3, 64, 0 },
 		{ 4096, 1, 1, 64, 0 },
@@ -549,9 +579,13 @@ static void wrong_logs(void **state)
 {
 	const uint64_t need = dirty_log_bytes(PEER_GUEST + PEER_MEMORY - 1);
 	const struct vhost_log wrong[] = {
-		{ 0, 0 }, { need - 1, 0 }, { need, PEER_MEMORY - 1 },
-		{ need, UINT64_MAX }, { UINT64_MAX, 0 },
-		{ UINT64_C(1) << 60, 0 }, { PEER_MEMORY + 1, 0 },
+		{ 0, 0 },
+		{ need - 1, 0 },
+		{ need, PEER_MEMORY - 1 },
+		{ need, UINT64_MAX },
+		{ UINT64_MAX, 0 },
+		{ UINT64_C(1) << 60, 0 },
+		{ PEER_MEMORY + 1, 0 },
 	};
 
 	(void)state;
@@ -649,7 +683,7 @@ static void noise(void **state)
 	unsigned int seed = 42;
 	const int fds[8] = {
 		peer.memfd, peer.kick[0], peer.memfd, peer.call[1],
-		peer.memfd, peer.memfd, peer.sock, peer.memfd,
+		peer.memfd, peer.memfd,   peer.sock,  peer.memfd,
 	};
 
 	(void)state;
@@ -672,16 +706,18 @@ static void noise(void **state)
 		for (unsigned int j = 0; j < 40; j++)
 			payload[j] = (uint64_t)rand_r(&seed) >>
 				     rand_r(&seed) % 32;
-		size = kind->size_min + (uint32_t)rand_r(&seed) %
-		       (kind->size_max - kind->size_min + 1u);
-		nfds = kind->fds_min + (uint32_t)rand_r(&seed) %
-		       (kind->fds_max - kind->fds_min + 1u);
+		size = kind->size_min +
+		       (uint32_t)rand_r(&seed) %
+			       (kind->size_max - kind->size_min + 1u);
+		nfds = kind->fds_min +
+		       (uint32_t)rand_r(&seed) %
+			       (kind->fds_max - kind->fds_min + 1u);
 		send_flags(request, 1, payload, size,
 			   fds + rand_r(&seed) % (9 - nfds), nfds);
 		/* Nobody reads answers here; do not let them pile up. */
 		turn();
-		while (recv(peer.sock, payload, sizeof(payload),
-			    MSG_DONTWAIT) > 0)
+		while (recv(peer.sock, payload, sizeof(payload), MSG_DONTWAIT) >
+		       0)
 			continue;
 	}
 	again();

@@ -110,8 +110,7 @@ static void areas(void **state)
 	share_memory();
 	ask_ok(VHOST_SET_INFLIGHT_FD, &in, sizeof(in), &fd, 1);
 	set_up_queue(0);
-	assert_int_equal(lines("has no place in the front end's in-flight"),
-			 1);
+	assert_int_equal(lines("has no place in the front end's in-flight"), 1);
 	/* Requests that were taken by nobody knows whom. */
 	disconnect_peer();
 	connect_peer();
@@ -193,8 +192,8 @@ static void logs_of_dirty_pages(void **state)
 	assert_int_equal(lines("its log is missing"), 1);
 	for (unsigned int i = 0; i < TIMES; i++) {
 		ask_u64(VHOST_SET_FEATURES, features);
-		ask_u64(VHOST_SET_FEATURES, features |
-					    VHOST_BIT(VHOST_F_LOG_ALL));
+		ask_u64(VHOST_SET_FEATURES,
+			features | VHOST_BIT(VHOST_F_LOG_ALL));
 	}
 	assert_in_range(lines("its log"), 2, LINES_MAX);
 	close(fd);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Notifications of a vhost-user session: none may get lost, whenever the front
- * end gives its event descriptors, and whatever a process before us left undone.
+ * end gives its event descriptors, and whatever a process before us left
+ * undone.
  */
 #include "vhost_peer.h"
 
@@ -91,7 +92,10 @@ static void takeover_notifies_packed(void **state)
 {
 	/* Next available and next used one, with their wrap counters. */
 	static const uint32_t positions[] = {
-		0x80018001, 0x80008000, 0, 0x00280028,
+		0x80018001,
+		0x80008000,
+		0,
+		0x00280028,
 	};
 
 	(void)state;

@@ -33,15 +33,15 @@
 
 enum {
 	PEER_QUEUES = 3,
-	PEER_RING = 64,			/* entries */
+	PEER_RING = 64, /* entries */
 	PEER_MEMORY = 4 << 20,
 	PEER_DISK = 8 << 20,
 	/* Places in the memory. */
-	PEER_RINGS_AT = 0x1000,		/* 0x4000 for each queue */
-	PEER_DATA_AT = 0x100000,	/* 64 KiB for each entry */
+	PEER_RINGS_AT = 0x1000,  /* 0x4000 for each queue */
+	PEER_DATA_AT = 0x100000, /* 64 KiB for each entry */
 };
 
-#define PEER_GUEST UINT64_C(0x40000000)	/* guest address of the memory */
+#define PEER_GUEST UINT64_C(0x40000000) /* guest address of the memory */
 #define PEER_USER UINT64_C(0x7f0000000000)
 
 struct peer {
@@ -52,10 +52,10 @@ struct peer {
 	struct vhost_owner owner;
 	struct thread_loop thread[PEER_QUEUES];
 	struct thread_loop *thread_of[PEER_QUEUES];
-	unsigned int closed;		/* sessions so far */
+	unsigned int closed; /* sessions so far */
 	char file[32];
 
-	int sock;			/* the front end's end */
+	int sock; /* the front end's end */
 	int memfd;
 	uint8_t *memory;
 	int kick[PEER_QUEUES], call[PEER_QUEUES], err[PEER_QUEUES];
@@ -64,7 +64,7 @@ struct peer {
 };
 
 static struct peer peer;
-static bool peer_packed;		/* the disk offers packed virtqueues */
+static bool peer_packed; /* the disk offers packed virtqueues */
 
 /* ---- the loop ---- */
 
@@ -156,8 +156,10 @@ static inline int receive_reply(struct vhost_message *m, int *fd)
 	uint8_t bytes[sizeof(m->header) + sizeof(m->payload)];
 	struct iovec iov = { .iov_base = bytes, .iov_len = sizeof(bytes) };
 	struct msghdr msg = {
-		.msg_iov = &iov, .msg_iovlen = 1,
-		.msg_control = &control, .msg_controllen = sizeof(control),
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control),
 	};
 	uint64_t until = clock_ns() + 5 * NS_PER_SECOND;
 	ssize_t n;
@@ -179,8 +181,7 @@ static inline int receive_reply(struct vhost_message *m, int *fd)
 	if (fd) {
 		*fd = -1;
 		if (CMSG_FIRSTHDR(&msg))
-			memcpy(fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)),
-			       sizeof(*fd));
+			memcpy(fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(*fd));
 	}
 	return (int)m->header.size;
 }
@@ -251,8 +252,9 @@ static inline void negotiate(void)
 	assert_int_equal(receive_reply(&m, NULL), 8);
 	/* What the registers of another transport are for. */
 	assert_int_equal(m.payload.u64 &
-			 (VHOST_BIT(VIRTIO_F_NOTIFICATION_DATA) |
-			  VHOST_BIT(VIRTIO_F_RING_RESET)), 0);
+				 (VHOST_BIT(VIRTIO_F_NOTIFICATION_DATA) |
+				  VHOST_BIT(VIRTIO_F_RING_RESET)),
+			 0);
 	ask_u64(VHOST_SET_FEATURES,
 		m.payload.u64 & ~VHOST_BIT(VHOST_F_LOG_ALL));
 }
@@ -260,7 +262,9 @@ static inline void negotiate(void)
 static inline struct vhost_region whole_memory(void)
 {
 	return (struct vhost_region){
-		.guest = PEER_GUEST, .size = PEER_MEMORY, .user = PEER_USER,
+		.guest = PEER_GUEST,
+		.size = PEER_MEMORY,
+		.user = PEER_USER,
 	};
 }
 
@@ -282,8 +286,11 @@ static inline struct vhost_vring_addr ring_addr(unsigned int queue,
 	uint64_t at = PEER_USER + ring_at(queue);
 
 	return (struct vhost_vring_addr){
-		.index = queue, .flags = flags, .desc = at,
-		.avail = at + 0x1000, .used = at + 0x2000,
+		.index = queue,
+		.flags = flags,
+		.desc = at,
+		.avail = at + 0x1000,
+		.used = at + 0x2000,
 		.log = PEER_GUEST + ring_at(queue) + 0x2000,
 	};
 }
@@ -352,8 +359,7 @@ static inline uint8_t mode(void)
 	return m.payload.config.bytes[0];
 }
 
-static inline uint64_t set_config(uint32_t offset, uint32_t size,
-				  uint8_t value)
+static inline uint64_t set_config(uint32_t offset, uint32_t size, uint8_t value)
 {
 	struct vhost_config c = { .offset = offset, .size = size };
 
@@ -436,8 +442,8 @@ static inline void submit_at(unsigned int q, unsigned int slot, uint32_t type,
 				    (uint16_t)(first + 1) };
 	d[1] = (struct vring_desc){
 		data, len,
-		VRING_DESC_NEXT | (type == VIRTIO_BLK_T_OUT ? 0 :
-							      VRING_DESC_WRITE),
+		VRING_DESC_NEXT |
+			(type == VIRTIO_BLK_T_OUT ? 0 : VRING_DESC_WRITE),
 		(uint16_t)(first + 2)
 	};
 	d[2] = (struct vring_desc){ at + 512, 1, VRING_DESC_WRITE, 0 };
@@ -449,8 +455,8 @@ static inline void submit_at(unsigned int q, unsigned int slot, uint32_t type,
 static inline void submit(unsigned int q, unsigned int slot, uint32_t type,
 			  uint64_t sector, uint32_t len)
 {
-	submit_at(q, slot, type, sector,
-		  PEER_GUEST + slot_at(q, slot) + 0x1000, len);
+	submit_at(q, slot, type, sector, PEER_GUEST + slot_at(q, slot) + 0x1000,
+		  len);
 }
 
 static inline bool used_is(unsigned int q, uint16_t idx)
@@ -539,8 +545,11 @@ static void peer_lost(struct block_image *image)
 }
 
 static const struct vhost_owner_ops peer_ops = {
-	.serve = peer_serve, .resubmit = peer_resubmit, .closed = peer_closed,
-	.state = peer_state, .begin = peer_begin,
+	.serve = peer_serve,
+	.resubmit = peer_resubmit,
+	.closed = peer_closed,
+	.state = peer_state,
+	.begin = peer_begin,
 	.taken_over = peer_taken_over,
 };
 
@@ -599,8 +608,10 @@ static inline void make_disk(const char *engine)
 {
 	char error[BLOCK_ERROR_MAX];
 	struct disk_options o = {
-		.engine = (char *)engine, .queues = PEER_QUEUES,
-		.queue_size = 256, .packed = peer_packed,
+		.engine = (char *)engine,
+		.queues = PEER_QUEUES,
+		.queue_size = 256,
+		.packed = peer_packed,
 	};
 
 	if (strcmp(engine, "null")) {
@@ -629,7 +640,8 @@ static inline void make_device(const char *engine)
 	make_disk(engine);
 	assert_int_equal(vhost_session_init(&peer.session, "test",
 					    &peer.disk.blk.dev, &peer.owner,
-					    &peer.loop, peer.thread_of), 0);
+					    &peer.loop, peer.thread_of),
+			 0);
 	peer.disk.image.lost = peer_lost;
 	for (unsigned int q = 0; q < PEER_QUEUES; q++)
 		thread_loop_call(peer.thread_of[q], serve_early, &q);

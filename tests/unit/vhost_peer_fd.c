@@ -56,11 +56,17 @@ static void not_eventfds(void **state)
 	assert_int_equal(pipe(pipes), 0);
 	{
 		const int other[] = {
-			epoll_create1(0), timerfd_create(CLOCK_MONOTONIC, 0),
-			signalfd(-1, &none, 0), inotify_init(), pipes[0],
-			pipes[1], memfd_create("file", 0),
-			socket(AF_UNIX, SOCK_STREAM, 0), open("/", O_RDONLY),
-			open("/dev/null", O_RDWR), open("/dev/zero", O_RDWR),
+			epoll_create1(0),
+			timerfd_create(CLOCK_MONOTONIC, 0),
+			signalfd(-1, &none, 0),
+			inotify_init(),
+			pipes[0],
+			pipes[1],
+			memfd_create("file", 0),
+			socket(AF_UNIX, SOCK_STREAM, 0),
+			open("/", O_RDONLY),
+			open("/dev/null", O_RDWR),
+			open("/dev/zero", O_RDWR),
 		};
 
 		for (unsigned int i = 0; i < sizeof(other) / sizeof(*other);
@@ -97,17 +103,19 @@ static struct {
 	int dev;
 	char dir[32];
 	pthread_t thread;
-	bool mute;		/* atomic: it answers no more */
+	bool mute; /* atomic: it answers no more */
 } server;
 
 static void answer(uint64_t unique, int error, const void *body, size_t len)
 {
 	struct fuse_out_header head = {
 		.len = (uint32_t)(sizeof(head) + len),
-		.error = error, .unique = unique,
+		.error = error,
+		.unique = unique,
 	};
 	const struct iovec iov[2] = {
-		{ &head, sizeof(head) }, { (void *)body, len },
+		{ &head, sizeof(head) },
+		{ (void *)body, len },
 	};
 
 	if (!__atomic_load_n(&server.mute, __ATOMIC_ACQUIRE))
@@ -117,7 +125,9 @@ static void answer(uint64_t unique, int error, const void *body, size_t len)
 static struct fuse_attr attributes(uint64_t node)
 {
 	return (struct fuse_attr){
-		.ino = node, .size = PEER_MEMORY, .nlink = 1,
+		.ino = node,
+		.size = PEER_MEMORY,
+		.nlink = 1,
 		.mode = node == FUSE_ROOT_ID ? S_IFDIR | 0755 : S_IFREG | 0666,
 	};
 }
@@ -125,10 +135,13 @@ static struct fuse_attr attributes(uint64_t node)
 static void serve_one(const struct fuse_in_header *in)
 {
 	const struct fuse_init_out init = {
-		.major = FUSE_KERNEL_VERSION, .minor = 31, .max_write = 4096,
+		.major = FUSE_KERNEL_VERSION,
+		.minor = 31,
+		.max_write = 4096,
 	};
 	const struct fuse_entry_out entry = {
-		.nodeid = 2, .attr = attributes(2),
+		.nodeid = 2,
+		.attr = attributes(2),
 	};
 	const struct fuse_attr_out attr = { .attr = attributes(in->nodeid) };
 	const struct fuse_open_out opened = { .fh = 1 };

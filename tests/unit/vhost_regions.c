@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The table of a front end's memory by itself: what may be added, and that a
- * range is found where it is and nowhere else, at every edge of two regions that
- * are neighbours in the guest but not here.
+ * range is found where it is and nowhere else, at every edge of two regions
+ * that are neighbours in the guest but not here.
  */
 #include "vhost_peer.h"
 
 #define PAGE UINT64_C(4096)
-#define AT UINT64_C(0x40000000)		/* guest address of region 0 */
-#define USER UINT64_C(0x7f0000000000)	/* its user address */
+#define AT UINT64_C(0x40000000)       /* guest address of region 0 */
+#define USER UINT64_C(0x7f0000000000) /* its user address */
 
 struct table {
 	struct regions regions;
@@ -20,9 +20,11 @@ struct table {
 static struct vhost_region region(unsigned int i)
 {
 	return (struct vhost_region){
-		.guest = AT + i * 2 * PAGE, .size = 2 * PAGE,
+		.guest = AT + i * 2 * PAGE,
+		.size = 2 * PAGE,
 		/* Not neighbours as the front end sees them. */
-		.user = USER + i * 16 * PAGE, .offset = (1 - i) * 2 * PAGE,
+		.user = USER + i * 16 * PAGE,
+		.offset = (1 - i) * 2 * PAGE,
 	};
 }
 
@@ -139,10 +141,10 @@ static void user_addresses(void **state)
 		assert_ptr_equal(regions_from_user(&t.regions,
 						   user + 2 * PAGE - 1, 1),
 				 data + 2 * PAGE - 1);
-		assert_null(regions_from_user(&t.regions, user + 2 * PAGE - 1,
-					      2));
-		assert_null(regions_from_user(&t.regions, user + 1,
-					      UINT64_MAX));
+		assert_null(
+			regions_from_user(&t.regions, user + 2 * PAGE - 1, 2));
+		assert_null(
+			regions_from_user(&t.regions, user + 1, UINT64_MAX));
 		assert_null(regions_from_user(&t.regions, user + 2 * PAGE, 1));
 	}
 	finish(&t);
@@ -197,7 +199,8 @@ static void check_parts(const struct inflight *in, unsigned int n,
 		assert_non_null(part);
 		assert_true(part + virtq_inflight_bytes(size, packed) <=
 			    (i + 1 < n ? (uint8_t *)inflight_of(in, i + 1, size,
-								packed) : end));
+								packed) :
+					 end));
 	}
 	assert_null(inflight_of(in, n, size, packed));
 	assert_null(inflight_of(in, 0, (uint16_t)(size + 1), packed));
@@ -236,9 +239,11 @@ static void inflight_areas(void **state)
 	check_parts(&in, 2, 8, false);
 	inflight_close(&in);
 	want.mmap_size--;
-	assert_int_equal(inflight_open(&in, &want, fd, 2, false, wake), -EINVAL);
+	assert_int_equal(inflight_open(&in, &want, fd, 2, false, wake),
+			 -EINVAL);
 	want.mmap_size++;
-	assert_int_equal(inflight_open(&in, &want, fd, 1, false, wake), -EINVAL);
+	assert_int_equal(inflight_open(&in, &want, fd, 1, false, wake),
+			 -EINVAL);
 	want.mmap_offset = 4096;
 	assert_true(inflight_open(&in, &want, fd, 2, false, wake) < 0);
 	close(fd);

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Good vhost-user sessions in both ring layouts, with requests at random against
- * a shadow of the disk: data, stopping and going on at any place of the ring,
- * and that no page is written which is not in the log of dirty pages.
+ * Good vhost-user sessions in both ring layouts, with requests at random
+ * against a shadow of the disk: data, stopping and going on at any place of the
+ * ring, and that no page is written which is not in the log of dirty pages.
  */
 #include "vhost_peer.h"
 
 #include "model_ring.h"
 
 enum {
-	SLOTS = 8,			/* requests at a time */
-	SLOT_BYTES = 0x10000,		/* of memory */
-	SLOT_SECTORS = 256,		/* of the disk: a slot's own */
-	LEN_MAX = 64,			/* sectors */
+	SLOTS = 8,            /* requests at a time */
+	SLOT_BYTES = 0x10000, /* of memory */
+	SLOT_SECTORS = 256,   /* of the disk: a slot's own */
+	LEN_MAX = 64,         /* sectors */
 	PAGE = 4096,
 };
 
@@ -30,7 +30,7 @@ static struct model_memory memory;
 static struct model_ring ring;
 static struct request request[SLOTS];
 static uint8_t shadow[SLOTS * SLOT_SECTORS * 512];
-static uint32_t ring_flags;		/* of SET_VRING_ADDR */
+static uint32_t ring_flags; /* of SET_VRING_ADDR */
 static const char *engine;
 
 static uint32_t random_below(uint32_t n)
@@ -60,7 +60,7 @@ static void fill(uint8_t *to, uint32_t len)
 static void offer(unsigned int slot)
 {
 	static const uint32_t types[] = {
-		VIRTIO_BLK_T_IN, VIRTIO_BLK_T_IN, VIRTIO_BLK_T_IN,
+		VIRTIO_BLK_T_IN,  VIRTIO_BLK_T_IN,  VIRTIO_BLK_T_IN,
 		VIRTIO_BLK_T_OUT, VIRTIO_BLK_T_OUT, VIRTIO_BLK_T_FLUSH,
 	};
 	struct request *r = &request[slot];
@@ -100,7 +100,8 @@ static void check_done(struct request *r, unsigned int slot)
 	assert_false(r->done);
 	r->done = true;
 	assert_int_equal(*(uint8_t *)model_at(&memory, place(slot) + STATUS_AT,
-					      1), VIRTIO_BLK_S_OK);
+					      1),
+			 VIRTIO_BLK_S_OK);
 	if (r->type == VIRTIO_BLK_T_OUT)
 		memcpy(disk, data, r->len);
 	else if (r->type == VIRTIO_BLK_T_IN)
@@ -182,8 +183,10 @@ static int start(void **state)
 	share_memory();
 	memset(shadow, 0, sizeof(shadow));
 	memory = (struct model_memory){
-		.bytes = peer.memory, .device = peer.memory,
-		.base = PEER_GUEST, .size = PEER_MEMORY,
+		.bytes = peer.memory,
+		.device = peer.memory,
+		.base = PEER_GUEST,
+		.size = PEER_MEMORY,
 	};
 	ring_flags = 0;
 	model_ring_place(&ring, &memory, PEER_GUEST + PEER_RINGS_AT, PEER_RING,
@@ -234,7 +237,7 @@ static void stops_anywhere(void **state)
 
 /* ---- dirty pages ---- */
 
-static uint8_t *bits;			/* the log */
+static uint8_t *bits; /* the log */
 static uint64_t bits_bytes;
 static uint8_t before[PEER_MEMORY];
 

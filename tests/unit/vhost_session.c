@@ -163,7 +163,8 @@ static void next_front_end_finds_all(void **state)
 static void memory_changes_while_queues_run(void **state)
 {
 	const struct vhost_region more = {
-		.guest = PEER_GUEST + PEER_MEMORY, .size = 0x3b10,
+		.guest = PEER_GUEST + PEER_MEMORY,
+		.size = 0x3b10,
 		.user = PEER_USER + 2 * PEER_MEMORY,
 	};
 	struct vhost_mem_reg reg = { .region = more };
@@ -233,7 +234,8 @@ static void disabled_queue_loses_its_memory(void **state)
 static void removed_memory_is_not_used(void **state)
 {
 	const struct vhost_region more = {
-		.guest = PEER_GUEST + PEER_MEMORY, .size = 0x4000,
+		.guest = PEER_GUEST + PEER_MEMORY,
+		.size = 0x4000,
 		.user = PEER_USER + 2 * PEER_MEMORY,
 	};
 	struct vhost_mem_reg reg = { .region = more };
@@ -336,13 +338,13 @@ static void dirty_pages_are_logged(void **state)
 	ask_u64(VHOST_SET_FEATURES, features | VHOST_BIT(VHOST_F_LOG_ALL));
 	ask_ok(VHOST_SET_VRING_ADDR, &addr, sizeof(addr), NULL, 0);
 	do_io(0, 0, 3);
-	assert_true(log_has(bits, data));		/* status */
-	assert_true(log_has(bits, data + 0x1000));	/* data of the read */
+	assert_true(log_has(bits, data));          /* status */
+	assert_true(log_has(bits, data + 0x1000)); /* data of the read */
 	assert_false(log_has(bits, data + 0x2000));
 	/* What is only read by the device is not dirty. */
 	assert_false(log_has(bits, PEER_GUEST + slot_at(0, 0) + 0x1000));
-	assert_true(log_has(bits, addr.log));		/* used ring */
-	assert_false(log_has(bits, addr.log - 0x1000));	/* available ring */
+	assert_true(log_has(bits, addr.log));           /* used ring */
+	assert_false(log_has(bits, addr.log - 0x1000)); /* available ring */
 	ask_u64(VHOST_SET_FEATURES, features);
 	memset(bits, 0, bytes);
 	do_io(0, 0, 4);
@@ -458,8 +460,9 @@ static void truncated_areas_are_survived(void **state)
 		else
 			ask_ok(VHOST_SET_INFLIGHT_FD, &in, sizeof(in), &fd, 1);
 		if (i == 0)
-			ask_u64(VHOST_SET_FEATURES, peer.session.features |
-				VHOST_BIT(VHOST_F_LOG_ALL));
+			ask_u64(VHOST_SET_FEATURES,
+				peer.session.features |
+					VHOST_BIT(VHOST_F_LOG_ALL));
 		set_up_queue(0);
 		do_io(0, 0, 1);
 		assert_int_equal(ftruncate(fd, 0), 0);

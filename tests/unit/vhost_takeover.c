@@ -100,7 +100,9 @@ static void start_mode_outlives_the_process(void **state)
 	assert_true(writes_back());
 }
 
-/* A queue without requests so far starts first, and looks like a new driver's. */
+/*
+ * A queue without requests so far starts first, and looks like a new driver's.
+ */
 static void mode_is_found_at_a_later_queue(void **state)
 {
 	(void)state;
@@ -145,8 +147,8 @@ static void unknown_mode_is_write_through(void **state)
 }
 
 /*
- * A front end that comes again after its guest had begun anew, and shows it what
- * it had from the process before.
+ * A front end that comes again after its guest had begun anew, and shows it
+ * what it had from the process before.
  */
 static void shown_by_another_is_unknown(void **state)
 {
@@ -194,8 +196,8 @@ static void next_guest_has_the_start_mode(void **state)
 }
 
 /*
- * Queues that stop and go on in one session: with memory, with the guest, before
- * there was any request.
+ * Queues that stop and go on in one session: with memory, with the guest,
+ * before there was any request.
  */
 static void mode_stays_in_a_session(void **state)
 {
@@ -247,7 +249,9 @@ static uint8_t flush_of(unsigned int q)
 	return slot_status(q, 2);
 }
 
-/* The kernel tells once that it has lost something, and told another process. */
+/*
+ * The kernel tells once that it has lost something, and told another process.
+ */
 static void failed_flush_outlives_the_process(void **state)
 {
 	int none = 0;
@@ -312,8 +316,8 @@ static void ring_taken_over_is_logged(void **state)
 	bits = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	negotiate();
 	share_memory();
-	ask_u64(VHOST_SET_FEATURES, peer.session.features |
-				    VHOST_BIT(VHOST_F_LOG_ALL));
+	ask_u64(VHOST_SET_FEATURES,
+		peer.session.features | VHOST_BIT(VHOST_F_LOG_ALL));
 	ask_ok(VHOST_SET_LOG_BASE, &log, sizeof(log), &fd, 1);
 	if (peer_packed)
 		addr.log = at;

@@ -80,7 +80,7 @@ static void test_sectors_out_of_range(void **state)
 		{ MODEL_SECTORS + 1, 512, false },
 		{ UINT32_MAX, 512, false },
 		{ UINT64_C(1) << 32, 512, false },
-		{ UINT64_C(1) << 55, 512, false },	/* times 512: 0 */
+		{ UINT64_C(1) << 55, 512, false }, /* times 512: 0 */
 		{ (UINT64_C(1) << 55) + 1, 512, false },
 		{ UINT64_C(1) << 63, 512, false },
 		{ UINT64_MAX / 512, 1024, false },
@@ -122,8 +122,7 @@ static void test_lengths(void **state)
 static void test_huge_lengths(void **state)
 {
 	static const uint32_t lengths[] = {
-		0x10000000u, 0x7fffffffu, 0x80000000u, 0xfffffe00u,
-		0xffffffeeu,
+		0x10000000u, 0x7fffffffu, 0x80000000u, 0xfffffe00u, 0xffffffeeu,
 	};
 	struct model_blk m;
 
@@ -146,8 +145,8 @@ static void test_data_above_the_limit(void **state)
 	struct model_blk m;
 
 	(void)state;
-	model_blk_start(&m, (struct model_setup){
-			.queue_size = 512, .sectors = 70000 });
+	model_blk_start(&m, (struct model_setup){ .queue_size = 512,
+						  .sectors = 70000 });
 	bufs[0] = (struct model_buf){ m.heap, 16, false };
 	for (unsigned int i = 1; i <= N; i++)
 		bufs[i] = (struct model_buf){ m.heap + MODEL_PAGE, PIECE,
@@ -164,8 +163,8 @@ static void test_data_above_the_limit(void **state)
 		model_offer(&m.ring[0], chain.bufs, chain.n);
 		assert_int_equal(model_serve(&m, 0), !over);
 		assert_true(model_used(&m.ring[0], &elem));
-		assert_int_equal(last_status(&m), over ? VIRTIO_BLK_S_IOERR :
-							 VIRTIO_BLK_S_OK);
+		assert_int_equal(last_status(&m),
+				 over ? VIRTIO_BLK_S_IOERR : VIRTIO_BLK_S_OK);
 	}
 	model_blk_finish(&m);
 }
@@ -177,10 +176,12 @@ static void test_readonly(void **state)
 
 	(void)state;
 	for (unsigned int i = 0; i < 2; i++) {
-		model_blk_start(&m, (struct model_setup){
+		model_blk_start(
+			&m,
+			(struct model_setup){
 				.readonly = true,
-				.refused = i ? VIRTIO_FEATURE(
-					VIRTIO_BLK_F_RO) : 0 });
+				.refused = i ? VIRTIO_FEATURE(VIRTIO_BLK_F_RO) :
+					       0 });
 		assert_true(model_offered(&m.blk.dev) &
 			    VIRTIO_FEATURE(VIRTIO_BLK_F_RO));
 		try_type(&m, OUT, 0, 512);
@@ -200,10 +201,12 @@ static void test_readonly(void **state)
 static void test_unknown_types(void **state)
 {
 	/* Those of zones, of lifetime, of ranges not offered among them. */
-	static const uint32_t types[] = { 2, 3, 5, 6, 7, 9, 10, 11, 12, 14, 15,
-					  16, 17, 18, 20, 22, 24, 26, 27, 255, 256, 0x10000,
-					  0x80000000u, 0x80000001u,
-					  UINT32_MAX };
+	static const uint32_t types[] = {
+		2,       3,           5,           6,         7,  9,   10,
+		11,      12,          14,          15,        16, 17,  18,
+		20,      22,          24,          26,        27, 255, 256,
+		0x10000, 0x80000000u, 0x80000001u, UINT32_MAX
+	};
 	struct model_blk m;
 
 	(void)state;
@@ -211,8 +214,7 @@ static void test_unknown_types(void **state)
 	for (size_t i = 0; i < sizeof(types) / sizeof(*types); i++) {
 		for (uint32_t bytes = 0; bytes <= 4096; bytes += 1024) {
 			try_type(&m, types[i], 0, bytes);
-			assert_int_equal(last_status(&m),
-					 VIRTIO_BLK_S_UNSUPP);
+			assert_int_equal(last_status(&m), VIRTIO_BLK_S_UNSUPP);
 		}
 	}
 	model_blk_finish(&m);
@@ -261,8 +263,8 @@ static void test_flush(void **state)
 
 static void test_errors_of_the_engine(void **state)
 {
-	static const int errors[] = { -EIO, -ENOSPC, -EFAULT, -EINVAL, -EPERM,
-				      -EROFS, -ENOMEM, -ETIMEDOUT };
+	static const int errors[] = { -EIO,   -ENOSPC, -EFAULT, -EINVAL,
+				      -EPERM, -EROFS,  -ENOMEM, -ETIMEDOUT };
 	struct model_blk m;
 
 	(void)state;
@@ -336,13 +338,14 @@ static void test_flags(void **state)
 	(void)state;
 	assert_int_equal(flags_of_write((struct model_setup){ 0 }),
 			 BLOCK_UNPINNABLE);
+	assert_int_equal(
+		flags_of_write((struct model_setup){ .pinnable = true }), 0);
 	assert_int_equal(flags_of_write((struct model_setup){
-			 .pinnable = true }), 0);
-	assert_int_equal(flags_of_write((struct model_setup){
-			 .pinnable = true, .refused = flush }), BLOCK_STABLE);
-	assert_int_equal(flags_of_write((struct model_setup){
-			 .refused = flush }),
-			 BLOCK_STABLE | BLOCK_UNPINNABLE);
+				 .pinnable = true, .refused = flush }),
+			 BLOCK_STABLE);
+	assert_int_equal(
+		flags_of_write((struct model_setup){ .refused = flush }),
+		BLOCK_STABLE | BLOCK_UNPINNABLE);
 }
 
 /* H8 of the reference: the ring is as long as the driver says. */
@@ -352,8 +355,8 @@ static void test_smaller_ring(void **state)
 	for (uint16_t size = 4; size <= 64; size = (uint16_t)(size * 2)) {
 		struct model_blk m;
 
-		model_blk_start(&m, (struct model_setup){
-				.queue_size = 64, .ring_size = size });
+		model_blk_start(&m, (struct model_setup){ .queue_size = 64,
+							  .ring_size = size });
 		for (int i = 0; i < 200; i++)
 			try_type(&m, i % 2 ? IN : OUT, 1, 512);
 		model_blk_finish(&m);

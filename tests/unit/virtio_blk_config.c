@@ -8,8 +8,8 @@
 
 #define WCE VIRTIO_FEATURE(VIRTIO_BLK_F_CONFIG_WCE)
 #define FLUSH VIRTIO_FEATURE(VIRTIO_BLK_F_FLUSH)
-#define AT(field) (VIRTIO_MMIO_CONFIG + \
-		   offsetof(struct virtio_blk_config, field))
+#define AT(field) \
+	(VIRTIO_MMIO_CONFIG + offsetof(struct virtio_blk_config, field))
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 static uint64_t mode(struct model_blk *m)
@@ -41,12 +41,14 @@ static uint8_t write_flags(struct model_blk *m)
 
 /* ---- cache mode ---- */
 
-/* Clauses 65, 66, 77, 78: which mode a driver starts with, and what it means. */
+/*
+ * Clauses 65, 66, 77, 78: which mode a driver starts with, and what it means.
+ */
 static void test_mode_at_start(void **state)
 {
 	static const struct {
 		uint64_t refused;
-		bool write_through;	/* of the options */
+		bool write_through; /* of the options */
 		uint8_t mode;
 		uint8_t flags;
 	} cases[] = {
@@ -55,7 +57,7 @@ static void test_mode_at_start(void **state)
 		{ FLUSH, false, 0, BLOCK_STABLE },
 		{ FLUSH, true, 0, BLOCK_STABLE },
 		{ WCE, false, 1, 0 },
-		{ WCE, true, 0, 0 },	/* the image writes through by itself */
+		{ WCE, true, 0, 0 }, /* the image writes through by itself */
 		{ WCE | FLUSH, false, 1, BLOCK_STABLE },
 		{ WCE | FLUSH, true, 0, BLOCK_STABLE },
 	};
@@ -63,9 +65,11 @@ static void test_mode_at_start(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(cases); i++) {
-		model_blk_start(&m, (struct model_setup){
-				.pinnable = true, .refused = cases[i].refused,
-				.write_through = cases[i].write_through });
+		model_blk_start(
+			&m, (struct model_setup){
+				    .pinnable = true,
+				    .refused = cases[i].refused,
+				    .write_through = cases[i].write_through });
 		assert_int_equal(model_offered(&m.blk.dev) & (WCE | FLUSH),
 				 WCE | FLUSH);
 		assert_int_equal(mode(&m), cases[i].mode);
@@ -142,8 +146,8 @@ static void test_mode_after_reset(void **state)
 
 	(void)state;
 	for (unsigned int through = 0; through < 2; through++) {
-		model_blk_start(&m, (struct model_setup){
-				.write_through = through });
+		model_blk_start(
+			&m, (struct model_setup){ .write_through = through });
 		set_mode(&m, through);
 		assert_int_equal(mode(&m), through);
 		model_set(&m.blk.dev, VIRTIO_MMIO_STATUS, 0);
@@ -167,8 +171,8 @@ static void test_mode_survives(void **state)
 	for (unsigned int start = 0; start < 2; start++) {
 		struct virtio_blk_options options;
 
-		model_blk_start(&m, (struct model_setup){
-				.write_through = !start });
+		model_blk_start(
+			&m, (struct model_setup){ .write_through = !start });
 		options = m.blk.options;
 		for (unsigned int chosen = 0; chosen < 2; chosen++) {
 			set_mode(&m, chosen);
@@ -241,18 +245,43 @@ static void test_topology(void **state)
 		uint32_t discard;
 	} cases[] = {
 		{ { .block_size = 512 }, 0, 0, 0, 0, 1 },
-		{ { .block_size = 512, .physical_block_size = 4096,
-		    .min_io_size = 4096, .discard_granularity = 4096 },
-		  3, 0, 8, 0, 8 },
-		{ { .block_size = 4096, .physical_block_size = 4096,
-		    .min_io_size = 4096, .discard_granularity = 512 },
-		  0, 0, 1, 0, 8 },
-		{ { .block_size = 512, .physical_block_size = 65536,
-		    .alignment_offset = 3584, .min_io_size = 65536,
-		    .opt_io_size = 1 << 20, .discard_granularity = 1 << 20 },
-		  7, 7, 128, 2048, 2048 },
-		{ { .block_size = 512, .min_io_size = UINT32_MAX,
-		    .opt_io_size = UINT32_MAX }, 0, 0, 65535, 8388607, 1 },
+		{ { .block_size = 512,
+		    .physical_block_size = 4096,
+		    .min_io_size = 4096,
+		    .discard_granularity = 4096 },
+		  3,
+		  0,
+		  8,
+		  0,
+		  8 },
+		{ { .block_size = 4096,
+		    .physical_block_size = 4096,
+		    .min_io_size = 4096,
+		    .discard_granularity = 512 },
+		  0,
+		  0,
+		  1,
+		  0,
+		  8 },
+		{ { .block_size = 512,
+		    .physical_block_size = 65536,
+		    .alignment_offset = 3584,
+		    .min_io_size = 65536,
+		    .opt_io_size = 1 << 20,
+		    .discard_granularity = 1 << 20 },
+		  7,
+		  7,
+		  128,
+		  2048,
+		  2048 },
+		{ { .block_size = 512,
+		    .min_io_size = UINT32_MAX,
+		    .opt_io_size = UINT32_MAX },
+		  0,
+		  0,
+		  65535,
+		  8388607,
+		  1 },
 	};
 	struct model_blk m;
 	const struct virtio_blk_config *c = &m.blk.config;
@@ -268,8 +297,7 @@ static void test_topology(void **state)
 		assert_int_equal(c->alignment_offset, cases[i].offset);
 		assert_int_equal(c->min_io_size, cases[i].min);
 		assert_int_equal(c->opt_io_size, cases[i].opt);
-		assert_int_equal(c->discard_sector_alignment,
-				 cases[i].discard);
+		assert_int_equal(c->discard_sector_alignment, cases[i].discard);
 		model_blk_finish(&m);
 	}
 }
@@ -278,9 +306,24 @@ static void test_topology(void **state)
 static void test_geometry(void **state)
 {
 	static const uint64_t capacities[] = {
-		1, 2, 63, 1007, 1008, 1009, 2880, 131072, 1 << 20, 1032192,
-		1032193, 8257536, 16514064, 16777216, UINT64_C(1) << 28,
-		UINT64_C(1) << 32, UINT64_C(1) << 40, UINT64_MAX / 512,
+		1,
+		2,
+		63,
+		1007,
+		1008,
+		1009,
+		2880,
+		131072,
+		1 << 20,
+		1032192,
+		1032193,
+		8257536,
+		16514064,
+		16777216,
+		UINT64_C(1) << 28,
+		UINT64_C(1) << 32,
+		UINT64_C(1) << 40,
+		UINT64_MAX / 512,
 	};
 	struct model_blk m;
 	const struct virtio_blk_config *c = &m.blk.config;
@@ -288,7 +331,8 @@ static void test_geometry(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(capacities); i++) {
 		with_options(&m, (struct virtio_blk_options){
-			     .block_size = 512, .size = capacities[i] * 512 });
+					 .block_size = 512,
+					 .size = capacities[i] * 512 });
 		assert_int_equal(c->capacity, capacities[i]);
 		assert_true(c->cylinders && c->heads && c->sectors);
 		assert_true((uint64_t)c->cylinders * c->heads * c->sectors <=
@@ -296,8 +340,9 @@ static void test_geometry(void **state)
 		assert_in_range(c->sectors, 1, 63);
 		model_blk_finish(&m);
 	}
-	with_options(&m, (struct virtio_blk_options){
-		     .block_size = 512, .size = UINT64_C(8) << 30 });
+	with_options(&m,
+		     (struct virtio_blk_options){ .block_size = 512,
+						  .size = UINT64_C(8) << 30 });
 	assert_int_equal(c->cylinders, 1044);
 	assert_int_equal(c->heads, 255);
 	assert_int_equal(c->sectors, 63);
@@ -351,7 +396,8 @@ static void test_generation(void **state)
 
 	(void)state;
 	with_options(&m, (struct virtio_blk_options){
-		     .block_size = 512, .size = UINT64_C(0xffffffff) * 512 });
+				 .block_size = 512,
+				 .size = UINT64_C(0xffffffff) * 512 });
 	before = model_get(dev, VIRTIO_MMIO_CONFIG_GENERATION);
 	low = model_get(dev, AT(capacity));
 	assert_true(virtio_blk_resize(&m.blk, UINT64_C(0x100000000) * 512));

@@ -12,7 +12,7 @@
 #define FLUSH VIRTIO_BLK_T_FLUSH
 #define GET_ID VIRTIO_BLK_T_GET_ID
 
-enum { NO_MEMORY = 0x1000 };	/* a guest address outside memory */
+enum { NO_MEMORY = 0x1000 }; /* a guest address outside memory */
 
 static uint8_t status_at(struct model_blk *m, uint64_t at)
 {
@@ -122,8 +122,10 @@ static void fail_for_good(unsigned int k, unsigned int n, int error,
 		assert_true(status == VIRTIO_BLK_S_OK ||
 			    status == VIRTIO_BLK_S_IOERR || status == 0xee);
 		/* The status alone is the writable part of a write. */
-		assert_int_equal(len, status == 0xee ? 0 : type == OUT ? 1 :
-				      status ? 0 : 513);
+		assert_int_equal(len, status == 0xee ? 0 :
+				      type == OUT    ? 1 :
+				      status         ? 0 :
+						       513);
 	}
 	model_blk_finish(&m);
 }
@@ -167,8 +169,8 @@ static void test_map_fails_for_now(void **state)
 
 			model_header(&m, m.heap, IN, 1);
 			*model_byte(&m, status) = 0xee;
-			model_offer_mixed(&m.ring[0], bufs, indirect ? 0 : 3,
-					  3, m.heap + (4 + i) * MODEL_PAGE);
+			model_offer_mixed(&m.ring[0], bufs, indirect ? 0 : 3, 3,
+					  m.heap + (4 + i) * MODEL_PAGE);
 		}
 		while (used < 2 && tries++ < 20) {
 			model_serve(&m, 0);
@@ -199,8 +201,8 @@ static void test_starvation(void **state)
 	model_blk_start(&m, (struct model_setup){ .queue_size = 32 });
 	m.mem.limit = 6;
 	for (unsigned int i = 0; i < 8; i++)
-		status[i] = model_request(&m, 0, m.heap + i * MODEL_PAGE, IN,
-					  i, 512);
+		status[i] = model_request(&m, 0, m.heap + i * MODEL_PAGE, IN, i,
+					  512);
 	while (done < 8) {
 		if (!first)
 			first = virtio_blk_pop(bq);
@@ -266,9 +268,11 @@ static void test_status_waits_for_room(void **state)
 	m.mem.limit = m.mem.live;
 	status = m.heap + MODEL_PAGE;
 	*model_byte(&m, status) = 0;
-	model_offer(&m.ring[0], (struct model_buf[]){
-		    { m.heap, 16, false }, { NO_MEMORY, 512, true },
-		    { status, 1, true } }, 3);
+	model_offer(&m.ring[0],
+		    (struct model_buf[]){ { m.heap, 16, false },
+					  { NO_MEMORY, 512, true },
+					  { status, 1, true } },
+		    3);
 	assert_null(virtio_blk_pop(bq));
 	model_run(&m, req);
 	assert_null(virtio_blk_pop(bq));
@@ -326,7 +330,8 @@ static void take_over(struct model_blk *m)
 	assert_int_equal(virtqueue_start(&blk->queue[0].vq, &rings,
 					 m->ring[0].size,
 					 virtio_device_features(&blk->dev), 0,
-					 blk->dev.inflight[0]), 0);
+					 blk->dev.inflight[0]),
+			 0);
 }
 
 static void test_requests_taken_over(void **state)
@@ -339,8 +344,8 @@ static void test_requests_taken_over(void **state)
 	(void)state;
 	model_blk_start(&m, (struct model_setup){ .queue_size = 16 });
 	for (unsigned int i = 0; i < 3; i++) {
-		status[i] = model_request(&m, 0, m.heap + i * MODEL_PAGE, IN,
-					  i, 512);
+		status[i] = model_request(&m, 0, m.heap + i * MODEL_PAGE, IN, i,
+					  512);
 		req[i] = virtio_blk_pop(bq);
 		assert_non_null(req[i]);
 	}
@@ -374,8 +379,8 @@ static void test_bad_requests_taken_over(void **state)
 	(void)state;
 	model_blk_start(&m, (struct model_setup){ .queue_size = 16 });
 	for (unsigned int i = 0; i < 2; i++) {
-		status[i] = model_request(&m, 0, m.heap + i * MODEL_PAGE, IN,
-					  i, 512);
+		status[i] = model_request(&m, 0, m.heap + i * MODEL_PAGE, IN, i,
+					  512);
 		assert_non_null(virtio_blk_pop(bq));
 	}
 	head = m.ring[0].avail->ring[0];

@@ -22,7 +22,7 @@ enum {
 struct frame {
 	struct model_buf bufs[BUFS_MAX];
 	unsigned int n;
-	uint64_t at[2];		/* next address of each part */
+	uint64_t at[2]; /* next address of each part */
 };
 
 static void frame_init(const struct model_blk *m, struct frame *f)
@@ -125,11 +125,11 @@ static void test_data_split_everywhere(void **state)
 
 /* All ways to spread `bytes` over three descriptors, by cases. */
 static const uint32_t spreads[][3] = {
-	{ 0, 0, 0 }, { 1, 0, 0 }, { 0, 1, 0 }, { 0, 0, 1 }, { 15, 0, 0 },
-	{ 8, 7, 0 }, { 0, 15, 1 }, { 16, 0, 0 }, { 1, 15, 0 }, { 5, 5, 6 },
-	{ 0, 0, 16 }, { 17, 0, 0 }, { 16, 511, 0 }, { 16, 512, 0 },
-	{ 528, 0, 0 }, { 16, 513, 0 }, { 15, 513, 0 }, { 16, 0, 1024 },
-	{ 8, 8, 512 }, { 10, 518, 0 },
+	{ 0, 0, 0 },    { 1, 0, 0 },     { 0, 1, 0 },   { 0, 0, 1 },
+	{ 15, 0, 0 },   { 8, 7, 0 },     { 0, 15, 1 },  { 16, 0, 0 },
+	{ 1, 15, 0 },   { 5, 5, 6 },     { 0, 0, 16 },  { 17, 0, 0 },
+	{ 16, 511, 0 }, { 16, 512, 0 },  { 528, 0, 0 }, { 16, 513, 0 },
+	{ 15, 513, 0 }, { 16, 0, 1024 }, { 8, 8, 512 }, { 10, 518, 0 },
 };
 
 #define NSPREADS (sizeof(spreads) / sizeof(spreads[0]))
@@ -170,8 +170,8 @@ static void test_all_spreads(void **state)
 {
 	(void)state;
 	all_spreads((struct model_setup){ .queue_size = 16 }, 0);
-	all_spreads((struct model_setup){ .queue_size = 16,
-					  .readonly = true }, 0);
+	all_spreads((struct model_setup){ .queue_size = 16, .readonly = true },
+		    0);
 }
 
 /* The same, with memory that falls into small pieces. */
@@ -220,8 +220,9 @@ static void test_longest_request(void **state)
 		header(&m, type, 1);
 		bufs[n++] = (struct model_buf){ m.heap + 40, 16, false };
 		while (n < 2 * N - 2) {
-			bufs[n] = (struct model_buf){ m.heap + MODEL_PAGE +
-						      n * 520, 512, in };
+			bufs[n] = (struct model_buf){
+				m.heap + MODEL_PAGE + n * 520, 512, in
+			};
 			n++;
 		}
 		bufs[n++] = (struct model_buf){ m.heap + 100, 1, true };

@@ -141,7 +141,7 @@ static void test_out_of_range(void **state)
 		{ 0, UINT32_MAX, false },
 		{ 1, UINT32_MAX, false },
 		{ UINT32_MAX, 1, false },
-		{ UINT64_C(1) << 55, 1, false },	/* times 512: 0 */
+		{ UINT64_C(1) << 55, 1, false }, /* times 512: 0 */
 		{ (UINT64_C(1) << 55) + 1, 1, false },
 		{ UINT64_C(1) << 63, 1, false },
 		{ UINT64_MAX, 1, false },
@@ -167,8 +167,8 @@ static void test_out_of_range(void **state)
 }
 
 /*
- * Clause 85: no more sectors in a range than the configuration says; but zeroes,
- * for which there are drivers that do not look at it.
+ * Clause 85: no more sectors in a range than the configuration says; but
+ * zeroes, for which there are drivers that do not look at it.
  */
 static void test_limits(void **state)
 {
@@ -233,10 +233,9 @@ static void test_flags_of_ranges(void **state)
 		for (unsigned int bit = 0; bit < 32; bit++) {
 			bool ok = types[t] == ZEROES && bit == 0;
 
-			assert_int_equal(try_one(&m, types[t], 1, 1,
-						 UINT32_C(1) << bit),
-					 ok ? VIRTIO_BLK_S_OK :
-					      VIRTIO_BLK_S_UNSUPP);
+			assert_int_equal(
+				try_one(&m, types[t], 1, 1, UINT32_C(1) << bit),
+				ok ? VIRTIO_BLK_S_OK : VIRTIO_BLK_S_UNSUPP);
 		}
 		assert_int_equal(try_one(&m, types[t], 1, 0, 2),
 				 VIRTIO_BLK_S_UNSUPP);
@@ -292,7 +291,8 @@ static void test_readonly(void **state)
 static void test_not_negotiated(void **state)
 {
 	static const unsigned int bits[] = {
-		VIRTIO_BLK_F_DISCARD, VIRTIO_BLK_F_WRITE_ZEROES,
+		VIRTIO_BLK_F_DISCARD,
+		VIRTIO_BLK_F_WRITE_ZEROES,
 		VIRTIO_BLK_F_SECURE_ERASE,
 	};
 	struct model_blk m;
@@ -320,7 +320,9 @@ static void test_not_negotiated(void **state)
 static struct block_request *pop_three(struct model_blk *m, uint32_t type)
 {
 	static const struct virtio_blk_segment list[] = {
-		{ 1, 1, 0 }, { 10, 2, 0 }, { 20, 3, 0 },
+		{ 1, 1, 0 },
+		{ 10, 2, 0 },
+		{ 20, 3, 0 },
 	};
 	const struct model_buf bufs[] = {
 		{ m->heap, 16, false },
@@ -358,7 +360,8 @@ static void test_errors_of_the_engine(void **state)
 		int error;
 		uint8_t status;
 	} errors[] = {
-		{ -EIO, VIRTIO_BLK_S_IOERR }, { -ENOSPC, VIRTIO_BLK_S_IOERR },
+		{ -EIO, VIRTIO_BLK_S_IOERR },
+		{ -ENOSPC, VIRTIO_BLK_S_IOERR },
 		{ -EINVAL, VIRTIO_BLK_S_IOERR },
 		{ -EOPNOTSUPP, VIRTIO_BLK_S_UNSUPP },
 	};
@@ -373,8 +376,8 @@ static void test_errors_of_the_engine(void **state)
 			for (unsigned int i = 0; i < k; i++) {
 				req->result = 0;
 				assert_false(virtio_blk_complete(req));
-				assert_false(virtqueue_publish(
-					&m.blk.queue[0].vq));
+				assert_false(
+					virtqueue_publish(&m.blk.queue[0].vq));
 				assert_int_equal(m.ring[0].used->idx,
 						 m.ring[0].used_seen);
 			}
@@ -420,14 +423,13 @@ static void test_unmap(void **state)
 
 	(void)state;
 	for (unsigned int discard = 0; discard < 2; discard++) {
-		model_blk_start(&m, (struct model_setup){
-				.discard = discard, .pinnable = true });
+		model_blk_start(&m, (struct model_setup){ .discard = discard,
+							  .pinnable = true });
 		assert_int_equal(m.blk.config.write_zeroes_may_unmap, discard);
 		assert_int_equal(try_one(&m, ZEROES, 1, 1, UNMAP),
 				 VIRTIO_BLK_S_OK);
 		assert_int_equal(m.range_flags, discard ? BLOCK_MAY_UNMAP : 0);
-		assert_int_equal(try_one(&m, ZEROES, 1, 1, 0),
-				 VIRTIO_BLK_S_OK);
+		assert_int_equal(try_one(&m, ZEROES, 1, 1, 0), VIRTIO_BLK_S_OK);
 		assert_int_equal(m.range_flags, 0);
 		model_blk_finish(&m);
 	}
@@ -455,7 +457,8 @@ static void test_stable(void **state)
 static void test_framing(void **state)
 {
 	static const struct virtio_blk_segment list[] = {
-		{ 1, 2, 0 }, { 30, 4, 1 },
+		{ 1, 2, 0 },
+		{ 30, 4, 1 },
 	};
 	const uint32_t total = 16 + sizeof(list);
 	struct model_blk m;
@@ -472,8 +475,8 @@ static void test_framing(void **state)
 		for (uint32_t at = 0; at < total; at += piece)
 			bufs[chain.n++] = (struct model_buf){
 				m.heap + at,
-				at + piece > total ? total - at : piece,
-				false };
+				at + piece > total ? total - at : piece, false
+			};
 		bufs[chain.n++] = (struct model_buf){ m.heap + 200, 1, true };
 		m.ranges = 0;
 		model_try(&m, &chain, chain.n);
@@ -506,15 +509,16 @@ static void test_any_list(void **state)
 			if (round)
 				model_blk_finish(&m);
 			model_blk_start(&m, (struct model_setup){
-					.discard = rnd(2),
-					.secure_erase = rnd(2),
-					.readonly = rnd(8) == 0,
-					.pinnable = rnd(2) });
+						    .discard = rnd(2),
+						    .secure_erase = rnd(2),
+						    .readonly = rnd(8) == 0,
+						    .pinnable = rnd(2) });
 		}
 		for (unsigned int i = 0; i < n; i++)
 			list[i] = (struct virtio_blk_segment){
 				rnd(MODEL_SECTORS + 2), rnd(6),
-				rnd(20) ? rnd(2) : 1u << rnd(32) };
+				rnd(20) ? rnd(2) : 1u << rnd(32)
+			};
 		m.engine_fails = rnd(10) ? 0 : -EIO;
 		try_bytes(&m, types[rnd(3)], list,
 			  n * 16 + (rnd(20) ? 0 : rnd(16)));

@@ -8,7 +8,7 @@
 
 enum {
 	RING = 16,
-	SLOTS = 4,		/* requests in flight at a time */
+	SLOTS = 4, /* requests in flight at a time */
 	BUFS_MAX = 8,
 	STEPS = 40000,
 };
@@ -39,8 +39,8 @@ static uint64_t slot_at(const struct soak *s, unsigned int i)
 
 static uint32_t random_length(struct soak *s)
 {
-	static const uint32_t lens[] = { 0, 1, 15, 16, 17, 511, 512, 513, 1024,
-					 4096 };
+	static const uint32_t lens[] = { 0,   1,   15,  16,   17,
+					 511, 512, 513, 1024, 4096 };
 
 	return lens[below(s, 10)];
 }
@@ -175,8 +175,8 @@ static void test_random_rings(void **state)
 	(void)state;
 	model_blk_start(&m, (struct model_setup){ .queue_size = RING });
 	for (unsigned int round = 0; round < 200000; round++) {
-		struct vring_desc *d = &m.ring[0].desc[
-			model_random_below(&rnd, RING)];
+		struct vring_desc *d =
+			&m.ring[0].desc[model_random_below(&rnd, RING)];
 
 		for (unsigned int i = 0; i < 4; i++, d = m.ring[0].desc + i) {
 			d->addr = m.heap + model_random_below(&rnd, 0x20000);

@@ -39,8 +39,7 @@ static void test_every_valid_subset(void **state)
 			if (c & (1u << i))
 				features |= VIRTIO_FEATURE(bits[i]);
 		assert_true(model_negotiate(&m.blk.dev, features));
-		assert_int_equal(virtio_device_features(&m.blk.dev),
-				 features);
+		assert_int_equal(virtio_device_features(&m.blk.dev), features);
 		set_status(&m, 0);
 	}
 	model_blk_finish(&m);
@@ -63,8 +62,8 @@ static void test_features_refused(void **state)
 	for (unsigned int bit = 0; bit < 64; bit++) {
 		if (offered & VIRTIO_FEATURE(bit))
 			continue;
-		assert_false(model_negotiate(&m.blk.dev, VERSION_1 |
-					     VIRTIO_FEATURE(bit)));
+		assert_false(model_negotiate(&m.blk.dev,
+					     VERSION_1 | VIRTIO_FEATURE(bit)));
 		/* A driver may try once more with less, section 3.1.1. */
 		assert_true(model_negotiate(&m.blk.dev, VERSION_1));
 		set_status(&m, 0);
@@ -133,8 +132,7 @@ static void test_no_request_before_driver_ok(void **state)
 
 	(void)state;
 	model_blk_init(&m, (struct model_setup){ 0 });
-	assert_true(model_negotiate(&m.blk.dev,
-				    model_offered(&m.blk.dev)));
+	assert_true(model_negotiate(&m.blk.dev, model_offered(&m.blk.dev)));
 	model_set_queue(&m.blk.dev, 0, &m.ring[0]);
 	model_request(&m, 0, m.heap, VIRTIO_BLK_T_IN, 0, 512);
 	model_set(&m.blk.dev, VIRTIO_MMIO_QUEUE_NOTIFY, 0);
@@ -145,8 +143,7 @@ static void test_no_request_before_driver_ok(void **state)
 	model_memory_check_idle(&m.mem);
 	assert_int_equal(model_get(&m.blk.dev, VIRTIO_MMIO_QUEUE_READY), 0);
 	model_set_queue(&m.blk.dev, 0, &m.ring[0]);
-	assert_true(model_negotiate(&m.blk.dev,
-				    model_offered(&m.blk.dev)));
+	assert_true(model_negotiate(&m.blk.dev, model_offered(&m.blk.dev)));
 	model_driver_ok(&m.blk.dev);
 	assert_int_equal(model_serve(&m, 0), 1);
 	model_blk_finish(&m);
@@ -177,7 +174,8 @@ static void test_reset_in_each_state(void **state)
 		for (uint32_t q = 0; q < 2; q++) {
 			model_set(&m.blk.dev, VIRTIO_MMIO_QUEUE_SEL, q);
 			assert_int_equal(model_get(&m.blk.dev,
-					 VIRTIO_MMIO_QUEUE_READY), 0);
+						   VIRTIO_MMIO_QUEUE_READY),
+					 0);
 		}
 	}
 	model_blk_drive(&m);
@@ -194,8 +192,8 @@ static void test_reset_waits(void **state)
 	(void)state;
 	model_blk_start(&m, (struct model_setup){ .nqueues = 2 });
 	for (unsigned int i = 0; i < 2; i++) {
-		model_request(&m, i, m.heap + i * MODEL_PAGE,
-			      VIRTIO_BLK_T_OUT, 1 + i, 512);
+		model_request(&m, i, m.heap + i * MODEL_PAGE, VIRTIO_BLK_T_OUT,
+			      1 + i, 512);
 		req[i] = virtio_blk_pop(&m.blk.queue[i]);
 		assert_non_null(req[i]);
 	}
@@ -355,7 +353,7 @@ static const struct bad_queue bad_queues[] = {
 	{ "driver area outside", 8, 0, UINT64_C(1) << 32, 0 },
 	{ "device area outside", 8, 0, 0, UINT64_C(1) << 32 },
 	{ "device area over the end", 8, 0, 0,
-	  MODEL_BLK_PAGES * MODEL_PAGE - 200 },
+	  MODEL_BLK_PAGES *MODEL_PAGE - 200 },
 	{ "addresses that wrap", 8, UINT64_MAX - MODEL_BASE - 15, 0, 0 },
 	{ "descriptors not aligned", 8, 8, 0, 0 },
 	{ "driver area not aligned", 8, 0, 1, 0 },

@@ -6,19 +6,18 @@
  */
 #include "model_blk.h"
 
-static const uint64_t offered =
-	VIRTIO_FEATURE(VIRTIO_F_VERSION_1) |
-	VIRTIO_FEATURE(VIRTIO_F_INDIRECT_DESC) |
-	VIRTIO_FEATURE(VIRTIO_F_EVENT_IDX) |
-	VIRTIO_FEATURE(VIRTIO_F_NOTIFICATION_DATA) |
-	VIRTIO_FEATURE(VIRTIO_F_RING_RESET) |
-	VIRTIO_FEATURE(VIRTIO_BLK_F_SEG_MAX) |
-	VIRTIO_FEATURE(VIRTIO_BLK_F_GEOMETRY) |
-	VIRTIO_FEATURE(VIRTIO_BLK_F_BLK_SIZE) |
-	VIRTIO_FEATURE(VIRTIO_BLK_F_FLUSH) |
-	VIRTIO_FEATURE(VIRTIO_BLK_F_TOPOLOGY) |
-	VIRTIO_FEATURE(VIRTIO_BLK_F_CONFIG_WCE) |
-	VIRTIO_FEATURE(VIRTIO_BLK_F_WRITE_ZEROES);
+static const uint64_t offered = VIRTIO_FEATURE(VIRTIO_F_VERSION_1) |
+				VIRTIO_FEATURE(VIRTIO_F_INDIRECT_DESC) |
+				VIRTIO_FEATURE(VIRTIO_F_EVENT_IDX) |
+				VIRTIO_FEATURE(VIRTIO_F_NOTIFICATION_DATA) |
+				VIRTIO_FEATURE(VIRTIO_F_RING_RESET) |
+				VIRTIO_FEATURE(VIRTIO_BLK_F_SEG_MAX) |
+				VIRTIO_FEATURE(VIRTIO_BLK_F_GEOMETRY) |
+				VIRTIO_FEATURE(VIRTIO_BLK_F_BLK_SIZE) |
+				VIRTIO_FEATURE(VIRTIO_BLK_F_FLUSH) |
+				VIRTIO_FEATURE(VIRTIO_BLK_F_TOPOLOGY) |
+				VIRTIO_FEATURE(VIRTIO_BLK_F_CONFIG_WCE) |
+				VIRTIO_FEATURE(VIRTIO_BLK_F_WRITE_ZEROES);
 
 static const struct {
 	uint64_t offset;
@@ -40,15 +39,43 @@ static const struct {
 
 /* Registers that only take, and offsets that are no register. */
 static const uint64_t read_as_zero[] = {
-	VIRTIO_MMIO_DEVICE_FEATURES_SEL, 0x018, 0x01c,
-	VIRTIO_MMIO_DRIVER_FEATURES, VIRTIO_MMIO_DRIVER_FEATURES_SEL, 0x028,
-	0x02c, VIRTIO_MMIO_QUEUE_SEL, VIRTIO_MMIO_QUEUE_NUM, 0x03c, 0x040,
-	0x048, 0x04c, VIRTIO_MMIO_QUEUE_NOTIFY, 0x054, 0x058, 0x05c,
-	VIRTIO_MMIO_INTERRUPT_ACK, 0x068, 0x06c, 0x074, 0x078, 0x07c,
-	VIRTIO_MMIO_QUEUE_DESC_LOW, VIRTIO_MMIO_QUEUE_DESC_HIGH, 0x088, 0x08c,
-	VIRTIO_MMIO_QUEUE_DRIVER_LOW, VIRTIO_MMIO_QUEUE_DRIVER_HIGH, 0x098,
-	VIRTIO_MMIO_QUEUE_DEVICE_LOW, VIRTIO_MMIO_QUEUE_DEVICE_HIGH, 0x0a8,
-	0x0ac, 0x0c4, 0x0c8, 0x0f8,
+	VIRTIO_MMIO_DEVICE_FEATURES_SEL,
+	0x018,
+	0x01c,
+	VIRTIO_MMIO_DRIVER_FEATURES,
+	VIRTIO_MMIO_DRIVER_FEATURES_SEL,
+	0x028,
+	0x02c,
+	VIRTIO_MMIO_QUEUE_SEL,
+	VIRTIO_MMIO_QUEUE_NUM,
+	0x03c,
+	0x040,
+	0x048,
+	0x04c,
+	VIRTIO_MMIO_QUEUE_NOTIFY,
+	0x054,
+	0x058,
+	0x05c,
+	VIRTIO_MMIO_INTERRUPT_ACK,
+	0x068,
+	0x06c,
+	0x074,
+	0x078,
+	0x07c,
+	VIRTIO_MMIO_QUEUE_DESC_LOW,
+	VIRTIO_MMIO_QUEUE_DESC_HIGH,
+	0x088,
+	0x08c,
+	VIRTIO_MMIO_QUEUE_DRIVER_LOW,
+	VIRTIO_MMIO_QUEUE_DRIVER_HIGH,
+	0x098,
+	VIRTIO_MMIO_QUEUE_DEVICE_LOW,
+	VIRTIO_MMIO_QUEUE_DEVICE_HIGH,
+	0x0a8,
+	0x0ac,
+	0x0c4,
+	0x0c8,
+	0x0f8,
 };
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -106,8 +133,8 @@ static void test_other_sizes_read_as_zero(void **state)
 	model_blk_init(&m, (struct model_setup){ 0 });
 	for (uint64_t at = 0; at < VIRTIO_MMIO_CONFIG; at++) {
 		for (size_t i = 0; i < COUNT(sizes); i++)
-			assert_int_equal(virtio_mmio_read(&m.blk.dev, at,
-							  sizes[i]), 0);
+			assert_int_equal(
+				virtio_mmio_read(&m.blk.dev, at, sizes[i]), 0);
 		if (at % 4)
 			assert_int_equal(virtio_mmio_read(&m.blk.dev, at, 4),
 					 0);
@@ -119,13 +146,20 @@ static void test_other_sizes_read_as_zero(void **state)
 static void test_writes_without_effect(void **state)
 {
 	static const uint64_t writable[] = {
-		VIRTIO_MMIO_DEVICE_FEATURES_SEL, VIRTIO_MMIO_DRIVER_FEATURES,
-		VIRTIO_MMIO_DRIVER_FEATURES_SEL, VIRTIO_MMIO_QUEUE_SEL,
-		VIRTIO_MMIO_QUEUE_NUM, VIRTIO_MMIO_QUEUE_READY,
-		VIRTIO_MMIO_QUEUE_NOTIFY, VIRTIO_MMIO_INTERRUPT_ACK,
-		VIRTIO_MMIO_STATUS, VIRTIO_MMIO_QUEUE_DESC_LOW,
-		VIRTIO_MMIO_QUEUE_DESC_HIGH, VIRTIO_MMIO_QUEUE_DRIVER_LOW,
-		VIRTIO_MMIO_QUEUE_DRIVER_HIGH, VIRTIO_MMIO_QUEUE_DEVICE_LOW,
+		VIRTIO_MMIO_DEVICE_FEATURES_SEL,
+		VIRTIO_MMIO_DRIVER_FEATURES,
+		VIRTIO_MMIO_DRIVER_FEATURES_SEL,
+		VIRTIO_MMIO_QUEUE_SEL,
+		VIRTIO_MMIO_QUEUE_NUM,
+		VIRTIO_MMIO_QUEUE_READY,
+		VIRTIO_MMIO_QUEUE_NOTIFY,
+		VIRTIO_MMIO_INTERRUPT_ACK,
+		VIRTIO_MMIO_STATUS,
+		VIRTIO_MMIO_QUEUE_DESC_LOW,
+		VIRTIO_MMIO_QUEUE_DESC_HIGH,
+		VIRTIO_MMIO_QUEUE_DRIVER_LOW,
+		VIRTIO_MMIO_QUEUE_DRIVER_HIGH,
+		VIRTIO_MMIO_QUEUE_DEVICE_LOW,
 		VIRTIO_MMIO_QUEUE_DEVICE_HIGH,
 	};
 	struct model_blk m;
@@ -145,7 +179,7 @@ static void test_writes_without_effect(void **state)
 			known |= writable[i] == at;
 		/* The one field that is the driver's, see virtio_blk_config. */
 		if (at == VIRTIO_MMIO_CONFIG +
-			  offsetof(struct virtio_blk_config, writeback))
+				  offsetof(struct virtio_blk_config, writeback))
 			continue;
 		for (unsigned int size = 0; size <= 16; size++)
 			if (size != 4 || !known)
@@ -163,8 +197,8 @@ static void test_writes_without_effect(void **state)
 /* Words of features beyond the second read as 0 and are ignored. */
 static void test_feature_words(void **state)
 {
-	static const uint32_t sels[] = { 2, 3, 31, 32, 64, 0x80000000u,
-					 UINT32_MAX };
+	static const uint32_t sels[] = { 2,  3,           31,        32,
+					 64, 0x80000000u, UINT32_MAX };
 	struct model_blk m;
 	struct virtio_device *dev = &m.blk.dev;
 
@@ -218,9 +252,10 @@ static void test_queues_that_do_not_exist(void **state)
 
 /* Indices, with and without the data above them, that are right or absurd. */
 static const uint32_t notifications[] = {
-	0, 1, 2, 3, 15, 16, 31, 32, 64, 255, 0xffff, 0x10000, 0x10001,
-	0x80000000u, 0x80000002u, 0x7fff0001, 0xfffe0000u, 0xffff0002u,
-	0x0001ffff, UINT32_MAX,
+	0,          1,           2,           3,           15,
+	16,         31,          32,          64,          255,
+	0xffff,     0x10000,     0x10001,     0x80000000u, 0x80000002u,
+	0x7fff0001, 0xfffe0000u, 0xffff0002u, 0x0001ffff,  UINT32_MAX,
 };
 
 /* A notification changes nothing; the rings say what there is to do. */
@@ -236,7 +271,8 @@ static void notify(struct model_blk *m)
 
 		model_request(m, queue, m->heap, VIRTIO_BLK_T_IN, 0, 512);
 		assert_int_equal(model_set(dev, VIRTIO_MMIO_QUEUE_NOTIFY,
-					   notifications[i]), VIRTIO_DONE);
+					   notifications[i]),
+				 VIRTIO_DONE);
 		assert_memory_equal(dev, &before, sizeof(before));
 		assert_memory_equal(dev->state, &state_before,
 				    sizeof(state_before));
@@ -248,16 +284,18 @@ static void notify(struct model_blk *m)
 static void test_notify_is_harmless(void **state)
 {
 	static const uint64_t refused[] = {
-		0, VIRTIO_FEATURE(VIRTIO_F_NOTIFICATION_DATA),
+		0,
+		VIRTIO_FEATURE(VIRTIO_F_NOTIFICATION_DATA),
 	};
 
 	(void)state;
 	for (size_t i = 0; i < 2 * COUNT(refused); i++) {
 		struct model_blk m;
 
-		model_blk_start(&m, (struct model_setup){
-				.nqueues = 3, .refused = refused[i / 2],
-				.packed = i % 2 });
+		model_blk_start(&m,
+				(struct model_setup){ .nqueues = 3,
+						      .refused = refused[i / 2],
+						      .packed = i % 2 });
 		notify(&m);
 		model_blk_finish(&m);
 	}
@@ -345,8 +383,7 @@ static void test_config_generation(void **state)
 	/* A driver that was reset while it read must still see a change. */
 	before = model_get(dev, VIRTIO_MMIO_CONFIG_GENERATION);
 	model_set(dev, VIRTIO_MMIO_STATUS, 0);
-	assert_int_equal(model_get(dev, VIRTIO_MMIO_CONFIG_GENERATION),
-			 before);
+	assert_int_equal(model_get(dev, VIRTIO_MMIO_CONFIG_GENERATION), before);
 	model_blk_finish(&m);
 }
 
@@ -357,8 +394,7 @@ static uint64_t config_at(const struct virtio_blk *blk, uint64_t offset,
 {
 	uint64_t value = 0;
 
-	if (offset > sizeof(blk->config) ||
-	    size > sizeof(blk->config) - offset)
+	if (offset > sizeof(blk->config) || size > sizeof(blk->config) - offset)
 		return 0;
 	memcpy(&value, (const uint8_t *)&blk->config + offset, size);
 	return value;
@@ -406,7 +442,8 @@ static void test_config_odd_sizes(void **state)
 			assert_int_equal(
 				virtio_mmio_read(&m.blk.dev,
 						 VIRTIO_MMIO_CONFIG + at,
-						 sizes[i]), 0);
+						 sizes[i]),
+				0);
 	model_blk_finish(&m);
 }
 
@@ -435,8 +472,9 @@ static void test_window_shows_no_poison(void **state)
 	model_blk_start(&m, (struct model_setup){ .sectors = 512 });
 	for (uint64_t at = 0; at < VIRTIO_MMIO_WINDOW_SIZE; at++)
 		for (unsigned int size = 1; size <= 8; size *= 2)
-			for (uint64_t v = virtio_mmio_read(&m.blk.dev, at,
-							   size); v; v >>= 8)
+			for (uint64_t v =
+				     virtio_mmio_read(&m.blk.dev, at, size);
+			     v; v >>= 8)
 				assert_int_not_equal(v & 0xff, MODEL_POISON);
 	model_blk_finish(&m);
 }
@@ -447,7 +485,8 @@ static void test_config_values(void **state)
 	const struct virtio_device *dev = &m.blk.dev;
 
 	(void)state;
-	model_blk_init(&m, (struct model_setup){ .sectors = 99, .nqueues = 5,
+	model_blk_init(&m, (struct model_setup){ .sectors = 99,
+						 .nqueues = 5,
 						 .queue_size = 4 });
 	/* Readable before any feature was accepted, section 2.5.1. */
 	assert_int_equal(virtio_mmio_read(dev, 0x100, 8), 99);

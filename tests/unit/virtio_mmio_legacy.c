@@ -15,8 +15,8 @@
 #define FLUSH VIRTIO_FEATURE(VIRTIO_BLK_F_FLUSH)
 #define EVENT_IDX VIRTIO_FEATURE(VIRTIO_F_EVENT_IDX)
 #define INDIRECT VIRTIO_FEATURE(VIRTIO_F_INDIRECT_DESC)
-#define WRITEBACK (VIRTIO_MMIO_CONFIG + \
-		   offsetof(struct virtio_blk_config, writeback))
+#define WRITEBACK \
+	(VIRTIO_MMIO_CONFIG + offsetof(struct virtio_blk_config, writeback))
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 static const struct {
@@ -106,8 +106,8 @@ static void test_offer(void **state)
 
 	(void)state;
 	legacy_init(&m, (struct model_setup){ .nqueues = 2, .discard = true });
-	model_blk_init(&modern, (struct model_setup){ .nqueues = 2,
-						      .discard = true });
+	model_blk_init(&modern,
+		       (struct model_setup){ .nqueues = 2, .discard = true });
 	assert_int_equal(model_offered(&m.blk.dev),
 			 (uint32_t)model_offered(&modern.blk.dev));
 	assert_int_equal(m.blk.dev.offered >> 32, 0);
@@ -165,8 +165,8 @@ static void test_status(void **state)
 	set(&m, VIRTIO_MMIO_STATUS, VIRTIO_STATUS_FEATURES_OK);
 	assert_int_equal(get(&m, VIRTIO_MMIO_STATUS), 0);
 	set(&m, VIRTIO_MMIO_STATUS, ACK);
-	set(&m, VIRTIO_MMIO_STATUS, DRIVER | NEEDS_RESET |
-				    VIRTIO_STATUS_FEATURES_OK);
+	set(&m, VIRTIO_MMIO_STATUS,
+	    DRIVER | NEEDS_RESET | VIRTIO_STATUS_FEATURES_OK);
 	assert_int_equal(get(&m, VIRTIO_MMIO_STATUS), ACK | DRIVER);
 	assert_false(virtio_device_live(&m.blk.dev));
 	set(&m, VIRTIO_MMIO_STATUS, DRIVER_OK);
@@ -222,8 +222,8 @@ static void check_data(struct model_blk *m, unsigned int queue)
 	assert_memory_equal(data, m->store + 9 * 512, 1024);
 	assert_int_equal(request(m, queue, VIRTIO_BLK_T_GET_ID, 0, 20), 0);
 	assert_memory_equal(data, model_serial, 20);
-	assert_int_equal(request(m, queue, VIRTIO_BLK_T_IN, MODEL_SECTORS,
-				 512), VIRTIO_BLK_S_IOERR);
+	assert_int_equal(request(m, queue, VIRTIO_BLK_T_IN, MODEL_SECTORS, 512),
+			 VIRTIO_BLK_S_IOERR);
 }
 
 static void test_requests(void **state)
@@ -234,9 +234,10 @@ static void test_requests(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(refused); i++) {
-		legacy_start(&m, (struct model_setup){
-			     .nqueues = 3, .refused = refused[i],
-			     .ring_size = i % 2 ? 4 : 8 });
+		legacy_start(
+			&m, (struct model_setup){ .nqueues = 3,
+						  .refused = refused[i],
+						  .ring_size = i % 2 ? 4 : 8 });
 		assert_int_equal(virtio_device_features(&m.blk.dev),
 				 m.blk.dev.offered & ~refused[i]);
 		for (unsigned int q = 0; q < 3; q++)
@@ -266,8 +267,8 @@ static void test_legacy_types(void **state)
 		assert_int_equal(req->op, BLOCK_FLUSH);
 		model_run(&m, req);
 		virtqueue_publish(&m.blk.queue[0].vq);
-		assert_true(model_used(&m.ring[0],
-				       &(struct vring_used_elem){ 0 }));
+		assert_true(
+			model_used(&m.ring[0], &(struct vring_used_elem){ 0 }));
 	}
 	for (size_t i = 0; i < COUNT(unknown); i++)
 		assert_int_equal(request(&m, 0, unknown[i], 0, 512),
@@ -491,7 +492,9 @@ static void test_stable_writes(void **state)
 	static const struct {
 		uint64_t refused;
 		uint8_t flags;
-	} cases[] = { { 0, 0 }, { WCE, 0 }, { FLUSH, 0 },
+	} cases[] = { { 0, 0 },
+		      { WCE, 0 },
+		      { FLUSH, 0 },
 		      { WCE | FLUSH, BLOCK_STABLE } };
 	struct model_blk m;
 
@@ -500,7 +503,8 @@ static void test_stable_writes(void **state)
 		struct block_request *req;
 
 		legacy_start(&m, (struct model_setup){
-			     .pinnable = true, .refused = cases[i].refused });
+					 .pinnable = true,
+					 .refused = cases[i].refused });
 		model_request(&m, 0, m.heap, VIRTIO_BLK_T_OUT, 0, 512);
 		req = virtio_blk_pop(&m.blk.queue[0]);
 		assert_non_null(req);
@@ -525,24 +529,39 @@ enum {
 };
 
 static const struct place bad_places[] = {
-	{ 0, PAGE, 8, PFN }, { 1, PAGE, 8, MODEL_BASE + 1 },
-	{ 8, PAGE, 8, MODEL_BASE / 8 + 1 }, { 3, PAGE, 8, PFN },
-	{ 4095, PAGE, 8, PFN }, { 4097, PAGE, 8, PFN },
-	{ UINT32_MAX, PAGE, 8, PFN }, { 0x80000001u, PAGE, 8, PFN },
-	{ PAGE, 0, 8, PFN }, { PAGE, 1, 8, PFN }, { PAGE, 2, 8, PFN },
-	{ PAGE, 3, 8, PFN }, { PAGE, 4095, 8, PFN }, { PAGE, 4097, 8, PFN },
-	{ PAGE, 131072, 8, PFN }, { PAGE, 0x80000000u, 8, PFN },
+	{ 0, PAGE, 8, PFN },
+	{ 1, PAGE, 8, MODEL_BASE + 1 },
+	{ 8, PAGE, 8, MODEL_BASE / 8 + 1 },
+	{ 3, PAGE, 8, PFN },
+	{ 4095, PAGE, 8, PFN },
+	{ 4097, PAGE, 8, PFN },
+	{ UINT32_MAX, PAGE, 8, PFN },
+	{ 0x80000001u, PAGE, 8, PFN },
+	{ PAGE, 0, 8, PFN },
+	{ PAGE, 1, 8, PFN },
+	{ PAGE, 2, 8, PFN },
+	{ PAGE, 3, 8, PFN },
+	{ PAGE, 4095, 8, PFN },
+	{ PAGE, 4097, 8, PFN },
+	{ PAGE, 131072, 8, PFN },
+	{ PAGE, 0x80000000u, 8, PFN },
 	{ PAGE, UINT32_MAX, 8, PFN },
-	{ PAGE, PAGE, 0, PFN }, { PAGE, PAGE, 3, PFN }, { PAGE, PAGE, 7, PFN },
-	{ PAGE, PAGE, 16, PFN }, { PAGE, PAGE, 65535, PFN },
-	{ PAGE, PAGE, 65536, PFN }, { PAGE, PAGE, 65544, PFN },
+	{ PAGE, PAGE, 0, PFN },
+	{ PAGE, PAGE, 3, PFN },
+	{ PAGE, PAGE, 7, PFN },
+	{ PAGE, PAGE, 16, PFN },
+	{ PAGE, PAGE, 65535, PFN },
+	{ PAGE, PAGE, 65536, PFN },
+	{ PAGE, PAGE, 65544, PFN },
 	{ PAGE, PAGE, UINT32_MAX, PFN },
 	/* Outside the memory, and parts of it. */
-	{ PAGE, PAGE, 8, 1 }, { PAGE, PAGE, 8, PFN - 1 },
+	{ PAGE, PAGE, 8, 1 },
+	{ PAGE, PAGE, 8, PFN - 1 },
 	{ PAGE, PAGE, 8, PFN + MODEL_BLK_PAGES },
 	{ PAGE, PAGE, 8, PFN + MODEL_BLK_PAGES - 1 },
 	{ PAGE, PAGE, 8, UINT32_MAX },
-	{ 0x80000000u, 65536, 8, UINT32_MAX }, { 0x80000000u, PAGE, 8, 1 },
+	{ 0x80000000u, 65536, 8, UINT32_MAX },
+	{ 0x80000000u, PAGE, 8, 1 },
 };
 
 static void write_place(struct model_blk *m, const struct place *p)
@@ -617,8 +636,9 @@ static void test_pfn_first(void **state)
 static uint32_t random_value(uint64_t *rnd)
 {
 	static const uint32_t values[] = {
-		0, 1, 2, 3, 4, 8, 16, 64, 512, PAGE, 65536, PFN, PFN + 1,
-		MODEL_BASE, 0x80000000u, UINT32_MAX,
+		0,       1,          2,           3,          4,     8,
+		16,      64,         512,         PAGE,       65536, PFN,
+		PFN + 1, MODEL_BASE, 0x80000000u, UINT32_MAX,
 	};
 	uint32_t i = model_random_below(rnd, COUNT(values) + 1);
 
@@ -630,9 +650,9 @@ static uint32_t random_register(uint64_t *rnd)
 {
 	static const uint32_t registers[] = {
 		VIRTIO_MMIO_GUEST_PAGE_SIZE, VIRTIO_MMIO_QUEUE_SEL,
-		VIRTIO_MMIO_QUEUE_NUM, VIRTIO_MMIO_QUEUE_ALIGN,
-		VIRTIO_MMIO_QUEUE_PFN, VIRTIO_MMIO_QUEUE_PFN,
-		VIRTIO_MMIO_QUEUE_NOTIFY, VIRTIO_MMIO_STATUS,
+		VIRTIO_MMIO_QUEUE_NUM,       VIRTIO_MMIO_QUEUE_ALIGN,
+		VIRTIO_MMIO_QUEUE_PFN,       VIRTIO_MMIO_QUEUE_PFN,
+		VIRTIO_MMIO_QUEUE_NOTIFY,    VIRTIO_MMIO_STATUS,
 	};
 	uint32_t i = model_random_below(rnd, COUNT(registers) + 1);
 

@@ -13,17 +13,20 @@ static const struct feature {
 	unsigned int bit;
 	uint64_t needs;
 } features[] = {
-	{ 1, 0 }, { 2, 0 }, { 4, 0 },	/* SIZE_MAX SEG_MAX GEOMETRY */
-	{ 5, 0 }, { 6, 0 }, { 9, 0 },	/* RO BLK_SIZE FLUSH */
-	{ 10, 0 },			/* TOPOLOGY */
-	{ 11, BIT(9) },			/* CONFIG_WCE: FLUSH */
-	{ 12, 0 },			/* MQ */
-	{ 13, 0 }, { 14, 0 }, { 16, 0 }, /* DISCARD WRITE_ZEROES SECURE_ERASE */
-	{ 28, 0 }, { 29, 0 },		/* INDIRECT_DESC EVENT_IDX */
-	{ 32, 0 },			/* VERSION_1 */
-	{ 34, BIT(32) },		/* RING_PACKED */
-	{ 38, BIT(32) },		/* NOTIFICATION_DATA */
-	{ 40, BIT(32) },		/* RING_RESET */
+	{ 1, 0 },        { 2, 0 },
+	{ 4, 0 }, /* SIZE_MAX SEG_MAX GEOMETRY */
+	{ 5, 0 },        { 6, 0 },
+	{ 9, 0 },       /* RO BLK_SIZE FLUSH */
+	{ 10, 0 },      /* TOPOLOGY */
+	{ 11, BIT(9) }, /* CONFIG_WCE: FLUSH */
+	{ 12, 0 },      /* MQ */
+	{ 13, 0 },       { 14, 0 },
+	{ 16, 0 },                  /* DISCARD WRITE_ZEROES SECURE_ERASE */
+	{ 28, 0 },       { 29, 0 }, /* INDIRECT_DESC EVENT_IDX */
+	{ 32, 0 },                  /* VERSION_1 */
+	{ 34, BIT(32) },            /* RING_PACKED */
+	{ 38, BIT(32) },            /* NOTIFICATION_DATA */
+	{ 40, BIT(32) },            /* RING_RESET */
 };
 
 static void check_offer(uint64_t offered)
@@ -58,14 +61,15 @@ static void check_reserved(const struct virtio_device *dev)
 static void every_device(void (*check)(struct model_blk *m))
 {
 	for (unsigned int how = 0; how < 4; how++)
-		for (uint16_t size = 2; size <= 64; size = (uint16_t)(size * 2)) {
+		for (uint16_t size = 2; size <= 64;
+		     size = (uint16_t)(size * 2)) {
 			struct model_blk m;
 
 			model_blk_init(&m, (struct model_setup){
-				.readonly = how & 1,
-				.nqueues = how & 2 ? 3 : 1,
-				.queue_size = size,
-			});
+						   .readonly = how & 1,
+						   .nqueues = how & 2 ? 3 : 1,
+						   .queue_size = size,
+					   });
 			check(&m);
 			model_blk_finish(&m);
 		}
@@ -77,8 +81,7 @@ static void offer_of(struct model_blk *m)
 
 	check_offer(offered);
 	assert_int_equal(offered, m->blk.dev.offered);
-	assert_int_equal(!(offered & BIT(VIRTIO_BLK_F_RO)),
-			 !m->setup.readonly);
+	assert_int_equal(!(offered & BIT(VIRTIO_BLK_F_RO)), !m->setup.readonly);
 	assert_int_equal(!(offered & BIT(VIRTIO_BLK_F_MQ)),
 			 m->setup.nqueues == 1);
 }

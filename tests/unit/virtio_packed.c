@@ -14,8 +14,9 @@
 /* One descriptor with a buffer id, available as the next chain. */
 static void offer_id(struct model_ring *ring, uint16_t id)
 {
-	model_packed_desc(ring, 0, (struct vring_packed_desc){
-		.addr = MODEL_DATA, .len = 1, .id = id });
+	model_packed_desc(ring, 0,
+			  (struct vring_packed_desc){
+				  .addr = MODEL_DATA, .len = 1, .id = id });
 	model_packed_avail(ring, 1);
 }
 
@@ -56,7 +57,7 @@ static void life_offer(struct life *l)
 		bufs[i] = (struct model_buf){ MODEL_DATA + i, n, i > n / 2 };
 	id = model_offer_mixed(ring, bufs, table ? 0 : n, n,
 			       MODEL_TABLES + ring->free[ring->nfree - 1] *
-			       UINT64_C(1024));
+						      UINT64_C(1024));
 	l->offered[id] = n;
 }
 
@@ -155,7 +156,9 @@ static void test_first_of_a_batch_shows_it(void **state)
 	assert_true(model_packed_is_used(&m.ring, 4));
 	virtqueue_publish(&m.q);
 	assert_true(model_packed_is_used(&m.ring, 0));
-	/* One used descriptor per chain: the others are as the driver left it. */
+	/*
+	 * One used descriptor per chain: the others are as the driver left it.
+	 */
 	assert_false(model_packed_is_used(&m.ring, 1));
 	assert_int_equal(m.ring.pdesc[0].id, id[2]);
 	assert_int_equal(m.ring.pdesc[0].addr, MODEL_DATA);
@@ -170,8 +173,10 @@ static void test_first_of_a_batch_shows_it(void **state)
 static void test_chain_over_the_wrap(void **state)
 {
 	const struct model_buf bufs[] = {
-		{ MODEL_DATA, 1, false }, { MODEL_DATA, 2, false },
-		{ MODEL_DATA, 3, true }, { MODEL_DATA, 4, true },
+		{ MODEL_DATA, 1, false },
+		{ MODEL_DATA, 2, false },
+		{ MODEL_DATA, 3, true },
+		{ MODEL_DATA, 4, true },
 	};
 
 	(void)state;
@@ -252,7 +257,7 @@ static void test_odd_events(void **state)
 		{ VRING_PACKED_EVENT_DESC, 0xffff, MODEL_BOTH, false },
 		{ VRING_PACKED_EVENT_ENABLE, 0x8003, MODEL_BOTH, true },
 		{ VRING_PACKED_EVENT_DISABLE, 0x8000, MODEL_BOTH, false },
-		{ 3, 0, 0, true },	/* reserved */
+		{ 3, 0, 0, true }, /* reserved */
 		{ 3, 0, MODEL_BOTH, true },
 		{ 0xffff, 0x8003, MODEL_BOTH, true },
 	};
@@ -262,8 +267,7 @@ static void test_odd_events(void **state)
 		struct model_queue m;
 		uint16_t id;
 
-		model_queue_init(&m, 8, 5, MODEL_PACKED | cases[i].features,
-				 0);
+		model_queue_init(&m, 8, 5, MODEL_PACKED | cases[i].features, 0);
 		m.ring.driver->flags = cases[i].flags;
 		m.ring.driver->position = cases[i].position;
 		id = model_offer_pair(&m.ring);
@@ -299,10 +303,10 @@ static void test_device(void **state)
 
 	(void)state;
 	for (uint16_t size = 3; size <= 8; size++) {
-		model_blk_start(&m, (struct model_setup){
-			.packed = true, .ring_size = size });
-		assert_true(virtio_device_has(&m.blk.dev,
-					      VIRTIO_F_RING_PACKED));
+		model_blk_start(&m, (struct model_setup){ .packed = true,
+							  .ring_size = size });
+		assert_true(
+			virtio_device_has(&m.blk.dev, VIRTIO_F_RING_PACKED));
 		run_requests(&m);
 		model_blk_restart(&m);
 		run_requests(&m);
@@ -359,11 +363,13 @@ static void test_endless_chains(void **state)
 				offer_id(&m.ring, i);
 				model_pop(&m, i);
 			}
-			for (uint16_t i = 5; i--; )
+			for (uint16_t i = 5; i--;)
 				model_packed_desc(&m.ring, i,
 						  (struct vring_packed_desc){
-					.addr = MODEL_DATA, .len = 1,
-					.id = taken, .flags = NEXT });
+							  .addr = MODEL_DATA,
+							  .len = 1,
+							  .id = taken,
+							  .flags = NEXT });
 			model_packed_avail(&m.ring, 1);
 			check_broken(&m, -ELOOP);
 			assert_int_equal(m.q.in_flight, taken);
@@ -404,10 +410,14 @@ static void test_table_in_a_list(void **state)
 	(void)state;
 	model_queue_init(&m, 4, 4, MODEL_PACKED | MODEL_BOTH, 0);
 	model_table(&m.ring, MODEL_TABLES, &readable, 1);
-	model_packed_desc(&m.ring, 1, (struct vring_packed_desc){
-		.addr = MODEL_TABLES, .len = 16, .flags = INDIRECT });
-	model_packed_desc(&m.ring, 0, (struct vring_packed_desc){
-		.addr = MODEL_DATA, .len = 1, .flags = NEXT });
+	model_packed_desc(&m.ring, 1,
+			  (struct vring_packed_desc){ .addr = MODEL_TABLES,
+						      .len = 16,
+						      .flags = INDIRECT });
+	model_packed_desc(&m.ring, 0,
+			  (struct vring_packed_desc){ .addr = MODEL_DATA,
+						      .len = 1,
+						      .flags = NEXT });
 	model_packed_avail(&m.ring, 2);
 	check_broken(&m, -EPROTO);
 	model_queue_finish(&m);
@@ -426,9 +436,12 @@ static void test_flags_of_no_chain(void **state)
 			bool is;
 
 			model_queue_init(&m, 4, 4, MODEL_PACKED, base);
-			m.ring.pdesc[0].flags = (uint16_t)(
-				(flags & 1 ? VRING_PACKED_DESC_AVAIL : 0) |
-				(flags & 2 ? VRING_PACKED_DESC_USED : 0));
+			m.ring.pdesc[0].flags =
+				(uint16_t)((flags & 1 ?
+						    VRING_PACKED_DESC_AVAIL :
+						    0) |
+					   (flags & 2 ? VRING_PACKED_DESC_USED :
+							0));
 			is = (m.ring.pdesc[0].flags & both) ==
 			     (base ? VRING_PACKED_DESC_USED :
 				     VRING_PACKED_DESC_AVAIL);
@@ -453,13 +466,14 @@ static void test_hostile_ring(void **state)
 		int r;
 
 		if (round % 100 == 0)
-			model_queue_init(&m, 8, size,
-					 MODEL_PACKED | MODEL_BOTH, 0);
+			model_queue_init(&m, 8, size, MODEL_PACKED | MODEL_BOTH,
+					 0);
 		for (unsigned int i = 0; i < m.ring.size; i++) {
 			struct vring_packed_desc *d = &m.ring.pdesc[i];
 
-			d->addr = model_random_below(&rnd, 4) ? MODEL_TABLES :
-				  model_random(&rnd);
+			d->addr = model_random_below(&rnd, 4) ?
+					  MODEL_TABLES :
+					  model_random(&rnd);
 			d->len = model_random_below(&rnd, 9) * 16;
 			d->id = (uint16_t)model_random_below(&rnd, size + 1u);
 			d->flags = (uint16_t)model_random(&rnd);

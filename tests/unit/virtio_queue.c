@@ -2,8 +2,8 @@
 /*
  * The virtqueue with a driver that keeps the rules: what is popped is what was
  * offered, used elements, the one store that shows a batch, notifications with
- * and without EVENT_IDX, and the wrap of the positions. All of it over split and
- * packed rings, unless the test is about one of them.
+ * and without EVENT_IDX, and the wrap of the positions. All of it over split
+ * and packed rings, unless the test is about one of them.
  */
 #include "model_queue.h"
 
@@ -45,9 +45,12 @@ static void test_empty(void **state)
 static void test_pop_gives_what_was_offered(void **state)
 {
 	const struct model_buf bufs[] = {
-		{ MODEL_DATA, 16, false }, { MODEL_DATA + 512, 0, false },
-		{ 0, 4096, false }, { MODEL_DATA + 1024, 512, true },
-		{ UINT64_MAX - 5, 3, true }, { MODEL_DATA, 0, true },
+		{ MODEL_DATA, 16, false },
+		{ MODEL_DATA + 512, 0, false },
+		{ 0, 4096, false },
+		{ MODEL_DATA + 1024, 512, true },
+		{ UINT64_MAX - 5, 3, true },
+		{ MODEL_DATA, 0, true },
 		{ MODEL_DATA + 2048, 1, true },
 	};
 	struct model_queue m;
@@ -69,8 +72,10 @@ static void test_pop_gives_what_was_offered(void **state)
 static void test_indirect_and_mixed(void **state)
 {
 	const struct model_buf bufs[] = {
-		{ MODEL_DATA, 7, false }, { MODEL_DATA + 64, 9, false },
-		{ MODEL_DATA + 128, 512, true }, { MODEL_DATA + 1024, 1, true },
+		{ MODEL_DATA, 7, false },
+		{ MODEL_DATA + 64, 9, false },
+		{ MODEL_DATA + 128, 512, true },
+		{ MODEL_DATA + 1024, 1, true },
 	};
 
 	for (uint64_t piece = 0; piece <= 64; piece += 16) {
@@ -78,8 +83,7 @@ static void test_indirect_and_mixed(void **state)
 		struct virtq_chain chain;
 		struct vring_used_elem elem;
 
-		model_queue_init(&m, 8, 8, model_layout(state) | MODEL_BOTH,
-				 0);
+		model_queue_init(&m, 8, 8, model_layout(state) | MODEL_BOTH, 0);
 		m.mem.piece = piece;
 		for (unsigned int direct = 0; direct <= 4; direct++) {
 			uint16_t head;
@@ -100,18 +104,23 @@ static void test_indirect_and_mixed(void **state)
 	}
 }
 
-/* Sections 2.7.5.3.2 and 2.8.7: WRITE means nothing on the descriptor of a table. */
+/*
+ * Sections 2.7.5.3.2 and 2.8.7: WRITE means nothing on the descriptor of a
+ * table.
+ */
 static void test_write_flag_of_table_is_ignored(void **state)
 {
 	const struct model_buf bufs[] = { { MODEL_DATA, 16, false } };
 	struct model_queue m;
 	struct virtq_chain chain;
 	const struct vring_desc pointing = {
-		MODEL_TABLES, 16, VRING_DESC_INDIRECT | VRING_DESC_WRITE, 0,
+		MODEL_TABLES,
+		16,
+		VRING_DESC_INDIRECT | VRING_DESC_WRITE,
+		0,
 	};
 
-	model_queue_init(&m, 8, 8,
-			 model_layout(state) | MODEL_BOTH, 0);
+	model_queue_init(&m, 8, 8, model_layout(state) | MODEL_BOTH, 0);
 	model_table(&m.ring, MODEL_TABLES, bufs, 1);
 	model_raw(&m.ring, &pointing, 1);
 	assert_int_equal(virtqueue_pop(&m.q, &chain), 1);
@@ -133,8 +142,7 @@ static void test_longest_chains(void **state)
 
 	for (unsigned int i = 0; i < 15; i++)
 		bufs[i] = (struct model_buf){ MODEL_DATA + 16 * i, 16, i > 6 };
-	model_queue_init(&m, 8, 8,
-			 model_layout(state) | MODEL_BOTH, 0);
+	model_queue_init(&m, 8, 8, model_layout(state) | MODEL_BOTH, 0);
 	model_offer(&m.ring, bufs, 8);
 	assert_int_equal(virtqueue_pop(&m.q, &chain), 1);
 	check_chain(&chain, bufs, 8);
@@ -228,8 +236,7 @@ static void test_starved_by_a_table(void **state)
 	struct virtq_chain chain;
 	uint16_t head;
 
-	model_queue_init(&m, 4, 4,
-			 model_layout(state) | MODEL_BOTH, 0);
+	model_queue_init(&m, 4, 4, model_layout(state) | MODEL_BOTH, 0);
 	head = model_offer_mixed(&m.ring, bufs, 0, 1, MODEL_TABLES);
 	m.mem.fail_at = 1;
 	m.mem.fail_calls = 3;
@@ -334,8 +341,7 @@ static void test_kicks_off_and_on_by_event_index(void **state)
 	const struct model_buf buf = { MODEL_DATA, 1, false };
 	struct model_queue m;
 
-	model_queue_init(&m, 4, 4,
-			 model_layout(state) | MODEL_BOTH, 65534);
+	model_queue_init(&m, 4, 4, model_layout(state) | MODEL_BOTH, 65534);
 	virtqueue_notify_off(&m.q);
 	assert_false(virtqueue_notify_on(&m.q));
 	assert_true(model_kick_at(&m.ring, 65534));

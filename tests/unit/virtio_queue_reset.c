@@ -64,8 +64,8 @@ static void waits(bool packed)
 	struct virtio_device *dev = &m.blk.dev;
 	struct block_request *req;
 
-	model_blk_start(&m, (struct model_setup){ .nqueues = 2,
-						  .packed = packed });
+	model_blk_start(&m,
+			(struct model_setup){ .nqueues = 2, .packed = packed });
 	req = take(&m, 0);
 	/* One that is not taken, and never will be. */
 	model_request(&m, 0, m.heap + MODEL_PAGE, VIRTIO_BLK_T_IN, 0, 512);
@@ -143,8 +143,9 @@ static void test_not_negotiated(void **state)
 	struct virtio_queue_state before;
 
 	(void)state;
-	model_blk_init(&m, (struct model_setup){
-		       .refused = VIRTIO_FEATURE(VIRTIO_F_RING_RESET) });
+	model_blk_init(&m,
+		       (struct model_setup){ .refused = VIRTIO_FEATURE(
+						     VIRTIO_F_RING_RESET) });
 	/* Offered is not enough. */
 	model_set_queue(&m.blk.dev, 0, &m.ring[0]);
 	assert_int_equal(reset_queue(&m, 0), VIRTIO_DONE);

@@ -36,37 +36,62 @@ struct bad_ring {
 	const char *what;
 	struct vring_desc desc[4];
 	int error;
-	uint64_t features;	/* without INDIRECT_DESC if 0 */
+	uint64_t features; /* without INDIRECT_DESC if 0 */
 };
 
 static const struct bad_ring bad_rings[] = {
-	{ "readable after writable", { { MODEL_DATA, 1, NEXT | WRITE, 1 },
-				       { MODEL_DATA, 1, 0, 0 } }, -EPROTO, 0 },
+	{ "readable after writable",
+	  { { MODEL_DATA, 1, NEXT | WRITE, 1 }, { MODEL_DATA, 1, 0, 0 } },
+	  -EPROTO,
+	  0 },
 	{ "indirect was not negotiated",
-	  { { MODEL_TABLES, 16, INDIRECT, 0 } }, -EPROTO, 0 },
-	{ "indirect and next", { { MODEL_TABLES, 16, INDIRECT | NEXT, 1 } },
-	  -EPROTO, MODEL_BOTH },
-	{ "table of no length", { { MODEL_TABLES, 0, INDIRECT, 0 } }, -EPROTO,
+	  { { MODEL_TABLES, 16, INDIRECT, 0 } },
+	  -EPROTO,
+	  0 },
+	{ "indirect and next",
+	  { { MODEL_TABLES, 16, INDIRECT | NEXT, 1 } },
+	  -EPROTO,
 	  MODEL_BOTH },
-	{ "table of 8 bytes", { { MODEL_TABLES, 8, INDIRECT, 0 } }, -EPROTO,
+	{ "table of no length",
+	  { { MODEL_TABLES, 0, INDIRECT, 0 } },
+	  -EPROTO,
 	  MODEL_BOTH },
-	{ "table of 17 bytes", { { MODEL_TABLES, 17, INDIRECT, 0 } }, -EPROTO,
+	{ "table of 8 bytes",
+	  { { MODEL_TABLES, 8, INDIRECT, 0 } },
+	  -EPROTO,
 	  MODEL_BOTH },
-	{ "table of 31 bytes", { { MODEL_TABLES, 31, INDIRECT, 0 } }, -EPROTO,
+	{ "table of 17 bytes",
+	  { { MODEL_TABLES, 17, INDIRECT, 0 } },
+	  -EPROTO,
 	  MODEL_BOTH },
-	{ "table longer than the queue", { { MODEL_TABLES, 80, INDIRECT, 0 } },
-	  -E2BIG, MODEL_BOTH },
+	{ "table of 31 bytes",
+	  { { MODEL_TABLES, 31, INDIRECT, 0 } },
+	  -EPROTO,
+	  MODEL_BOTH },
+	{ "table longer than the queue",
+	  { { MODEL_TABLES, 80, INDIRECT, 0 } },
+	  -E2BIG,
+	  MODEL_BOTH },
 	{ "table of nearly 4 GiB",
-	  { { MODEL_TABLES, 0xfffffff0, INDIRECT, 0 } }, -E2BIG, MODEL_BOTH },
+	  { { MODEL_TABLES, 0xfffffff0, INDIRECT, 0 } },
+	  -E2BIG,
+	  MODEL_BOTH },
 	{ "table at 0", { { 0, 16, INDIRECT, 0 } }, -EFAULT, MODEL_BOTH },
 	{ "table over the end of memory",
-	  { { MODEL_END - 16, 32, INDIRECT, 0 } }, -EFAULT, MODEL_BOTH },
+	  { { MODEL_END - 16, 32, INDIRECT, 0 } },
+	  -EFAULT,
+	  MODEL_BOTH },
 	{ "table over the end of addresses",
-	  { { UINT64_MAX - 8, 16, INDIRECT, 0 } }, -EFAULT, MODEL_BOTH },
-	{ "more than 4 GiB", { { 0, 0xffffffff, NEXT, 1 }, { 0, 1, 0, 0 } },
-	  -E2BIG, 0 },
+	  { { UINT64_MAX - 8, 16, INDIRECT, 0 } },
+	  -EFAULT,
+	  MODEL_BOTH },
+	{ "more than 4 GiB",
+	  { { 0, 0xffffffff, NEXT, 1 }, { 0, 1, 0, 0 } },
+	  -E2BIG,
+	  0 },
 	{ "more than 4 GiB, writable",
-	  { { 0, 0x80000000, NEXT, 1 }, { 0, 0x80000000, WRITE, 0 } }, -E2BIG,
+	  { { 0, 0x80000000, NEXT, 1 }, { 0, 0x80000000, WRITE, 0 } },
+	  -E2BIG,
 	  0 },
 };
 
@@ -74,18 +99,29 @@ static const struct bad_ring bad_rings[] = {
 static const struct bad_ring bad_lists[] = {
 	{ "loop of one", { { MODEL_DATA, 1, NEXT, 0 } }, -ELOOP, 0 },
 	{ "loop of one, of no length", { { 0, 0, NEXT, 0 } }, -ELOOP, 0 },
-	{ "loop of two", { { MODEL_DATA, 1, NEXT, 1 },
-			   { MODEL_DATA, 1, NEXT, 0 } }, -ELOOP, 0 },
-	{ "loop of three", { { MODEL_DATA, 1, NEXT, 1 },
-			     { MODEL_DATA, 1, NEXT, 2 },
-			     { MODEL_DATA, 1, NEXT, 0 } }, -ELOOP, 0 },
-	{ "loop of four", { { MODEL_DATA, 1, NEXT, 1 },
-			    { MODEL_DATA, 1, NEXT, 2 },
-			    { MODEL_DATA, 1, NEXT, 3 },
-			    { MODEL_DATA, 1, NEXT, 0 } }, -ELOOP, 0 },
-	{ "loop behind a tail", { { MODEL_DATA, 1, NEXT, 1 },
-				  { MODEL_DATA, 1, NEXT, 2 },
-				  { MODEL_DATA, 1, NEXT, 1 } }, -ELOOP, 0 },
+	{ "loop of two",
+	  { { MODEL_DATA, 1, NEXT, 1 }, { MODEL_DATA, 1, NEXT, 0 } },
+	  -ELOOP,
+	  0 },
+	{ "loop of three",
+	  { { MODEL_DATA, 1, NEXT, 1 },
+	    { MODEL_DATA, 1, NEXT, 2 },
+	    { MODEL_DATA, 1, NEXT, 0 } },
+	  -ELOOP,
+	  0 },
+	{ "loop of four",
+	  { { MODEL_DATA, 1, NEXT, 1 },
+	    { MODEL_DATA, 1, NEXT, 2 },
+	    { MODEL_DATA, 1, NEXT, 3 },
+	    { MODEL_DATA, 1, NEXT, 0 } },
+	  -ELOOP,
+	  0 },
+	{ "loop behind a tail",
+	  { { MODEL_DATA, 1, NEXT, 1 },
+	    { MODEL_DATA, 1, NEXT, 2 },
+	    { MODEL_DATA, 1, NEXT, 1 } },
+	  -ELOOP,
+	  0 },
 	{ "next is the size", { { MODEL_DATA, 1, NEXT, 4 } }, -ERANGE, 0 },
 	{ "next is far", { { MODEL_DATA, 1, NEXT, 0xffff } }, -ERANGE, 0 },
 };
@@ -141,25 +177,35 @@ struct bad_table {
 };
 
 static const struct bad_table bad_tables[] = {
-	{ "readable after writable", { { MODEL_DATA, 1, NEXT | WRITE, 1 },
-				       { MODEL_DATA, 1, 0, 0 } }, 2, -EPROTO },
-	{ "more than 4 GiB", { { 0, 0xffffffff, NEXT, 1 }, { 0, 1, 0, 0 } }, 2,
+	{ "readable after writable",
+	  { { MODEL_DATA, 1, NEXT | WRITE, 1 }, { MODEL_DATA, 1, 0, 0 } },
+	  2,
+	  -EPROTO },
+	{ "more than 4 GiB",
+	  { { 0, 0xffffffff, NEXT, 1 }, { 0, 1, 0, 0 } },
+	  2,
 	  -E2BIG },
 };
 
 /* By the flags NEXT and INDIRECT, which a packed ring's table has not. */
 static const struct bad_table bad_table_lists[] = {
 	{ "loop of one", { { MODEL_DATA, 1, NEXT, 0 } }, 1, -ELOOP },
-	{ "loop of four", { { MODEL_DATA, 1, NEXT, 1 },
-			    { MODEL_DATA, 1, NEXT, 2 },
-			    { MODEL_DATA, 1, NEXT, 3 },
-			    { MODEL_DATA, 1, NEXT, 0 } }, 4, -ELOOP },
+	{ "loop of four",
+	  { { MODEL_DATA, 1, NEXT, 1 },
+	    { MODEL_DATA, 1, NEXT, 2 },
+	    { MODEL_DATA, 1, NEXT, 3 },
+	    { MODEL_DATA, 1, NEXT, 0 } },
+	  4,
+	  -ELOOP },
 	{ "next is the length", { { MODEL_DATA, 1, NEXT, 2 } }, 2, -ERANGE },
 	{ "next is inside the queue, outside the table",
-	  { { MODEL_DATA, 1, NEXT, 1 } }, 1, -ERANGE },
+	  { { MODEL_DATA, 1, NEXT, 1 } },
+	  1,
+	  -ERANGE },
 	{ "nested", { { MODEL_TABLES, 16, INDIRECT, 0 } }, 1, -EPROTO },
-	{ "nested, second", { { MODEL_DATA, 1, NEXT, 1 },
-			      { MODEL_TABLES, 16, INDIRECT, 0 } }, 2,
+	{ "nested, second",
+	  { { MODEL_DATA, 1, NEXT, 1 }, { MODEL_TABLES, 16, INDIRECT, 0 } },
+	  2,
 	  -EPROTO },
 };
 
@@ -175,7 +221,8 @@ static void write_table(struct model_ring *ring, const struct vring_desc *d,
 	}
 	for (unsigned int i = 0; i < n; i++)
 		packed[i] = (struct vring_packed_desc){
-			.addr = d[i].addr, .len = d[i].len,
+			.addr = d[i].addr,
+			.len = d[i].len,
 			.flags = d[i].flags,
 		};
 }
@@ -184,7 +231,10 @@ static void offer_table(struct model_queue *m, const struct bad_table *bad,
 			uint64_t layout)
 {
 	const struct vring_desc pointing = {
-		MODEL_TABLES, bad->entries * 16, INDIRECT, 0,
+		MODEL_TABLES,
+		bad->entries * 16,
+		INDIRECT,
+		0,
 	};
 
 	print_message("# %s\n", bad->what);
@@ -251,7 +301,8 @@ static void test_table_after_descriptors(void **state)
 static void test_chain_of_4_gib_less_one(void **state)
 {
 	const struct vring_desc bufs[] = {
-		{ 0, 0x80000000, NEXT, 1 }, { 0, 0x7fffffff, WRITE, 0 },
+		{ 0, 0x80000000, NEXT, 1 },
+		{ 0, 0x7fffffff, WRITE, 0 },
 	};
 	struct model_queue m;
 	struct virtq_chain chain;
@@ -331,15 +382,14 @@ static void test_restart_after_broken(void **state)
 	model_raw(&m.ring, &bad, 1);
 	check_broken(&m, -EPROTO);
 	virtqueue_stop(&m.q);
-	memset(m.inflight, 0,
-	       virtq_inflight_bytes(4, model_layout(state)));
+	memset(m.inflight, 0, virtq_inflight_bytes(4, model_layout(state)));
 	model_ring_reset(&m.ring, 0);
 	model_queue_start(&m, model_layout(state), 0);
 	model_pop(&m, model_offer_pair(&m.ring));
 	model_queue_finish(&m);
 }
 
-/* ---- against a model of the rules ----------------------------------------- */
+/* ---- against a model of the rules ---------------------------------------- */
 
 static void hold_against_model(struct model_queue *m, uint16_t head)
 {
@@ -366,8 +416,8 @@ static void hold_against_model(struct model_queue *m, uint16_t head)
 	}
 }
 
-static const uint32_t model_lens[] = { 0, 1, 15, 16, 32, 512, 0x80000000u,
-				       0xfffffff0u };
+static const uint32_t model_lens[] = { 0,  1,   15,          16,
+				       32, 512, 0x80000000u, 0xfffffff0u };
 
 /* Choice `c` of a descriptor; returns the choices left over. */
 static unsigned int choose(struct vring_desc *d, unsigned int c,
@@ -395,8 +445,8 @@ static void test_all_chains_of_two(void **state)
 		model_queue_init(&m, 2, 2, features ? MODEL_BOTH : 0, 0);
 		model_table(&m.ring, MODEL_TABLES, table, 2);
 		for (unsigned int c = 0; c < 192 * 192; c++) {
-			choose(&m.ring.desc[1],
-			       choose(&m.ring.desc[0], c, 2), 2);
+			choose(&m.ring.desc[1], choose(&m.ring.desc[0], c, 2),
+			       2);
 			hold_against_model(&m, c & 1);
 		}
 		model_queue_finish(&m);
@@ -416,8 +466,7 @@ static void test_random_chains_of_four(void **state)
 		for (unsigned int i = 0; i < 4; i++) {
 			choose(&m.ring.desc[i],
 			       model_random_below(&rnd, 1 << 30), 4);
-			choose(&table[i], model_random_below(&rnd, 1 << 30),
-			       4);
+			choose(&table[i], model_random_below(&rnd, 1 << 30), 4);
 		}
 		if (round % 64 == 0)
 			m.ring.desc[0].addr = model_random(&rnd);

@@ -16,8 +16,8 @@
 #include <unistd.h>
 
 enum {
-	RING = 4,		/* entries */
-	LIFE = 70,		/* steps of a life */
+	RING = 4,  /* entries */
+	LIFE = 70, /* steps of a life */
 	HISTORY = 128,
 	/* Everything that a process leaves behind: ring and in-flight area. */
 	LEFT_BYTES = 512,
@@ -26,11 +26,11 @@ enum {
 
 /* What the driver offered and what it was shown, in order. */
 struct history {
-	uint64_t layout;	/* feature RING_PACKED, or 0 */
+	uint64_t layout; /* feature RING_PACKED, or 0 */
 	uint16_t base;
 	uint16_t offered[HISTORY];
 	uint16_t offered_at[HISTORY]; /* positions */
-	uint16_t length[HISTORY]; /* of the chains offered: descriptors */
+	uint16_t length[HISTORY];     /* of the chains offered: descriptors */
 	unsigned int noffered;
 	uint16_t used[HISTORY];
 	uint16_t used_at[HISTORY];
@@ -169,11 +169,11 @@ struct states {
 	struct progress progress[STATES_MAX];
 };
 
-static struct states states;	/* large */
+static struct states states; /* large */
 
 /*
- * How far a ring has got since `p`. In a packed ring a descriptor says that only
- * until it is written again, so every state has to be looked at.
+ * How far a ring has got since `p`. In a packed ring a descriptor says that
+ * only until it is written again, so every state has to be looked at.
  */
 static void make_progress(struct progress *p, const struct history *h,
 			  const struct model_ring *ring)
@@ -226,7 +226,8 @@ static void step_child(pid_t child, const struct model_queue *m,
 		/* Anything but a step is the child's fault: let it die. */
 		sig = sig == SIGTRAP || sig == SIGSTOP ? 0 : sig;
 		assert_int_equal(ptrace(PTRACE_SINGLESTEP, child, NULL,
-					(void *)(intptr_t)sig), 0);
+					(void *)(intptr_t)sig),
+				 0);
 		assert_int_equal(waitpid(child, &status, 0), child);
 	}
 	assert_true(WIFEXITED(status));
@@ -325,9 +326,9 @@ static void check_end_of_used(const struct model_queue *m)
 	uint16_t used = VRING_PACKED_DESC_AVAIL | VRING_PACKED_DESC_USED;
 
 	if (m->ring.packed)
-		assert_int_not_equal(m->ring.pdesc[at & VRING_PACKED_INDEX]
-				     .flags & used,
-				     at & VRING_PACKED_WRAP ? used : 0);
+		assert_int_not_equal(
+			m->ring.pdesc[at & VRING_PACKED_INDEX].flags & used,
+			at & VRING_PACKED_WRAP ? used : 0);
 }
 
 /*
@@ -483,7 +484,7 @@ static void foresee(struct history *out, const struct history *h,
 		at = (uint16_t)(at + h->length[i]);
 	for (unsigned int i = 0; i < e->n; i++)
 		at = (uint16_t)(at - e->length[i]);
-	for (unsigned int i = e->n; i--; ) {
+	for (unsigned int i = e->n; i--;) {
 		out->used[out->nused] = e->head[i];
 		out->used_at[out->nused++] = at;
 		at = (uint16_t)(at + e->length[i]);
@@ -505,8 +506,8 @@ static void kill_recovery(const struct chosen *from, const struct history *h)
 	collect(&m, &then, from->progress, act_recover, &rec);
 	for (unsigned int i = 0; i < states.n; i++) {
 		take_over(&r, states.bytes[i]);
-		expect_less(&e, &rec.e, states.progress[i].shown -
-					from->progress.shown);
+		expect_less(&e, &rec.e,
+			    states.progress[i].shown - from->progress.shown);
 		recover_and_finish(&r, &e, i % 2);
 	}
 	queue_over_shared_finish(&r);
@@ -635,8 +636,9 @@ static void test_repop_of_broken_chains(void **state)
 	(void)state;
 	queue_over_shared(&m, 0, 0);
 	for (int i = 0; i < 3; i++)
-		head[i] = model_offer(&m.ring, &(struct model_buf){
-					      MODEL_DATA, 16, false }, 1);
+		head[i] = model_offer(
+			&m.ring, &(struct model_buf){ MODEL_DATA, 16, false },
+			1);
 	for (int i = 0; i < 3; i++)
 		model_pop(&m, head[i]);
 	m.ring.desc[head[1]].flags = VRING_DESC_NEXT;
@@ -676,8 +678,8 @@ static void test_hostile_contents(void **state)
 		m.inflight->version = 1;
 		m.inflight->desc_num = RING;
 		if (round % 2)
-			m.inflight->used_idx = (uint16_t)(
-				m.ring.used->idx - round % (RING + 1));
+			m.inflight->used_idx = (uint16_t)(m.ring.used->idx -
+							  round % (RING + 1));
 		n = virtqueue_recover(&m.q);
 		assert_in_range(n + EINVAL, 0, RING + EINVAL);
 		while (n > 0 && (r = virtqueue_repop(&m.q, &chain)) != 0) {
@@ -696,8 +698,9 @@ static void leave_two(struct model_queue *m)
 {
 	queue_over_shared(m, MODEL_PACKED, 0);
 	model_pop(m, model_offer_pair(&m->ring));
-	model_pop(m, model_offer(&m->ring, &(struct model_buf){
-					 MODEL_DATA, 16, false }, 1));
+	model_pop(m,
+		  model_offer(&m->ring,
+			      &(struct model_buf){ MODEL_DATA, 16, false }, 1));
 	m->q.in_flight = 0;
 	virtqueue_stop(&m->q);
 	model_queue_start(m, MODEL_PACKED, 0);
@@ -766,14 +769,17 @@ static void test_packed_recover_refuses(void **state)
 		in->positions.old_used_idx = i == 4 ? RING : 0;
 		in->positions.used_wrap = i == 5 ? 2 : 1;
 		in->positions.old_used_wrap = i == 6 ? 0xff : 1;
-		/* The free list: too long, too short, in a circle, to a chain. */
+		/*
+		 * The free list: too long, too short, in a circle, to a chain.
+		 */
 		in->free.old_head = i == 7 ? 1 : i == 8 ? RING : 3;
 		in->desc[3].next = i == 9 ? 3 : i == 10 ? 0 : RING;
 		/* The chains: sizes, lists, ids, ones that are lost. */
 		in->desc[0].num = i == 11 ? 0 : i == 12 ? 5 : 2;
 		in->desc[0].next = i == 13 ? 2 : i == 14 ? 0xffff : 1;
-		in->desc[1].id = i == 15 ? RING : i == 16 ? in->desc[2].id :
-				 in->desc[1].id;
+		in->desc[1].id = i == 15 ? RING :
+				 i == 16 ? in->desc[2].id :
+					   in->desc[1].id;
 		assert_int_equal(virtqueue_recover(&m.q), i ? -EINVAL : 2);
 		assert_int_equal(virtqueue_pop(&m.q, &chain), 0);
 		/* A queue that was refused can be stopped. */
@@ -836,6 +842,5 @@ int main(void)
 		model_test_both(test_killed_while_starting),
 	};
 
-	return cmocka_run_group_tests_name("virtio_recover", tests, NULL,
-					   NULL);
+	return cmocka_run_group_tests_name("virtio_recover", tests, NULL, NULL);
 }

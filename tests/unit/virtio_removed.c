@@ -37,7 +37,8 @@ static struct block_request *list_under_way(struct model_blk *m, unsigned int n,
 		const struct virtio_blk_segment s = { i, 1, 0 };
 
 		memcpy(model_at(&m->mem, bufs[1].addr + i * sizeof(s),
-				sizeof(s)), &s, sizeof(s));
+				sizeof(s)),
+		       &s, sizeof(s));
 	}
 	*model_byte(m, m->heap + 100) = 0xee;
 	*status = m->heap + 100;
@@ -79,8 +80,9 @@ static void test_nothing_has_an_effect(void **state)
 			for (size_t v = 0; v < COUNT(values); v++)
 				for (unsigned int n = 1; n <= 8; n *= 2)
 					assert_int_equal(virtio_mmio_write(
-						&m.blk.dev, at, n, values[v]),
-						VIRTIO_DONE);
+								 &m.blk.dev, at,
+								 n, values[v]),
+							 VIRTIO_DONE);
 		assert_memory_equal(&before, m.blk.dev.state, sizeof(before));
 		assert_memory_equal(&config, &m.blk.config, sizeof(config));
 		assert_false(virtio_blk_take_flush(&m.blk));
@@ -107,7 +109,8 @@ static void test_takes_no_chain(void **state)
 static void test_ends_wait(void **state)
 {
 	static const uint64_t ends[] = {
-		VIRTIO_MMIO_STATUS, VIRTIO_MMIO_QUEUE_READY,
+		VIRTIO_MMIO_STATUS,
+		VIRTIO_MMIO_QUEUE_READY,
 		VIRTIO_MMIO_QUEUE_RESET,
 	};
 	struct block_request *req[2];
@@ -182,8 +185,11 @@ static void end_queue_reset(struct virtio_device *dev)
 /* A long list ends with the range under way, and its engine may end that. */
 static void test_lists_end_early(void **state)
 {
-	static void (*const ends[])(struct virtio_device *dev) = {
-		end_status, end_ready, end_queue_reset, virtio_device_remove,
+	static void (*const ends[])(struct virtio_device * dev) = {
+		end_status,
+		end_ready,
+		end_queue_reset,
+		virtio_device_remove,
 		virtio_device_abandon,
 	};
 
@@ -202,7 +208,7 @@ static void test_lists_end_early(void **state)
 		/* One queue's end is not another's. */
 		assert_int_equal(virtqueue_is_abandoned(&m.blk.queue[1].vq),
 				 ends[i] != end_ready &&
-				 ends[i] != end_queue_reset);
+					 ends[i] != end_queue_reset);
 		req->result = 0;
 		model_move(&m, req);
 		assert_true(virtio_blk_complete(req));
@@ -378,8 +384,8 @@ static void test_mode(void **state)
 
 	(void)state;
 	for (unsigned int through = 0; through < 2; through++) {
-		model_blk_start(&m, (struct model_setup){
-				.write_through = through });
+		model_blk_start(
+			&m, (struct model_setup){ .write_through = through });
 		assert_int_equal(virtio_blk_mode(&m.blk),
 				 VIRTIO_BLK_MODE_START);
 		virtio_blk_set_mode(&m.blk, VIRTIO_BLK_MODE_WRITE_THROUGH);
@@ -419,6 +425,5 @@ int main(void)
 		cmocka_unit_test(test_mode),
 	};
 
-	return cmocka_run_group_tests_name("virtio_removed", tests, NULL,
-					   NULL);
+	return cmocka_run_group_tests_name("virtio_removed", tests, NULL, NULL);
 }

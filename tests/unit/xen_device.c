@@ -37,8 +37,9 @@ static void test_device(void **state)
 	(void)state;
 	start(1);
 	model_blk_start(&m, (struct model_setup){ 0 });
-	assert_int_equal(xen_device_open(&device, &f.server, &m.blk.dev,
-					 DEVICE, IRQ), 0);
+	assert_int_equal(xen_device_open(&device, &f.server, &m.blk.dev, DEVICE,
+					 IRQ),
+			 0);
 	ops = device.transport.ops;
 	assert_int_equal(access_now(0, DEVICE, 4, true, 0), 0x74726976);
 	ops->notify_queue(&device.transport, 0);
@@ -69,8 +70,9 @@ static void test_device_offer(void **state)
 	start(1);
 	model_blk_init(&m, (struct model_setup){ 0 });
 	m.blk.dev.offered &= ~added;
-	assert_int_equal(xen_device_open(&device, &f.server, &m.blk.dev,
-					 DEVICE, IRQ), 0);
+	assert_int_equal(xen_device_open(&device, &f.server, &m.blk.dev, DEVICE,
+					 IRQ),
+			 0);
 	assert_int_equal(m.blk.dev.offered & added, added);
 	xen_device_close(&device);
 	model_blk_finish(&m);

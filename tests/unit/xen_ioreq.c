@@ -61,18 +61,30 @@ static void test_reads_and_writes(void **state)
 /* Where no window is, or not all of the access is in one. */
 static void test_unknown_addresses(void **state)
 {
-	static const struct { uint64_t addr; uint32_t size; } cases[] = {
-		{ 0, 4 }, { BASE - 1, 1 }, { BASE - 1, 4 },
-		{ BASE + 0x1ff, 2 }, { BASE + 0x1fd, 4 }, { BASE + 0x200, 4 },
-		{ BASE + 0x1f9, 8 }, { BASE, 0x201 }, { BASE, UINT32_MAX },
-		{ UINT64_MAX, 1 }, { UINT64_MAX - 3, 8 }, { OTHER - 4, 8 },
+	static const struct {
+		uint64_t addr;
+		uint32_t size;
+	} cases[] = {
+		{ 0, 4 },
+		{ BASE - 1, 1 },
+		{ BASE - 1, 4 },
+		{ BASE + 0x1ff, 2 },
+		{ BASE + 0x1fd, 4 },
+		{ BASE + 0x200, 4 },
+		{ BASE + 0x1f9, 8 },
+		{ BASE, 0x201 },
+		{ BASE, UINT32_MAX },
+		{ UINT64_MAX, 1 },
+		{ UINT64_MAX - 3, 8 },
+		{ OTHER - 4, 8 },
 	};
 
 	(void)state;
 	start(1);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		assert_int_equal(access_now(0, cases[i].addr, cases[i].size,
-					    true, 0), UINT64_MAX);
+					    true, 0),
+				 UINT64_MAX);
 		access_now(0, cases[i].addr, cases[i].size, false, 1);
 	}
 	assert_int_equal(f.reads + f.writes, 0);
@@ -182,7 +194,7 @@ static void test_waiting_when_the_window_goes(void **state)
 	assert_int_equal(xen.vcpu[1].answers, 0);
 	assert_int_equal(xen.nranges, 1);
 	assert_int_equal(access_now(0, BASE, 4, true, 0), UINT64_MAX);
-	ioreq_server_remove(&f.server, &f.window);	/* twice is once */
+	ioreq_server_remove(&f.server, &f.window); /* twice is once */
 	assert_int_equal(xen.nranges, 1);
 	finish();
 }
@@ -209,8 +221,7 @@ static void test_many_vcpus_at_once(void **state)
 	for (unsigned int round = 1; round <= 3; round++) {
 		for (unsigned int i = 0; i < 128; i++) {
 			xen_access(i, i, 4, true, 0);
-			assert_int_equal(xen.page[i].state,
-					 STATE_IOREQ_READY);
+			assert_int_equal(xen.page[i].state, STATE_IOREQ_READY);
 		}
 		assert_true(poll_server());
 		for (unsigned int i = 0; i < 128; i++)
@@ -328,7 +339,7 @@ static void test_each_call_fails(void **state)
 		xen_stop();
 		k++;
 	} while (r);
-	assert_int_equal(k, 9);	/* 4 calls, 3 vCPUs, and the success */
+	assert_int_equal(k, 9); /* 4 calls, 3 vCPUs, and the success */
 }
 
 static void test_loop_fails(void **state)

@@ -17,9 +17,10 @@
 
 static char text[65536];
 
-__attribute__((format(printf, 4, 5))) static void
-say(xentoollog_level level, int error, const char *context, const char *format,
-    ...)
+__attribute__((format(printf, 4, 5))) static void say(xentoollog_level level,
+						      int error,
+						      const char *context,
+						      const char *format, ...)
 {
 	va_list args;
 
@@ -50,7 +51,7 @@ static void test_messages(void **state)
 		lines += *s == '\n';
 	assert_int_equal(lines, LOG_BURST);
 	assert_non_null(strstr(text, "error: Xen's libraries: xc: map of 7?"
-			       "failed: Invalid argument\n"));
+				     "failed: Invalid argument\n"));
 	assert_non_null(strstr(text, "warning: Xen's libraries: b\n"));
 	assert_null(strstr(text, "not for"));
 	close(keep);

@@ -105,7 +105,9 @@ static void test_hit_costs_nothing(void **state)
 static void test_crossing_chunks(void **state)
 {
 	const struct guest_range ranges[] = {
-		{ CHUNK - 10, 20 }, { 0, 0 }, { 2 * CHUNK - 1, CHUNK + 2 },
+		{ CHUNK - 10, 20 },
+		{ 0, 0 },
+		{ 2 * CHUNK - 1, CHUNK + 2 },
 		{ 5 * CHUNK, 3 * CHUNK },
 	};
 	struct virtio_iov iov[IOV_MAX_PIECES];
@@ -129,14 +131,15 @@ static void test_crossing_chunks(void **state)
 	cache.memory.ops->unmap(&cache.memory, iov, 8, split);
 	/* One entry less is too few; nothing stays pinned. */
 	for (unsigned int max = 0; max < 8; max++) {
-		n = cache.memory.ops->map(&cache.memory, ranges, 4, 3, iov,
-					  max, &split);
+		n = cache.memory.ops->map(&cache.memory, ranges, 4, 3, iov, max,
+					  &split);
 		assert_int_equal(n, -E2BIG);
 		assert_int_equal(cache.pinned, 0);
 	}
 	/* A chain of nothing. */
 	assert_int_equal(cache.memory.ops->map(&cache.memory, ranges, 0, 0, iov,
-					       0, &split), 0);
+					       0, &split),
+			 0);
 	assert_int_equal(split, 0);
 	finish(&cache);
 }
@@ -191,9 +194,13 @@ static void test_hole_that_becomes_good(void **state)
 static void test_outside_the_guest(void **state)
 {
 	static const uint64_t addresses[] = {
-		(uint64_t)GUEST_CHUNKS * CHUNK, UINT64_C(1) << 40,
-		UINT64_C(1) << 63, UINT64_MAX - 511, UINT64_MAX - 4095,
-		UINT64_MAX, UINT64_MAX - CHUNK,
+		(uint64_t)GUEST_CHUNKS * CHUNK,
+		UINT64_C(1) << 40,
+		UINT64_C(1) << 63,
+		UINT64_MAX - 511,
+		UINT64_MAX - 4095,
+		UINT64_MAX,
+		UINT64_MAX - CHUNK,
 	};
 	struct mapcache cache;
 
@@ -352,7 +359,7 @@ static void test_rings(void **state)
 		p[8199] = 0x5a;
 		assert_int_equal(guest_byte(addr), 0xa5);
 		assert_int_equal(guest_byte(addr + 8199), 0x5a);
-		mapcache_invalidate(&cache);	/* rings stay */
+		mapcache_invalidate(&cache); /* rings stay */
 		p[1] = 1;
 		mem->ops->unmap_ring(mem, p, 8200);
 		assert_int_equal(mapped_pages(), 0);
@@ -379,8 +386,8 @@ static void test_rings_refused(void **state)
 	assert_null(mem->ops->map_ring(mem, UINT64_MAX - 15, 16));
 	assert_null(mem->ops->map_ring(mem, 4096, 17 * MODEL_PAGE));
 	assert_null(mem->ops->map_ring(mem, 4095, 16 * MODEL_PAGE));
-	assert_null(mem->ops->map_ring(mem, (uint64_t)GUEST_CHUNKS * CHUNK,
-				       16));
+	assert_null(
+		mem->ops->map_ring(mem, (uint64_t)GUEST_CHUNKS * CHUNK, 16));
 	guest.calls = 0;
 	guest.fail_at = 1;
 	assert_null(mem->ops->map_ring(mem, 0, 16));
@@ -397,8 +404,7 @@ static void test_init_and_finish(void **state)
 	memset(&cache, 0, sizeof(cache));
 	mapcache_finish(&cache);
 	/* More address space than a process has. */
-	assert_int_equal(mapcache_init(&cache, handle, 7, UINT32_MAX),
-			 -ENOMEM);
+	assert_int_equal(mapcache_init(&cache, handle, 7, UINT32_MAX), -ENOMEM);
 	mapcache_finish(&cache);
 	start(&cache, MAPCACHE_CHUNKS_DEFAULT);
 	finish(&cache);
@@ -441,8 +447,8 @@ static void test_random_use(void **state)
 	start(&cache, 8);
 	for (unsigned int step = 0; step < 20000; step++) {
 		struct mapping *m = &held[model_random_below(&rnd, HELD)];
-		uint64_t addr = model_random_below(&rnd, GUEST_PAGES *
-						   MODEL_PAGE);
+		uint64_t addr = model_random_below(&rnd,
+						   GUEST_PAGES * MODEL_PAGE);
 		uint32_t len = 1 + model_random_below(&rnd, 8192);
 		bool good = range_is_good(addr, len);
 		uint32_t page = model_random_below(&rnd, GUEST_PAGES);
@@ -463,7 +469,7 @@ static void test_random_use(void **state)
 			check_mapping(m, addr, (uint8_t)step);
 		} else {
 			assert_true(good ? m->n == -EAGAIN :
-				    m->n == -EFAULT || m->n == -EAGAIN);
+					   m->n == -EFAULT || m->n == -EAGAIN);
 			m->n = 0;
 		}
 	}

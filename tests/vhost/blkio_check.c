@@ -33,22 +33,22 @@ enum {
 	BLOCK = 4096,
 	SECTOR = 512,
 	WORDS = SECTOR / 8,
-	RUN_MAX = 8,		/* blocks of one request */
+	RUN_MAX = 8, /* blocks of one request */
 	DEPTH_MAX = 128,
 	QUEUES_MAX = 16,
 };
 
 struct block_state {
-	uint32_t done;		/* generation that was answered; 0: zeroes */
-	uint32_t begun;		/* the same, or the last one begun since */
-	uint32_t zeroed;	/* the last one that is zeroes */
+	uint32_t done;   /* generation that was answered; 0: zeroes */
+	uint32_t begun;  /* the same, or the last one begun since */
+	uint32_t zeroed; /* the last one that is zeroes */
 };
 
 struct request {
 	enum { READ, WRITE, FLUSH, ZERO, DISCARD, OPS } op;
 	bool busy;
-	uint64_t first;		/* block */
-	unsigned int n;		/* blocks */
+	uint64_t first; /* block */
+	unsigned int n; /* blocks */
 	uint8_t *buffer;
 };
 
@@ -126,7 +126,8 @@ static void check_block(const uint8_t *data, uint64_t block)
 		if (sector_is_right(sector, s, block))
 			continue;
 		memcpy(&found, sector, sizeof(found));
-		fprintf(stderr, "blkio_check: block %llu sector %u: %#llx; "
+		fprintf(stderr,
+			"blkio_check: block %llu sector %u: %#llx; "
 			"generations %u to %u were written, %u zeroed\n",
 			(unsigned long long)block, s, (unsigned long long)found,
 			states[block].done, states[block].begun,
@@ -160,8 +161,7 @@ static void begin_write(struct worker *w, struct request *r)
 	for (unsigned int i = 0; i < r->n; i++)
 		fill(r->buffer + i * BLOCK, r->first + i,
 		     ++states[r->first + i].begun);
-	blkioq_write(w->queue, r->first * BLOCK, r->buffer, r->n * BLOCK, r,
-		     0);
+	blkioq_write(w->queue, r->first * BLOCK, r->buffer, r->n * BLOCK, r, 0);
 }
 
 static void begin_zeroes(struct worker *w, struct request *r)
@@ -328,7 +328,8 @@ static void parse(char *arg)
 	static const struct number_key keys[] = {
 		{ "queues", &nqueues, 1, QUEUES_MAX },
 		{ "depth", &depth, 1, DEPTH_MAX },
-		{ "seed", &seed, 0, ~0u }, { "poll", &poll_queues, 0, 1 },
+		{ "seed", &seed, 0, ~0u },
+		{ "poll", &poll_queues, 0, 1 },
 		{ "readonly", &readonly, 0, 1 },
 	};
 	const char *value = split_argument(arg);

@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WAIT_SECONDS = 20 };	/* for one completion */
+enum { WAIT_SECONDS = 20 }; /* for one completion */
 
 static _Noreturn void die(const char *what, const char *why)
 {

@@ -34,9 +34,9 @@ enum {
 
 enum mode { RANDREAD, RANDWRITE, SEQREAD, SEQWRITE, SCAN, FILL, CHECK, MIXED };
 
-static const char *const mode_names[] = {"randread", "randwrite", "seqread",
-					 "seqwrite", "scan",	  "fill",
-					 "check",    "mixed"};
+static const char *const mode_names[] = { "randread", "randwrite", "seqread",
+					  "seqwrite", "scan",      "fill",
+					  "check",    "mixed" };
 
 struct header {
 	uint32_t magic, crc;
@@ -64,7 +64,7 @@ static struct {
 	struct slot slots[MAX_DEPTH];
 	uint32_t latencies[MAX_LATENCY_US + 1];
 	uint64_t ops, errors;
-} load = {.block_size = 4096, .depth = 16, .seed = 1};
+} load = { .block_size = 4096, .depth = 16, .seed = 1 };
 
 static void die(const char *what)
 {
@@ -122,10 +122,10 @@ static uint32_t content_crc(const unsigned char *buffer)
 
 static void fill_block(unsigned char *buffer, uint64_t block, uint32_t count)
 {
-	struct header header = {.magic = MAGIC,
-				.block = block,
-				.seed = load.seed,
-				.generation = count};
+	struct header header = { .magic = MAGIC,
+				 .block = block,
+				 .seed = load.seed,
+				 .generation = count };
 	uint64_t state = (load.seed << 40 ^ block << 16 ^ count) | 1;
 
 	for (size_t at = sizeof(header); at < load.block_size; at += 8) {
@@ -175,8 +175,8 @@ static bool pick_block(uint64_t *block)
 	if (now_us() >= load.end_us)
 		return false;
 	do {
-		*block = sequential() ? load.next++ % load.blocks
-				      : next_random(&load.random) % load.blocks;
+		*block = sequential() ? load.next++ % load.blocks :
+					next_random(&load.random) % load.blocks;
 	} while (load.busy[*block]);
 	return true;
 }
@@ -191,13 +191,14 @@ static bool prepare(struct slot *slot)
 		fill_block(slot->buffer, slot->block,
 			   load.generations[slot->block] + 1);
 	slot->iocb = (struct iocb){
-	    .aio_data = (uintptr_t)slot,
-	    .aio_lio_opcode = slot->write ? IOCB_CMD_PWRITE : IOCB_CMD_PREAD,
-	    .aio_fildes = (uint32_t)load.fd,
-	    .aio_buf = (uintptr_t)slot->buffer,
-	    .aio_nbytes = load.block_size,
-	    .aio_offset =
-		(int64_t)((load.first + slot->block) * load.block_size),
+		.aio_data = (uintptr_t)slot,
+		.aio_lio_opcode = slot->write ? IOCB_CMD_PWRITE :
+						IOCB_CMD_PREAD,
+		.aio_fildes = (uint32_t)load.fd,
+		.aio_buf = (uintptr_t)slot->buffer,
+		.aio_nbytes = load.block_size,
+		.aio_offset =
+			(int64_t)((load.first + slot->block) * load.block_size),
 	};
 	slot->start_us = now_us();
 	return true;
@@ -409,7 +410,7 @@ static void run_mode(const struct options *options)
 
 int main(int argc, char **argv)
 {
-	struct options options = {.mode = RANDREAD, .seconds = 4};
+	struct options options = { .mode = RANDREAD, .seconds = 4 };
 	uint64_t start;
 	int option;
 

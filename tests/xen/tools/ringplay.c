@@ -3,8 +3,8 @@
  * Plays a hostile driver on a real virtio-mmio block device: register accesses
  * that no driver makes, rings in places where no memory is, and chains that
  * break the rules. Runs as root in a guest whose own driver has let go of the
- * device: the registers by /dev/mem, the rings in locked pages of its own, whose
- * guest addresses /proc/self/pagemap tells.
+ * device: the registers by /dev/mem, the rings in locked pages of its own,
+ * whose guest addresses /proc/self/pagemap tells.
  *
  *	ringplay BASE SECONDS
  *	ringplay BASE TURN
@@ -14,9 +14,10 @@
  * again. The last part rewrites a ring at random for SECONDS while the device
  * reads it. Prints how many cases there were; exits 1 if one went wrong.
  *
- * With a word it asks for one read, which somebody holds in the store, and resets
- * the device: this processor stands still in that until the device lets it go,
- * when the read must be over. The device may be gone then and is not touched.
+ * With a word it asks for one read, which somebody holds in the store, and
+ * resets the device: this processor stands still in that until the device lets
+ * it go, when the read must be over. The device may be gone then and is not
+ * touched.
  */
 #include <fcntl.h>
 #include <stdbool.h>
@@ -30,24 +31,38 @@
 
 enum {
 	PAGE = 4096,
-	RING = 8,		/* entries */
+	RING = 8, /* entries */
 	WINDOW = 0x200,
 	ANSWER_MS = 10000,
 };
 
 /* Registers, VIRTIO 1.3, section 4.2.2. */
 enum {
-	MAGIC = 0x000, DRIVER_FEATURES = 0x020, DRIVER_FEATURES_SEL = 0x024,
-	QUEUE_SEL = 0x030, QUEUE_NUM_MAX = 0x034, QUEUE_NUM = 0x038,
-	QUEUE_READY = 0x044, QUEUE_NOTIFY = 0x050, INTERRUPT_ACK = 0x064,
-	STATUS = 0x070, QUEUE_DESC = 0x080, QUEUE_DRIVER = 0x090,
-	QUEUE_DEVICE = 0x0a0, CONFIG = 0x100,
+	MAGIC = 0x000,
+	DRIVER_FEATURES = 0x020,
+	DRIVER_FEATURES_SEL = 0x024,
+	QUEUE_SEL = 0x030,
+	QUEUE_NUM_MAX = 0x034,
+	QUEUE_NUM = 0x038,
+	QUEUE_READY = 0x044,
+	QUEUE_NOTIFY = 0x050,
+	INTERRUPT_ACK = 0x064,
+	STATUS = 0x070,
+	QUEUE_DESC = 0x080,
+	QUEUE_DRIVER = 0x090,
+	QUEUE_DEVICE = 0x0a0,
+	CONFIG = 0x100,
 };
 
-enum { S_ACKNOWLEDGE = 1, S_DRIVER = 2, S_DRIVER_OK = 4, S_FEATURES_OK = 8,
-       S_NEEDS_RESET = 64 };
+enum {
+	S_ACKNOWLEDGE = 1,
+	S_DRIVER = 2,
+	S_DRIVER_OK = 4,
+	S_FEATURES_OK = 8,
+	S_NEEDS_RESET = 64
+};
 
-enum { N = 1, W = 2, I = 4 };	/* descriptor flags */
+enum { N = 1, W = 2, I = 4 }; /* descriptor flags */
 
 enum { T_IN = 0, T_OUT = 1, T_FLUSH = 4, T_GET_ID = 8 };
 
@@ -63,8 +78,17 @@ struct header {
 };
 
 /* Pages of ours, one for each purpose. */
-enum page { P_DESC, P_AVAIL, P_USED, P_TABLE, P_HEADER, P_STATUS, P_DATA,
-	    P_DATA2, PAGES };
+enum page {
+	P_DESC,
+	P_AVAIL,
+	P_USED,
+	P_TABLE,
+	P_HEADER,
+	P_STATUS,
+	P_DATA,
+	P_DATA2,
+	PAGES
+};
 
 /* Addresses at which a guest has no memory. */
 #define NOWHERE UINT64_C(0xfffffffffffff000)
@@ -102,10 +126,16 @@ static uint64_t get(unsigned int offset, unsigned int size)
 
 	switch (size) {
 	case 1:
-		__asm__ volatile("ldrb %w0, [%1]" : "=r"(v) : "r"(p) : "memory");
+		__asm__ volatile("ldrb %w0, [%1]"
+				 : "=r"(v)
+				 : "r"(p)
+				 : "memory");
 		break;
 	case 2:
-		__asm__ volatile("ldrh %w0, [%1]" : "=r"(v) : "r"(p) : "memory");
+		__asm__ volatile("ldrh %w0, [%1]"
+				 : "=r"(v)
+				 : "r"(p)
+				 : "memory");
 		break;
 	case 4:
 		__asm__ volatile("ldr %w0, [%1]" : "=r"(v) : "r"(p) : "memory");
@@ -122,10 +152,16 @@ static void put(unsigned int offset, unsigned int size, uint64_t v)
 
 	switch (size) {
 	case 1:
-		__asm__ volatile("strb %w0, [%1]" : : "r"(v), "r"(p) : "memory");
+		__asm__ volatile("strb %w0, [%1]"
+				 :
+				 : "r"(v), "r"(p)
+				 : "memory");
 		break;
 	case 2:
-		__asm__ volatile("strh %w0, [%1]" : : "r"(v), "r"(p) : "memory");
+		__asm__ volatile("strh %w0, [%1]"
+				 :
+				 : "r"(v), "r"(p)
+				 : "memory");
 		break;
 	case 4:
 		__asm__ volatile("str %w0, [%1]" : : "r"(v), "r"(p) : "memory");
@@ -168,9 +204,9 @@ static void negotiate(void)
 	set(STATUS, S_ACKNOWLEDGE);
 	set(STATUS, S_ACKNOWLEDGE | S_DRIVER);
 	set(DRIVER_FEATURES_SEL, 0);
-	set(DRIVER_FEATURES, 1u << 28 | 1u << 9);	/* INDIRECT, FLUSH */
+	set(DRIVER_FEATURES, 1u << 28 | 1u << 9); /* INDIRECT, FLUSH */
 	set(DRIVER_FEATURES_SEL, 1);
-	set(DRIVER_FEATURES, 1);			/* VERSION_1 */
+	set(DRIVER_FEATURES, 1); /* VERSION_1 */
 	set(STATUS, S_ACKNOWLEDGE | S_DRIVER | S_FEATURES_OK);
 }
 
@@ -253,7 +289,7 @@ static enum outcome wait_for(uint16_t n)
 struct piece {
 	bool used;
 	enum page at;
-	uint64_t addr;		/* instead of a page, if not 0 */
+	uint64_t addr; /* instead of a page, if not 0 */
 	uint32_t offset, len;
 	uint16_t flags, next;
 };
@@ -264,18 +300,22 @@ struct row {
 	uint64_t sector;
 	uint16_t head;
 	bool needs_reset;
-	uint8_t status;		/* 0xee: must not be written */
-	uint32_t used;		/* length */
-	uint32_t table_len;	/* of an indirect table, if not as it is */
+	uint8_t status;     /* 0xee: must not be written */
+	uint32_t used;      /* length */
+	uint32_t table_len; /* of an indirect table, if not as it is */
 	struct piece piece[RING];
 };
 
-#define P(page_, offset_, len_, flags_, next_)				\
-	{ .used = true, .at = page_, .offset = offset_, .len = len_,	\
-	  .flags = flags_, .next = next_ }
-#define AT(addr_, len_, flags_, next_)					\
-	{ .used = true, .addr = addr_, .len = len_, .flags = flags_,	\
-	  .next = next_ }
+#define P(page_, offset_, len_, flags_, next_)                             \
+	{                                                                  \
+		.used = true, .at = page_, .offset = offset_, .len = len_, \
+		.flags = flags_, .next = next_                             \
+	}
+#define AT(addr_, len_, flags_, next_)                                     \
+	{                                                                  \
+		.used = true, .addr = addr_, .len = len_, .flags = flags_, \
+		.next = next_                                              \
+	}
 #define HEADER P(P_HEADER, 0, 16, N, 1)
 #define DONE(next_) P(P_STATUS, 0, 1, W, next_)
 
@@ -369,8 +409,10 @@ static void lay_out(struct desc *table, const struct row *row)
 
 		table[i] = (struct desc){
 			.addr = p->addr ? p->addr :
-				guest_address[p->at] + p->offset,
-			.len = p->len, .flags = p->flags, .next = p->next,
+					  guest_address[p->at] + p->offset,
+			.len = p->len,
+			.flags = p->flags,
+			.next = p->next,
 		};
 	}
 }
@@ -387,8 +429,10 @@ static uint32_t pieces(const struct row *row)
 /* A request that every device must answer, on a ring of its own. */
 static void good_request(const char *name)
 {
-	static const struct row good = { "good request", T_IN, 0, .used = 513,
-		.piece = { HEADER, P(P_DATA, 0, 512, N | W, 2), DONE(0) } };
+	static const struct row good = {
+		"good request", T_IN, 0, .used = 513,
+		.piece = { HEADER, P(P_DATA, 0, 512, N | W, 2), DONE(0) }
+	};
 
 	start(name);
 	lay_out((struct desc *)page[P_DESC], &good);
@@ -486,9 +530,12 @@ static void play_index(const char *name, uint16_t idx)
 
 static void play_places(void)
 {
-	static const uint64_t bad[] = { NOWHERE, HOLE, OWN_WINDOW, 0,
-					UINT64_MAX, UINT64_C(0x8000000000000000),
-					UINT64_MAX - 15 };
+	static const uint64_t bad[] = {
+		NOWHERE,        HOLE,
+		OWN_WINDOW,     0,
+		UINT64_MAX,     UINT64_C(0x8000000000000000),
+		UINT64_MAX - 15
+	};
 
 	for (unsigned int i = 0; i < 3 * sizeof(bad) / sizeof(bad[0]); i++) {
 		uint64_t at[3] = { guest_address[P_DESC],
@@ -510,8 +557,8 @@ static void play_places(void)
 
 static void play_sizes(void)
 {
-	static const uint32_t bad[] = { 0, 3, 2048, 32768, 65536, 0x10008,
-					UINT32_MAX };
+	static const uint32_t bad[] = { 0,     3,       2048,      32768,
+					65536, 0x10008, UINT32_MAX };
 
 	for (unsigned int i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		const char *name = "a bad size of the ring";
@@ -579,14 +626,15 @@ static uint32_t draw(uint32_t below)
 /* Only ever our own pages, or none: a device may write where it is told to. */
 static void mutate(struct desc *table)
 {
-	static const uint32_t lens[] = { 0, 1, 15, 16, 17, 32, 511, 512, 1024,
-					 4096 };
+	static const uint32_t lens[] = { 0,  1,   15,  16,   17,
+					 32, 511, 512, 1024, 4096 };
 	struct desc *d = &table[draw(RING)];
 
 	switch (draw(5)) {
 	case 0:
-		d->addr = draw(8) ? guest_address[P_HEADER + draw(PAGES - P_HEADER)] :
-			  HOLE;
+		d->addr = draw(8) ? guest_address[P_HEADER +
+						  draw(PAGES - P_HEADER)] :
+				    HOLE;
 		break;
 	case 1:
 		d->len = lens[draw(sizeof(lens) / sizeof(lens[0]))];
@@ -610,9 +658,11 @@ static unsigned long play_mutation(unsigned int seconds)
 	while (now_ms() < end) {
 		start("mutation");
 		for (uint16_t i = 0; i < 64; i++) {
-			for (int j = 0; j < 64; j++)
-				mutate((struct desc *)page[draw(4) ? P_DESC :
-								     P_TABLE]);
+			for (int j = 0; j < 64; j++) {
+				int at = draw(4) ? P_DESC : P_TABLE;
+
+				mutate((struct desc *)page[at]);
+			}
 			offer((uint16_t)draw(RING), i);
 			if (reg(STATUS) & S_NEEDS_RESET)
 				break;
@@ -631,7 +681,8 @@ static uint64_t address_of(int pagemap, const void *p)
 	uint64_t entry;
 
 	if (pread(pagemap, &entry, sizeof(entry),
-		  (off_t)((uintptr_t)p / PAGE * sizeof(entry))) != sizeof(entry))
+		  (off_t)((uintptr_t)p / PAGE * sizeof(entry))) !=
+	    sizeof(entry))
 		die("/proc/self/pagemap");
 	if (!(entry >> 63))
 		die("a page is not there");
@@ -647,7 +698,8 @@ static void take_pages(void)
 	for (int i = 0; i < PAGES; i++) {
 		page[i] = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
 			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_LOCKED |
-			       MAP_POPULATE, -1, 0);
+				       MAP_POPULATE,
+			       -1, 0);
 		if (page[i] == MAP_FAILED)
 			die("memory");
 		memset(page[i], 0, PAGE);
@@ -675,8 +727,10 @@ static void take_window(uint64_t base)
 /* Whether the read ended before the reset, and nothing is written after it. */
 static int reset_while_held(const char *turn)
 {
-	static const struct row read = { "read", T_IN, 0,
-		.piece = { HEADER, P(P_DATA, 0, 512, N | W, 2), DONE(0) } };
+	static const struct row read = {
+		"read", T_IN, 0,
+		.piece = { HEADER, P(P_DATA, 0, 512, N | W, 2), DONE(0) }
+	};
 
 	start(read.name);
 	lay_out((struct desc *)page[P_DESC], &read);
