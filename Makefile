@@ -70,13 +70,13 @@ block_sources := $(filter-out \
 	$(call sources,block))
 base_sources := $(call sources,base)
 vhost_sources := $(call sources,vhost_user)
+daemon_sources := $(call sources,daemon)
 ifeq ($(HAVE_XEN),yes)
-xen_sources := $(call sources,xen)
-daemon_sources := $(filter-out src/daemon/guest_none.c,$(call sources,daemon))
+xen_sources := $(call sources,xen) $(call sources,toolstack)
+daemon_sources := $(filter-out src/daemon/guest_none.c,$(daemon_sources))
 else
-daemon_sources := $(filter-out src/daemon/domain.c src/daemon/guest.c \
-	src/daemon/guest_disk.c, \
-	$(call sources,daemon))
+daemon_sources := $(filter-out src/daemon/guest.c src/daemon/guest_disk.c, \
+	$(daemon_sources))
 endif
 # Everything but main(): what the tests link.
 lib_sources := $(core_sources) $(block_sources) $(base_sources) \

@@ -43,7 +43,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "daemon/domain.h"
+#include "toolstack/domain.h"
 #include "daemon/guest_disk.h"
 #include "daemon/settled.h"
 

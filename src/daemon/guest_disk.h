@@ -9,7 +9,7 @@
 #include "daemon/disk.h"
 #include "xen/device.h"
 #include "xen/mapcache.h"
-#include "xen/store.h"
+#include "toolstack/store.h"
 
 /* States of the back end's node "state" (Xen public header io/xenbus.h). */
 enum xenbus_state {

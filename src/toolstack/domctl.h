@@ -6,8 +6,8 @@
  * the running Xen is looked for at start-up, so that one program runs on all of
  * them; without it the answer is that nobody knows.
  */
-#ifndef XEN_DOMCTL_H
-#define XEN_DOMCTL_H
+#ifndef TOOLSTACK_DOMCTL_H
+#define TOOLSTACK_DOMCTL_H
 
 #include <stdint.h>
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Asking libxenctrl about a domain; see xen/domctl.h.
+ * Asking libxenctrl about a domain; see toolstack/domctl.h.
  *
  * xc_domain_getinfolist() has had the same parameters in every release that we
  * support (4.17 to 4.20), and its result begins with domain id and flags in all
  * of them; what follows differs and is not looked at.
  */
-#include "xen/domctl.h"
+#include "toolstack/domctl.h"
 
 #include <dlfcn.h>
 #include <stdio.h>

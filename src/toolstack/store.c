@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Xenstore; see xen/store.h.
+ * Xenstore; see toolstack/store.h.
  *
  * Failure modes: a call that fails says so and is noted as trouble, for the
  * caller to look again later. When xenstored goes away, the descriptor hangs
  * up, and would do so at every turn of the loop: the connection is closed then,
  * and a new one looked for once a second.
  */
-#include "xen/store.h"
+#include "toolstack/store.h"
 
 #include <assert.h>
 #include <errno.h>

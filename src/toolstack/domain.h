@@ -3,13 +3,13 @@
  * The domain that is served: finding it by name or id, and whether it lives.
  * Its name outlives its id, so that it is found again after a reboot.
  */
-#ifndef DAEMON_DOMAIN_H
-#define DAEMON_DOMAIN_H
+#ifndef TOOLSTACK_DOMAIN_H
+#define TOOLSTACK_DOMAIN_H
 
 #include <stdbool.h>
 
-#include "xen/domctl.h"
-#include "xen/store.h"
+#include "toolstack/domctl.h"
+#include "toolstack/store.h"
 
 enum { NO_DOMAIN = -1 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The domain that is served; see daemon/domain.h.
+ * The domain that is served; see toolstack/domain.h.
  *
  * Happy path: Xen itself tells, through libxenctrl, whether a domain lives;
  * xenstored knows its name.
@@ -10,7 +10,7 @@
  * on. A xenstored that was started again knows no domain at all: it is not
  * believed that one is gone.
  */
-#include "daemon/domain.h"
+#include "toolstack/domain.h"
 
 #include <ctype.h>
 #include <errno.h>

@@ -10,8 +10,8 @@
  * first one is -ENOENT, the second one any other errno. Who takes the one for
  * the other takes a disk from a guest that runs.
  */
-#ifndef XEN_STORE_H
-#define XEN_STORE_H
+#ifndef TOOLSTACK_STORE_H
+#define TOOLSTACK_STORE_H
 
 #include <stdbool.h>
 #include <stdint.h>
