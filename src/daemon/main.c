@@ -13,7 +13,7 @@
 #include "daemon/options.h"
 #include "daemon/signals.h"
 #include "daemon/size_watch.h"
-#include "daemon/vhost.h"
+#include "worker/vhost.h"
 
 static const struct signals_owner_ops vhost_signals = {
 	.log_stats = vhost_log_stats,

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "base/standard_fds.h"
-#include "daemon/vhost_socket.h"
+#include "worker/vhost_socket.h"
 #include "daemon/values.h"
 
 enum {

@@ -20,7 +20,7 @@
 
 #include <cmocka.h>
 
-#include "daemon/vhost_socket.h"
+#include "worker/vhost_socket.h"
 
 static char folder[64];
 static char error[BLOCK_ERROR_MAX];

@@ -29,7 +29,7 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
-#include "daemon/vhost.h"
+#include "worker/vhost.h"
 #include "vhost_user/wire.h"
 #include "virtio/blk_wire.h"
 #include "virtio/wire.h"

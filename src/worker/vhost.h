@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Serving one disk to vhost-user front ends, one after the other. */
-#ifndef DAEMON_VHOST_H
-#define DAEMON_VHOST_H
+#ifndef WORKER_VHOST_H
+#define WORKER_VHOST_H
 
 #include "base/loop.h"
 #include "daemon/options.h"

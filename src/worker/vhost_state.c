@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The state of a disk that outlives its process; see daemon/vhost_state.h.
+ * The state of a disk that outlives its process; see worker/vhost_state.h.
  *
  * The mode that is kept is the one in force, not what the driver chose: a
  * driver that chose nothing goes by what it was shown, and this process may
@@ -9,7 +9,7 @@
  * Failure: where the mode is not known every write is made stable, since a
  * driver that believes in that sends no flush.
  */
-#include "daemon/vhost_state.h"
+#include "worker/vhost_state.h"
 
 #include <string.h>
 

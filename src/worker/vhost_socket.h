@@ -3,14 +3,14 @@
  * The socket on which front ends come: made by us, or inherited from systemd
  * (LISTEN_FDS) or from whoever started us (--fd).
  */
-#ifndef DAEMON_VHOST_SOCKET_H
-#define DAEMON_VHOST_SOCKET_H
+#ifndef WORKER_VHOST_SOCKET_H
+#define WORKER_VHOST_SOCKET_H
 
 #include <stdbool.h>
 
 #include "block/image.h"
 #include "daemon/options.h"
-#include "daemon/socket_path.h"
+#include "worker/socket_path.h"
 
 struct vhost_socket {
 	int fd;         /* or -1 */

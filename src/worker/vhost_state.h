@@ -4,8 +4,8 @@
  * cache mode that its driver believes in, and that a flush has failed. In one
  * word, which a front end keeps for us.
  */
-#ifndef DAEMON_VHOST_STATE_H
-#define DAEMON_VHOST_STATE_H
+#ifndef WORKER_VHOST_STATE_H
+#define WORKER_VHOST_STATE_H
 
 #include "daemon/disk.h"
 

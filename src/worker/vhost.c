@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Serving one disk to vhost-user front ends; see daemon/vhost.h.
+ * Serving one disk to vhost-user front ends; see worker/vhost.h.
  *
  * Happy path: open the image, start the threads, listen. A queue is given to
  * its thread when it is first started, since many never are. While a front end
@@ -12,7 +12,7 @@
  * this loop. Without a descriptor for the next front end it is asked for again
  * every second.
  */
-#include "daemon/vhost.h"
+#include "worker/vhost.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -27,8 +27,8 @@
 #include "daemon/disk.h"
 #include "daemon/handover.h"
 #include "daemon/size_watch.h"
-#include "daemon/vhost_socket.h"
-#include "daemon/vhost_state.h"
+#include "worker/vhost_socket.h"
+#include "worker/vhost_state.h"
 #include "vhost_user/bus_guard.h"
 #include "vhost_user/session.h"
 

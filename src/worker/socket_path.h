@@ -6,8 +6,8 @@
  * there. So a second start knows that the path is taken without connecting to
  * it, and of two starts over what a killed one left, one gets it.
  */
-#ifndef DAEMON_SOCKET_PATH_H
-#define DAEMON_SOCKET_PATH_H
+#ifndef WORKER_SOCKET_PATH_H
+#define WORKER_SOCKET_PATH_H
 
 #include <stdbool.h>
 #include <sys/types.h>

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The socket on which front ends come; see daemon/vhost_socket.h.
+ * The socket on which front ends come; see worker/vhost_socket.h.
  *
  * Failures: a descriptor that is no Unix stream socket is refused. What can go
  * wrong with a path is in socket_path.c.
  */
-#include "daemon/vhost_socket.h"
+#include "worker/vhost_socket.h"
 
 #include <errno.h>
 #include <fcntl.h>
