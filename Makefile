@@ -70,7 +70,7 @@ block_sources := $(filter-out \
 	$(call sources,block))
 base_sources := $(call sources,base)
 vhost_sources := $(call sources,vhost_user)
-daemon_sources := $(foreach folder,worker daemon,$(call sources,$(folder)))
+daemon_sources := $(foreach folder,disk worker daemon,$(call sources,$(folder)))
 ifeq ($(HAVE_XEN),yes)
 xen_sources := $(call sources,xen) $(call sources,toolstack)
 daemon_sources := $(filter-out src/daemon/guest_none.c,$(daemon_sources))

@@ -6,7 +6,7 @@
 #ifndef DAEMON_GUEST_DISK_H
 #define DAEMON_GUEST_DISK_H
 
-#include "daemon/disk.h"
+#include "disk/disk.h"
 #include "xen/device.h"
 #include "xen/mapcache.h"
 #include "toolstack/store.h"

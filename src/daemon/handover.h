@@ -7,7 +7,7 @@
 #define DAEMON_HANDOVER_H
 
 #include "block/outbox.h"
-#include "daemon/disk.h"
+#include "disk/disk.h"
 
 struct handover {
 	struct disk *disk;

@@ -7,7 +7,7 @@
 #ifndef DAEMON_SIZE_WATCH_H
 #define DAEMON_SIZE_WATCH_H
 
-#include "daemon/disk.h"
+#include "disk/disk.h"
 
 /*
  * Follow the size of a disk's image, by events of `loop`. What cannot be

@@ -24,7 +24,7 @@
 #include "base/clock.h"
 #include "base/thread_loop.h"
 #include "daemon/descriptors.h"
-#include "daemon/disk.h"
+#include "disk/disk.h"
 #include "daemon/handover.h"
 #include "daemon/size_watch.h"
 #include "worker/vhost_socket.h"

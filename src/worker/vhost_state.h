@@ -7,7 +7,7 @@
 #ifndef WORKER_VHOST_STATE_H
 #define WORKER_VHOST_STATE_H
 
-#include "daemon/disk.h"
+#include "disk/disk.h"
 
 /* The disk's state now; in any thread. */
 uint32_t vhost_state_of(const struct disk *disk);

@@ -19,7 +19,7 @@
 #include <unistd.h>
 #include <valgrind/callgrind.h>
 
-#include "daemon/disk.h"
+#include "disk/disk.h"
 #include "vhost_user/regions.h"
 
 enum {

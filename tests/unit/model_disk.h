@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "daemon/disk.h"
+#include "disk/disk.h"
 
 enum {
 	FILE_BYTES = 1 << 20,

@@ -26,7 +26,7 @@
 
 #include "base/clock.h"
 #include "base/thread_loop.h"
-#include "daemon/disk.h"
+#include "disk/disk.h"
 #include "worker/vhost_state.h"
 #include "vhost_user/bus_guard.h"
 #include "vhost_user/session.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One disk; see daemon/disk.h.
+ * One disk; see disk/disk.h.
  *
  * The data path is two one-way passes in a poller of each queue:
  *
@@ -18,7 +18,7 @@
  * which a guest can cause only so many. A ring that breaks the rules stops this
  * device (NEEDS_RESET) and no other.
  */
-#include "daemon/disk.h"
+#include "disk/disk.h"
 
 #include <assert.h>
 #include <errno.h>

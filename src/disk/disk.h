@@ -7,8 +7,8 @@
  * flushes, and on a store of larger blocks than 512 bytes a lock for each
  * write.
  */
-#ifndef DAEMON_DISK_H
-#define DAEMON_DISK_H
+#ifndef DISK_DISK_H
+#define DISK_DISK_H
 
 #include <stdbool.h>
 #include <stdint.h>
