@@ -70,12 +70,12 @@ block_sources := $(filter-out \
 	$(call sources,block))
 base_sources := $(call sources,base)
 vhost_sources := $(call sources,vhost_user)
-daemon_sources := $(foreach folder,disk worker daemon,$(call sources,$(folder)))
+daemon_sources := $(foreach folder,disk worker monitor daemon,$(call sources,$(folder)))
 ifeq ($(HAVE_XEN),yes)
 xen_sources := $(call sources,xen) $(call sources,toolstack)
-daemon_sources := $(filter-out src/daemon/guest_none.c,$(daemon_sources))
+daemon_sources := $(filter-out src/monitor/guest_none.c,$(daemon_sources))
 else
-daemon_sources := $(filter-out src/daemon/guest.c src/daemon/guest_disk.c, \
+daemon_sources := $(filter-out src/monitor/guest.c src/monitor/guest_disk.c, \
 	$(daemon_sources))
 endif
 # Everything but main(): what the tests link.

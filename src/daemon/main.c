@@ -9,10 +9,10 @@
 #include "base/loop.h"
 #include "base/standard_fds.h"
 #include "daemon/descriptors.h"
-#include "daemon/guest.h"
+#include "monitor/guest.h"
 #include "daemon/options.h"
 #include "daemon/signals.h"
-#include "daemon/size_watch.h"
+#include "monitor/size_watch.h"
 #include "worker/vhost.h"
 
 static const struct signals_owner_ops vhost_signals = {

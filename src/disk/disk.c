@@ -28,7 +28,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "daemon/serial.h"
+#include "monitor/serial.h"
 #include "virtio/mmio.h"
 
 enum {

@@ -48,7 +48,7 @@ struct disk {
 	size_t state_bytes;
 	unsigned int nqueues;
 	bool any_engine; /* auto: each queue has the first that opens */
-	int watch;       /* of daemon/size_watch.c ... */
+	int watch;       /* of monitor/size_watch.c ... */
 	struct disk *next_watched; /* ... which this is listed by */
 	struct disk_queue queue[VIRTIO_QUEUES_MAX];
 };

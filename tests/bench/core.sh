@@ -32,7 +32,7 @@ sources() {
 	for file in "$TOP"/src/virtio/*.c "$TOP"/src/block/*.c \
 		"$TOP"/src/base/*.c "$TOP"/src/vhost_user/*.c \
 		"$TOP/src/disk/disk.c" "$TOP/src/daemon/disk_options.c" \
-		"$TOP/src/daemon/serial.c" "$TOP/src/daemon/values.c"; do
+		"$TOP/src/monitor/serial.c" "$TOP/src/daemon/values.c"; do
 		case $file:$1 in
 		*engine_libaio.c:*) ;;
 		*engine_uring.c:) ;;

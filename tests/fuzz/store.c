@@ -13,7 +13,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "daemon/guest_disk.h"
+#include "monitor/guest_disk.h"
 
 enum { NODES_MAX = 16, VALUE_MAX = 96 };
 

@@ -7,7 +7,7 @@
 
 #include <sys/stat.h>
 
-#include "daemon/size_watch.h"
+#include "monitor/size_watch.h"
 
 static uint64_t capacity(const struct end *e)
 {

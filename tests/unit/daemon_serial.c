@@ -12,7 +12,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "daemon/serial.h"
+#include "monitor/serial.h"
 
 static char folder[64];
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The serial of a disk; see daemon/serial.h.
+ * The serial of a disk; see monitor/serial.h.
  *
  * Two disks of one guest should differ, and each be the same after a restart of
  * the instance, of the host, and of a rename. So a serial that nobody has given
@@ -16,7 +16,7 @@
  * has a device of which nothing is known. They may be others after a restart of
  * the host.
  */
-#include "daemon/serial.h"
+#include "monitor/serial.h"
 
 #include <fcntl.h>
 #include <inttypes.h>

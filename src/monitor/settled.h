@@ -5,8 +5,8 @@
  * as many as the toolstack leaves in xenstore, and none of them takes the place
  * of a disk.
  */
-#ifndef DAEMON_SETTLED_H
-#define DAEMON_SETTLED_H
+#ifndef MONITOR_SETTLED_H
+#define MONITOR_SETTLED_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -3,8 +3,8 @@
  * One disk of a Xen guest, by the back-end directory that the toolstack made:
  * backend/virtio_disk/DOMID/DEVID. Follows the handshake that libxl expects.
  */
-#ifndef DAEMON_GUEST_DISK_H
-#define DAEMON_GUEST_DISK_H
+#ifndef MONITOR_GUEST_DISK_H
+#define MONITOR_GUEST_DISK_H
 
 #include "disk/disk.h"
 #include "xen/device.h"

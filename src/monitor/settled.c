@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Directories that are not served; see daemon/settled.h. A list is enough: they
+ * Directories that are not served; see monitor/settled.h. A list is enough: they
  * are looked through when the toolstack has changed something.
  */
-#include "daemon/settled.h"
+#include "monitor/settled.h"
 
 #include <stdlib.h>
 

@@ -3,8 +3,8 @@
  * Serving one Xen guest: all of its virtio disks, over its reboots, until it is
  * gone for good.
  */
-#ifndef DAEMON_GUEST_H
-#define DAEMON_GUEST_H
+#ifndef MONITOR_GUEST_H
+#define MONITOR_GUEST_H
 
 #include "base/loop.h"
 #include "daemon/options.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The lock of a disk that may go on elsewhere; see daemon/handover.h.
+ * The lock of a disk that may go on elsewhere; see monitor/handover.h.
  *
  * Whoever serves a queue has the lock, so there is never more than one writer.
  * A live migration goes
@@ -22,7 +22,7 @@
  * flush that fails without such a loss is of no concern. A lock that
  * cannot be had ends the session, and the log says who has it.
  */
-#include "daemon/handover.h"
+#include "monitor/handover.h"
 
 #include <errno.h>
 #include <string.h>

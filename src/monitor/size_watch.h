@@ -4,8 +4,8 @@
  *
  * One watch for all disks of the process, used by its main thread only.
  */
-#ifndef DAEMON_SIZE_WATCH_H
-#define DAEMON_SIZE_WATCH_H
+#ifndef MONITOR_SIZE_WATCH_H
+#define MONITOR_SIZE_WATCH_H
 
 #include "disk/disk.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One disk of a Xen guest; see daemon/guest_disk.h.
+ * One disk of a Xen guest; see monitor/guest_disk.h.
  *
  * Happy path: libxl writes the directory with state 1 and waits for 2. We open
  * the image, make the device, register its window with the guest's IOREQ
@@ -19,7 +19,7 @@
  *
  * The front end's directory is writable by the guest and is not read at all.
  */
-#include "daemon/guest_disk.h"
+#include "monitor/guest_disk.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -27,7 +27,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/size_watch.h"
+#include "monitor/size_watch.h"
 
 /* Transactions that somebody else was faster than, one after the other. */
 enum { TRIES_MAX = 8 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Following the size of images; see daemon/size_watch.h.
+ * Following the size of images; see monitor/size_watch.h.
  *
  * Happy path: somebody makes an image longer. For a file, closing it after that
  * is an inotify event: truncate(1), qemu-img and dd all do. Not IN_MODIFY, of
@@ -12,7 +12,7 @@
  * network name space, a file on a server) a change is not noticed by itself;
  * SIGHUP has the sizes looked at in any case.
  */
-#include "daemon/size_watch.h"
+#include "monitor/size_watch.h"
 
 #include <errno.h>
 #include <linux/netlink.h>

@@ -2,7 +2,7 @@
 /*
  * In place of guest.c where Xen's libraries were missing at build time.
  */
-#include "daemon/guest.h"
+#include "monitor/guest.h"
 
 #include <unistd.h>
 

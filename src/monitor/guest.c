@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Serving one Xen guest; see daemon/guest.h.
+ * Serving one Xen guest; see monitor/guest.h.
  *
  * Every change in xenstore leads to one review: what is there now is held
  * against what is served, whatever the event was. The guest's life:
@@ -30,7 +30,7 @@
  * and the guest's next life are not affected. A guest found running with disks
  * of a vanished instance cannot be taken over: its next life is served.
  */
-#include "daemon/guest.h"
+#include "monitor/guest.h"
 
 #include <assert.h>
 #include <ctype.h>
@@ -44,8 +44,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "toolstack/domain.h"
-#include "daemon/guest_disk.h"
-#include "daemon/settled.h"
+#include "monitor/guest_disk.h"
+#include "monitor/settled.h"
 
 /* How long to wait for the successor of a guest that is gone. */
 #define GRACE_NS (3 * NS_PER_SECOND)

@@ -3,8 +3,8 @@
  * The lock of a disk that may go on elsewhere: another process, maybe on
  * another machine, has the same image open and serves the same guest after us.
  */
-#ifndef DAEMON_HANDOVER_H
-#define DAEMON_HANDOVER_H
+#ifndef MONITOR_HANDOVER_H
+#define MONITOR_HANDOVER_H
 
 #include "block/outbox.h"
 #include "disk/disk.h"

@@ -2,8 +2,8 @@
 /*
  * What the guest reads as a disk's serial, and knows it by in /dev/disk/by-id.
  */
-#ifndef DAEMON_SERIAL_H
-#define DAEMON_SERIAL_H
+#ifndef MONITOR_SERIAL_H
+#define MONITOR_SERIAL_H
 
 #include <stddef.h>
 #include <sys/types.h>
