@@ -70,18 +70,19 @@ block_sources := $(filter-out \
 	$(call sources,block))
 base_sources := $(call sources,base)
 vhost_sources := $(call sources,vhost_user)
-daemon_sources := $(foreach folder,disk worker monitor daemon,$(call sources,$(folder)))
+our_sources := $(foreach folder,disk worker monitor config daemon program, \
+	$(call sources,$(folder)))
 ifeq ($(HAVE_XEN),yes)
 xen_sources := $(call sources,xen) $(call sources,toolstack)
-daemon_sources := $(filter-out src/monitor/guest_none.c,$(daemon_sources))
+our_sources := $(filter-out src/monitor/guest_none.c,$(our_sources))
 else
-daemon_sources := $(filter-out src/monitor/guest.c src/monitor/guest_disk.c, \
-	$(daemon_sources))
+our_sources := $(filter-out src/monitor/guest.c src/monitor/guest_disk.c, \
+	$(our_sources))
 endif
+main_source := src/program/main.c
 # Everything but main(): what the tests link.
-lib_sources := $(core_sources) $(block_sources) $(base_sources) \
-	$(vhost_sources) $(xen_sources) $(filter-out src/daemon/main.c, \
-	$(daemon_sources))
+lib_sources := $(filter-out $(main_source), $(core_sources) $(block_sources) \
+	$(base_sources) $(vhost_sources) $(xen_sources) $(our_sources))
 
 # ---- flags ---------------------------------------------------------------
 
@@ -99,7 +100,7 @@ SAN := -fsanitize=address,undefined -fno-sanitize-recover=undefined \
 
 objects := $(patsubst %.c,build/obj/%.o,$(lib_sources))
 
-virtio-disk: build/obj/src/daemon/main.o $(objects)
+virtio-disk: $(main_source:%.c=build/obj/%.o) $(objects)
 	@echo "  LINK    $@"
 	@$(CC) $(CFLAGS) $(LTO_FLAGS) $(ALL_LDFLAGS) $(SANITIZE_FLAGS) -o $@ $^ \
 		$(ALL_LIBS)
@@ -169,7 +170,7 @@ check-layers: config.h
 
 lint: config.h
 	@$(SRC)/tests/lint $(SRC) -- $(ALL_CPPFLAGS) -std=gnu11 $(XEN_CFLAGS) \
-		$(LIBURING_CFLAGS) -- $(lib_sources) src/daemon/main.c
+		$(LIBURING_CFLAGS) -- $(lib_sources) $(main_source)
 
 # ---- coverage of the core by its unit tests ------------------------------
 
@@ -289,7 +290,7 @@ help:
 	@printf 'make %s\n' $(help_text)
 
 -include $(patsubst %.o,%.d,$(objects) $(san_objects) $(hooked_objects) \
-	build/obj/src/daemon/main.o build/san/tests/filter.o \
+	$(main_source:%.c=build/obj/%.o) build/san/tests/filter.o \
 	$(unit_tests:build/tests/%=build/san/tests/unit/%.o) \
 	$(cov_objects) $(cov_tests:build/cov/%=build/cov/tests/unit/%.o) \
 	$(fuzz_objects) $(fuzz_targets:build/fuzz/%=build/fuzz/tests/fuzz/%.o))

@@ -23,7 +23,7 @@
 
 #include "base/clock.h"
 #include "base/thread_loop.h"
-#include "daemon/descriptors.h"
+#include "base/descriptors.h"
 #include "disk/disk.h"
 #include "monitor/handover.h"
 #include "monitor/size_watch.h"

@@ -35,7 +35,7 @@
 
 int program_main(int argc, char **argv);
 #define main program_main
-#include "daemon/main.c"
+#include "program/main.c"
 #undef main
 
 enum {

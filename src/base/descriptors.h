@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* How many descriptors this process may have. */
-#ifndef DAEMON_DESCRIPTORS_H
-#define DAEMON_DESCRIPTORS_H
+#ifndef BASE_DESCRIPTORS_H
+#define BASE_DESCRIPTORS_H
 
 /*
  * Allow ourselves what the administrator allows at most. The usual limit is for

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How many descriptors this process may have; see daemon/descriptors.h.
+ * How many descriptors this process may have; see base/descriptors.h.
  *
  * Failure: what cannot be raised stays as it is, and is found when a descriptor
  * is missing.
  */
-#include "daemon/descriptors.h"
+#include "base/descriptors.h"
 
 #include <fcntl.h>
 #include <limits.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Signals; see daemon/signals.h.
+ * Signals; see program/signals.h.
  *
  * A thread of its own takes them one by one and tells the loop, which does what
  * they ask for:
@@ -13,7 +13,7 @@
  * ever. Then the thread itself ends the process; it needs nothing of the loop.
  * Should that stand still as well, the next signal has its default action.
  */
-#include "daemon/signals.h"
+#include "program/signals.h"
 
 #include <errno.h>
 #include <pthread.h>

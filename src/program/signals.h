@@ -3,8 +3,8 @@
  * Signals: what they ask for is done in the loop, but the program can be ended
  * also where the loop stands still.
  */
-#ifndef DAEMON_SIGNALS_H
-#define DAEMON_SIGNALS_H
+#ifndef PROGRAM_SIGNALS_H
+#define PROGRAM_SIGNALS_H
 
 #include "base/loop.h"
 

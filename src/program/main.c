@@ -8,10 +8,10 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/standard_fds.h"
-#include "daemon/descriptors.h"
+#include "base/descriptors.h"
 #include "monitor/guest.h"
 #include "daemon/options.h"
-#include "daemon/signals.h"
+#include "program/signals.h"
 #include "monitor/size_watch.h"
 #include "worker/vhost.h"
 
