@@ -60,8 +60,9 @@ static void source_ready(struct loop_source *source, uint32_t events)
 		any = true;
 	}
 	if (!any && (events & (EPOLLHUP | EPOLLERR))) {
-		log_error("the connection to xenstore is lost; what is served "
-			  "is served on, changes are not seen");
+		log_limited(&store->lines, LOG_LEVEL_ERROR,
+			    "the connection to xenstore is lost; what is "
+			    "served is served on, changes are not seen");
 		disconnect(store);
 		loop_arm(store->loop, &store->reconnect, RECONNECT_NS);
 		any = true;
@@ -105,7 +106,8 @@ static void reconnect_due(struct loop_timer *timer)
 		loop_arm(store->loop, timer, RECONNECT_NS);
 		return;
 	}
-	log_warning("connected to xenstore again");
+	log_limited(&store->lines, LOG_LEVEL_WARNING,
+		    "connected to xenstore again");
 	store->changed(store);
 }
 

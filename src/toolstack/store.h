@@ -17,6 +17,7 @@
 #include <stdint.h>
 #include <xenstore.h>
 
+#include "base/log.h"
 #include "base/loop.h"
 
 enum {
@@ -34,6 +35,7 @@ struct store {
 	unsigned int nwatches;
 	unsigned int connections; /* so far: whether there was another one */
 	int trouble;              /* errno of a call that failed; see below */
+	struct log_limit lines;   /* of connections that come and go */
 	/* Something that is watched has changed; called once per wake-up. */
 	void (*changed)(struct store *store);
 };

@@ -287,6 +287,87 @@ static void test_domain_dies_with_io(void)
 	finish();
 }
 
+/* One vCPU waits for its queue, the other one for the device; then it ends. */
+static void both_wait(void (*ask)(void))
+{
+	start(2);
+	write_held(&disk[0]);
+	reg_write(0, VIRTIO_MMIO_QUEUE_SEL, 0);
+	assert_true(begin_access(1, register_of(0, VIRTIO_MMIO_QUEUE_READY), 4,
+				 false, 0));
+	a_while();
+	assert_false(answered(1));
+	assert_true(begin_access(0, register_of(0, VIRTIO_MMIO_STATUS), 4,
+				 false, 0));
+	ask();
+	a_while();
+	assert_false(answered(0) || answered(1));
+	hold(false);
+	wait_until(answered(0) && answered(1));
+}
+
+static void test_both_wait_for_detach(void)
+{
+	both_wait(detach_first);
+	wait_until(tool_is(node(0, "state"), "6"));
+	end_program();
+	finish();
+}
+
+static void test_both_wait_for_end(void)
+{
+	both_wait(ask_end);
+	assert_true(program_ended());
+	check_clean();
+	finish();
+}
+
+static void destroy_and_end(void)
+{
+	destroy_domain();
+	a_while();
+	ask_end();
+}
+
+static void test_both_wait_for_destroy_and_end(void)
+{
+	both_wait(destroy_and_end);
+	assert_true(program_ended());
+	check_clean();
+	finish();
+}
+
+/* The guest's map changes while a read is under way: its data still arrives. */
+static void test_invalidate_with_io(void)
+{
+	uint8_t *data;
+
+	start(1);
+	data = request_at(&disk[0], 0) + BLOCK_BYTES;
+	memset(data, 0x42, BLOCK_BYTES);
+	assert_int_equal(request(&disk[0], VIRTIO_BLK_T_OUT, 3), 0);
+	for (unsigned int n = 0; n < 20; n++) {
+		unsigned int done = disk[0].done;
+
+		hold(true);
+		memset(data, 0, BLOCK_BYTES);
+		offer(&disk[0], 0, VIRTIO_BLK_T_IN, 3);
+		kick(&disk[0]);
+		reg_read(0, VIRTIO_MMIO_MAGIC_VALUE);
+		xs_lock();
+		take_unmasked();
+		late_invalidate();
+		xs_unlock();
+		wait_until(answered(0));
+		hold(false);
+		wait_until(take_used(&disk[0]) == done + 1);
+		assert_int_equal(data[0], 0x42);
+		assert_int_equal(request_at(&disk[0], 0)[16], 0);
+	}
+	end_program();
+	finish();
+}
+
 enum { LEFT_BADLY = 99 }; /* an exit status */
 
 _Noreturn void __wrap__exit(int status);
@@ -386,6 +467,10 @@ int main(void)
 		host_test(test_late_access_to_one_of_two),
 		host_test(test_failed_attach_while_closing),
 		host_test(test_domain_dies_with_io),
+		host_test(test_both_wait_for_detach),
+		host_test(test_both_wait_for_end),
+		host_test(test_both_wait_for_destroy_and_end),
+		host_test(test_invalidate_with_io),
 		cmocka_unit_test(test_abandon),
 		cmocka_unit_test(test_abandon_late_reset),
 	};

@@ -65,6 +65,7 @@ static struct {
 	struct xs_node *todo;     /* when the transaction ends, newest first */
 	void (*before_end)(void); /* once, before a transaction ends */
 	const char *fail_ending;
+	unsigned int fail_after; /* such calls that do not fail yet */
 	int fail_errno;
 	unsigned int fail_times;
 	unsigned int failures;
@@ -221,9 +222,20 @@ static inline void tool_fail(const char *ending, int error, unsigned int times)
 {
 	xs_lock();
 	xs.fail_ending = ending;
+	xs.fail_after = 0;
 	xs.fail_errno = error;
 	xs.fail_times = times;
 	xs.failures = 0;
+	xs_unlock();
+}
+
+/* As tool_fail(), whatever the calls are about, after `k` that do not fail. */
+static inline void tool_fail_later(unsigned int k, int error,
+				   unsigned int times)
+{
+	xs_lock();
+	tool_fail("", error, times);
+	xs.fail_after = k;
 	xs_unlock();
 }
 
@@ -286,6 +298,10 @@ static inline bool xs_call_fails(const struct xs_handle *h, const char *path)
 	m = strlen(xs.fail_ending);
 	if (n < m || strcmp(path + n - m, xs.fail_ending))
 		return false;
+	if (xs.fail_after) {
+		xs.fail_after--;
+		return false;
+	}
 	xs.fail_times--;
 	xs.failures++;
 	errno = xs.fail_errno;
