@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/listen_fds.h"
 #include "base/standard_fds.h"
-#include "worker/vhost_socket.h"
 #include "daemon/values.h"
 
 enum {
@@ -138,7 +138,7 @@ static int set_fd(int *to, const char *value)
 static int check_vhost(const struct options *options)
 {
 	int inherited = options->vhost_fd >= 0 ? options->vhost_fd :
-						 VHOST_SOCKET_OF_SYSTEMD;
+						 LISTEN_FDS_START;
 	char error[BLOCK_ERROR_MAX];
 
 	if (options->domain)
@@ -262,7 +262,7 @@ int options_parse(struct options *options, int argc, char **argv)
 	if (optind < argc)
 		return wrong("there are no arguments without an option");
 	options->vhost = options->vhost_socket || options->vhost_fd >= 0 ||
-			 (!options->domain && vhost_socket_is_inherited());
+			 (!options->domain && listen_fds_has_one());
 	if (options->poll_max_us == POLL_MAX_US_UNSET)
 		options->poll_max_us = options->vhost ? POLL_MAX_US_VHOST :
 							POLL_MAX_US_XEN;

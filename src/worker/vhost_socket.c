@@ -10,28 +10,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-static bool env_is(const char *name, long min, long max)
-{
-	const char *text = getenv(name);
-	char *end;
-	long n;
-
-	if (!text || !*text)
-		return false;
-	n = strtol(text, &end, 10);
-	return !*end && n >= min && n <= max;
-}
-
-bool vhost_socket_is_inherited(void)
-{
-	return env_is("LISTEN_PID", getpid(), getpid()) &&
-	       env_is("LISTEN_FDS", 1, 1);
-}
+#include "base/listen_fds.h"
 
 static bool option_is(int fd, int option, int wanted)
 {
@@ -77,7 +60,7 @@ int vhost_socket_open(struct vhost_socket *vs, const struct options *options,
 		return make(vs, options->vhost_socket, error);
 	return adopt(vs,
 		     options->vhost_fd >= 0 ? options->vhost_fd :
-					      VHOST_SOCKET_OF_SYSTEMD,
+					      LISTEN_FDS_START,
 		     error);
 }
 

@@ -18,11 +18,6 @@ struct vhost_socket {
 	struct socket_path path; /* of what we made */
 };
 
-enum { VHOST_SOCKET_OF_SYSTEMD = 3 }; /* the first of LISTEN_FDS */
-
-/* Whether systemd has passed a socket on. */
-bool vhost_socket_is_inherited(void);
-
 /* Before anything else: nothing is open. */
 void vhost_socket_init(struct vhost_socket *vs);
 
