@@ -17,7 +17,7 @@
 #include "base/loop.h"
 #include "block/engine.h"
 #include "block/image.h"
-#include "daemon/options.h"
+#include "config/command_line.h"
 #include "virtio/blk.h"
 #include "virtio/transport.h"
 

@@ -7,7 +7,7 @@
 #define MONITOR_GUEST_H
 
 #include "base/loop.h"
-#include "daemon/options.h"
+#include "config/command_line.h"
 
 /*
  * Serve until the guest is gone or loop_quit() is called, and then until what

@@ -9,7 +9,7 @@
 #include <sys/types.h>
 
 #include "block/image.h"
-#include "daemon/disk_options.h"
+#include "config/keys.h"
 #include "virtio/blk_wire.h"
 
 /*

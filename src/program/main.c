@@ -10,7 +10,7 @@
 #include "base/standard_fds.h"
 #include "base/descriptors.h"
 #include "monitor/guest.h"
-#include "daemon/options.h"
+#include "config/command_line.h"
 #include "program/signals.h"
 #include "monitor/size_watch.h"
 #include "worker/vhost.h"

@@ -4,7 +4,7 @@
 #define WORKER_VHOST_H
 
 #include "base/loop.h"
-#include "daemon/options.h"
+#include "config/command_line.h"
 
 /*
  * Serve until loop_quit() is called or, with --once or on a connected socket,

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 
 #include "block/image.h"
-#include "daemon/options.h"
+#include "config/command_line.h"
 #include "worker/socket_path.h"
 
 struct vhost_socket {

@@ -8,7 +8,7 @@
 #include <getopt.h>
 #include <stdio.h>
 
-#include "daemon/options.h"
+#include "config/command_line.h"
 #include "virtio/blk_wire.h"
 #include "virtio/device.h"
 

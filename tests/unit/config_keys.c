@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "block/engine.h"
-#include "daemon/options.h"
+#include "config/command_line.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -577,5 +577,5 @@ int main(void)
 		cmocka_unit_test(test_engines),
 	};
 
-	return cmocka_run_group_tests_name("daemon_options", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("config_keys", tests, NULL, NULL);
 }

@@ -3,8 +3,8 @@
  * Values of options: each function returns 0, or -EINVAL and may have changed
  * `to` then.
  */
-#ifndef DAEMON_VALUES_H
-#define DAEMON_VALUES_H
+#ifndef CONFIG_VALUES_H
+#define CONFIG_VALUES_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -2,12 +2,12 @@
 /*
  * What the command line says.
  */
-#ifndef DAEMON_OPTIONS_H
-#define DAEMON_OPTIONS_H
+#ifndef CONFIG_COMMAND_LINE_H
+#define CONFIG_COMMAND_LINE_H
 
 #include <stdbool.h>
 
-#include "daemon/disk_options.h"
+#include "config/keys.h"
 
 enum { DISKS_MAX = 16 }; /* per guest */
 

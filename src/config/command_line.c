@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The command line; see daemon/options.h.
+ * The command line; see config/command_line.h.
  */
-#include "daemon/options.h"
+#include "config/command_line.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -13,7 +13,7 @@
 
 #include "base/listen_fds.h"
 #include "base/standard_fds.h"
-#include "daemon/values.h"
+#include "config/values.h"
 
 enum {
 	/*

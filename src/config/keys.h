@@ -2,8 +2,8 @@
 /*
  * What is said of one disk: KEY=VALUE of --disk, and what the toolstack says.
  */
-#ifndef DAEMON_DISK_OPTIONS_H
-#define DAEMON_DISK_OPTIONS_H
+#ifndef CONFIG_KEYS_H
+#define CONFIG_KEYS_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The keys of a disk; see daemon/disk_options.h.
+ * The keys of a disk; see config/keys.h.
  *
  * They are one table: name, what it sets, its line of help, and what a value
  * has to be.
  */
-#include "daemon/disk_options.h"
+#include "config/keys.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "block/engine.h"
-#include "daemon/values.h"
+#include "config/values.h"
 #include "virtio/blk_wire.h"
 #include "virtio/device.h"
 

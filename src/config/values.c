@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Values of options; see daemon/values.h.
+ * Values of options; see config/values.h.
  */
-#include "daemon/values.h"
+#include "config/values.h"
 
 #include <errno.h>
 #include <stdlib.h>
