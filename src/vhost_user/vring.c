@@ -207,23 +207,6 @@ bool vring_is_ready(const struct vring *v)
 }
 
 /*
- * Go on writing where the used ring of a split queue ends, which is not `base`
- * when a back end before us was lost with requests, and nothing tells which.
- */
-static void continue_used(struct vring *v)
-{
-	struct virtqueue *vq = v->vq;
-	uint16_t used = __atomic_load_n(&vq->used->idx, __ATOMIC_RELAXED);
-
-	v->lost = (uint16_t)(v->base - used);
-	if (v->lost > v->size)
-		v->lost = 0; /* no position of this ring */
-	vq->used_next = used;
-	vq->used_shown = used;
-	vq->inflight->used_idx = used;
-}
-
-/*
  * The ring may have been written by a process before us that could not log it
  * any more, and by the recovery.
  */
@@ -257,8 +240,8 @@ static void start(void *arg)
 		return;
 	if (!is_new)
 		e->result = virtqueue_recover(vq);
-	else if (!vq->packed)
-		continue_used(v);
+	else
+		v->lost = virtqueue_continue_used(vq);
 	if (e->result < 0) {
 		virtqueue_stop(vq);
 		return;

@@ -103,6 +103,12 @@ int virtqueue_recover(struct virtqueue *q)
 	return r < 0 ? virtq_broken(q, r) : r;
 }
 
+uint16_t virtqueue_continue_used(struct virtqueue *q)
+{
+	assert(q->running && q->in_flight == 0);
+	return q->packed ? 0 : virtq_split_continue_used(q);
+}
+
 static uint64_t counter(const struct virtqueue *q, uint16_t head)
 {
 	return q->packed ? virtq_packed_counter(q, head) :

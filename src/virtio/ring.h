@@ -39,6 +39,7 @@ bool virtq_split_publish(struct virtqueue *q);
 void virtq_split_notify_off(struct virtqueue *q);
 void virtq_split_notify_on(struct virtqueue *q);
 int virtq_split_recover(struct virtqueue *q);
+uint16_t virtq_split_continue_used(struct virtqueue *q);
 /* Of a chain that was recovered: its turn, and its descriptors. */
 uint64_t virtq_split_counter(const struct virtqueue *q, uint16_t head);
 int virtq_split_rewalk(struct virtqueue *q, uint16_t head,

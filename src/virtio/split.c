@@ -335,6 +335,18 @@ int virtq_split_recover(struct virtqueue *q)
 	return q->in_flight;
 }
 
+uint16_t virtq_split_continue_used(struct virtqueue *q)
+{
+	uint16_t used = shared_load(&q->used->idx);
+	uint16_t lost = (uint16_t)(q->last_avail - used);
+
+	q->used_next = used;
+	q->used_shown = used;
+	q->inflight->used_idx = used;
+	/* More than the ring holds: it is no position of this ring. */
+	return lost > q->size ? 0 : lost;
+}
+
 uint64_t virtq_split_counter(const struct virtqueue *q, uint16_t head)
 {
 	return shared_load(&q->inflight->desc[head].counter);

@@ -466,6 +466,48 @@ static void test_stopped_queue_is_quiet(void **state)
 	model_queue_finish(&m);
 }
 
+/*
+ * Another process served the ring up to a position and is lost with requests of
+ * which nothing tells: they are counted, and their used elements are not.
+ */
+static void test_continues_where_used_ends(void **state)
+{
+	static const struct {
+		uint16_t base, used, lost;
+	} cases[] = {
+		{ 0, 0, 0 }, { 7, 4, 3 },    { 2, 65534, 4 },
+		{ 8, 4, 4 }, { 100, 90, 0 }, { 3, 4, 0 },
+	};
+	struct vring_used_elem elem;
+	struct model_queue m;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		uint16_t base = cases[i].base, used = cases[i].used;
+		uint16_t head;
+
+		model_queue_init(&m, 4, 4, 0, base);
+		m.ring.used->idx = used;
+		m.ring.used_seen = used;
+		assert_int_equal(virtqueue_continue_used(&m.q), cases[i].lost);
+		assert_int_equal(m.inflight->used_idx, used);
+		assert_false(virtqueue_publish(&m.q));
+		head = model_offer_pair(&m.ring);
+		model_pop(&m, head);
+		virtqueue_push(&m.q, head, 1);
+		virtqueue_publish(&m.q);
+		assert_true(model_used(&m.ring, &elem));
+		assert_int_equal(elem.id, head);
+		assert_int_equal(m.ring.used->idx, (uint16_t)(used + 1));
+		model_queue_finish(&m);
+	}
+	/* The position of a packed ring says it all. */
+	model_queue_init(&m, 4, 4, MODEL_PACKED, 2);
+	assert_int_equal(virtqueue_continue_used(&m.q), 0);
+	assert_int_equal(m.q.used_next, 2 | VRING_PACKED_WRAP);
+	model_queue_finish(&m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -485,6 +527,7 @@ int main(void)
 		model_test_both(test_positions_wrap),
 		model_test_both(test_start_refuses),
 		model_test_both(test_stopped_queue_is_quiet),
+		cmocka_unit_test(test_continues_where_used_ends),
 	};
 
 	return cmocka_run_group_tests_name("virtio_queue", tests, NULL, NULL);
