@@ -151,7 +151,8 @@ bool virtio_blk_complete(struct block_request *req);
 
 /*
  * The store has another size now: bytes, a multiple of the block size. True if
- * the configuration changed, of which the owner has to tell the driver.
+ * the configuration changed, of which the owner has to tell the driver: a
+ * configuration change notification (virtio_device_take_config_change()).
  * Requests that were popped before are not affected. Called by the thread that
  * answers for the configuration space.
  */

@@ -105,6 +105,23 @@ static inline bool virtio_device_has(const struct virtio_device *dev,
 /* Whether requests may be taken: DRIVER_OK, no reset asked for or under way. */
 bool virtio_device_live(const struct virtio_device *dev);
 
+static inline uint64_t virtio_device_offered(const struct virtio_device *dev)
+{
+	return dev->offered;
+}
+
+/* Whether the device asked for a reset that has not come yet. */
+bool virtio_device_wants_reset(const struct virtio_device *dev);
+
+/*
+ * For a transport whose front end negotiates with the driver itself, and which
+ * starts and stops the queues: the driver is up and has accepted what of
+ * `features` was offered; nothing where it is up. And it is down: what it has
+ * chosen for the device is kept.
+ */
+void virtio_device_up(struct virtio_device *dev, uint64_t features);
+void virtio_device_down(struct virtio_device *dev);
+
 /*
  * The driver writes the status. Refuses FEATURES_OK for features that were not
  * offered or lack VERSION_1; of a legacy driver, which cannot be refused them,
@@ -143,14 +160,17 @@ bool virtio_device_settle(struct virtio_device *dev);
 void virtio_device_config_write(struct virtio_device *dev, uint64_t offset,
 				const uint8_t *bytes, uint32_t size);
 
-/* Tell the device type that other features are in force. */
-void virtio_device_negotiated(struct virtio_device *dev);
-
 /*
  * The device cannot go on until the driver resets it, section 2.1.2: sets
  * NEEDS_RESET and, where the driver is up, config_changed.
  */
 void virtio_device_needs_reset(struct virtio_device *dev);
+
+/*
+ * The configuration space has changed: it has another generation, section
+ * 2.5.1, and the driver is to be told.
+ */
+void virtio_device_config_updated(struct virtio_device *dev);
 
 static inline bool virtio_device_config_changed(const struct virtio_device *dev)
 {

@@ -42,10 +42,4 @@ enum virtio_answer virtio_mmio_write(struct virtio_device *dev, uint64_t offset,
 void virtio_mmio_interrupt(struct virtio_device *dev,
 			   enum virtio_mmio_interrupt event);
 
-/*
- * Call after each change of the configuration space, section 4.2.2.1. The
- * driver is then told with VIRTIO_MMIO_INT_CONFIG.
- */
-void virtio_mmio_config_updated(struct virtio_device *dev);
-
 #endif

@@ -29,7 +29,6 @@
 #include <sys/mman.h>
 
 #include "monitor/serial.h"
-#include "virtio/mmio.h"
 
 enum {
 	QUEUE_SIZE_DEFAULT = 256,
@@ -436,7 +435,6 @@ void disk_look(struct disk *disk)
 		log_info("%s: the image has grown from %" PRIu64 " to %" PRIu64
 			 " bytes",
 			 disk->name, old, disk->image.size);
-	virtio_mmio_config_updated(dev);
 	if (disk->transport && virtio_device_take_config_change(dev))
 		disk->transport->ops->notify_config(disk->transport);
 }

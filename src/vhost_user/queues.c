@@ -25,31 +25,11 @@ uint32_t vhost_session_running(const struct vhost_session *s)
 	return queues;
 }
 
-/* Pollers of queues that do not run look at it as well. */
-static void set_status(struct vhost_session *s, uint32_t status)
-{
-	__atomic_store_n(&s->dev->state->status, status, __ATOMIC_RELAXED);
-}
-
-/* The device's state, from which the core takes features and liveness. */
-static void device_up(struct vhost_session *s)
-{
-	struct virtio_device_state *state = s->dev->state;
-
-	if (state->status)
-		return;
-	state->driver_features = s->features;
-	set_status(s, VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER |
-			      VIRTIO_STATUS_FEATURES_OK |
-			      VIRTIO_STATUS_DRIVER_OK);
-	virtio_device_negotiated(s->dev);
-}
-
 static void device_down_if_unused(struct vhost_session *s)
 {
 	if (vhost_session_running(s))
 		return;
-	set_status(s, 0);
+	virtio_device_down(s->dev);
 	s->needs_reset = false;
 	s->config_set = false;
 }
@@ -115,7 +95,7 @@ static int start_mapped(struct vhost_session *s, struct vring *v)
 	void *inflight = inflight_for(s, v);
 	int r;
 
-	device_up(s);
+	virtio_device_up(s->dev, s->features);
 	vhost_session_settle(s, v, inflight);
 	/* For the back end after this one, where it gets to see them. */
 	v->vq->leaves = inflight != s->dev->inflight[v->index];

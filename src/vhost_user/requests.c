@@ -38,7 +38,7 @@ int vhost_reply_u64(struct vhost_message *m, uint64_t value)
 
 static uint64_t offered(const struct vhost_session *s)
 {
-	return s->dev->offered | VHOST_BIT(VHOST_F_LOG_ALL) |
+	return virtio_device_offered(s->dev) | VHOST_BIT(VHOST_F_LOG_ALL) |
 	       VHOST_BIT(VHOST_F_PROTOCOL_FEATURES);
 }
 
@@ -168,11 +168,11 @@ static int set_status(struct vhost_session *s, struct vhost_message *m)
 
 static int get_status(struct vhost_session *s, struct vhost_message *m)
 {
-	uint32_t state = __atomic_load_n(&s->dev->state->status,
-					 __ATOMIC_RELAXED);
+	uint32_t ours = virtio_device_wants_reset(s->dev) ?
+				VIRTIO_STATUS_NEEDS_RESET :
+				0;
 
-	return vhost_reply_u64(m,
-			       s->status | (state & VIRTIO_STATUS_NEEDS_RESET));
+	return vhost_reply_u64(m, s->status | ours);
 }
 
 /* Whether the message has the bytes that its configuration part tells of. */

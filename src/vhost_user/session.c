@@ -398,11 +398,9 @@ static void tell_broken(struct vhost_session *s)
 
 static void tell_config(struct vhost_session *s)
 {
-	uint32_t status = __atomic_load_n(&s->dev->state->status,
-					  __ATOMIC_RELAXED);
 	int r;
 
-	if ((status & VIRTIO_STATUS_NEEDS_RESET) && !s->needs_reset) {
+	if (virtio_device_wants_reset(s->dev) && !s->needs_reset) {
 		s->needs_reset = true;
 		tell_broken(s);
 	}

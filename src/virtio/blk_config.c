@@ -234,5 +234,6 @@ bool virtio_blk_resize(struct virtio_blk *blk, uint64_t size)
 		return false;
 	shared_store(&blk->config.capacity, capacity);
 	set_geometry(&blk->config, capacity);
+	virtio_device_config_updated(&blk->dev);
 	return true;
 }

@@ -25,6 +25,12 @@ static void queue_defaults(struct virtio_device *dev, unsigned int i)
 	qs->size = dev->queue[i]->size_max;
 }
 
+static void negotiated(struct virtio_device *dev)
+{
+	if (dev->ops)
+		dev->ops->negotiated(dev);
+}
+
 static void defaults(struct virtio_device *dev)
 {
 	uint32_t generation = dev->state->config_generation;
@@ -40,13 +46,7 @@ static void defaults(struct virtio_device *dev)
 	dev->queue_resets = 0;
 	dev->resetting = false;
 	shared_store(&dev->config_changed, false);
-	virtio_device_negotiated(dev);
-}
-
-void virtio_device_negotiated(struct virtio_device *dev)
-{
-	if (dev->ops)
-		dev->ops->negotiated(dev);
+	negotiated(dev);
 }
 
 void virtio_device_config_write(struct virtio_device *dev, uint64_t offset,
@@ -73,6 +73,31 @@ uint64_t virtio_device_features(const struct virtio_device *dev)
 	return dev->state->driver_features & dev->offered;
 }
 
+bool virtio_device_wants_reset(const struct virtio_device *dev)
+{
+	return shared_load(&dev->state->status) & VIRTIO_STATUS_NEEDS_RESET;
+}
+
+void virtio_device_up(struct virtio_device *dev, uint64_t features)
+{
+	struct virtio_device_state *s = dev->state;
+
+	if (shared_load(&s->status))
+		return;
+	s->driver_features = features;
+	/* Pollers of queues that do not run look at it as well. */
+	shared_store(&s->status, VIRTIO_STATUS_ACKNOWLEDGE |
+					 VIRTIO_STATUS_DRIVER |
+					 VIRTIO_STATUS_FEATURES_OK |
+					 VIRTIO_STATUS_DRIVER_OK);
+	negotiated(dev);
+}
+
+void virtio_device_down(struct virtio_device *dev)
+{
+	shared_store(&dev->state->status, 0);
+}
+
 bool virtio_device_live(const struct virtio_device *dev)
 {
 	const uint32_t mask = VIRTIO_STATUS_DRIVER_OK |
@@ -93,6 +118,12 @@ void virtio_device_needs_reset(struct virtio_device *dev)
 	if (!(old & VIRTIO_STATUS_NEEDS_RESET) &&
 	    (old & VIRTIO_STATUS_DRIVER_OK))
 		shared_store(&dev->config_changed, true);
+}
+
+void virtio_device_config_updated(struct virtio_device *dev)
+{
+	dev->state->config_generation++;
+	shared_store(&dev->config_changed, true);
 }
 
 bool virtio_device_take_config_change(struct virtio_device *dev)
@@ -292,7 +323,7 @@ enum virtio_answer virtio_device_set_status(struct virtio_device *dev,
 		new &= ~(uint32_t)VIRTIO_STATUS_DRIVER_OK;
 	s->status |= new;
 	if (new &VIRTIO_STATUS_FEATURES_OK)
-		virtio_device_negotiated(dev);
+		negotiated(dev);
 	for (unsigned int i = 0; i < dev->nqueues; i++)
 		if ((new &VIRTIO_STATUS_DRIVER_OK) && s->queue[i].ready)
 			queue_start(dev, i);

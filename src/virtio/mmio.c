@@ -255,9 +255,3 @@ void virtio_mmio_interrupt(struct virtio_device *dev,
 {
 	dev->state->interrupt_status |= event;
 }
-
-void virtio_mmio_config_updated(struct virtio_device *dev)
-{
-	dev->state->config_generation++;
-	shared_store(&dev->config_changed, true);
-}

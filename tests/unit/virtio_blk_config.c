@@ -401,7 +401,6 @@ static void test_generation(void **state)
 	before = model_get(dev, VIRTIO_MMIO_CONFIG_GENERATION);
 	low = model_get(dev, AT(capacity));
 	assert_true(virtio_blk_resize(&m.blk, UINT64_C(0x100000000) * 512));
-	virtio_mmio_config_updated(dev);
 	high = model_get(dev, AT(capacity) + 4);
 	after = model_get(dev, VIRTIO_MMIO_CONFIG_GENERATION);
 	assert_int_equal(low, 0xffffffff);

@@ -482,6 +482,38 @@ static void test_broken_ring(void **state)
 	model_blk_finish(&m);
 }
 
+/* The transport has negotiated; what it took for itself is no matter of ours. */
+static void test_up_and_down(void **state)
+{
+	const uint64_t foreign = VIRTIO_FEATURE(30);
+	struct model_blk m;
+	struct virtio_device *dev = &m.blk.dev;
+	uint64_t features;
+
+	(void)state;
+	model_blk_init(&m, (struct model_setup){ 0 });
+	features = virtio_device_offered(dev);
+	assert_false(virtio_device_live(dev));
+	virtio_device_up(dev, features | foreign);
+	assert_true(virtio_device_live(dev));
+	assert_int_equal(virtio_device_features(dev), features);
+	virtio_device_up(dev, 0);
+	assert_int_equal(virtio_device_features(dev), features);
+	assert_false(virtio_device_wants_reset(dev));
+	virtio_device_needs_reset(dev);
+	assert_true(virtio_device_wants_reset(dev));
+	virtio_device_up(dev, features);
+	assert_false(virtio_device_live(dev));
+	virtio_device_down(dev);
+	assert_false(virtio_device_wants_reset(dev));
+	assert_int_equal(virtio_device_features(dev), 0);
+	virtio_device_up(dev, features & ~VIRTIO_FEATURE(VIRTIO_BLK_F_FLUSH));
+	assert_true(virtio_device_live(dev));
+	/* It has no way to flush. */
+	assert_int_equal(m.blk.config.writeback, 0);
+	model_blk_finish(&m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -501,6 +533,7 @@ int main(void)
 		cmocka_unit_test(test_parts_that_overlap),
 		cmocka_unit_test(test_needs_reset_before_driver_ok),
 		cmocka_unit_test(test_broken_ring),
+		cmocka_unit_test(test_up_and_down),
 	};
 
 	return cmocka_run_group_tests_name("virtio_device", tests, NULL, NULL);

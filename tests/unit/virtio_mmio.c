@@ -376,7 +376,7 @@ static void test_config_generation(void **state)
 	(void)state;
 	model_blk_start(&m, (struct model_setup){ 0 });
 	before = model_get(dev, VIRTIO_MMIO_CONFIG_GENERATION);
-	virtio_mmio_config_updated(dev);
+	virtio_device_config_updated(dev);
 	assert_int_not_equal(model_get(dev, VIRTIO_MMIO_CONFIG_GENERATION),
 			     before);
 	assert_true(dev->config_changed);

@@ -89,7 +89,7 @@ static void test_power_on(void **state)
 
 	(void)state;
 	legacy_init(&m, (struct model_setup){ 0 });
-	virtio_mmio_config_updated(&m.blk.dev);
+	virtio_device_config_updated(&m.blk.dev);
 	for (size_t i = 0; i < COUNT(power_on); i++)
 		assert_int_equal(get(&m, power_on[i].offset),
 				 power_on[i].value);
