@@ -15,7 +15,7 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "virtio/mmio_legacy.h"
+#include "virtio/mmio_registers.h"
 #include "virtio/shared.h"
 
 /* Shown to drivers as the vendor; has no meaning to them. */

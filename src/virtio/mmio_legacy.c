@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The legacy interface of the MMIO transport; see virtio/mmio_legacy.h.
+ * The legacy interface of the MMIO transport; VIRTIO 1.3, section 4.2.4.
  *
  * It is translated to what the device knows. A queue is one block of guest
  * memory, in pages: QueuePFN gives the addresses of its parts and is its
@@ -18,7 +18,7 @@
  * but who looks for the reason sees it. What comes at the wrong time is
  * ignored.
  */
-#include "virtio/mmio_legacy.h"
+#include "virtio/mmio_registers.h"
 
 /* Alignment of the used ring: of its fields, and of the largest pages. */
 enum {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Registers that the legacy interface of the MMIO transport has of its own;
- * those of both versions are in mmio.c. VIRTIO 1.3, section 4.2.4.
+ * What mmio.c, which has the registers of version 2 and of both versions, and
+ * mmio_legacy.c, which has those of version 1 alone, say to each other.
  */
-#ifndef VIRTIO_MMIO_LEGACY_H
-#define VIRTIO_MMIO_LEGACY_H
+#ifndef VIRTIO_MMIO_REGISTERS_H
+#define VIRTIO_MMIO_REGISTERS_H
 
 #include <stddef.h>
 
@@ -19,7 +19,10 @@ virtio_mmio_selected(const struct virtio_device *dev)
 	return sel < dev->nqueues ? &dev->state->queue[sel] : NULL;
 }
 
-/* Read and write a register, of 32 bits; as virtio_mmio_read() and _write(). */
+/*
+ * Read and write a register of version 1, of 32 bits; as virtio_mmio_read() and
+ * virtio_mmio_write().
+ */
 uint32_t virtio_mmio_legacy_read(const struct virtio_device *dev,
 				 uint64_t offset);
 enum virtio_answer virtio_mmio_legacy_write(struct virtio_device *dev,
