@@ -74,7 +74,6 @@ struct virtio_device {
 	void *inflight[VIRTIO_QUEUES_MAX]; /* see virtqueue_start() */
 	const void *config;                /* device configuration space */
 	uint32_t config_bytes;
-	struct guest_memory *mem;
 	struct virtio_device_state *state;
 
 	/* Bits per queue; set by the driver's doing, cleared by who serves. */

@@ -5,10 +5,14 @@
  * A descriptor chain is mapped as a whole into an array of host pieces and is
  * unmapped as a whole when its request is done. The pieces are shared with a
  * hostile guest: what is read from them has to be copied before it is checked.
+ *
+ * Implementers fill in guest_memory_ops; everybody else calls the functions of
+ * the same names below, which assert what the two sides owe each other.
  */
 #ifndef VIRTIO_MEMORY_H
 #define VIRTIO_MEMORY_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -32,7 +36,7 @@ struct guest_memory_ops {
 	 *  -EFAULT  a range is not (wholly) memory of the guest,
 	 *  -E2BIG   more than `max` pieces,
 	 *  -EAGAIN  no room now; there will be after an unmap.
-	 * On failure nothing is mapped.
+	 * On failure nothing is mapped. The ranges have bytes.
 	 */
 	int (*map)(struct guest_memory *mem, const struct guest_range *ranges,
 		   unsigned int n, unsigned int readable,
@@ -94,6 +98,38 @@ static inline uint8_t *guest_memory_look(const struct guest_memory *mem,
 			return w->host + at;
 	}
 	return NULL;
+}
+
+/* Whether map() has a partner, which then has to be called. */
+static inline bool guest_memory_unmaps(const struct guest_memory *mem)
+{
+	return mem->ops->unmap;
+}
+
+/* Not built into the path of what lies in a window, which would pay for it. */
+#define GUEST_MEMORY_APART __attribute__((noinline))
+
+GUEST_MEMORY_APART int guest_memory_map(struct guest_memory *mem,
+					const struct guest_range *ranges,
+					unsigned int n, unsigned int readable,
+					struct virtio_iov *iov,
+					unsigned int max, unsigned int *split);
+GUEST_MEMORY_APART void guest_memory_unmap(struct guest_memory *mem,
+					   const struct virtio_iov *iov,
+					   unsigned int n, unsigned int split);
+void *guest_memory_map_ring(struct guest_memory *mem, uint64_t addr,
+			    uint64_t len);
+void guest_memory_unmap_ring(struct guest_memory *mem, void *base,
+			     uint64_t len);
+
+/* Inline, for where nobody logs, which is nearly everywhere. */
+static inline void guest_memory_written(struct guest_memory *mem,
+					const void *base, uint64_t len)
+{
+	if (!mem->ops->written)
+		return;
+	assert(base && len > 0);
+	mem->ops->written(mem, base, len);
 }
 
 #endif

@@ -1,9 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The seam between a device's owner and what carries the device to the driver.
+ *
+ * Implementers fill in transport_ops; everybody else calls the functions of the
+ * same names below, which assert what is owed.
  */
 #ifndef VIRTIO_TRANSPORT_H
 #define VIRTIO_TRANSPORT_H
+
+#include <assert.h>
+
+#include "virtio/device.h"
 
 struct transport;
 
@@ -22,5 +29,22 @@ struct transport_ops {
 struct transport {
 	const struct transport_ops *ops;
 };
+
+static inline void transport_notify_queue(struct transport *transport,
+					  unsigned int queue)
+{
+	assert(queue < VIRTIO_QUEUES_MAX);
+	transport->ops->notify_queue(transport, queue);
+}
+
+static inline void transport_notify_config(struct transport *transport)
+{
+	transport->ops->notify_config(transport);
+}
+
+static inline void transport_stopped(struct transport *transport)
+{
+	transport->ops->stopped(transport);
+}
 
 #endif

@@ -167,11 +167,11 @@ static void tell_driver(struct disk_queue *dq, bool completed)
 	struct transport *transport = disk->transport;
 
 	if (virtqueue_publish(&dq->bq->vq))
-		transport->ops->notify_queue(transport, dq->index);
+		transport_notify_queue(transport, dq->index);
 	if (completed && drained(dq))
-		transport->ops->stopped(transport);
+		transport_stopped(transport);
 	if (virtio_device_take_config_change(dev))
-		transport->ops->notify_config(transport);
+		transport_notify_config(transport);
 }
 
 static bool queue_poll(struct loop_poller *poller)
@@ -436,7 +436,7 @@ void disk_look(struct disk *disk)
 			 " bytes",
 			 disk->name, old, disk->image.size);
 	if (disk->transport && virtio_device_take_config_change(dev))
-		disk->transport->ops->notify_config(disk->transport);
+		transport_notify_config(disk->transport);
 }
 
 void disk_begin_close(struct disk *disk)

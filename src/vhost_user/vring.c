@@ -216,11 +216,9 @@ static void tell_log(struct vring *v)
 	const struct vring_bytes bytes = vring_bytes(vq->size, vq->packed);
 	struct guest_memory *mem = &v->memory.mem;
 
-	if (!mem->ops->written)
-		return;
-	mem->ops->written(mem, vq->rings.used, bytes.device);
+	guest_memory_written(mem, vq->rings.used, bytes.device);
 	if (vq->packed)
-		mem->ops->written(mem, vq->rings.desc, bytes.desc);
+		guest_memory_written(mem, vq->rings.desc, bytes.desc);
 }
 
 static void start(void *arg)

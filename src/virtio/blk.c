@@ -93,7 +93,6 @@ void virtio_blk_init(struct virtio_blk *blk,
 	dev->id = VIRTIO_ID_BLOCK;
 	dev->legacy = options->legacy;
 	dev->nqueues = options->nqueues;
-	dev->mem = mem;
 	for (unsigned int i = 0; i < options->nqueues; i++) {
 		queue_init(blk, i,
 			   (uint8_t *)memory + i * queue_memory_bytes(options),
@@ -115,12 +114,12 @@ static inline void unmap(const struct virtio_blk_request *slot)
 {
 	struct guest_memory *mem = slot->queue->vq.mem;
 
-	if (!mem->ops->unmap || slot->niov == 0)
+	if (!guest_memory_unmaps(mem) || slot->niov == 0)
 		return;
 	/* unmap() finds what to release by the pieces' original bases. */
 	slot->iov[slot->cut].base = (uint8_t *)slot->iov[slot->cut].base -
 				    slot->cut_bytes;
-	mem->ops->unmap(mem, slot->iov, slot->niov, slot->split);
+	guest_memory_unmap(mem, slot->iov, slot->niov, slot->split);
 }
 
 /*
@@ -267,13 +266,14 @@ static int map_pieces(struct virtio_blk_request *slot,
 	int n = -E2BIG;
 
 	if (chain->n <= VIRTIO_BLK_INLINE_IOV)
-		n = mem->ops->map(mem, chain->ranges, chain->n, chain->readable,
-				  slot->iov, VIRTIO_BLK_INLINE_IOV,
-				  &slot->split);
+		n = guest_memory_map(mem, chain->ranges, chain->n,
+				     chain->readable, slot->iov,
+				     VIRTIO_BLK_INLINE_IOV, &slot->split);
 	if (n == -E2BIG) {
 		slot->iov = bq->spill + slot->head * (size_t)bq->spill_max;
-		n = mem->ops->map(mem, chain->ranges, chain->n, chain->readable,
-				  slot->iov, bq->spill_max, &slot->split);
+		n = guest_memory_map(mem, chain->ranges, chain->n,
+				     chain->readable, slot->iov, bq->spill_max,
+				     &slot->split);
 	}
 	if (n > 0)
 		slot->niov = (uint32_t)n;

@@ -15,7 +15,7 @@ int virtq_chain_map_table(struct virtqueue *q, uint64_t addr, uint32_t len)
 	unsigned int split;
 	int n;
 
-	n = q->mem->ops->map(q->mem, &range, 1, 1, iov, TABLE_PIECES_MAX,
+	n = guest_memory_map(q->mem, &range, 1, 1, iov, TABLE_PIECES_MAX,
 			     &split);
 	if (n < 0)
 		return n;
@@ -23,7 +23,6 @@ int virtq_chain_map_table(struct virtqueue *q, uint64_t addr, uint32_t len)
 		shared_copy(to, iov[i].base, iov[i].len);
 		to += iov[i].len;
 	}
-	if (q->mem->ops->unmap)
-		q->mem->ops->unmap(q->mem, iov, (unsigned int)n, split);
+	guest_memory_unmap(q->mem, iov, (unsigned int)n, split);
 	return (int)(len / sizeof(struct vring_desc));
 }

@@ -133,38 +133,36 @@ bool virtio_device_take_config_change(struct virtio_device *dev)
 				   __ATOMIC_RELAXED);
 }
 
-static void unmap_part(struct virtio_device *dev, void *base, uint64_t bytes)
+static void unmap_part(struct guest_memory *mem, void *base, uint64_t bytes)
 {
 	if (base)
-		dev->mem->ops->unmap_ring(dev->mem, base, bytes);
+		guest_memory_unmap_ring(mem, base, bytes);
 }
 
-static void rings_unmap(struct virtio_device *dev,
+static void rings_unmap(struct guest_memory *mem,
 			const struct virtq_rings *rings,
 			const struct vring_bytes *bytes)
 {
-	unmap_part(dev, rings->desc, bytes->desc);
-	unmap_part(dev, rings->avail, bytes->driver);
-	unmap_part(dev, rings->used, bytes->device);
+	unmap_part(mem, rings->desc, bytes->desc);
+	unmap_part(mem, rings->avail, bytes->driver);
+	unmap_part(mem, rings->used, bytes->device);
 }
 
-static bool rings_map(struct virtio_device *dev, struct virtq_rings *rings,
+static bool rings_map(struct guest_memory *mem, struct virtq_rings *rings,
 		      const struct virtio_queue_state *qs,
 		      const struct vring_bytes *bytes)
 {
-	struct guest_memory *mem = dev->mem;
-
 	memset(rings, 0, sizeof(*rings));
-	rings->desc = mem->ops->map_ring(mem, qs->desc, bytes->desc);
+	rings->desc = guest_memory_map_ring(mem, qs->desc, bytes->desc);
 	if (rings->desc)
-		rings->avail = mem->ops->map_ring(mem, qs->driver,
-						  bytes->driver);
+		rings->avail = guest_memory_map_ring(mem, qs->driver,
+						     bytes->driver);
 	if (rings->avail)
-		rings->used = mem->ops->map_ring(mem, qs->device,
-						 bytes->device);
+		rings->used = guest_memory_map_ring(mem, qs->device,
+						    bytes->device);
 	if (rings->used)
 		return true;
-	rings_unmap(dev, rings, bytes);
+	rings_unmap(mem, rings, bytes);
 	return false;
 }
 
@@ -181,14 +179,14 @@ static void queue_start(struct virtio_device *dev, unsigned int i)
 	if (q->running)
 		return;
 	if (qs->size == 0 || qs->size > q->size_max ||
-	    !rings_map(dev, &rings, qs, &bytes)) {
+	    !rings_map(q->mem, &rings, qs, &bytes)) {
 		virtio_device_needs_reset(dev);
 		return;
 	}
 	memset(dev->inflight[i], 0, virtq_inflight_bytes(qs->size, packed));
 	if (virtqueue_start(q, &rings, qs->size, features,
 			    virtqueue_fresh_base(features), dev->inflight[i])) {
-		rings_unmap(dev, &rings, &bytes);
+		rings_unmap(q->mem, &rings, &bytes);
 		virtio_device_needs_reset(dev);
 	}
 }
@@ -202,7 +200,7 @@ static void queue_stop(struct virtio_device *dev, unsigned int i)
 	if (!q->running)
 		return;
 	virtqueue_stop(q);
-	rings_unmap(dev, &rings, &bytes);
+	rings_unmap(q->mem, &rings, &bytes);
 }
 
 void virtio_device_stop(struct virtio_device *dev)

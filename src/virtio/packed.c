@@ -375,8 +375,7 @@ static bool wants_notification(const struct virtqueue *q, uint16_t batch)
 /* Tell the memory that a part of the ring has been written. */
 static void wrote(const struct virtqueue *q, const void *part, uint64_t len)
 {
-	if (q->mem->ops->written)
-		q->mem->ops->written(q->mem, part, len);
+	guest_memory_written(q->mem, part, len);
 }
 
 bool virtq_packed_publish(struct virtqueue *q)

@@ -249,9 +249,7 @@ static bool wants_notification(const struct virtqueue *q, uint16_t old)
 /* Tell the memory that the used ring has been written. */
 static void wrote_used(const struct virtqueue *q)
 {
-	if (q->mem->ops->written)
-		q->mem->ops->written(q->mem, q->used,
-				     vring_used_bytes(q->size));
+	guest_memory_written(q->mem, q->used, vring_used_bytes(q->size));
 }
 
 bool virtq_split_publish(struct virtqueue *q)

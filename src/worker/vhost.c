@@ -226,7 +226,7 @@ static void given(struct handover *handover)
 {
 	struct vhost *vh = container_of(handover, struct vhost, handover);
 
-	vh->session.transport.ops->stopped(&vh->session.transport);
+	transport_stopped(&vh->session.transport);
 }
 
 static void closed(struct vhost_owner *owner)

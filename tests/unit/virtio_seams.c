@@ -6,6 +6,12 @@
  */
 #include "model_blk.h"
 
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "virtio/transport.h"
+
 /* A memory that counts what it is told of the used ring. */
 struct telling {
 	struct model_blk m;
@@ -135,6 +141,119 @@ static void test_taken_over_without_room(void **state)
 	model_blk_finish(&t.m);
 }
 
+/* ---- what the two sides of a seam owe each other -------------------------- */
+
+/* An implementer that answers as the case says. */
+static int answer, answer_split;
+
+static int answer_map(struct guest_memory *gm, const struct guest_range *ranges,
+		      unsigned int n, unsigned int readable,
+		      struct virtio_iov *iov, unsigned int max,
+		      unsigned int *split)
+{
+	(void)gm, (void)ranges, (void)n, (void)readable, (void)iov, (void)max;
+	*split = (unsigned int)answer_split;
+	return answer;
+}
+
+static void answer_unmap(struct guest_memory *gm, const struct virtio_iov *iov,
+			 unsigned int n, unsigned int split)
+{
+	(void)gm, (void)iov, (void)n, (void)split;
+}
+
+static void notify_queue(struct transport *transport, unsigned int queue)
+{
+	(void)transport, (void)queue;
+}
+
+static const struct guest_memory_ops answer_ops = {
+	.map = answer_map,
+	.unmap = answer_unmap,
+	.map_ring = model_map_ring,
+	.unmap_ring = model_unmap_ring,
+	.written = written,
+};
+
+static struct guest_memory answering = { .ops = &answer_ops };
+
+static int map_with(unsigned int n, unsigned int readable, unsigned int max,
+		    int pieces, int split)
+{
+	const struct guest_range ranges[2] = { { 0, 1 }, { 4096, 1 } };
+	struct virtio_iov iov[4];
+	unsigned int out;
+
+	answer = pieces;
+	answer_split = split;
+	return guest_memory_map(&answering, ranges, n, readable, iov, max,
+				&out);
+}
+
+static void use_map(int wrong)
+{
+	map_with(wrong == 1 ? 0 : 2, wrong == 2 ? 3 : wrong != 1,
+		 wrong == 3 ? 0 : 4,
+		 wrong == 4 ? 5 :
+		 wrong == 5 ? 0 :
+		 wrong == 6 ? -EINVAL :
+			      2,
+		 wrong == 7 ? 3 : 1);
+}
+
+static void use_others(int wrong)
+{
+	const struct transport_ops ops = { .notify_queue = notify_queue };
+	struct transport transport = { &ops };
+	struct virtio_iov iov[2] = { { iov, 1 }, { iov, 1 } };
+
+	if (wrong == 1)
+		guest_memory_unmap(&answering, iov, 0, 0);
+	if (wrong == 2)
+		guest_memory_unmap(&answering, iov, 1, 2);
+	if (wrong == 3)
+		guest_memory_map_ring(&answering, 0, 0);
+	if (wrong == 4)
+		guest_memory_unmap_ring(&answering, NULL, 16);
+	if (wrong == 5)
+		guest_memory_written(&answering, iov, 0);
+	transport_notify_queue(&transport, wrong == 6 ? VIRTIO_QUEUES_MAX : 15);
+	guest_memory_unmap(&answering, iov, 2, 1);
+}
+
+/* How a process ends that does so: 0, or the signal of an assertion. */
+static int end_of(void (*use)(int wrong), int wrong)
+{
+	pid_t child = fork();
+	int status;
+
+	assert_true(child >= 0);
+	if (child == 0) {
+		close(STDERR_FILENO);
+		signal(SIGABRT, SIG_DFL);
+		use(wrong);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	return WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static void test_seams_assert_what_is_owed(void **state)
+{
+	(void)state;
+	assert_int_equal(end_of(use_map, 0), 0);
+	for (int wrong = 1; wrong <= 7; wrong++)
+		assert_int_equal(end_of(use_map, wrong), SIGABRT);
+	assert_int_equal(end_of(use_others, 0), 0);
+	for (int wrong = 1; wrong <= 6; wrong++)
+		assert_int_equal(end_of(use_others, wrong), SIGABRT);
+	/* What an implementer may say. */
+	assert_int_equal(map_with(2, 1, 4, -EFAULT, 9), -EFAULT);
+	assert_int_equal(map_with(2, 1, 4, -E2BIG, 9), -E2BIG);
+	assert_int_equal(map_with(2, 1, 4, -EAGAIN, 9), -EAGAIN);
+	assert_int_equal(map_with(2, 2, 4, 4, 4), 4);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -142,6 +261,7 @@ int main(void)
 		cmocka_unit_test(test_config_change_is_told_once),
 		cmocka_unit_test(test_queue_that_is_not_there),
 		cmocka_unit_test(test_taken_over_without_room),
+		cmocka_unit_test(test_seams_assert_what_is_owed),
 	};
 
 	return cmocka_run_group_tests_name("virtio_seams", tests, NULL, NULL);
