@@ -44,7 +44,7 @@ enum {
 /* Bytes of data in one request; above, it is answered with IOERR. */
 #define VIRTIO_BLK_DATA_MAX (UINT64_C(32) << 20)
 
-/* What the owner decides about a device; kept by value. */
+/* What the owner decides about a device, when it is made. */
 struct virtio_blk_options {
 	uint64_t size;       /* of the store, bytes; a multiple of 512 */
 	uint32_t block_size; /* logical: 512 .. 4096 */
@@ -108,7 +108,11 @@ struct virtio_blk_queue {
 
 struct virtio_blk {
 	struct virtio_device dev;
-	struct virtio_blk_options options;
+	/* Of the options, what no other part of the device has. */
+	bool readonly;
+	bool write_through; /* how the cache mode starts */
+	bool discard;       /* WRITE_ZEROES may deallocate */
+	char serial[VIRTIO_BLK_ID_BYTES];
 	struct virtio_blk_config config; /* capacity, writeback: atomic */
 	bool flush_owed; /* see virtio_blk_take_flush(); atomic */
 	bool switched;   /* the driver left write-back; atomic */

@@ -264,7 +264,6 @@ static int blk_open(struct disk *disk, const struct disk_options *options,
 	if (!disk->memory || !disk->state)
 		return -ENOMEM;
 	virtio_blk_init(&disk->blk, &blk, disk->memory, disk->state, mem);
-	disk->nqueues = blk.nqueues;
 	return 0;
 }
 
@@ -273,7 +272,7 @@ static int open_engine(struct disk_queue *dq, const char *name)
 	struct disk *disk = dq->disk;
 	/* All of the ring, and a flush of our own. */
 	int r = block_engine_open(&dq->engine, name, &disk->image,
-				  disk->blk.options.queue_size + 1u);
+				  dq->bq->vq.size_max + 1u);
 
 	if (r)
 		return r;
@@ -286,7 +285,7 @@ static int open_engine(struct disk_queue *dq, const char *name)
 /* The first engine is opened now, to know that it can be. */
 static int queues_open(struct disk *disk, const struct disk_options *options)
 {
-	for (unsigned int i = 0; i < disk->nqueues; i++) {
+	for (unsigned int i = 0; i < disk->blk.dev.nqueues; i++) {
 		struct disk_queue *dq = &disk->queue[i];
 
 		dq->disk = disk;
@@ -401,7 +400,7 @@ int disk_serve(struct disk *disk, struct loop *loop,
 {
 	int r = 0;
 
-	for (unsigned int i = 0; r == 0 && i < disk->nqueues; i++)
+	for (unsigned int i = 0; r == 0 && i < disk->blk.dev.nqueues; i++)
 		r = disk_serve_queue(disk, i, loop, transport);
 	return r;
 }
@@ -448,7 +447,7 @@ unsigned int disk_in_flight(const struct disk *disk)
 {
 	unsigned int n = 0;
 
-	for (unsigned int i = 0; i < disk->nqueues; i++)
+	for (unsigned int i = 0; i < disk->blk.dev.nqueues; i++)
 		if (disk->queue[i].engine)
 			n += disk->queue[i].engine->inflight;
 	return n;
@@ -468,7 +467,7 @@ static bool pass_all_up(struct disk *disk)
 {
 	bool any = false;
 
-	for (unsigned int i = 0; i < disk->nqueues; i++) {
+	for (unsigned int i = 0; i < disk->blk.dev.nqueues; i++) {
 		struct disk_queue *dq = &disk->queue[i];
 
 		any |= dq->engine && dq->engine->inflight && pass_up(dq);
@@ -481,7 +480,7 @@ static void await_any(const struct disk *disk)
 	struct pollfd p[VIRTIO_QUEUES_MAX];
 	nfds_t n = 0;
 
-	for (unsigned int i = 0; i < disk->nqueues; i++)
+	for (unsigned int i = 0; i < disk->blk.dev.nqueues; i++)
 		if (disk->queue[i].engine && disk->queue[i].engine->inflight)
 			p[n++] = (struct pollfd){
 				.fd = disk->queue[i].source.fd, .events = POLLIN
@@ -492,12 +491,12 @@ static void await_any(const struct disk *disk)
 /* All at the same time: a request may wait for one of another queue. */
 void disk_drain(struct disk *disk)
 {
-	for (unsigned int i = 0; i < disk->nqueues; i++)
+	for (unsigned int i = 0; i < disk->blk.dev.nqueues; i++)
 		queue_stop(&disk->queue[i]);
 	while (disk_in_flight(disk))
 		if (!pass_all_up(disk))
 			await_any(disk);
-	for (unsigned int i = 0; i < disk->nqueues; i++)
+	for (unsigned int i = 0; i < disk->blk.dev.nqueues; i++)
 		if (disk->queue[i].bq)
 			virtqueue_publish(&disk->queue[i].bq->vq);
 	if (disk->memory && disk->state)
@@ -507,7 +506,7 @@ void disk_drain(struct disk *disk)
 void disk_close(struct disk *disk)
 {
 	disk_drain(disk);
-	for (unsigned int i = 0; i < disk->nqueues; i++)
+	for (unsigned int i = 0; i < disk->blk.dev.nqueues; i++)
 		block_engine_close(disk->queue[i].engine);
 	if (disk->memory)
 		munmap(disk->memory, disk->memory_bytes);

@@ -46,7 +46,6 @@ struct disk {
 	size_t memory_bytes;
 	void *state; /* of blk; mapped, owned */
 	size_t state_bytes;
-	unsigned int nqueues;
 	bool any_engine; /* auto: each queue has the first that opens */
 	int watch;       /* of monitor/size_watch.c ... */
 	struct disk *next_watched; /* ... which this is listed by */

@@ -594,7 +594,7 @@ void guest_log_stats(void)
 		if (gd->phase != GUEST_DISK_SERVED)
 			continue;
 		interrupts += gd->device.interrupts;
-		for (unsigned int q = 0; q < gd->disk.nqueues; q++) {
+		for (unsigned int q = 0; q < gd->disk.blk.dev.nqueues; q++) {
 			requests += gd->disk.blk.queue[q].requests;
 			failed += gd->disk.blk.queue[q].failed;
 		}

@@ -58,14 +58,16 @@ size_t virtio_blk_state_bytes(const struct virtio_blk_options *options)
 						       options->packed);
 }
 
-static void queue_init(struct virtio_blk *blk, unsigned int i, uint8_t *memory,
-		       struct guest_memory *mem)
+static void queue_init(struct virtio_blk *blk, unsigned int i,
+		       const struct virtio_blk_options *options,
+		       uint8_t *memory, struct guest_memory *mem)
 {
 	struct virtio_blk_queue *bq = &blk->queue[i];
-	uint16_t n = blk->options.queue_size;
+	uint16_t n = options->queue_size;
 
+	memory += i * queue_memory_bytes(options);
 	bq->blk = blk;
-	bq->spill_max = spill_max(&blk->options);
+	bq->spill_max = spill_max(options);
 	bq->slots = (struct virtio_blk_request *)memory;
 	memory += n * sizeof(*bq->slots);
 	bq->spill = (struct virtio_iov *)memory;
@@ -88,15 +90,16 @@ void virtio_blk_init(struct virtio_blk *blk,
 	assert(options->nqueues && options->nqueues <= VIRTIO_QUEUES_MAX);
 	assert(!options->legacy || !options->packed);
 	memset(blk, 0, sizeof(*blk));
-	blk->options = *options;
-	virtio_blk_config_init(blk);
+	blk->readonly = options->readonly;
+	blk->write_through = options->write_through;
+	blk->discard = options->discard;
+	memcpy(blk->serial, options->serial, sizeof(blk->serial));
+	virtio_blk_config_init(blk, options);
 	dev->id = VIRTIO_ID_BLOCK;
 	dev->legacy = options->legacy;
 	dev->nqueues = options->nqueues;
 	for (unsigned int i = 0; i < options->nqueues; i++) {
-		queue_init(blk, i,
-			   (uint8_t *)memory + i * queue_memory_bytes(options),
-			   mem);
+		queue_init(blk, i, options, memory, mem);
 		dev->inflight[i] = inflight;
 		inflight += virtq_inflight_bytes(options->queue_size,
 						 options->packed);
@@ -414,7 +417,7 @@ static bool start_write(struct virtio_blk_request *slot, uint64_t sector,
 	const struct virtio_blk *blk = slot->queue->blk;
 	struct block_request *req = &slot->block;
 
-	if (blk->options.readonly || !range_ok(blk, sector, bytes))
+	if (blk->readonly || !range_ok(blk, sector, bytes))
 		return answer(slot, VIRTIO_BLK_S_IOERR);
 	if (bytes == 0)
 		return answer(slot, VIRTIO_BLK_S_OK);
@@ -444,7 +447,7 @@ static bool start_ranges(struct virtio_blk_request *slot, uint32_t type,
 /* Answer GET_ID: at most 20 bytes of serial, padded with NUL. */
 static bool do_get_id(struct virtio_blk_request *slot, uint64_t bytes)
 {
-	const char *from = slot->queue->blk->options.serial;
+	const char *from = slot->queue->blk->serial;
 	size_t left = bytes < VIRTIO_BLK_ID_BYTES ? bytes : VIRTIO_BLK_ID_BYTES;
 
 	/* More room than the id has: the status byte is not adjacent. */

@@ -145,7 +145,7 @@ static void config_write(struct virtio_device *dev, uint32_t offset,
 
 static void start_mode(struct virtio_blk *blk)
 {
-	shared_store(&blk->config.writeback, !blk->options.write_through);
+	shared_store(&blk->config.writeback, !blk->write_through);
 	shared_store(&blk->switched, false);
 }
 
@@ -197,9 +197,9 @@ bool virtio_blk_take_flush(struct virtio_blk *blk)
 
 /* ---- life ---- */
 
-void virtio_blk_config_init(struct virtio_blk *blk)
+void virtio_blk_config_init(struct virtio_blk *blk,
+			    const struct virtio_blk_options *o)
 {
-	const struct virtio_blk_options *o = &blk->options;
 	struct virtio_blk_config *config = &blk->config;
 
 	config->capacity = o->size / VIRTIO_BLK_SECTOR_SIZE;

@@ -9,8 +9,9 @@
 #include "virtio/blk.h"
 #include "virtio/shared.h"
 
-/* Fill in the offer and the configuration by blk->options. */
-void virtio_blk_config_init(struct virtio_blk *blk);
+/* Fill in the offer and the configuration. */
+void virtio_blk_config_init(struct virtio_blk *blk,
+			    const struct virtio_blk_options *options);
 
 /* Take the cache mode over from the state of an earlier process. */
 void virtio_blk_config_adopt(struct virtio_blk *blk);

@@ -107,7 +107,7 @@ enum virtio_blk_status virtio_blk_range_take(struct virtio_blk_request *slot,
 	const uint64_t each = sizeof(struct virtio_blk_segment);
 	enum virtio_blk_status status;
 
-	if (blk->options.readonly)
+	if (blk->readonly)
 		return VIRTIO_BLK_S_IOERR;
 	if (!virtio_device_has(&blk->dev, kind->feature))
 		return VIRTIO_BLK_S_UNSUPP;
@@ -135,7 +135,7 @@ static uint8_t flags_of(const struct virtio_blk *blk,
 
 	if (req->op != BLOCK_WRITE_ZEROES)
 		return flags;
-	if ((s->flags & VIRTIO_BLK_SEGMENT_UNMAP) && blk->options.discard)
+	if ((s->flags & VIRTIO_BLK_SEGMENT_UNMAP) && blk->discard)
 		flags |= BLOCK_MAY_UNMAP;
 	if (virtio_blk_is_write_through(blk))
 		flags |= BLOCK_STABLE;

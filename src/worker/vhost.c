@@ -262,7 +262,7 @@ static int start_threads(struct vhost *vh, unsigned int n)
 		if (r)
 			return r;
 	}
-	for (unsigned int i = 0; n && i < vh->disk.nqueues; i++)
+	for (unsigned int i = 0; n && i < vh->disk.blk.dev.nqueues; i++)
 		vh->thread_of[i] = &vh->thread[i % n];
 	return 0;
 }
@@ -390,7 +390,7 @@ static void log_start(const struct vhost *vh, const struct options *options)
 {
 	log_info("%s: %" PRIu64 " MiB, %u queues, %u threads, on %s",
 		 options->disk[0].file ? options->disk[0].file : "no file",
-		 vh->disk.image.size >> 20, vh->disk.nqueues,
+		 vh->disk.image.size >> 20, vh->disk.blk.dev.nqueues,
 		 vh->nthreads ? vh->nthreads : 1,
 		 options->vhost_socket ? options->vhost_socket :
 					 "an inherited socket");
@@ -399,7 +399,7 @@ static void log_start(const struct vhost *vh, const struct options *options)
 /* Rather now than when a guest is there that uses all of it. */
 static void check_descriptors(const struct vhost *vh)
 {
-	unsigned int wanted = vh->disk.nqueues * QUEUE_DESCRIPTORS +
+	unsigned int wanted = vh->disk.blk.dev.nqueues * QUEUE_DESCRIPTORS +
 			      SESSION_DESCRIPTORS;
 	unsigned int left = descriptors_left();
 
@@ -408,7 +408,8 @@ static void check_descriptors(const struct vhost *vh)
 			    "%u more descriptors, and %u can be had: raise "
 			    "LimitNOFILE= of the unit, or ulimit -n, or lower "
 			    "queues=",
-			    vh->disk.name, vh->disk.nqueues, wanted, left);
+			    vh->disk.name, vh->disk.blk.dev.nqueues, wanted,
+			    left);
 }
 
 int vhost_serve(struct loop *loop, const struct options *options)
@@ -455,7 +456,7 @@ void vhost_log_stats(void)
 {
 	const struct vhost *vh = &the_vhost;
 
-	for (unsigned int i = 0; i < vh->disk.nqueues; i++) {
+	for (unsigned int i = 0; i < vh->disk.blk.dev.nqueues; i++) {
 		const struct virtio_blk_queue *bq = &vh->disk.blk.queue[i];
 
 		if (bq->requests)

@@ -42,6 +42,7 @@ struct model_blk {
 	uint8_t range_flags; /* of the last one */
 	struct model_ring ring[VIRTIO_QUEUES_MAX];
 	struct model_setup setup;
+	struct virtio_blk_options options;
 	uint64_t heap; /* the first guest address after the rings */
 	void *memory;
 	void *state;
@@ -131,6 +132,7 @@ static inline void model_blk_init(struct model_blk *m, struct model_setup setup)
 	memcpy(options.serial, model_serial, sizeof(options.serial));
 	m->memory = model_alloc(virtio_blk_memory_bytes(&options));
 	m->state = model_alloc(virtio_blk_state_bytes(&options));
+	m->options = options;
 	memset(&m->blk, MODEL_POISON, sizeof(m->blk));
 	virtio_blk_init(&m->blk, &options, m->memory, m->state, &m->mem.memory);
 	virtio_mmio_offer(&m->blk.dev);

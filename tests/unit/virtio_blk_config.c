@@ -173,7 +173,7 @@ static void test_mode_survives(void **state)
 
 		model_blk_start(
 			&m, (struct model_setup){ .write_through = !start });
-		options = m.blk.options;
+		options = m.options;
 		for (unsigned int chosen = 0; chosen < 2; chosen++) {
 			set_mode(&m, chosen);
 			virtio_device_stop(&m.blk.dev);

@@ -311,7 +311,7 @@ static void test_head_twice(void **state)
 /* A new process on the state of the old one, which died with requests. */
 static void take_over(struct model_blk *m)
 {
-	struct virtio_blk_options options = m->blk.options;
+	struct virtio_blk_options options = m->options;
 	const struct virtq_rings rings = { m->ring[0].desc, m->ring[0].avail,
 					   m->ring[0].used };
 	struct virtio_blk *blk = &m->blk;
