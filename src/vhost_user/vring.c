@@ -127,6 +127,11 @@ static void set_kick(void *arg)
 	/* The loop looks at the ring after this call: no kick gets lost. */
 	if (e->fd >= 0)
 		e->result = loop_add(v->loop, &v->kick, EPOLLIN | EPOLLET);
+	if (e->result == 0)
+		return;
+	/* A queue that hears no kicks is not ready. */
+	close(e->fd);
+	v->kick.fd = -1;
 }
 
 int vring_set_kick(struct vring *v, int fd)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* LDFLAGS: -Wl,--wrap=epoll_ctl */
 /*
  * Notifications of a vhost-user session: none may get lost, whenever the front
  * end gives its event descriptors, and whatever a process before us left
@@ -7,6 +8,19 @@
 #include "vhost_peer.h"
 
 static unsigned int nthreads;
+static bool no_watches; /* the kernel has no more for us */
+
+int __real_epoll_ctl(int epfd, int op, int fd, struct epoll_event *event);
+int __wrap_epoll_ctl(int epfd, int op, int fd, struct epoll_event *event);
+
+int __wrap_epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
+{
+	if (op == EPOLL_CTL_ADD && no_watches) {
+		errno = ENOSPC;
+		return -1;
+	}
+	return __real_epoll_ctl(epfd, op, fd, event);
+}
 
 static int start(void **state)
 {
@@ -252,6 +266,32 @@ static void kick_descriptor_that_blocks(void **state)
 	assert_true(peer_open());
 }
 
+/* A kick that is not watched is none: the queue is not ready to start. */
+static void kick_descriptor_that_cannot_be_watched(void **state)
+{
+	struct vring *v = &peer.session.vring[0];
+	int fd = new_eventfd();
+
+	(void)state;
+	set_up();
+	vring_base(0);
+	no_watches = true;
+	assert_int_equal(vring_set_kick(v, fd), -ENOSPC);
+	no_watches = false;
+	assert_int_equal(v->kick.fd, -1);
+	assert_false(vring_is_ready(v));
+	assert_int_equal(fcntl(fd, F_GETFD), -1);
+	ask_fd(VHOST_SET_VRING_KICK, 0, peer.kick[0]);
+	do_io(0, 0, 1);
+	/* A front end is told, and its session ends. */
+	no_watches = true;
+	assert_int_equal(ask(VHOST_SET_VRING_KICK, &(uint64_t){ 1 }, 8,
+			     &peer.kick[1], 1),
+			 1);
+	no_watches = false;
+	expect_closed();
+}
+
 static int run(const char *name)
 {
 	const struct CMUnitTest tests[] = {
@@ -273,6 +313,8 @@ static int run(const char *name)
 						start, end),
 		cmocka_unit_test_setup_teardown(kick_descriptor_that_blocks,
 						start, end),
+		cmocka_unit_test_setup_teardown(
+			kick_descriptor_that_cannot_be_watched, start, end),
 	};
 
 	return cmocka_run_group_tests_name(name, tests, NULL, NULL);
