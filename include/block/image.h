@@ -64,7 +64,12 @@ struct block_image {
 	 * opened again: no flush and no stable write succeeds any more.
 	 */
 	int flush_error;
-	/* Called when it becomes other than 0, in whatever thread; or NULL. */
+	/*
+	 * As that, of another process that had the image before. It is set by
+	 * whoever knows of it, and may be taken back; atomic.
+	 */
+	int inherited_error;
+	/* Called when flush_error becomes other than 0, in whatever thread; or NULL. */
 	void (*lost)(struct block_image *image);
 };
 
@@ -109,12 +114,16 @@ void block_image_unlock(struct block_image *image);
 bool block_image_look(struct block_image *image);
 
 /*
- * The image's flush_error: what its flushes fail for although the store may
- * have recovered. Any thread may ask.
+ * What the image's flushes fail for although the store may have recovered, or 0:
+ * its flush_error, or the inherited one. Any thread may ask.
  */
 static inline int block_image_flush_error(const struct block_image *image)
 {
-	return __atomic_load_n(&image->flush_error, __ATOMIC_SEQ_CST);
+	int error = __atomic_load_n(&image->flush_error, __ATOMIC_SEQ_CST);
+
+	return error ? error :
+		       __atomic_load_n(&image->inherited_error,
+				       __ATOMIC_SEQ_CST);
 }
 
 /* Close and unlock; a closed or never opened (fd -1) image is allowed. */

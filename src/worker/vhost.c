@@ -233,6 +233,7 @@ static void closed(struct vhost_owner *owner)
 {
 	struct vhost *vh = container_of(owner, struct vhost, owner);
 
+	vhost_state_end(&vh->disk);
 	/* Where the start of a queue took the lock and failed. */
 	if (is_quiet(owner))
 		stopped(owner);

@@ -47,18 +47,22 @@ static bool is_state(uint32_t state)
 	       state >> ERROR_SHIFT <= ERROR_MAX;
 }
 
+/* It is this driver's: see vhost_state_end(). */
 static void take_error(struct disk *disk, int error)
 {
-	int none = 0;
-
-	if (error == 0 || !__atomic_compare_exchange_n(
-				  &disk->image.flush_error, &none, -error,
-				  false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+	__atomic_store_n(&disk->image.inherited_error, -error,
+			 __ATOMIC_SEQ_CST);
+	if (error == 0)
 		return;
 	log_limited(&errors, LOG_LEVEL_WARNING,
 		    "%s: a process before this one could not flush what the "
 		    "guest had written (%s): its flushes go on failing",
 		    disk->name, strerror(error));
+}
+
+void vhost_state_end(struct disk *disk)
+{
+	take_error(disk, 0);
 }
 
 /* A driver that cannot choose or write sees only what its features say. */
@@ -82,8 +86,7 @@ void vhost_state_take_over(struct disk *disk, const uint32_t *state,
 {
 	bool known = state && is_state(*state);
 
-	if (known)
-		take_error(disk, (int)(*state >> ERROR_SHIFT));
+	take_error(disk, known ? (int)(*state >> ERROR_SHIFT) : 0);
 	if (chosen)
 		return;
 	if (known)

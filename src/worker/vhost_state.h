@@ -16,6 +16,12 @@ uint32_t vhost_state_of(const struct disk *disk);
 void vhost_state_begin(struct disk *disk);
 
 /*
+ * The front end has gone: the next one may be another guest's, to which what was
+ * taken over is nothing.
+ */
+void vhost_state_end(struct disk *disk);
+
+/*
  * A driver goes on that another process has served: by `state`, which anybody
  * may have written, or with nothing known of it (NULL). `chosen`: the mode is
  * what the driver has chosen since.

@@ -507,6 +507,7 @@ static inline void peer_resubmit(struct vhost_owner *owner, unsigned int queue)
 static inline void peer_closed(struct vhost_owner *owner)
 {
 	(void)owner;
+	vhost_state_end(&peer.disk);
 	peer.closed++;
 }
 

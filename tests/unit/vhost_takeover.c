@@ -281,6 +281,43 @@ static void failed_flush_outlives_the_process(void **state)
 	assert_int_equal(flush_of(0), VIRTIO_BLK_S_OK);
 }
 
+static void change_state(uint32_t word)
+{
+	const uint64_t both = (uint64_t)~word << 32 | word;
+	const off_t at = (off_t)area.mmap_size - 64 + 16;
+
+	assert_int_equal(pwrite(area_fd, &both, sizeof(both), at),
+			 sizeof(both));
+}
+
+/*
+ * What the area says of a failure is that front end's, which may lie: the next
+ * one has nothing of it, where the process stays the same.
+ */
+static void taken_failure_is_one_drivers(void **state)
+{
+	(void)state;
+	first_start();
+	for (unsigned int i = 0; i < 2; i++) {
+		disconnect_peer();
+		change_state((uint32_t)EIO << 8 | VIRTIO_BLK_MODE_WRITEBACK);
+		connect_peer();
+		connect_anew();
+		give_area();
+		all_go_on();
+		assert_int_equal(flush_of(0), VIRTIO_BLK_S_IOERR);
+		/* A failure of our own is noticed beside it, and stays. */
+		if (i == 1)
+			peer.disk.image.flush_error = -ENOSPC;
+		disconnect_peer();
+		connect_peer();
+		first_start();
+		assert_int_equal(flush_of(0),
+				 i == 0 ? VIRTIO_BLK_S_OK : VIRTIO_BLK_S_IOERR);
+	}
+	assert_int_equal(block_image_flush_error(&peer.disk.image), -ENOSPC);
+}
+
 /*
  * Before this process has taken over what the one before has left, nothing of
  * its own is put in its place.
@@ -407,6 +444,8 @@ int main(void)
 						end),
 		cmocka_unit_test_setup_teardown(
 			failed_flush_outlives_the_process, start, end),
+		cmocka_unit_test_setup_teardown(taken_failure_is_one_drivers,
+						start, end),
 		cmocka_unit_test_setup_teardown(left_state_is_not_overwritten,
 						start, end),
 		cmocka_unit_test_setup_teardown(tails_of_noise, start, end),
