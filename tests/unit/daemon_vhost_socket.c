@@ -243,6 +243,33 @@ static void test_killed_halfway(void **state)
 	vhost_socket_close(&vs);
 }
 
+/* The name that the socket has before it gets its path. */
+static void make_new_name(char *name, size_t size)
+{
+	struct stat st;
+
+	write_file(at("s.lock"), "");
+	assert_int_equal(stat(at("s.lock"), &st), 0);
+	snprintf(name, size, "%s.%ju.new", at("s"), (uintmax_t)st.st_ino);
+}
+
+static void test_first_name_not_ours(void **state)
+{
+	char name[512];
+
+	(void)state;
+	make_new_name(name, sizeof(name));
+	write_file(name, "precious");
+	check_refused(at("s"), "no socket can be made there");
+	assert_int_equal(unlink(name), 0);
+
+	make_new_name(name, sizeof(name));
+	assert_int_equal(symlink("elsewhere", name), 0);
+	check_refused(at("s"), "no socket can be made there");
+	assert_int_equal(unlink(name), 0);
+	assert_false(exists(at("s")));
+}
+
 /* Of several starts over what was left, one serves, and it is found. */
 static void test_starts_at_once(void **state)
 {
@@ -426,11 +453,12 @@ static void test_inherited_listener(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_made_and_removed), TEST(test_second_start),
-		TEST(test_after_a_kill),     TEST(test_killed_halfway),
-		TEST(test_starts_at_once),   TEST(test_successor_stays),
-		TEST(test_not_ours),         TEST(test_long_paths),
-		TEST(test_relative),         TEST(test_inherited_listener),
+		TEST(test_made_and_removed),    TEST(test_second_start),
+		TEST(test_after_a_kill),        TEST(test_killed_halfway),
+		TEST(test_first_name_not_ours), TEST(test_starts_at_once),
+		TEST(test_successor_stays),     TEST(test_not_ours),
+		TEST(test_long_paths),          TEST(test_relative),
+		TEST(test_inherited_listener),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

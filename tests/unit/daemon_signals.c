@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Signals that we need, whatever those have blocked who started us; and those
+ * that are for one thread only.
+ */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "daemon/signals.h"
+
+static volatile sig_atomic_t heard;
+
+static void hear(int signo)
+{
+	heard = signo;
+}
+
+static void unused(void)
+{
+}
+
+static const struct signals_owner_ops ops = {
+	.log_stats = unused,
+	.look = unused,
+	.abandon = unused,
+};
+
+/*
+ * The guard of memory that a peer truncates hears SIGBUS, which kills where it
+ * is blocked; the guard of writes that do not end interrupts by SIGURG.
+ */
+static void test_blocked_before(void **state)
+{
+	static const int ours[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1 };
+	struct loop loop;
+	sigset_t set;
+
+	(void)state;
+	sigemptyset(&set);
+	sigaddset(&set, SIGBUS);
+	sigaddset(&set, SIGURG);
+	assert_int_equal(pthread_sigmask(SIG_BLOCK, &set, NULL), 0);
+	assert_int_equal(loop_init(&loop), 0);
+	assert_int_equal(signals_open(&loop, &ops), 0);
+	assert_int_equal(pthread_sigmask(SIG_BLOCK, NULL, &set), 0);
+	assert_false(sigismember(&set, SIGBUS));
+	assert_false(sigismember(&set, SIGURG));
+	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
+		assert_true(sigismember(&set, ours[i]));
+	signal(SIGURG, hear);
+	raise(SIGURG);
+	assert_int_equal(heard, SIGURG);
+	loop_finish(&loop);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_blocked_before),
+	};
+
+	return cmocka_run_group_tests_name("daemon_signals", tests, NULL, NULL);
+}
