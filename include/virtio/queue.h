@@ -217,6 +217,7 @@ struct virtqueue {
 	uint64_t notifications; /* publish() calls that asked for one */
 	/* Of other threads as well, so not beside those above. */
 	bool abandoned; /* see virtqueue_abandon(); atomic */
+	bool stop;      /* ... or virtqueue_wind_up(); atomic */
 	bool leaves;    /* what is abandoned stays in flight */
 
 	/* Of a packed ring. */
@@ -303,8 +304,14 @@ bool virtqueue_pending(const struct virtqueue *q);
 int virtqueue_pop(struct virtqueue *q, struct virtq_chain *chain);
 
 /*
+ * Whether `head` was popped last, but for what was given back since: all others
+ * in flight are of positions before it.
+ */
+bool virtqueue_is_last(const struct virtqueue *q, uint16_t head);
+
+/*
  * Give the chain popped last back, as if it had not been popped, because there
- * is no room for it now: the queue is `starved` until the next pop.
+ * is no room for it now, or no time: the queue is `starved` until the next pop.
  */
 void virtqueue_unpop(struct virtqueue *q, uint16_t head);
 
@@ -324,6 +331,23 @@ void virtqueue_push(struct virtqueue *q, uint16_t head, uint32_t len);
 static inline void virtqueue_abandon(struct virtqueue *q)
 {
 	__atomic_store_n(&q->abandoned, true, __ATOMIC_RELAXED);
+	__atomic_store_n(&q->stop, true, __ATOMIC_RELAXED);
+}
+
+/*
+ * Whoever serves this queue after us knows its ring only, so a request may end
+ * early just where it can be given back to that: see virtqueue_is_last(). Any
+ * other one is finished. For any thread; ends with the next virtqueue_start().
+ */
+static inline void virtqueue_wind_up(struct virtqueue *q)
+{
+	__atomic_store_n(&q->stop, true, __ATOMIC_RELAXED);
+}
+
+/* Whether long requests are to end early, by either of these. */
+static inline bool virtqueue_is_ending(const struct virtqueue *q)
+{
+	return __atomic_load_n(&q->stop, __ATOMIC_RELAXED);
 }
 
 static inline bool virtqueue_is_abandoned(const struct virtqueue *q)

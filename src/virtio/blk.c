@@ -190,38 +190,64 @@ static inline bool may_go_on(const struct virtio_blk_request *slot)
 	return slot->nsegments || owes_flush(slot);
 }
 
+/* Whether a list may end before it is done. */
+static bool may_end(const struct virtio_blk_request *slot)
+{
+	const struct virtqueue *vq = &slot->queue->vq;
+
+	return virtqueue_is_abandoned(vq) ||
+	       (virtqueue_is_ending(vq) && virtqueue_is_last(vq, slot->head));
+}
+
+/* More of a list: the next range, or the one again that was stopped. */
+static bool list_goes_on(struct virtio_blk_request *slot)
+{
+	struct block_request *req = &slot->block;
+
+	if (may_end(slot)) {
+		req->result = -ECANCELED;
+		return false;
+	}
+	if (req->result == 0)
+		return virtio_blk_range_next(slot);
+	/* It has to be finished, unless everything is given up. */
+	req->result = 0;
+	req->stop = &slot->queue->vq.abandoned;
+	return true;
+}
+
 /* More of the request for the engine; false: it is done or given up. */
 static bool goes_on(struct virtio_blk_request *slot)
 {
 	struct block_request *req = &slot->block;
 
+	if (slot->nsegments && req->result == -ECANCELED)
+		return list_goes_on(slot);
 	/* The first error ends it: nothing is promised of the other ranges. */
 	if (req->result)
 		return false;
-	if (slot->nsegments && virtio_blk_range_left(slot)) {
-		if (!virtqueue_is_abandoned(&slot->queue->vq))
-			return virtio_blk_range_next(slot);
-		req->result = -ECANCELED;
-		return false;
-	}
+	if (slot->nsegments && virtio_blk_range_left(slot))
+		return list_goes_on(slot);
 	if (!owes_flush(slot))
 		return false;
 	slot->unstable = false;
 	return become_flush(req);
 }
 
-/*
- * Given up half done: left to the process after this one, where there is one.
- */
+/* Given up half done: for whoever serves the queue after us. */
 static bool leave(struct virtio_blk_request *slot)
 {
 	struct virtqueue *vq = &slot->queue->vq;
+	bool abandoned = virtqueue_is_abandoned(vq);
 
-	if (slot->block.result != -ECANCELED || !vq->leaves ||
-	    !virtqueue_is_abandoned(vq))
+	if (slot->block.result != -ECANCELED || !virtqueue_is_ending(vq) ||
+	    (abandoned && !vq->leaves))
 		return false;
 	unmap(slot);
-	virtqueue_leave(vq, slot->head);
+	if (abandoned)
+		virtqueue_leave(vq, slot->head);
+	else
+		virtqueue_unpop(vq, slot->head);
 	return true;
 }
 

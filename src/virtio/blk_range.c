@@ -10,7 +10,8 @@
  * Failure modes: nothing is done of a list that is not wholly right. The first
  * range that the engine fails ends the request; those before it are done, which
  * the driver may not rely on. Nothing more is begun for a queue that was
- * abandoned. Ranges need not be aligned as the configuration says, nor must
+ * abandoned, or is wound up with the list in the last place of it, to which it is
+ * given back. Ranges need not be aligned as the configuration says, nor must
  * zeroes be as short: that is advice, and the store does what it can.
  */
 #include "virtio/blk_range.h"
@@ -122,7 +123,7 @@ enum virtio_blk_status virtio_blk_range_take(struct virtio_blk_request *slot,
 	slot->block.iov = NULL;
 	slot->block.niov = 0;
 	slot->nsegments = (uint8_t)(bytes / each);
-	slot->block.stop = &slot->queue->vq.abandoned;
+	slot->block.stop = &slot->queue->vq.stop;
 	slot->segment = 0;
 	return VIRTIO_BLK_S_OK;
 }

@@ -276,6 +276,9 @@ void virtq_packed_unpop(struct virtqueue *q, uint16_t id)
 
 	assert(q->busy[id] && q->in_flight);
 	q->busy[id] = VIRTQ_IDLE;
+	/* Others may have become free since. */
+	q->next[buffer->last] = q->free_head;
+	in->desc[buffer->last].next = q->free_head;
 	q->free_head = buffer->entry;
 	/* First free, then not in flight: recover() clears what is free. */
 	shared_store_release(&in->free.heads, free_heads(q->free_head));

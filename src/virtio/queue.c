@@ -77,6 +77,7 @@ int virtqueue_start(struct virtqueue *q, const struct virtq_rings *rings,
 	q->broken = false;
 	q->paused = false;
 	q->abandoned = false;
+	q->stop = false;
 	r = packed ? virtq_packed_start(q, base) : virtq_split_start(q, base);
 	q->running = r == 0;
 	return r;
@@ -174,8 +175,16 @@ int virtqueue_pop(struct virtqueue *q, struct virtq_chain *chain)
 	return virtq_split_pop(q, chain);
 }
 
+/* Not of an area that is shared: who shares it can change the counter. */
+bool virtqueue_is_last(const struct virtqueue *q, uint16_t head)
+{
+	assert(!q->leaves);
+	return counter(q, head) == q->counter;
+}
+
 void virtqueue_unpop(struct virtqueue *q, uint16_t head)
 {
+	q->counter--;
 	if (q->packed)
 		virtq_packed_unpop(q, head);
 	else

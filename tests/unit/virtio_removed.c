@@ -296,6 +296,163 @@ static void test_left_in_flight(void **state)
 	}
 }
 
+/* A read or write behind the list, of the same queue. */
+static struct block_request *behind(struct model_blk *m, uint64_t *status)
+{
+	*status = model_request(m, 0, m->heap + 8 * MODEL_PAGE, VIRTIO_BLK_T_IN,
+				1, 512);
+	return virtio_blk_pop(&m->blk.queue[0]);
+}
+
+/* The engine has stopped in the middle of a range: whether it goes on. */
+static bool goes_on_after(struct block_request *req, int result)
+{
+	req->result = result;
+	return !virtio_blk_complete(req);
+}
+
+/* As if it had not been popped: at the end of a range, and within one. */
+static void test_given_back(void **state)
+{
+	(void)state;
+	for (unsigned int i = 0; i < 4; i++) {
+		const struct model_setup setup = { .packed = i & 1 };
+		struct model_blk m;
+		struct virtqueue *vq = &m.blk.queue[0].vq;
+		struct vring_used_elem elem;
+		struct block_request *req;
+		uint64_t status;
+		uint32_t base;
+
+		model_blk_start(&m, setup);
+		base = virtqueue_base(vq);
+		req = list_under_way(&m, 8, &status);
+		virtqueue_wind_up(vq);
+		assert_true(__atomic_load_n(req->stop, __ATOMIC_RELAXED));
+		assert_false(goes_on_after(req, i & 2 ? -ECANCELED : 0));
+		assert_int_equal(vq->in_flight, 0);
+		assert_false(virtqueue_publish(vq));
+		assert_int_equal(*model_byte(&m, status), 0xee);
+		assert_int_equal(virtqueue_base(vq), base);
+		assert_null(m.mem.maps);
+		/* The next one finds it in the ring. */
+		req = virtio_blk_pop(&m.blk.queue[0]);
+		assert_non_null(req);
+		virtqueue_abandon(vq);
+		assert_false(goes_on_after(req, 0));
+		virtqueue_publish(vq);
+		assert_true(model_used(&m.ring[0], &elem));
+		model_blk_finish(&m);
+	}
+}
+
+/*
+ * What was popped after it has been answered: the ring cannot tell of it any
+ * more, so it is finished.
+ */
+static void test_not_given_back(void **state)
+{
+	(void)state;
+	for (unsigned int packed = 0; packed < 2; packed++) {
+		struct model_blk m;
+		struct virtqueue *vq = &m.blk.queue[0].vq;
+		struct block_request *list, *read;
+		uint64_t status, other;
+		unsigned int n = 0;
+
+		model_blk_start(&m, (struct model_setup){ .packed = packed });
+		list = list_under_way(&m, 4, &status);
+		read = behind(&m, &other);
+		virtqueue_wind_up(vq);
+		model_run(&m, read);
+		/* The range that was stopped is done again, without a stop. */
+		assert_true(goes_on_after(list, -ECANCELED));
+		assert_int_equal(list->offset, 0);
+		assert_false(__atomic_load_n(list->stop, __ATOMIC_RELAXED));
+		while (goes_on_after(list, 0))
+			n++;
+		assert_int_equal(n, 3);
+		assert_int_equal(*model_byte(&m, status), VIRTIO_BLK_S_OK);
+		model_blk_finish(&m);
+	}
+}
+
+/* ... unless everything is given up then. */
+static void test_given_up_while_wound_up(void **state)
+{
+	struct model_blk m;
+	struct block_request *list, *read;
+	uint64_t status, other;
+
+	(void)state;
+	model_blk_start(&m, ranges);
+	list = list_under_way(&m, 4, &status);
+	read = behind(&m, &other);
+	virtqueue_wind_up(&m.blk.queue[0].vq);
+	model_run(&m, read);
+	assert_true(goes_on_after(list, -ECANCELED));
+	virtio_device_abandon(&m.blk.dev);
+	assert_true(__atomic_load_n(list->stop, __ATOMIC_RELAXED));
+	assert_false(goes_on_after(list, -ECANCELED));
+	assert_int_equal(*model_byte(&m, status), VIRTIO_BLK_S_IOERR);
+	model_blk_finish(&m);
+}
+
+/* All entries of the in-flight area are free, each of them once. */
+static void all_are_free(const struct virtqueue *q)
+{
+	bool seen[16] = { false };
+	uint16_t entry = q->free_head;
+
+	assert_in_range(q->size, 1, 16);
+	for (unsigned int i = 0; i < q->size; i++) {
+		assert_true(entry < q->size && !seen[entry]);
+		seen[entry] = true;
+		entry = q->next[entry];
+	}
+}
+
+/* The younger first, and then the older, which is the last one by then. */
+static void test_row_is_given_back(void **state)
+{
+	(void)state;
+	for (unsigned int packed = 0; packed < 2; packed++) {
+		struct model_blk m;
+		struct virtqueue *vq = &m.blk.queue[0].vq;
+		struct block_request *first, *a, *b;
+		uint64_t status, other;
+		uint32_t base;
+
+		model_blk_start(&m, (struct model_setup){ .packed = packed,
+							  .queue_size = 16 });
+		/* Its entries of the in-flight area become free in between. */
+		first = behind(&m, &other);
+		a = list_under_way(&m, 4, &status);
+		b = list_under_way(&m, 4, &status);
+		virtqueue_wind_up(vq);
+		assert_true(goes_on_after(a, 0));
+		model_run(&m, first);
+		virtqueue_publish(vq);
+		base = virtqueue_base(vq);
+		assert_false(goes_on_after(b, 0));
+		assert_false(goes_on_after(a, 0));
+		assert_int_equal(vq->in_flight, 0);
+		assert_int_not_equal(virtqueue_base(vq), base);
+		if (packed)
+			all_are_free(vq);
+		/* Both can be had again. */
+		a = virtio_blk_pop(&m.blk.queue[0]);
+		b = virtio_blk_pop(&m.blk.queue[0]);
+		assert_non_null(a);
+		assert_non_null(b);
+		assert_int_equal(virtqueue_base(vq), base);
+		virtqueue_abandon(vq);
+		assert_false(goes_on_after(a, 0));
+		assert_false(goes_on_after(b, 0));
+		model_blk_finish(&m);
+	}
+}
+
 static void test_failure_is_answered(void **state)
 {
 	struct model_blk m;
@@ -419,6 +576,10 @@ int main(void)
 		cmocka_unit_test(test_list_is_done_anyway),
 		cmocka_unit_test(test_new_start),
 		cmocka_unit_test(test_left_in_flight),
+		cmocka_unit_test(test_given_back),
+		cmocka_unit_test(test_not_given_back),
+		cmocka_unit_test(test_given_up_while_wound_up),
+		cmocka_unit_test(test_row_is_given_back),
 		cmocka_unit_test(test_failure_is_answered),
 		cmocka_unit_test(test_writes_under_way),
 		cmocka_unit_test(test_nothing_to_make_stable),
