@@ -103,6 +103,53 @@ void loop_arm(struct loop *loop, struct loop_timer *timer, uint64_t ns)
 	loop->timers = timer;
 }
 
+void loop_defer(struct loop *loop, struct loop_deferred *deferred)
+{
+	struct loop_deferred **link = &loop->deferred;
+
+	assert(deferred->run);
+	if (deferred->waits)
+		return;
+	while (*link)
+		link = &(*link)->next;
+	deferred->next = NULL;
+	deferred->waits = true;
+	*link = deferred;
+}
+
+static void unlink_deferred(struct loop_deferred **link,
+			    const struct loop_deferred *deferred)
+{
+	while (*link && *link != deferred)
+		link = &(*link)->next;
+	if (*link)
+		*link = deferred->next;
+}
+
+void loop_undefer(struct loop *loop, struct loop_deferred *deferred)
+{
+	unlink_deferred(&loop->deferred, deferred);
+	unlink_deferred(&loop->due, deferred);
+	deferred->waits = false;
+}
+
+/* The end of a turn: true if anything was waiting for it. */
+static bool run_deferred(struct loop *loop)
+{
+	bool any = loop->deferred != NULL;
+
+	loop->due = loop->deferred;
+	loop->deferred = NULL;
+	while (loop->due) {
+		struct loop_deferred *deferred = loop->due;
+
+		loop->due = deferred->next;
+		deferred->waits = false;
+		deferred->run(deferred);
+	}
+	return any;
+}
+
 void loop_quit(struct loop *loop)
 {
 	loop->quit = true;
@@ -245,6 +292,7 @@ static int look_aside(struct loop *loop, uint64_t now_ns)
 		return 0;
 	r = handle_descriptors(loop, 0);
 	run_timers(loop);
+	run_deferred(loop);
 	return r < 0 ? r : 0;
 }
 
@@ -264,6 +312,7 @@ static int poll_for_a_while(struct loop *loop)
 	while (!loop->quit && r == 0) {
 		bool busy = poll_all(loop);
 
+		busy |= run_deferred(loop);
 		if (!busy && loop->poll_ns == 0)
 			return 0;
 		now = clock_ns();
@@ -301,13 +350,14 @@ int loop_run(struct loop *loop)
 		r = poll_for_a_while(loop);
 		if (r || loop->quit)
 			continue;
-		if (!rest_all(loop)) {
+		if (!rest_all(loop) || loop->deferred) {
 			/* Work after all; this was a round as well. */
 			r = look_aside(loop, clock_ns());
 			continue;
 		}
 		r = sleep_and_handle(loop);
 		run_timers(loop);
+		run_deferred(loop);
 	}
 	return r;
 }

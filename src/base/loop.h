@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The event loop of one thread: descriptors, timers and pollers.
+ * The event loop of one thread: descriptors, timers, pollers, and what has to
+ * wait for the end of a turn.
  *
  * A poller is work that can be found by looking at memory: a ring that the
  * driver moved, an ioreq page, a completion ring. One turn of the loop is
@@ -18,8 +19,14 @@
  * millisecond and one round of all pollers later at most: what a poller does at
  * once is to be bounded.
  *
- * Sources, timers and pollers are embedded in their owner's structs; the loop
- * allocates nothing. Removing any of them from any handler is allowed.
+ * Work that a handler may not do itself, because its callers still use what the
+ * work takes away, is deferred: it is done when the pollers of a round, or the
+ * descriptors and timers of a turn, have all had theirs. The loop neither sleeps
+ * nor ends before that.
+ *
+ * Sources, timers, pollers and deferred work are embedded in their owner's
+ * structs; the loop allocates nothing. Removing any of them from any handler is
+ * allowed.
  */
 #ifndef BASE_LOOP_H
 #define BASE_LOOP_H
@@ -52,6 +59,12 @@ struct loop_poller {
 	struct loop_poller *next;
 };
 
+struct loop_deferred {
+	void (*run)(struct loop_deferred *deferred);
+	bool waits; /* it is on a list of the loop */
+	struct loop_deferred *next;
+};
+
 enum { LOOP_EVENTS_MAX = 64 }; /* descriptors handled in one turn */
 
 struct loop {
@@ -62,6 +75,8 @@ struct loop {
 	struct loop_poller *pollers;
 	struct loop_poller *next_poller; /* of the walk that is under way */
 	struct loop_timer *timers;
+	struct loop_deferred *deferred; /* for the end of this turn ... */
+	struct loop_deferred *due; /* ... and what is left of the present one */
 	struct epoll_event events[LOOP_EVENTS_MAX];
 	int nevents;         /* of events, while they are handled */
 	unsigned int misses; /* polled in vain, since it last paid */
@@ -87,6 +102,15 @@ void loop_remove_poller(struct loop *loop, struct loop_poller *poller);
 /* Call timer->due once, `ns` from now; arms an armed timer anew. */
 void loop_arm(struct loop *loop, struct loop_timer *timer, uint64_t ns);
 void loop_disarm(struct loop *loop, struct loop_timer *timer);
+
+/*
+ * Call deferred->run once, at the end of this turn; what waits already keeps its
+ * place. In the order in which they came; what is deferred meanwhile is for the
+ * end of the next turn. In the loop's thread only.
+ */
+void loop_defer(struct loop *loop, struct loop_deferred *deferred);
+/* Not after all; also for what does not wait. */
+void loop_undefer(struct loop *loop, struct loop_deferred *deferred);
 
 /* Run until loop_quit(). 0, or a negative errno if epoll fails. */
 int loop_run(struct loop *loop);

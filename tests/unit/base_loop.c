@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The event loop: removal of anything from any handler, timers in order,
- * pollers and their rest, adaptive polling, and that an idle loop sleeps.
+ * pollers and their rest, deferred work, adaptive polling, and that an idle loop sleeps.
  */
 #include "model_memory.h"
 
@@ -377,6 +377,179 @@ static void test_pollers_removed_by_pollers(void **state)
 	}
 }
 
+/* ---- deferred work ------------------------------------------------------- */
+
+/* Writes its letter; then perhaps takes another one back, or waits again. */
+struct late {
+	struct loop_deferred deferred;
+	struct loop *loop;
+	char *text;
+	char letter;
+	unsigned int again; /* times that it waits once more */
+	struct late *victim;
+	bool quit;
+};
+
+static void late_run(struct loop_deferred *deferred)
+{
+	struct late *l = container_of(deferred, struct late, deferred);
+
+	assert_false(deferred->waits);
+	l->text[strlen(l->text)] = l->letter;
+	if (l->victim)
+		loop_undefer(l->loop, &l->victim->deferred);
+	if (l->again) {
+		l->again--;
+		loop_defer(l->loop, deferred);
+	}
+	if (l->quit)
+		loop_quit(l->loop);
+}
+
+static void init_late(struct late *l, struct loop *loop, char *text, int i)
+{
+	memset(l, 0, sizeof(*l));
+	l->deferred.run = late_run;
+	l->loop = loop;
+	l->text = text;
+	l->letter = (char)('A' + i);
+}
+
+/* What is deferred by each kind of handler, whose letters are small. */
+struct deferring {
+	struct loop_poller poller;
+	struct loop_timer timer;
+	struct loop_source source;
+	struct late late[4]; /* of poll, rest, descriptor, timer */
+	bool polled, rested;
+};
+
+static void defer_late(struct late *l, char letter)
+{
+	l->text[strlen(l->text)] = letter;
+	loop_defer(l->loop, &l->deferred);
+	/* Once is enough. */
+	loop_defer(l->loop, &l->deferred);
+}
+
+static bool deferring_poll(struct loop_poller *poller)
+{
+	struct deferring *d = container_of(poller, struct deferring, poller);
+
+	if (!d->polled)
+		defer_late(&d->late[0], 'a');
+	d->polled = true;
+	return false;
+}
+
+static bool deferring_rest(struct loop_poller *poller)
+{
+	struct deferring *d = container_of(poller, struct deferring, poller);
+	const uint64_t one = 1;
+
+	if (!d->rested) {
+		defer_late(&d->late[1], 'b');
+		assert_int_equal(write(d->source.fd, &one, 8), 8);
+	}
+	d->rested = true;
+	return true;
+}
+
+static void deferring_ready(struct loop_source *source, uint32_t events)
+{
+	struct deferring *d = container_of(source, struct deferring, source);
+	uint64_t n;
+
+	(void)events;
+	assert_int_equal(read(source->fd, &n, 8), 8);
+	defer_late(&d->late[2], 'c');
+	loop_arm(d->late[3].loop, &d->timer, 0);
+}
+
+static void deferring_due(struct loop_timer *timer)
+{
+	struct deferring *d = container_of(timer, struct deferring, timer);
+
+	defer_late(&d->late[3], 'd');
+	/* The turn has its end all the same. */
+	loop_quit(d->late[3].loop);
+}
+
+static void test_deferred_by_all_handlers(void **state)
+{
+	struct loop loop;
+	char text[64] = "";
+	struct deferring d = {
+		.poller = { .poll = deferring_poll, .rest = deferring_rest },
+		.timer.due = deferring_due,
+		.source.ready = deferring_ready,
+	};
+
+	(void)state;
+	loop_init(&loop);
+	for (int i = 0; i < 4; i++)
+		init_late(&d.late[i], &loop, text, i);
+	d.source.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	assert_int_equal(loop_add(&loop, &d.source, EPOLLIN), 0);
+	loop_add_poller(&loop, &d.poller);
+	assert_int_equal(loop_run(&loop), 0);
+	/* Each at the end of its turn. A timer of now may be due in the next. */
+	if (strcmp(text, "aAbBcCdD") != 0)
+		assert_string_equal(text, "aAbBcdCD");
+	loop_remove_poller(&loop, &d.poller);
+	loop_remove(&loop, &d.source);
+	close(d.source.fd);
+	loop_finish(&loop);
+}
+
+/* In order, each once, none that was taken back, and never asleep before. */
+static void test_deferred_order(void **state)
+{
+	struct loop loop;
+	char text[64] = "";
+	struct late l[5];
+
+	(void)state;
+	loop_init(&loop);
+	for (int i = 0; i < 5; i++)
+		init_late(&l[i], &loop, text, i);
+	for (int i = 0; i < 4; i++)
+		loop_defer(&loop, &l[i].deferred);
+	loop_defer(&loop, &l[0].deferred);
+	loop_undefer(&loop, &l[2].deferred);
+	loop_undefer(&loop, &l[4].deferred); /* which never waited */
+	/* One of the same turn is taken back, one waits once more. */
+	l[0].victim = &l[1];
+	l[3].again = 2;
+	run_for(&loop, NS_PER_MS);
+	assert_string_equal(text, "ADDD");
+	/* It was not the timer's turn that they came with. */
+	assert_int_equal(loop.sleeps, 1);
+	assert_null(loop.deferred);
+	assert_null(loop.due);
+	loop_finish(&loop);
+}
+
+/* One that ends the loop does so after all of its turn had theirs. */
+static void test_deferred_quits(void **state)
+{
+	struct loop loop;
+	char text[64] = "";
+	struct late l[2];
+
+	(void)state;
+	loop_init(&loop);
+	for (int i = 0; i < 2; i++)
+		init_late(&l[i], &loop, text, i);
+	l[0].quit = true;
+	loop_defer(&loop, &l[0].deferred);
+	loop_defer(&loop, &l[1].deferred);
+	assert_int_equal(loop_run(&loop), 0);
+	assert_string_equal(text, "AB");
+	assert_int_equal(loop.sleeps, 0);
+	loop_finish(&loop);
+}
+
 /* ---- sleeping ------------------------------------------------------------ */
 
 static void test_idle_loop_sleeps(void **state)
@@ -621,6 +794,9 @@ int main(void)
 		cmocka_unit_test(test_timers_disarmed_and_armed_anew),
 		cmocka_unit_test(test_pollers),
 		cmocka_unit_test(test_pollers_removed_by_pollers),
+		cmocka_unit_test(test_deferred_by_all_handlers),
+		cmocka_unit_test(test_deferred_order),
+		cmocka_unit_test(test_deferred_quits),
 		cmocka_unit_test(test_idle_loop_sleeps),
 		cmocka_unit_test(test_polling_adapts),
 		cmocka_unit_test(test_busy_pollers_do_not_starve_others),
