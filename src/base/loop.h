@@ -91,7 +91,10 @@ struct loop {
 int loop_init(struct loop *loop);
 void loop_finish(struct loop *loop);
 
-/* Watch source->fd for `events` (EPOLLIN ...). 0 or a negative errno. */
+/*
+ * Watch source->fd for `events` (EPOLLIN ...). 0 or a negative errno. Any thread
+ * may do this, and its handler is called in the loop's.
+ */
 int loop_add(struct loop *loop, struct loop_source *source, uint32_t events);
 void loop_remove(struct loop *loop, struct loop_source *source);
 

@@ -2,29 +2,29 @@
 /*
  * Signals; see program/signals.h.
  *
- * A thread of its own takes them one by one and tells the loop, which does what
- * they ask for:
+ * The watcher (base/watcher.h) takes them one by one and tells the loop, which
+ * does what they ask for:
  *
  *	USR1, HUP	statistics, sizes of images
  *	TERM, INT	the loop is left; the requests in flight are finished
  *	once more	they are given up: the process ends at once
  *
  * Failure: a store that does not answer may hold the loop in a system call, for
- * ever. Then the thread itself ends the process; it needs nothing of the loop.
+ * ever. Then the watcher itself ends the process; it needs nothing of the loop.
  * Should that stand still as well, the next signal has its default action.
  */
 #include "program/signals.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <time.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/watcher.h"
 
 /*
  * Who signals a process and its group, as timeout(1) does, means it once: what
@@ -33,7 +33,7 @@
 #define DOUBLE_NS (100 * NS_PER_MS)
 
 /* How long the loop has for ending the process. */
-static const struct timespec loop_time = { .tv_sec = 1 };
+#define PATIENCE_NS NS_PER_SECOND
 
 /* What the loop is told: bits of `news`. */
 enum {
@@ -45,12 +45,17 @@ enum {
 
 /* There is one process. */
 static struct {
-	struct loop_source source; /* eventfd: there is news */
+	struct loop_source news_told; /* eventfd */
 	struct loop *loop;
 	const struct signals_owner_ops *ops;
 	unsigned int news; /* atomic */
-	sigset_t all;      /* that are listened for */
 	sigset_t ending;   /* TERM and INT */
+
+	/* The watcher's: */
+	struct loop *watcher;
+	struct loop_source arrived; /* signalfd */
+	struct loop_timer patience; /* armed by the second signal */
+	uint64_t ends_since;        /* the first signal; or 0 */
 } signals;
 
 /*
@@ -88,6 +93,13 @@ static void unblock_needed(void)
 	pthread_sigmask(SIG_UNBLOCK, &needed, NULL);
 }
 
+/* With what was said of it. Does not return. */
+static void abandon(void)
+{
+	log_flush();
+	signals.ops->abandon();
+}
+
 /* ---- in the loop ---- */
 
 static void news_ready(struct loop_source *source, uint32_t events)
@@ -100,7 +112,7 @@ static void news_ready(struct loop_source *source, uint32_t events)
 		return;
 	news = __atomic_exchange_n(&signals.news, 0, __ATOMIC_ACQ_REL);
 	if (news & NEWS_ABANDON)
-		signals.ops->abandon();
+		abandon();
 	if (news & NEWS_STATS)
 		signals.ops->log_stats();
 	if (news & NEWS_SIZES)
@@ -109,7 +121,7 @@ static void news_ready(struct loop_source *source, uint32_t events)
 		loop_quit(signals.loop);
 }
 
-/* ---- in the thread ---- */
+/* ---- in the watcher's thread ---- */
 
 static void tell(unsigned int news)
 {
@@ -117,83 +129,96 @@ static void tell(unsigned int news)
 
 	__atomic_fetch_or(&signals.news, news, __ATOMIC_ACQ_REL);
 	/* Only a full counter fails, and that is read as well. */
-	while (write(signals.source.fd, &one, sizeof(one)) < 0 &&
+	while (write(signals.news_told.fd, &one, sizeof(one)) < 0 &&
 	       errno == EINTR)
 		continue;
 }
 
-static void give_up(void)
+static void stands_still(struct loop_timer *timer)
 {
-	log_warning("a second signal: ending without the requests in flight");
-	log_flush();
-	tell(NEWS_ABANDON);
-	/* A third one does not wait for that. */
-	sigtimedwait(&signals.ending, NULL, &loop_time);
+	(void)timer;
+	/* The next one ends us without our help. */
 	pthread_sigmask(SIG_UNBLOCK, &signals.ending, NULL);
 	log_warning("the loop stands still, in the store most likely");
-	log_flush();
-	signals.ops->abandon();
+	abandon();
 }
 
-static void *listen_for_signals(void *arg)
+/* TERM or INT: the first, the second, or one more, which does not wait. */
+static void end(int signo)
 {
-	uint64_t ends_since = 0;
-	int signo;
-
-	(void)arg;
-	for (;;) {
-		if (sigwait(&signals.all, &signo))
-			continue;
-		if (signo == SIGUSR1) {
-			tell(NEWS_STATS);
-		} else if (signo == SIGHUP) {
-			tell(NEWS_SIZES);
-		} else if (!ends_since) {
-			ends_since = clock_ns();
-			log_info("ending on signal %s; another one ends it at "
-				 "once, without the requests in flight",
-				 strsignal(signo));
-			tell(NEWS_END);
-		} else if (clock_ns() - ends_since > DOUBLE_NS) {
-			give_up();
-		}
+	if (signals.patience.armed) {
+		stands_still(&signals.patience);
+	} else if (!signals.ends_since) {
+		signals.ends_since = clock_ns();
+		log_info("ending on signal %s; another one ends it at once, "
+			 "without the requests in flight",
+			 strsignal(signo));
+		tell(NEWS_END);
+	} else if (clock_ns() - signals.ends_since > DOUBLE_NS) {
+		log_warning("a second signal: ending without the requests in "
+			    "flight");
+		tell(NEWS_ABANDON);
+		loop_arm(signals.watcher, &signals.patience, PATIENCE_NS);
 	}
-	return NULL;
 }
 
-static int start_thread(void)
+static void arrived(struct loop_source *source, uint32_t events)
 {
-	pthread_t thread;
-	int r = -pthread_create(&thread, NULL, listen_for_signals, NULL);
+	struct signalfd_siginfo info;
+
+	(void)events;
+	while (read(source->fd, &info, sizeof(info)) == sizeof(info)) {
+		if (info.ssi_signo == SIGUSR1)
+			tell(NEWS_STATS);
+		else if (info.ssi_signo == SIGHUP)
+			tell(NEWS_SIZES);
+		else
+			end((int)info.ssi_signo);
+	}
+}
+
+/* ---- beginning ---- */
+
+/* `fd` is a new descriptor, or -1 with errno. */
+static int listen_to(struct loop *loop, struct loop_source *source, int fd)
+{
+	source->fd = fd;
+	return fd < 0 ? -errno : loop_add(loop, source, EPOLLIN);
+}
+
+static int start(const sigset_t *all)
+{
+	int r = listen_to(signals.loop, &signals.news_told,
+			  eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
 
 	if (r == 0)
-		pthread_detach(thread);
+		r = watcher_start(&signals.watcher);
+	if (r == 0)
+		r = listen_to(signals.watcher, &signals.arrived,
+			      signalfd(-1, all, SFD_CLOEXEC | SFD_NONBLOCK));
 	return r;
 }
 
 int signals_open(struct loop *loop, const struct signals_owner_ops *ops)
 {
+	sigset_t all;
 	int r;
 
 	signals.loop = loop;
 	signals.ops = ops;
+	signals.news_told.ready = news_ready;
+	signals.arrived.ready = arrived;
+	signals.patience.due = stands_still;
 	sigemptyset(&signals.ending);
 	sigaddset(&signals.ending, SIGTERM);
 	sigaddset(&signals.ending, SIGINT);
-	signals.all = signals.ending;
-	sigaddset(&signals.all, SIGHUP);
-	sigaddset(&signals.all, SIGUSR1);
+	all = signals.ending;
+	sigaddset(&all, SIGHUP);
+	sigaddset(&all, SIGUSR1);
 	ignore_signals();
 	/* Whoever started us may have blocked what we rely on. */
 	unblock_needed();
 	/* For this and all later threads. */
-	r = -pthread_sigmask(SIG_BLOCK, &signals.all, NULL);
-	if (r)
-		return r;
-	signals.source.ready = news_ready;
-	signals.source.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (signals.source.fd < 0)
-		return -errno;
-	r = loop_add(loop, &signals.source, EPOLLIN);
-	return r ? r : start_thread();
+	r = -pthread_sigmask(SIG_BLOCK, &all, NULL);
+	return r ? r : start(&all);
 }

@@ -5,23 +5,24 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/thread.h"
+#include "base/watcher.h"
 
 /* A write that takes longer than one, and may take two, is interrupted. */
 #define TICK_NS (250 * NS_PER_MS)
 
-/* ---- the guard's thread ---- */
+/* ---- in the watcher's thread ---- */
 
 /* Interrupt what has not ended since the last look: whether any was written. */
 static bool look(struct write_guard *guard)
 {
 	bool any = false;
 
+	pthread_mutex_lock(&guard->lock);
 	for (struct guarded_write *w = guard->writes; w; w = w->next) {
 		uint32_t count = __atomic_load_n(&w->count, __ATOMIC_SEQ_CST);
 
@@ -32,50 +33,50 @@ static bool look(struct write_guard *guard)
 		any |= count != w->seen || (count & 1);
 		w->seen = count;
 	}
+	pthread_mutex_unlock(&guard->lock);
 	return any;
 }
 
-static void wait_a_tick(struct write_guard *guard)
-{
-	struct timespec at;
-
-	clock_gettime(CLOCK_MONOTONIC, &at);
-	at.tv_nsec += (long)TICK_NS;
-	if (at.tv_nsec >= (long)NS_PER_SECOND) {
-		at.tv_nsec -= (long)NS_PER_SECOND;
-		at.tv_sec++;
-	}
-	while (!guard->end &&
-	       pthread_cond_timedwait(&guard->change, &guard->lock, &at) == 0)
-		continue;
-}
-
-/* Until something is written. */
-static void sleep_long(struct write_guard *guard)
+/* Is nothing written any more? Then the next write wakes us. */
+static bool fall_asleep(struct write_guard *guard)
 {
 	/*
 	 * Before the look: pairs with the writer's count before its look at
 	 * `asleep`. One of the two sees the other.
 	 */
 	__atomic_store_n(&guard->asleep, true, __ATOMIC_SEQ_CST);
-	if (look(guard))
-		__atomic_store_n(&guard->asleep, false, __ATOMIC_SEQ_CST);
-	while (guard->asleep && !guard->end)
-		pthread_cond_wait(&guard->change, &guard->lock);
+	if (!look(guard))
+		return true;
+	__atomic_store_n(&guard->asleep, false, __ATOMIC_SEQ_CST);
+	return false;
 }
 
-static void *run(void *arg)
+static void ticked(struct loop_timer *timer)
+{
+	struct write_guard *guard = container_of(timer, struct write_guard,
+						 tick);
+
+	if (look(guard) || !fall_asleep(guard))
+		loop_arm(guard->loop, timer, TICK_NS);
+}
+
+static void woken(struct loop_source *source, uint32_t events)
+{
+	struct write_guard *guard = container_of(source, struct write_guard,
+						 wake);
+	uint64_t n;
+
+	(void)events;
+	if (read(source->fd, &n, sizeof(n)) == sizeof(n))
+		loop_arm(guard->loop, &guard->tick, TICK_NS);
+}
+
+static void end(void *arg)
 {
 	struct write_guard *guard = arg;
 
-	pthread_mutex_lock(&guard->lock);
-	while (!guard->end) {
-		wait_a_tick(guard);
-		if (!look(guard))
-			sleep_long(guard);
-	}
-	pthread_mutex_unlock(&guard->lock);
-	return NULL;
+	loop_remove(guard->loop, &guard->wake);
+	loop_disarm(guard->loop, &guard->tick);
 }
 
 /* ---- life ---- */
@@ -96,33 +97,33 @@ static int install(void)
 
 int write_guard_start(struct write_guard *guard)
 {
-	pthread_condattr_t attr;
 	int r = install();
 
 	if (r)
 		return r;
 	memset(guard, 0, sizeof(*guard));
+	r = watcher_start(&guard->loop);
+	if (r)
+		return r;
+	guard->asleep = true;
+	guard->tick.due = ticked;
+	guard->wake.ready = woken;
+	guard->wake.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (guard->wake.fd < 0)
+		return -errno;
 	pthread_mutex_init(&guard->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&guard->change, &attr);
-	pthread_condattr_destroy(&attr);
-	r = thread_start(&guard->thread, run, guard);
+	r = loop_add(guard->loop, &guard->wake, EPOLLIN);
 	if (r == 0)
 		return 0;
-	pthread_cond_destroy(&guard->change);
 	pthread_mutex_destroy(&guard->lock);
+	close(guard->wake.fd);
 	return r;
 }
 
 void write_guard_stop(struct write_guard *guard)
 {
-	pthread_mutex_lock(&guard->lock);
-	guard->end = true;
-	pthread_cond_signal(&guard->change);
-	pthread_mutex_unlock(&guard->lock);
-	pthread_join(guard->thread, NULL);
-	pthread_cond_destroy(&guard->change);
+	watcher_call(end, guard);
+	close(guard->wake.fd);
 	pthread_mutex_destroy(&guard->lock);
 }
 
@@ -148,10 +149,13 @@ static pid_t own_tid(void)
 
 static void wake(struct write_guard *guard)
 {
-	pthread_mutex_lock(&guard->lock);
-	__atomic_store_n(&guard->asleep, false, __ATOMIC_SEQ_CST);
-	pthread_cond_signal(&guard->change);
-	pthread_mutex_unlock(&guard->lock);
+	const uint64_t one = 1;
+
+	/* Of several threads, one. */
+	if (__atomic_exchange_n(&guard->asleep, false, __ATOMIC_SEQ_CST))
+		while (write(guard->wake.fd, &one, sizeof(one)) < 0 &&
+		       errno == EINTR)
+			continue;
 }
 
 bool guarded_write_signal(struct guarded_write *w, int fd)

@@ -6,8 +6,8 @@
  * peer has as well, and a write of 1 does block where the peer has filled the
  * counter. No flag of a single write says otherwise (RWF_NOWAIT is for reads of
  * an eventfd), and a look at the counter before is a system call that a peer
- * outruns. So a write is begun as ever, and a thread that sees one which does
- * not end interrupts it.
+ * outruns. So a write is begun as ever, and the watcher (base/watcher.h), which
+ * sees one that does not end, interrupts it.
  *
  *	writer	count becomes odd, write, count becomes even
  *	guard	finds an odd count twice, a tick apart: SIGURG, whose handler
@@ -24,6 +24,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/loop.h"
+
 struct write_guard;
 
 /* Something that writes to one eventfd at a time. */
@@ -36,15 +38,15 @@ struct guarded_write {
 };
 
 struct write_guard {
+	bool asleep;             /* atomic */
+	struct loop *loop;       /* the watcher's */
+	struct loop_source wake; /* eventfd: something is written again */
+	struct loop_timer tick;  /* armed while it is not asleep */
+	pthread_mutex_t lock;    /* of the list */
 	struct guarded_write *writes;
-	bool asleep; /* atomic */
-	bool end;
-	pthread_t thread;
-	pthread_mutex_t lock;
-	pthread_cond_t change;
 };
 
-/* Start the thread, with nothing to guard. 0 or a negative errno. */
+/* Begin, with nothing to guard. 0 or a negative errno. */
 int write_guard_start(struct write_guard *guard);
 
 /* Nothing is being written any more. */
