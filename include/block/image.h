@@ -69,7 +69,10 @@ struct block_image {
 	 * whoever knows of it, and may be taken back; atomic.
 	 */
 	int inherited_error;
-	/* Called when flush_error becomes other than 0, in whatever thread; or NULL. */
+	/*
+	 * Called when flush_error becomes other than 0, in whatever thread; or
+	 * NULL.
+	 */
 	void (*lost)(struct block_image *image);
 };
 
@@ -114,8 +117,8 @@ void block_image_unlock(struct block_image *image);
 bool block_image_look(struct block_image *image);
 
 /*
- * What the image's flushes fail for although the store may have recovered, or 0:
- * its flush_error, or the inherited one. Any thread may ask.
+ * What the image's flushes fail for although the store may have recovered, or
+ * 0: its flush_error, or the inherited one. Any thread may ask.
  */
 static inline int block_image_flush_error(const struct block_image *image)
 {

@@ -271,11 +271,11 @@ uint32_t virtqueue_base(const struct virtqueue *q);
 int virtqueue_recover(struct virtqueue *q);
 
 /*
- * Instead of virtqueue_recover(), for a ring that another process has served and
- * of which a new in-flight area tells nothing: go on writing where its used ring
- * ends, not where it was started. Returns how many chains were popped and are
- * lost, as far as the positions tell; of a packed ring, whose position says both,
- * 0.
+ * Instead of virtqueue_recover(), for a ring that another process has served
+ * and of which a new in-flight area tells nothing: go on writing where its used
+ * ring ends, not where it was started. Returns how many chains were popped and
+ * are lost, as far as the positions tell; of a packed ring, whose position says
+ * both, 0.
  */
 uint16_t virtqueue_continue_used(struct virtqueue *q);
 

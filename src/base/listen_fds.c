@@ -2,8 +2,9 @@
 /*
  * Sockets that systemd passes on; see base/listen_fds.h.
  *
- * The variables are inherited by whoever is started later, so they say for which
- * process they are. More than one socket is more than we know what to do with.
+ * The variables are inherited by whoever is started later, so they say for
+ * which process they are. More than one socket is more than we know what to do
+ * with.
  */
 #include "base/listen_fds.h"
 

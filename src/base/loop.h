@@ -21,8 +21,8 @@
  *
  * Work that a handler may not do itself, because its callers still use what the
  * work takes away, is deferred: it is done when the pollers of a round, or the
- * descriptors and timers of a turn, have all had theirs. The loop neither sleeps
- * nor ends before that.
+ * descriptors and timers of a turn, have all had theirs. The loop neither
+ * sleeps nor ends before that.
  *
  * Sources, timers, pollers and deferred work are embedded in their owner's
  * structs; the loop allocates nothing. Removing any of them from any handler is
@@ -92,8 +92,8 @@ int loop_init(struct loop *loop);
 void loop_finish(struct loop *loop);
 
 /*
- * Watch source->fd for `events` (EPOLLIN ...). 0 or a negative errno. Any thread
- * may do this, and its handler is called in the loop's.
+ * Watch source->fd for `events` (EPOLLIN ...). 0 or a negative errno. Any
+ * thread may do this, and its handler is called in the loop's.
  */
 int loop_add(struct loop *loop, struct loop_source *source, uint32_t events);
 void loop_remove(struct loop *loop, struct loop_source *source);
@@ -107,9 +107,9 @@ void loop_arm(struct loop *loop, struct loop_timer *timer, uint64_t ns);
 void loop_disarm(struct loop *loop, struct loop_timer *timer);
 
 /*
- * Call deferred->run once, at the end of this turn; what waits already keeps its
- * place. In the order in which they came; what is deferred meanwhile is for the
- * end of the next turn. In the loop's thread only.
+ * Call deferred->run once, at the end of this turn; what waits already keeps
+ * its place. In the order in which they came; what is deferred meanwhile is for
+ * the end of the next turn. In the loop's thread only.
  */
 void loop_defer(struct loop *loop, struct loop_deferred *deferred);
 /* Not after all; also for what does not wait. */

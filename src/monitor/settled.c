@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Directories that are not served; see monitor/settled.h. A list is enough: they
- * are looked through when the toolstack has changed something.
+ * Directories that are not served; see monitor/settled.h. A list is enough:
+ * they are looked through when the toolstack has changed something.
  */
 #include "monitor/settled.h"
 

@@ -10,8 +10,8 @@
  * Failure modes: nothing is done of a list that is not wholly right. The first
  * range that the engine fails ends the request; those before it are done, which
  * the driver may not rely on. Nothing more is begun for a queue that was
- * abandoned, or is wound up with the list in the last place of it, to which it is
- * given back. Ranges need not be aligned as the configuration says, nor must
+ * abandoned, or is wound up with the list in the last place of it, to which it
+ * is given back. Ranges need not be aligned as the configuration says, nor must
  * zeroes be as short: that is advice, and the store does what it can.
  */
 #include "virtio/blk_range.h"

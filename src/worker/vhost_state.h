@@ -16,8 +16,8 @@ uint32_t vhost_state_of(const struct disk *disk);
 void vhost_state_begin(struct disk *disk);
 
 /*
- * The front end has gone: the next one may be another guest's, to which what was
- * taken over is nothing.
+ * The front end has gone: the next one may be another guest's, to which what
+ * was taken over is nothing.
  */
 void vhost_state_end(struct disk *disk);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The event loop: removal of anything from any handler, timers in order,
- * pollers and their rest, deferred work, adaptive polling, and that an idle loop sleeps.
+ * pollers and their rest, deferred work, adaptive polling, and that an idle
+ * loop sleeps.
  */
 #include "model_memory.h"
 
@@ -493,7 +494,9 @@ static void test_deferred_by_all_handlers(void **state)
 	assert_int_equal(loop_add(&loop, &d.source, EPOLLIN), 0);
 	loop_add_poller(&loop, &d.poller);
 	assert_int_equal(loop_run(&loop), 0);
-	/* Each at the end of its turn. A timer of now may be due in the next. */
+	/*
+	 * Each at the end of its turn. A timer of now may be due in the next.
+	 */
 	if (strcmp(text, "aAbBcCdD") != 0)
 		assert_string_equal(text, "aAbBcdCD");
 	loop_remove_poller(&loop, &d.poller);

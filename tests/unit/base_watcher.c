@@ -124,7 +124,9 @@ static void remove_standing(void *arg)
 	loop_remove(s->loop, &s->source);
 }
 
-/* This thread stands still; a descriptor and a timer are seen to all the same. */
+/*
+ * This thread stands still; a descriptor and a timer are seen to all the same.
+ */
 static void test_goes_on(void **state)
 {
 	struct standing s = { .loop = started(),

@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "daemon/signals.h"
+#include "program/signals.h"
 
 static volatile sig_atomic_t heard;
 

@@ -4,7 +4,8 @@
 /*
  * A xenstore that fails at any point of an attach, a detach or a reboot: the
  * k-th call from there on, for each k that there is. Whatever it was, the disk
- * comes and goes, and its neighbour does not notice. Then steps in random order.
+ * comes and goes, and its neighbour does not notice. Then steps in random
+ * order.
  */
 #include "config.h"
 #include "model_memory.h"

@@ -482,7 +482,9 @@ static void test_broken_ring(void **state)
 	model_blk_finish(&m);
 }
 
-/* The transport has negotiated; what it took for itself is no matter of ours. */
+/*
+ * The transport has negotiated; what it took for itself is no matter of ours.
+ */
 static void test_up_and_down(void **state)
 {
 	const uint64_t foreign = VIRTIO_FEATURE(30);

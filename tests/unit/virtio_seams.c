@@ -141,7 +141,7 @@ static void test_taken_over_without_room(void **state)
 	model_blk_finish(&t.m);
 }
 
-/* ---- what the two sides of a seam owe each other -------------------------- */
+/* ---- what the two sides of a seam owe each other ------------------------- */
 
 /* An implementer that answers as the case says. */
 static int answer, answer_split;
