@@ -134,12 +134,28 @@ build/san/libvirtio-disk.a: $(san_objects)
 	@rm -f $@ && $(AR) rcs $@ $^
 
 build/tests/%: build/san/tests/unit/%.o build/san/tests/filter.o \
-		build/san/libvirtio-disk.a
+		build/san/libvirtio-disk.a build/san/tests/lib.done
 	@mkdir -p $(@D)
 	@echo "  LINK    $@"
 	@$(CC) $(ALL_LDFLAGS) $(SAN) $$(sed -n 's,^/\* LDFLAGS: \(.*\) \*/$$,\1,p' \
-		$(SRC)/tests/unit/$*.c) -o $@ $(filter %.o,$^) $(filter %.a,$^) \
-		$(CMOCKA_LIBS) $(ALL_LIBS)
+		$(SRC)/tests/unit/$*.c) -o $@ $(filter %.o,$^) \
+		$$($(SRC)/tests/fixtures build/san tests/unit/$*) \
+		$(filter %.a,$^) $(CMOCKA_LIBS) $(ALL_LIBS)
+
+# The fixtures, for each kind of build: a test is linked with those that it
+# includes.
+fixtures := $(patsubst $(SRC)/%.c,%.o,$(wildcard $(SRC)/tests/lib/*.c))
+ifneq ($(HAVE_XEN),yes)
+fixtures := $(filter-out $(patsubst %,tests/lib/model_%.o,domain foreign guest \
+	server store xen),$(fixtures))
+endif
+build/san/tests/lib.done: $(fixtures:%=build/san/%)
+build/cov/tests/lib.done: $(fixtures:%=build/cov/%)
+build/fuzz/tests/lib.done: $(fixtures:%=build/fuzz/%)
+build/%/tests/lib.done:
+	@touch $@
+build/san/tests/% build/cov/tests/% build/fuzz/tests/%: \
+	ALL_CPPFLAGS += -I$(SRC)/tests
 
 # The core with its accesses to guest memory hooked; see tests/hooked.
 hooked_objects := $(patsubst %.c,build/hooked/%.o,$(core_sources))
@@ -188,11 +204,13 @@ build/cov/%.o: $(SRC)/%.c config.h
 build/cov/libvirtio-disk.a: $(cov_objects)
 	@rm -f $@ && $(AR) rcs $@ $^
 
-build/cov/%: build/cov/tests/unit/%.o build/cov/libvirtio-disk.a
+build/cov/%: build/cov/tests/unit/%.o build/cov/libvirtio-disk.a \
+		build/cov/tests/lib.done
 	@echo "  LINK    $@"
 	@$(CC) $(ALL_LDFLAGS) --coverage $$(sed -n \
 		's,^/\* LDFLAGS: \(.*\) \*/$$,\1,p' $(SRC)/tests/unit/$*.c) \
-		-o $@ $^ $(CMOCKA_LIBS) $(ALL_LIBS)
+		-o $@ $< $$($(SRC)/tests/fixtures build/cov tests/unit/$*) \
+		build/cov/libvirtio-disk.a $(CMOCKA_LIBS) $(ALL_LIBS)
 
 coverage: $(cov_tests)
 	@$(SRC)/tests/coverage $(SRC) $(core_sources) -- $(cov_tests)
@@ -218,11 +236,13 @@ build/fuzz/%.o: $(SRC)/%.c config.h
 build/fuzz/libvirtio-disk.a: $(fuzz_objects)
 	@rm -f $@ && $(AR) rcs $@ $^
 
-build/fuzz/%: build/fuzz/tests/fuzz/%.o build/fuzz/libvirtio-disk.a
+build/fuzz/%: build/fuzz/tests/fuzz/%.o build/fuzz/libvirtio-disk.a \
+		build/fuzz/tests/lib.done
 	@echo "  LINK    $@"
 	@$(FUZZ_CC) $(fuzz_flags) -fsanitize=fuzzer $$(sed -n \
 		's,^/\* LDFLAGS: \(.*\) \*/$$,\1,p' $(SRC)/tests/fuzz/$*.c) \
-		-o $@ $^ $(CMOCKA_LIBS) $(ALL_LIBS)
+		-o $@ $< $$($(SRC)/tests/fixtures build/fuzz tests/fuzz/$*) \
+		build/fuzz/libvirtio-disk.a $(CMOCKA_LIBS) $(ALL_LIBS)
 
 fuzz check-fuzz: $(fuzz_targets)
 	@$(SRC)/tests/fuzz/run.sh "$(SRC)" $(SECONDS) \

@@ -9,7 +9,7 @@
 
 #include "fuzz_guest.h"
 
-#include "../unit/model_blk.h"
+#include "lib/model_blk.h"
 
 enum {
 	FUZZ_PENDING_MAX = 64,

@@ -7,7 +7,7 @@
 
 #include "fuzz.h"
 
-#include "../unit/model_driver.h"
+#include "lib/model_driver.h"
 
 /* One descriptor: sensible fields, each of which may be any number. */
 static inline struct vring_desc fuzz_desc(struct fuzz_input *in,

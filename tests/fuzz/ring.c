@@ -5,7 +5,7 @@
  */
 #include "fuzz_guest.h"
 
-#include "../unit/model_queue.h"
+#include "lib/model_queue.h"
 
 struct queue_state {
 	struct model_queue m;

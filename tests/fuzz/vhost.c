@@ -8,7 +8,7 @@
 
 #include <sys/resource.h>
 
-#include "../unit/vhost_peer.h"
+#include "lib/vhost_peer.h"
 
 enum {
 	FUZZ_FD_LIMIT = 128,

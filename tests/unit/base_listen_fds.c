@@ -2,7 +2,7 @@
 /*
  * Sockets that systemd passes on: only one, and only to this process.
  */
-#include "model_memory.h"
+#include "lib/model_memory.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -3,7 +3,7 @@
  * Log lines: one each, whatever is in them, cut where they are too long, and
  * limited where a guest can cause them. Nobody waits for who reads them.
  */
-#include "model_memory.h"
+#include "lib/model_memory.h"
 
 #include <fcntl.h>
 #include <limits.h>

@@ -4,7 +4,7 @@
  * pollers and their rest, deferred work, adaptive polling, and that an idle
  * loop sleeps.
  */
-#include "model_memory.h"
+#include "lib/model_memory.h"
 
 #include <dirent.h>
 #include <sys/eventfd.h>

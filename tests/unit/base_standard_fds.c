@@ -3,7 +3,7 @@
  * Descriptors 0 to 2 are taken, whichever of them were closed, and those that
  * were open stay what they are.
  */
-#include "model_memory.h"
+#include "lib/model_memory.h"
 
 #include <fcntl.h>
 #include <sys/socket.h>

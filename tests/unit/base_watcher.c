@@ -3,7 +3,7 @@
  * The watcher: one thread for all who need it, which goes on while they stand
  * still, and takes no signals.
  */
-#include "model_memory.h"
+#include "lib/model_memory.h"
 
 #include <pthread.h>
 #include <semaphore.h>

@@ -10,7 +10,7 @@
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 
-#include "block_harness.h"
+#include "lib/block_harness.h"
 
 #include "block/ability.h"
 #include "block/perform.h"

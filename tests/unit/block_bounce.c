@@ -3,7 +3,7 @@
  * The bounce buffers in front of a fake engine; and the arena by itself against
  * a naive model.
  */
-#include "block_fake.h"
+#include "lib/block_fake.h"
 
 #include "block/arena.h"
 #include "block/bounce.h"

@@ -7,7 +7,7 @@
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 
-#include "block_loop.h"
+#include "lib/block_loop.h"
 
 static char error[BLOCK_ERROR_MAX];
 

@@ -3,7 +3,7 @@
  * A disk ends while a request of its first queue waits for one of its last: the
  * two write the same block of the store.
  */
-#include "model_disk.h"
+#include "lib/model_disk.h"
 
 #include "block/gate.h"
 

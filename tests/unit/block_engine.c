@@ -10,7 +10,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 
-#include "block_harness.h"
+#include "lib/block_harness.h"
 
 /*
  * Each slot works in a zone of its own, so that the content is always known

@@ -7,7 +7,7 @@
 #include <libaio.h>
 #include <semaphore.h>
 
-#include "block_fault.h"
+#include "lib/block_fault.h"
 
 static long take_max;        /* iocbs taken at once, 0: all */
 static bool stuck;           /* the next call does not return until ... */

@@ -9,7 +9,7 @@
 #include <pthread.h>
 #include <sys/uio.h>
 
-#include "block_harness.h"
+#include "lib/block_harness.h"
 
 enum call { READ, WRITE, SYNC, FALLOCATE, CALLS };
 

@@ -12,7 +12,7 @@
 #include <liburing.h>
 #include <pthread.h>
 
-#include "block_fault.h"
+#include "lib/block_fault.h"
 
 static int answer_count; /* completions that are changed to ... */
 static int answer;       /* ... this */

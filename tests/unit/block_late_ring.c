@@ -6,7 +6,7 @@
  * seen by the reap that collects. The disk is idle then, and has to sleep all
  * the same.
  */
-#include "model_disk.h"
+#include "lib/model_disk.h"
 
 #include <errno.h>
 #include <sys/eventfd.h>

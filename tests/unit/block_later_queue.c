@@ -6,7 +6,7 @@
  * system's AIO events, descriptors. Where the engine was not asked for by its
  * name, the queue gets the next best.
  */
-#include "model_disk.h"
+#include "lib/model_disk.h"
 
 #include <errno.h>
 #include <libaio.h>

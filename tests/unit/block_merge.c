@@ -3,7 +3,7 @@
  * Merging in front of a fake engine: what goes together, what does not, what
  * becomes of a run that fails, and much of it at random.
  */
-#include "block_fake.h"
+#include "lib/block_fake.h"
 
 #include "block/merge.h"
 

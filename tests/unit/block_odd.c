@@ -7,8 +7,8 @@
 #define _GNU_SOURCE 1
 #include <pthread.h>
 
-#include "block_fake.h"
-#include "block_loop.h"
+#include "lib/block_fake.h"
+#include "lib/block_loop.h"
 
 #include "block/bounce.h"
 #include "block/gate.h"

@@ -9,7 +9,7 @@
 #include <pthread.h>
 #include <sys/uio.h>
 
-#include "block_harness.h"
+#include "lib/block_harness.h"
 
 #define SIZE 65536u
 #define WAIT_MS 60000 /* for what has to come */

@@ -3,7 +3,7 @@
  * The command line: keys of a disk and their values, errors that name the key,
  * commas in values, sizes, and the options of the program.
  */
-#include "model_memory.h"
+#include "lib/model_memory.h"
 
 #include <getopt.h>
 #include <stdio.h>

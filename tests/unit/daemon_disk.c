@@ -4,7 +4,7 @@
  * with each engine. What was written is in the file, a reset waits for what is
  * in flight, a disk that found no room is not forgotten, an idle disk sleeps.
  */
-#include "model_disk.h"
+#include "lib/model_disk.h"
 
 /* ---- data ---------------------------------------------------------------- */
 

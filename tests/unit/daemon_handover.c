@@ -4,7 +4,7 @@
  * A writable disk goes from one daemon to another and back: one writer at a
  * time, who finds what the other one wrote.
  */
-#include "model_daemon.h"
+#include "lib/model_daemon.h"
 
 enum { IMAGE_BYTES = 1 << 20 };
 

@@ -6,7 +6,7 @@
  * store's bytes or leave its own: never the secret, never what memory that was
  * allocated happens to hold, which is the same byte here.
  */
-#include "model_disk.h"
+#include "lib/model_disk.h"
 
 enum {
 	SECRET = 0xa5,

@@ -3,7 +3,7 @@
  * What changes on a disk while it is served: the size of its image, noticed by
  * itself or when told to look, the cache mode; and ranges, down to the file.
  */
-#include "model_disk.h"
+#include "lib/model_disk.h"
 
 #include <sys/stat.h>
 

@@ -3,7 +3,7 @@
  * Serials: what was given is taken, what was not is the same each time and
  * another for each image. A folder stands in for sysfs.
  */
-#include "model_memory.h"
+#include "lib/model_memory.h"
 
 #include <fcntl.h>
 #include <ftw.h>

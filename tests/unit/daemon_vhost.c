@@ -2,7 +2,7 @@
 /*
  * The vhost-user daemon as a whole: who is accepted, and who waits.
  */
-#include "model_daemon.h"
+#include "lib/model_daemon.h"
 
 enum { IMAGE_BYTES = 4 << 20 };
 

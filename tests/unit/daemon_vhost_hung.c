@@ -3,7 +3,7 @@
 /*
  * A store that hangs: the daemon waits for it, and ends if it is told to.
  */
-#include "model_daemon.h"
+#include "lib/model_daemon.h"
 
 #include <sys/uio.h>
 

@@ -8,11 +8,11 @@
  * order.
  */
 #include "config.h"
-#include "model_memory.h"
+#include "lib/model_memory.h"
 
 #ifdef HAVE_XEN
 
-#include "model_guest.h"
+#include "lib/model_guest.h"
 
 enum {
 	CALLS_MAX = 45, /* more than an attach and a detach make */
@@ -293,5 +293,5 @@ int main(void)
 }
 
 #else
-#include "model_needs_xen.h"
+#include "lib/model_needs_xen.h"
 #endif

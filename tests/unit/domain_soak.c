@@ -9,11 +9,11 @@
  * or is a fault where there is no disk; nothing of the program is left.
  */
 #include "config.h"
-#include "model_memory.h"
+#include "lib/model_memory.h"
 
 #ifdef HAVE_XEN
 
-#include "model_guest.h"
+#include "lib/model_guest.h"
 
 enum {
 	DISKS = 3,
@@ -261,5 +261,5 @@ int main(void)
 }
 
 #else
-#include "model_needs_xen.h"
+#include "lib/model_needs_xen.h"
 #endif

@@ -8,11 +8,12 @@
  * made anew is a new disk.
  */
 #include "config.h"
-#include "model_memory.h"
+#include "lib/model_memory.h"
 
 #ifdef HAVE_XEN
 
-#include "model_guest.h"
+#include "config/command_line.h"
+#include "lib/model_guest.h"
 
 static struct driver disk[20];
 
@@ -489,5 +490,5 @@ int main(void)
 }
 
 #else
-#include "model_needs_xen.h"
+#include "lib/model_needs_xen.h"
 #endif

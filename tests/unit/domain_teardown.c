@@ -8,11 +8,11 @@
  * access stays without an answer, whenever it comes.
  */
 #include "config.h"
-#include "model_memory.h"
+#include "lib/model_memory.h"
 
 #ifdef HAVE_XEN
 
-#include "model_guest.h"
+#include "lib/model_guest.h"
 
 static struct driver disk[20];
 
@@ -480,5 +480,5 @@ int main(void)
 }
 
 #else
-#include "model_needs_xen.h"
+#include "lib/model_needs_xen.h"
 #endif

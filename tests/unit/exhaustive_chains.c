@@ -13,9 +13,9 @@
  * request. EXHAUSTIVE=1 in the environment makes it 26 million, and 12 million
  * requests, all of the shorter ones with five types each: some minutes.
  */
-#include "model_chain.h"
-#include "model_queue.h"
-#include "model_request.h"
+#include "lib/model_chain.h"
+#include "lib/model_queue.h"
+#include "lib/model_request.h"
 
 enum {
 	ENTRIES = 4,        /* of the ring, and used of a table */

@@ -10,7 +10,7 @@
  * What the core holds for guest memory is a range of forbidden pages: an access
  * that does not go by the verbs of shared.h is a fault.
  */
-#include "model_request.h"
+#include "lib/model_request.h"
 
 void hooked_copy(void *to, const void *from, size_t len);
 uint64_t hooked_load(const void *p, size_t len);

@@ -15,7 +15,7 @@
  * MUTATIONS in the environment says how many changes each test makes; by itself
  * the program makes enough for some seconds.
  */
-#include "model_blk.h"
+#include "lib/model_blk.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

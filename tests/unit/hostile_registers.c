@@ -5,7 +5,7 @@
  * become of it; afterwards the device serves, if need be after a reset, and
  * another device serves in any case.
  */
-#include "model_hostile.h"
+#include "lib/model_hostile.h"
 
 /* Where a row begins. */
 enum from {

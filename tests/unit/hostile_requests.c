@@ -5,7 +5,7 @@
  * split and packed rings of 1, 2 and 256 entries, in whole memory, in memory of
  * small pieces and in windows.
  */
-#include "model_hostile.h"
+#include "lib/model_hostile.h"
 
 struct request {
 	const char *name;

@@ -5,7 +5,7 @@
  * on rings of 1, 2 and 256 entries where it fits; descriptors also as an
  * indirect table, tables also nested and where they were not negotiated.
  */
-#include "model_hostile.h"
+#include "lib/model_hostile.h"
 
 #define N VRING_DESC_NEXT
 #define W VRING_DESC_WRITE

@@ -3,7 +3,7 @@
  * Who asks for an acknowledgement gets one, whatever becomes of the message;
  * who does not gets none; and a request with a reply of its own has no other.
  */
-#include "vhost_peer.h"
+#include "lib/vhost_peer.h"
 
 static int start(void **state)
 {

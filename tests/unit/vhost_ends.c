@@ -4,7 +4,7 @@
  * and of the device by a reset. Nobody waits for the whole list; where the
  * front end keeps what is in flight, the back end after this one does it.
  */
-#include "vhost_peer.h"
+#include "lib/vhost_peer.h"
 
 #include "vhost_user/requests.h"
 

@@ -4,7 +4,7 @@
  * indexes and in a wrong order; memory that cannot be; noise. Each ends its own
  * session, if anything, and leaves nothing behind.
  */
-#include "vhost_peer.h"
+#include "lib/vhost_peer.h"
 
 enum {
 	REPEATS = 10000,

@@ -3,7 +3,7 @@
  * What a front end can make us say: whatever it does again and again, the log
  * does not grow with it; and what it should say is in it.
  */
-#include "vhost_peer.h"
+#include "lib/vhost_peer.h"
 
 #include <sys/resource.h>
 

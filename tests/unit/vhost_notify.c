@@ -5,7 +5,7 @@
  * end gives its event descriptors, and whatever a process before us left
  * undone.
  */
-#include "vhost_peer.h"
+#include "lib/vhost_peer.h"
 
 static unsigned int nthreads;
 static bool no_watches; /* the kernel has no more for us */

@@ -4,7 +4,7 @@
  * for a file, and that none holds us up, not even one of a file system whose
  * server has stopped answering. That one needs root and /dev/fuse.
  */
-#include "vhost_peer.h"
+#include "lib/vhost_peer.h"
 
 #include <linux/fuse.h>
 #include <pthread.h>

@@ -4,7 +4,7 @@
  * range is found where it is and nowhere else, at every edge of two regions
  * that are neighbours in the guest but not here.
  */
-#include "vhost_peer.h"
+#include "lib/vhost_peer.h"
 
 #define PAGE UINT64_C(4096)
 #define AT UINT64_C(0x40000000)       /* guest address of region 0 */

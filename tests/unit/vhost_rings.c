@@ -4,9 +4,9 @@
  * against a shadow of the disk: data, stopping and going on at any place of the
  * ring, and that no page is written which is not in the log of dirty pages.
  */
-#include "vhost_peer.h"
+#include "lib/vhost_peer.h"
 
-#include "model_ring.h"
+#include "lib/model_ring.h"
 
 enum {
 	SLOTS = 8,            /* requests at a time */

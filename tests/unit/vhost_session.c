@@ -3,7 +3,7 @@
  * Good vhost-user sessions, with real rings in shared memory: what a front end
  * may expect, and what has to survive it.
  */
-#include "vhost_peer.h"
+#include "lib/vhost_peer.h"
 
 static const char *engine = "auto";
 static unsigned int nthreads;

@@ -4,7 +4,7 @@
  * that it believes in and a flush that has failed go with it, where the front
  * end keeps them for us; where nothing is known, every write is made stable.
  */
-#include "vhost_peer.h"
+#include "lib/vhost_peer.h"
 
 static struct vhost_inflight area;
 static int area_fd = -1;

@@ -5,7 +5,7 @@
  * session's is the first to touch it: the one that flushes, which keeps in the
  * in-flight area that it has failed.
  */
-#include "vhost_peer.h"
+#include "lib/vhost_peer.h"
 
 static struct vhost_inflight area;
 static int area_fd = -1;

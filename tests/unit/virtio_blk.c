@@ -3,7 +3,7 @@
  * Block requests as drivers make them: every type, lengths and sectors that are
  * allowed and those that are not, what the engine is told, and the totals.
  */
-#include "model_request.h"
+#include "lib/model_request.h"
 
 #define IN VIRTIO_BLK_T_IN
 #define OUT VIRTIO_BLK_T_OUT

@@ -4,7 +4,7 @@
  * chooses and what follows from it, limits, hints, geometry, and a size that
  * changes while the device runs.
  */
-#include "model_request.h"
+#include "lib/model_request.h"
 
 #define WCE VIRTIO_FEATURE(VIRTIO_BLK_F_CONFIG_WCE)
 #define FLUSH VIRTIO_FEATURE(VIRTIO_BLK_F_FLUSH)

@@ -5,7 +5,7 @@
  * nothing stays mapped. Heads used twice, and requests taken over from another
  * process.
  */
-#include "model_request.h"
+#include "lib/model_request.h"
 
 #define IN VIRTIO_BLK_T_IN
 #define OUT VIRTIO_BLK_T_OUT

@@ -6,7 +6,7 @@
  * byte, status alone or merged with the data, runts, empty descriptors, direct,
  * indirect and mixed chains. Chains without a header or without a status too.
  */
-#include "model_request.h"
+#include "lib/model_request.h"
 
 #define IN VIRTIO_BLK_T_IN
 #define OUT VIRTIO_BLK_T_OUT

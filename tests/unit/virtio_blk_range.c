@@ -3,7 +3,7 @@
  * DISCARD, WRITE_ZEROES and SECURE_ERASE: lists that are right and lists that
  * are not, one answer for all of a list, and what the engine is told of it.
  */
-#include "model_request.h"
+#include "lib/model_request.h"
 
 #define DISCARD VIRTIO_BLK_T_DISCARD
 #define ZEROES VIRTIO_BLK_T_WRITE_ZEROES

@@ -4,7 +4,7 @@
  * completed in any order, each step held against the reference model. Then
  * random bytes in the rings.
  */
-#include "model_request.h"
+#include "lib/model_request.h"
 
 enum {
 	RING = 16,

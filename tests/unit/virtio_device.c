@@ -3,7 +3,7 @@
  * Status, features and the life of the queues: what a driver may do when, what
  * waits for requests in flight, and what ends in NEEDS_RESET.
  */
-#include "model_blk.h"
+#include "lib/model_blk.h"
 
 #define ACK VIRTIO_STATUS_ACKNOWLEDGE
 #define DRIVER VIRTIO_STATUS_DRIVER

@@ -4,7 +4,7 @@
  * of other sizes, queues that do not exist, the order of the initialisation,
  * and the configuration space, beyond which nothing may be seen.
  */
-#include "model_blk.h"
+#include "lib/model_blk.h"
 
 static const uint64_t offered = VIRTIO_FEATURE(VIRTIO_F_VERSION_1) |
 				VIRTIO_FEATURE(VIRTIO_F_INDIRECT_DESC) |

@@ -4,7 +4,7 @@
  * time with all of its requests, use before DRIVER_OK, stopping a queue, and
  * places that no queue can have.
  */
-#include "model_blk.h"
+#include "lib/model_blk.h"
 
 #define ACK VIRTIO_STATUS_ACKNOWLEDGE
 #define DRIVER VIRTIO_STATUS_DRIVER

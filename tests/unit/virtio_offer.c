@@ -4,7 +4,7 @@
  * that exist for it here, each with what it needs, and reserved fields of the
  * configuration that are zero.
  */
-#include "model_blk.h"
+#include "lib/model_blk.h"
 
 #define BIT(b) VIRTIO_FEATURE(b)
 

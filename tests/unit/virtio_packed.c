@@ -4,8 +4,8 @@
  * positions in both, event suppression; and drivers that break its rules. What
  * both kinds of rings have in common is in virtio_queue.c and the like.
  */
-#include "model_blk.h"
-#include "model_queue.h"
+#include "lib/model_blk.h"
+#include "lib/model_queue.h"
 
 #define NEXT VRING_DESC_NEXT
 #define WRITE VRING_DESC_WRITE

@@ -5,7 +5,7 @@
  * and without EVENT_IDX, and the wrap of the positions. All of it over split
  * and packed rings, unless the test is about one of them.
  */
-#include "model_queue.h"
+#include "lib/model_queue.h"
 
 static void check_chain(const struct virtq_chain *chain,
 			const struct model_buf *bufs, unsigned int n)

@@ -4,7 +4,7 @@
  * flight, leaves nothing of the queue and touches no other; and the queue comes
  * back as the driver wants it then.
  */
-#include "model_blk.h"
+#include "lib/model_blk.h"
 
 static enum virtio_answer reset_queue(struct model_blk *m, uint32_t queue)
 {

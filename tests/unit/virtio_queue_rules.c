@@ -8,8 +8,8 @@
  * The rules that both kinds of rings have are tested over both; those that only
  * a packed ring has are in virtio_packed.c.
  */
-#include "model_chain.h"
-#include "model_queue.h"
+#include "lib/model_chain.h"
+#include "lib/model_queue.h"
 
 #define NEXT VRING_DESC_NEXT
 #define WRITE VRING_DESC_WRITE

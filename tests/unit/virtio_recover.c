@@ -8,7 +8,7 @@
  * What it gives has to be exactly what the driver offered and was not shown as
  * used, oldest first. The recovery is then treated in the same way.
  */
-#include "model_queue.h"
+#include "lib/model_queue.h"
 
 #include <signal.h>
 #include <sys/ptrace.h>

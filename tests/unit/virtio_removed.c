@@ -4,7 +4,7 @@
  * its driver, queues that nobody needs any more, and a driver that goes over to
  * write-through.
  */
-#include "model_request.h"
+#include "lib/model_request.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define WRITEBACK \

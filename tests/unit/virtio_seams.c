@@ -4,7 +4,7 @@
  * written, a configuration change that is told once, room that is not there
  * when a queue is taken over.
  */
-#include "model_blk.h"
+#include "lib/model_blk.h"
 
 #include <signal.h>
 #include <sys/wait.h>

@@ -17,12 +17,12 @@
  * interrupt line, and that a reset holds the vCPU until it has happened.
  */
 #include "config.h"
-#include "model_memory.h"
+#include "lib/model_memory.h"
 
 #ifdef HAVE_XEN
 
-#include "model_blk.h"
-#include "model_server.h"
+#include "lib/model_blk.h"
+#include "lib/model_server.h"
 
 #include "xen/device.h"
 
@@ -145,5 +145,5 @@ int main(void)
 }
 
 #else
-#include "model_needs_xen.h"
+#include "lib/model_needs_xen.h"
 #endif

@@ -19,11 +19,11 @@
  * behind.
  */
 #include "config.h"
-#include "model_memory.h"
+#include "lib/model_memory.h"
 
 #ifdef HAVE_XEN
 
-#include "model_server.h"
+#include "lib/model_server.h"
 
 static void test_open_and_close(void **state)
 {
@@ -419,5 +419,5 @@ int main(void)
 }
 
 #else
-#include "model_needs_xen.h"
+#include "lib/model_needs_xen.h"
 #endif

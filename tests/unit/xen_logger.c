@@ -4,7 +4,7 @@
  * oftener than what a guest causes elsewhere.
  */
 #include "config.h"
-#include "model_memory.h"
+#include "lib/model_memory.h"
 
 #ifdef HAVE_XEN
 
@@ -68,5 +68,5 @@ int main(void)
 }
 
 #else
-#include "model_needs_xen.h"
+#include "lib/model_needs_xen.h"
 #endif

@@ -8,11 +8,11 @@
  * never leaks a mapping nor lets a bad page through.
  */
 #include "config.h"
-#include "model_memory.h"
+#include "lib/model_memory.h"
 
 #ifdef HAVE_XEN
 
-#include "model_foreign.h"
+#include "lib/model_foreign.h"
 
 static void start(struct mapcache *cache, unsigned int nchunks)
 {
@@ -506,5 +506,5 @@ int main(void)
 }
 
 #else
-#include "model_needs_xen.h"
+#include "lib/model_needs_xen.h"
 #endif

@@ -1,62 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * A guest memory for tests: one buffer between two forbidden pages.
- *
- * It counts. Each map() has to be undone by exactly one unmap() with the same
- * pieces; model_memory_finish() fails the test if one is left. It can cut
- * ranges into pieces as Xen's map cache does, and can fail at the k-th map().
- */
-#ifndef MODEL_MEMORY_H
-#define MODEL_MEMORY_H
+#include "lib/test.h"
 
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
+#include "lib/model_memory.h"
 
-#include <errno.h>
-#include <stdbool.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-
-#include "virtio/memory.h"
-
-enum {
-	MODEL_PAGE = 4096,
-	/* Where the buffer is in the guest: 0 is a bad address. */
-	MODEL_BASE = 0x40000000,
-};
-
-/* One map() that was not undone yet. */
-struct model_map {
-	struct model_map *next;
-	unsigned int n;
-	unsigned int split;
-	void *base[]; /* of the pieces */
-};
-
-struct model_memory {
-	struct guest_memory memory; /* first: the seam */
-	uint8_t *bytes;
-	uint8_t *device; /* where the device sees bytes[0] */
-	uint64_t base;   /* guest address of bytes[0] */
-	uint64_t size;
-	uint64_t piece;       /* cut where an address divides by it; 0: not */
-	unsigned int limit;   /* pieces at a time, then -EAGAIN; 0: any */
-	unsigned int calls;   /* of map() so far */
-	unsigned int fail_at; /* the call that fails, from 1 on; 0: none */
-	unsigned int fail_calls; /* how many calls fail from then on */
-	int fail_with;
-	struct model_map *maps;
-	unsigned int live;  /* pieces mapped now */
-	unsigned int rings; /* ring parts mapped now */
-};
-
-/* The host's pointer to [addr, addr + len), or NULL: not our memory. */
-static inline void *model_at(const struct model_memory *mem, uint64_t addr,
-			     uint64_t len)
+void *model_at(const struct model_memory *mem, uint64_t addr, uint64_t len)
 {
 	uint64_t offset = addr - mem->base;
 
@@ -65,20 +12,19 @@ static inline void *model_at(const struct model_memory *mem, uint64_t addr,
 	return mem->bytes + offset;
 }
 
-/* Our pointer to what the device has a pointer to, and the other way round. */
-static inline void *model_ours(const struct model_memory *mem, void *p)
+void *model_ours(const struct model_memory *mem, void *p)
 {
 	return mem->bytes + ((uint8_t *)p - mem->device);
 }
 
-static inline void *model_device(const struct model_memory *mem, void *p)
+void *model_device(const struct model_memory *mem, void *p)
 {
 	return mem->device + ((uint8_t *)p - mem->bytes);
 }
 
-static inline int model_map_range(const struct model_memory *mem,
-				  const struct guest_range *range,
-				  struct virtio_iov *iov, unsigned int max)
+static int model_map_range(const struct model_memory *mem,
+			   const struct guest_range *range,
+			   struct virtio_iov *iov, unsigned int max)
 {
 	uint8_t *from = model_at(mem, range->addr, range->len);
 	uint64_t addr = range->addr;
@@ -104,16 +50,16 @@ static inline int model_map_range(const struct model_memory *mem,
 	return (int)n;
 }
 
-static inline bool model_map_fails(struct model_memory *mem)
+static bool model_map_fails(struct model_memory *mem)
 {
 	mem->calls++;
 	return mem->fail_at && mem->calls >= mem->fail_at &&
 	       mem->calls < mem->fail_at + mem->fail_calls;
 }
 
-static inline void model_note_map(struct model_memory *mem,
-				  const struct virtio_iov *iov, unsigned int n,
-				  unsigned int split)
+static void model_note_map(struct model_memory *mem,
+			   const struct virtio_iov *iov, unsigned int n,
+			   unsigned int split)
 {
 	struct model_map *map = malloc(sizeof(*map) + n * sizeof(void *));
 
@@ -127,10 +73,9 @@ static inline void model_note_map(struct model_memory *mem,
 	mem->live += n;
 }
 
-static inline int model_map(struct guest_memory *gm,
-			    const struct guest_range *ranges, unsigned int n,
-			    unsigned int readable, struct virtio_iov *iov,
-			    unsigned int max, unsigned int *split)
+int model_map(struct guest_memory *gm, const struct guest_range *ranges,
+	      unsigned int n, unsigned int readable, struct virtio_iov *iov,
+	      unsigned int max, unsigned int *split)
 {
 	struct model_memory *mem = (struct model_memory *)gm;
 	unsigned int pieces = 0;
@@ -155,9 +100,9 @@ static inline int model_map(struct guest_memory *gm,
 	return (int)pieces;
 }
 
-static inline bool model_is_map(const struct model_map *map,
-				const struct virtio_iov *iov, unsigned int n,
-				unsigned int split)
+static bool model_is_map(const struct model_map *map,
+			 const struct virtio_iov *iov, unsigned int n,
+			 unsigned int split)
 {
 	if (map->n != n || map->split != split)
 		return false;
@@ -167,9 +112,8 @@ static inline bool model_is_map(const struct model_map *map,
 	return true;
 }
 
-static inline void model_unmap(struct guest_memory *gm,
-			       const struct virtio_iov *iov, unsigned int n,
-			       unsigned int split)
+void model_unmap(struct guest_memory *gm, const struct virtio_iov *iov,
+		 unsigned int n, unsigned int split)
 {
 	struct model_memory *mem = (struct model_memory *)gm;
 	struct model_map **link = &mem->maps;
@@ -185,8 +129,7 @@ static inline void model_unmap(struct guest_memory *gm,
 	free(map);
 }
 
-static inline void *model_map_ring(struct guest_memory *gm, uint64_t addr,
-				   uint64_t len)
+void *model_map_ring(struct guest_memory *gm, uint64_t addr, uint64_t len)
 {
 	struct model_memory *mem = (struct model_memory *)gm;
 	void *p = model_at(mem, addr, len);
@@ -195,8 +138,7 @@ static inline void *model_map_ring(struct guest_memory *gm, uint64_t addr,
 	return p ? model_device(mem, p) : NULL;
 }
 
-static inline void model_unmap_ring(struct guest_memory *gm, void *base,
-				    uint64_t len)
+void model_unmap_ring(struct guest_memory *gm, void *base, uint64_t len)
 {
 	struct model_memory *mem = (struct model_memory *)gm;
 	uint64_t offset = (uint64_t)((uint8_t *)base - mem->device);
@@ -206,15 +148,14 @@ static inline void model_unmap_ring(struct guest_memory *gm, void *base,
 	mem->rings--;
 }
 
-static const struct guest_memory_ops model_memory_ops = {
+const struct guest_memory_ops model_memory_ops = {
 	.map = model_map,
 	.unmap = model_unmap,
 	.map_ring = model_map_ring,
 	.unmap_ring = model_unmap_ring,
 };
 
-/* `size` bytes, a multiple of a page, between two pages without access. */
-static inline void model_memory_init(struct model_memory *mem, uint64_t size)
+void model_memory_init(struct model_memory *mem, uint64_t size)
 {
 	uint8_t *p;
 
@@ -232,11 +173,7 @@ static inline void model_memory_init(struct model_memory *mem, uint64_t size)
 	mem->size = size;
 }
 
-/*
- * Both halves as windows, as a memory has them that is mapped for good: unmap()
- * has nothing to do, and what is mapped is not counted.
- */
-static inline void model_memory_windows(struct model_memory *mem)
+void model_memory_windows(struct model_memory *mem)
 {
 	static const struct guest_memory_ops ops = {
 		.map = model_map,
@@ -253,22 +190,20 @@ static inline void model_memory_windows(struct model_memory *mem)
 						       mem->device };
 }
 
-/* Nothing may be mapped any more. */
-static inline void model_memory_check_idle(const struct model_memory *mem)
+void model_memory_check_idle(const struct model_memory *mem)
 {
 	assert_null(mem->maps);
 	assert_int_equal(mem->live, 0);
 	assert_int_equal(mem->rings, 0);
 }
 
-static inline void model_memory_finish(struct model_memory *mem)
+void model_memory_finish(struct model_memory *mem)
 {
 	model_memory_check_idle(mem);
 	munmap(mem->bytes - MODEL_PAGE, mem->size + 2 * MODEL_PAGE);
 }
 
-/* A repeatable pseudo-random number (xorshift). */
-static inline uint64_t model_random(uint64_t *state)
+uint64_t model_random(uint64_t *state)
 {
 	*state ^= *state << 13;
 	*state ^= *state >> 7;
@@ -276,9 +211,7 @@ static inline uint64_t model_random(uint64_t *state)
 	return *state;
 }
 
-static inline uint32_t model_random_below(uint64_t *state, uint32_t limit)
+uint32_t model_random_below(uint64_t *state, uint32_t limit)
 {
 	return (uint32_t)(model_random(state) >> 16) % limit;
 }
-
-#endif

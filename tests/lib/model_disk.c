@@ -1,60 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Whole disks in a loop for tests: the model driver on one side, a temporary
- * file each on the other, any engine between.
- */
-#ifndef MODEL_DISK_H
-#define MODEL_DISK_H
+#include "lib/test.h"
 
-#include "model_driver.h"
+#include "lib/model_disk.h"
 
-#include <dirent.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <unistd.h>
-
-#include "base/clock.h"
-#include "disk/disk.h"
-
-enum {
-	FILE_BYTES = 1 << 20,
-	RING = 64,
-	DISKS = 2,
-	BLOCK = 4096,     /* bytes of a request */
-	AREA = 2 * BLOCK, /* of guest memory for a request */
-	MEMORY = 160 * MODEL_PAGE,
-};
-
-static const char *const engines[] = {
-	"io_uring",
-	"libaio",
-	"threads",
-	"auto",
-};
-
-struct rig;
-
-struct end { /* of a disk, towards the driver */
-	struct transport transport;
-	struct rig *rig;
-	struct disk disk;
-	struct model_ring ring;
-	unsigned int notified, changed, stopped;
-	unsigned int done; /* used elements taken */
-	char file[64];
-};
-
-struct rig {
-	struct loop loop;
-	struct model_memory mem;
-	struct end end[DISKS];
-	unsigned int ndisks;
-	uint64_t heap;
-	struct loop_timer deadline;
-	bool late;
-};
-
-static inline void take_used(struct end *e)
+void take_used(struct end *e)
 {
 	struct vring_used_elem elem;
 
@@ -62,7 +11,7 @@ static inline void take_used(struct end *e)
 		e->done++;
 }
 
-static inline void notify_queue(struct transport *t, unsigned int queue)
+void notify_queue(struct transport *t, unsigned int queue)
 {
 	struct end *e = (struct end *)t;
 
@@ -72,7 +21,7 @@ static inline void notify_queue(struct transport *t, unsigned int queue)
 	loop_quit(&e->rig->loop);
 }
 
-static inline void notify_config(struct transport *t)
+void notify_config(struct transport *t)
 {
 	struct end *e = (struct end *)t;
 
@@ -80,7 +29,7 @@ static inline void notify_config(struct transport *t)
 	loop_quit(&e->rig->loop);
 }
 
-static inline void stopped(struct transport *t)
+void stopped(struct transport *t)
 {
 	struct end *e = (struct end *)t;
 
@@ -88,13 +37,13 @@ static inline void stopped(struct transport *t)
 	loop_quit(&e->rig->loop);
 }
 
-static const struct transport_ops end_ops = {
+const struct transport_ops end_ops = {
 	.notify_queue = notify_queue,
 	.notify_config = notify_config,
 	.stopped = stopped,
 };
 
-static inline void deadline_due(struct loop_timer *timer)
+static void deadline_due(struct loop_timer *timer)
 {
 	struct rig *rig = container_of(timer, struct rig, deadline);
 
@@ -102,8 +51,7 @@ static inline void deadline_due(struct loop_timer *timer)
 	loop_quit(&rig->loop);
 }
 
-/* Run until something is told to a driver: false if nothing is for `ns`. */
-static inline bool run(struct rig *rig, uint64_t ns)
+bool run(struct rig *rig, uint64_t ns)
 {
 	rig->late = false;
 	loop_arm(&rig->loop, &rig->deadline, ns);
@@ -112,8 +60,7 @@ static inline bool run(struct rig *rig, uint64_t ns)
 	return !rig->late;
 }
 
-/* Run until disk `i` has answered `done` requests in all. */
-static inline void run_until(struct rig *rig, unsigned int i, unsigned int done)
+void run_until(struct rig *rig, unsigned int i, unsigned int done)
 {
 	struct end *e = &rig->end[i];
 
@@ -128,7 +75,7 @@ static inline void run_until(struct rig *rig, unsigned int i, unsigned int done)
 	}
 }
 
-static inline void make_file(struct end *e)
+void make_file(struct end *e)
 {
 	const char *dir = getenv("TMPDIR");
 	int fd;
@@ -141,7 +88,7 @@ static inline void make_file(struct end *e)
 	close(fd);
 }
 
-static inline void drive(struct rig *rig, struct end *e)
+void drive(struct rig *rig, struct end *e)
 {
 	struct virtio_device *dev = &e->disk.blk.dev;
 
@@ -154,7 +101,7 @@ static inline void drive(struct rig *rig, struct end *e)
 	(void)rig;
 }
 
-static inline void add_disk_as(struct rig *rig, struct disk_options options)
+void add_disk_as(struct rig *rig, struct disk_options options)
 {
 	struct end *e = &rig->end[rig->ndisks++];
 	char error[BLOCK_ERROR_MAX] = "";
@@ -174,13 +121,12 @@ static inline void add_disk_as(struct rig *rig, struct disk_options options)
 	drive(rig, e);
 }
 
-static inline void add_disk(struct rig *rig, const char *engine)
+static void add_disk(struct rig *rig, const char *engine)
 {
 	add_disk_as(rig, (struct disk_options){ .engine = (char *)engine });
 }
 
-static inline void rig_init(struct rig *rig, const char *engine,
-			    unsigned int disks)
+void rig_init(struct rig *rig, const char *engine, unsigned int disks)
 {
 	memset(rig, 0, sizeof(*rig));
 	rig->deadline.due = deadline_due;
@@ -192,7 +138,7 @@ static inline void rig_init(struct rig *rig, const char *engine,
 		add_disk(rig, engine);
 }
 
-static inline void rig_finish(struct rig *rig)
+void rig_finish(struct rig *rig)
 {
 	for (unsigned int i = 0; i < rig->ndisks; i++) {
 		disk_close(&rig->end[i].disk);
@@ -203,9 +149,8 @@ static inline void rig_finish(struct rig *rig)
 	model_memory_finish(&rig->mem);
 }
 
-/* Offer a request in area `slot`: the address of its data. */
-static inline uint8_t *offer(struct rig *rig, unsigned int disk,
-			     unsigned int slot, uint32_t type, uint64_t block)
+uint8_t *offer(struct rig *rig, unsigned int disk, unsigned int slot,
+	       uint32_t type, uint64_t block)
 {
 	uint64_t at = rig->heap + slot * (uint64_t)AREA;
 	struct virtio_blk_header h = { .type = type,
@@ -225,7 +170,7 @@ static inline uint8_t *offer(struct rig *rig, unsigned int disk,
 	return p + BLOCK;
 }
 
-static inline uint8_t status(struct rig *rig, unsigned int slot)
+uint8_t status(struct rig *rig, unsigned int slot)
 {
 	uint8_t *p = model_at(&rig->mem, rig->heap + slot * (uint64_t)AREA, 17);
 
@@ -233,12 +178,9 @@ static inline uint8_t status(struct rig *rig, unsigned int slot)
 	return p[16];
 }
 
-/* One look at the work, without the loop. */
-static inline void poll_once(struct rig *rig, unsigned int disk)
+void poll_once(struct rig *rig, unsigned int disk)
 {
 	struct loop_poller *p = &rig->end[disk].disk.queue[0].poller;
 
 	p->poll(p);
 }
-
-#endif

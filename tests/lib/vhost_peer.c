@@ -1,85 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * A scripted vhost-user front end for the unit tests: it sits at the other end
- * of a socketpair, in the same process and thread as the session, whose loop
- * turns whenever the front end waits.
- */
-#ifndef TESTS_VHOST_PEER_H
-#define TESTS_VHOST_PEER_H
+#include "lib/test.h"
 
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/eventfd.h>
-#include <sys/mman.h>
-#include <sys/socket.h>
-#include <unistd.h>
+#include "lib/vhost_peer.h"
 
-#include <cmocka.h>
+struct peer peer;
 
-#include "base/clock.h"
-#include "base/thread_loop.h"
-#include "disk/disk.h"
-#include "worker/vhost_state.h"
-#include "vhost_user/bus_guard.h"
-#include "vhost_user/session.h"
-
-enum {
-	PEER_QUEUES = 3,
-	PEER_RING = 64, /* entries */
-	PEER_MEMORY = 4 << 20,
-	PEER_DISK = 8 << 20,
-	/* Places in the memory. */
-	PEER_RINGS_AT = 0x1000,  /* 0x4000 for each queue */
-	PEER_DATA_AT = 0x100000, /* 64 KiB for each entry */
-};
-
-#define PEER_GUEST UINT64_C(0x40000000) /* guest address of the memory */
-#define PEER_USER UINT64_C(0x7f0000000000)
-
-struct peer {
-	struct loop loop;
-	struct disk disk;
-	struct queue_memory boot;
-	struct vhost_session session;
-	struct vhost_owner owner;
-	struct thread_loop thread[PEER_QUEUES];
-	struct thread_loop *thread_of[PEER_QUEUES];
-	unsigned int closed; /* sessions so far */
-	char file[32];
-
-	int sock; /* the front end's end */
-	int memfd;
-	uint8_t *memory;
-	int kick[PEER_QUEUES], call[PEER_QUEUES], err[PEER_QUEUES];
-	uint16_t avail[PEER_QUEUES], used[PEER_QUEUES];
-	unsigned int slot[PEER_QUEUES];
-};
-
-static struct peer peer;
-static bool peer_packed; /* the disk offers packed virtqueues */
+bool peer_packed; /* the disk offers packed virtqueues */
 
 /* ---- the loop ---- */
 
-struct turn {
-	struct loop_timer timer;
-	struct loop *loop;
-};
-
-static inline void turn_due(struct loop_timer *timer)
+static void turn_due(struct loop_timer *timer)
 {
 	loop_quit(container_of(timer, struct turn, timer)->loop);
 }
 
-/* Let the session's loop run for a moment. */
-static inline void turn_ns(uint64_t ns)
+void turn_ns(uint64_t ns)
 {
 	struct turn t = { .timer.due = turn_due, .loop = &peer.loop };
 
@@ -87,20 +22,19 @@ static inline void turn_ns(uint64_t ns)
 	assert_int_equal(loop_run(&peer.loop), 0);
 }
 
-static inline void turn(void)
+void turn(void)
 {
 	turn_ns(0);
 }
 
-static inline bool peer_open(void)
+bool peer_open(void)
 {
 	return vhost_session_is_open(&peer.session);
 }
 
 /* ---- messages ---- */
 
-static inline void send_raw(const void *bytes, size_t len, const int *fds,
-			    unsigned int nfds)
+void send_raw(const void *bytes, size_t len, const int *fds, unsigned int nfds)
 {
 	union {
 		struct cmsghdr align;
@@ -123,9 +57,8 @@ static inline void send_raw(const void *bytes, size_t len, const int *fds,
 		assert_false(peer_open());
 }
 
-static inline void send_flags(uint32_t request, uint32_t flags,
-			      const void *payload, uint32_t size,
-			      const int *fds, unsigned int nfds)
+void send_flags(uint32_t request, uint32_t flags, const void *payload,
+		uint32_t size, const int *fds, unsigned int nfds)
 {
 	struct {
 		struct vhost_header header;
@@ -138,16 +71,14 @@ static inline void send_flags(uint32_t request, uint32_t flags,
 	send_raw(&m, sizeof(m.header) + size, fds, nfds);
 }
 
-static inline void send_message(uint32_t request, const void *payload,
-				uint32_t size, const int *fds,
-				unsigned int nfds)
+void send_message(uint32_t request, const void *payload, uint32_t size,
+		  const int *fds, unsigned int nfds)
 {
 	send_flags(request, VHOST_HEADER_VERSION | VHOST_HEADER_NEED_REPLY,
 		   payload, size, fds, nfds);
 }
 
-/* The next reply: its payload's size, or -1 if the session has been closed. */
-static inline int receive_reply(struct vhost_message *m, int *fd)
+int receive_reply(struct vhost_message *m, int *fd)
 {
 	union {
 		struct cmsghdr align;
@@ -186,9 +117,8 @@ static inline int receive_reply(struct vhost_message *m, int *fd)
 	return (int)m->header.size;
 }
 
-/* Send and expect an acknowledgement: its number. */
-static inline uint64_t ask(uint32_t request, const void *payload, uint32_t size,
-			   const int *fds, unsigned int nfds)
+uint64_t ask(uint32_t request, const void *payload, uint32_t size,
+	     const int *fds, unsigned int nfds)
 {
 	struct vhost_message m;
 
@@ -198,14 +128,13 @@ static inline uint64_t ask(uint32_t request, const void *payload, uint32_t size,
 	return m.payload.u64;
 }
 
-static inline void ask_ok(uint32_t request, const void *payload, uint32_t size,
-			  const int *fds, unsigned int nfds)
+void ask_ok(uint32_t request, const void *payload, uint32_t size,
+	    const int *fds, unsigned int nfds)
 {
 	assert_int_equal(ask(request, payload, size, fds, nfds), 0);
 }
 
-/* Turn until the session has answered the front end's end with its own. */
-static inline void expect_closed(void)
+void expect_closed(void)
 {
 	uint64_t until = clock_ns() + 5 * NS_PER_SECOND;
 
@@ -215,19 +144,19 @@ static inline void expect_closed(void)
 	}
 }
 
-static inline void ask_u64(uint32_t request, uint64_t value)
+void ask_u64(uint32_t request, uint64_t value)
 {
 	ask_ok(request, &value, sizeof(value), NULL, 0);
 }
 
-static inline void ask_state(uint32_t request, uint32_t index, uint32_t num)
+void ask_state(uint32_t request, uint32_t index, uint32_t num)
 {
 	const struct vhost_vring_state state = { index, num };
 
 	ask_ok(request, &state, sizeof(state), NULL, 0);
 }
 
-static inline void ask_fd(uint32_t request, uint32_t index, int fd)
+void ask_fd(uint32_t request, uint32_t index, int fd)
 {
 	const uint64_t n = fd < 0 ? index | VHOST_VRING_NOFD : index;
 
@@ -236,7 +165,7 @@ static inline void ask_fd(uint32_t request, uint32_t index, int fd)
 
 /* ---- set-up, as a good front end does it ---- */
 
-static inline void negotiate(void)
+void negotiate(void)
 {
 	struct vhost_message m;
 	uint64_t features;
@@ -259,7 +188,7 @@ static inline void negotiate(void)
 		m.payload.u64 & ~VHOST_BIT(VHOST_F_LOG_ALL));
 }
 
-static inline struct vhost_region whole_memory(void)
+struct vhost_region whole_memory(void)
 {
 	return (struct vhost_region){
 		.guest = PEER_GUEST,
@@ -268,20 +197,19 @@ static inline struct vhost_region whole_memory(void)
 	};
 }
 
-static inline void share_memory(void)
+void share_memory(void)
 {
 	const struct vhost_mem_reg reg = { .region = whole_memory() };
 
 	ask_ok(VHOST_ADD_MEM_REG, &reg, sizeof(reg), &peer.memfd, 1);
 }
 
-static inline uint64_t ring_at(unsigned int queue)
+uint64_t ring_at(unsigned int queue)
 {
 	return PEER_RINGS_AT + 0x4000u * queue;
 }
 
-static inline struct vhost_vring_addr ring_addr(unsigned int queue,
-						uint32_t flags)
+struct vhost_vring_addr ring_addr(unsigned int queue, uint32_t flags)
 {
 	uint64_t at = PEER_USER + ring_at(queue);
 
@@ -295,22 +223,22 @@ static inline struct vhost_vring_addr ring_addr(unsigned int queue,
 	};
 }
 
-static inline struct vring_desc *ring_desc(unsigned int q)
+struct vring_desc *ring_desc(unsigned int q)
 {
 	return (struct vring_desc *)(peer.memory + ring_at(q));
 }
 
-static inline struct vring_avail *ring_avail(unsigned int q)
+struct vring_avail *ring_avail(unsigned int q)
 {
 	return (struct vring_avail *)(peer.memory + ring_at(q) + 0x1000);
 }
 
-static inline struct vring_used *ring_used(unsigned int q)
+struct vring_used *ring_used(unsigned int q)
 {
 	return (struct vring_used *)(peer.memory + ring_at(q) + 0x2000);
 }
 
-static inline void set_up_queue(unsigned int q)
+void set_up_queue(unsigned int q)
 {
 	const struct vhost_vring_addr addr = ring_addr(q, 0);
 
@@ -326,8 +254,7 @@ static inline void set_up_queue(unsigned int q)
 	ask_state(VHOST_SET_VRING_ENABLE, q, 1);
 }
 
-/* Start a queue where its driver has got with somebody else. */
-static inline void go_on(unsigned int q)
+void go_on(unsigned int q)
 {
 	const struct vhost_vring_addr addr = ring_addr(q, 0);
 
@@ -340,7 +267,7 @@ static inline void go_on(unsigned int q)
 	ask_state(VHOST_SET_VRING_ENABLE, q, 1);
 }
 
-static inline void set_up(void)
+void set_up(void)
 {
 	negotiate();
 	share_memory();
@@ -348,8 +275,7 @@ static inline void set_up(void)
 		set_up_queue(q);
 }
 
-/* The cache mode, as the configuration tells it. */
-static inline uint8_t mode(void)
+uint8_t mode(void)
 {
 	struct vhost_config c = { .offset = 32, .size = 1 };
 	struct vhost_message m;
@@ -359,7 +285,7 @@ static inline uint8_t mode(void)
 	return m.payload.config.bytes[0];
 }
 
-static inline uint64_t set_config(uint32_t offset, uint32_t size, uint8_t value)
+uint64_t set_config(uint32_t offset, uint32_t size, uint8_t value)
 {
 	struct vhost_config c = { .offset = offset, .size = size };
 
@@ -367,8 +293,7 @@ static inline uint64_t set_config(uint32_t offset, uint32_t size, uint8_t value)
 	return ask(VHOST_SET_CONFIG, &c, VHOST_CONFIG_HEAD + size, NULL, 0);
 }
 
-/* Ask for an in-flight area. */
-static inline struct vhost_inflight get_inflight(int *fd)
+struct vhost_inflight get_inflight(int *fd)
 {
 	struct vhost_inflight want = { .num_queues = PEER_QUEUES,
 				       .queue_size = PEER_RING };
@@ -382,8 +307,7 @@ static inline struct vhost_inflight get_inflight(int *fd)
 	return m.payload.inflight;
 }
 
-/* Stop a queue: where it stopped. */
-static inline uint32_t vring_base(unsigned int q)
+uint32_t vring_base(unsigned int q)
 {
 	const struct vhost_vring_state ask_for = { .index = q };
 	struct vhost_message m;
@@ -394,8 +318,7 @@ static inline uint32_t vring_base(unsigned int q)
 	return m.payload.state.num;
 }
 
-/* Whether a log of dirty pages has the page of a guest address. */
-static inline bool log_has(const uint8_t *log, uint64_t guest)
+bool log_has(const uint8_t *log, uint64_t guest)
 {
 	uint64_t page = guest >> 12;
 
@@ -404,32 +327,30 @@ static inline bool log_has(const uint8_t *log, uint64_t guest)
 
 /* ---- the driver ---- */
 
-/* Where request `slot` has header, status and data: offsets in the memory. */
-static inline uint64_t slot_at(unsigned int q, unsigned int slot)
+uint64_t slot_at(unsigned int q, unsigned int slot)
 {
 	return PEER_DATA_AT + (q * 4 + slot % 4) * 0x10000u;
 }
 
-static inline uint8_t *slot_data(unsigned int q, unsigned int slot)
+uint8_t *slot_data(unsigned int q, unsigned int slot)
 {
 	return peer.memory + slot_at(q, slot) + 0x1000;
 }
 
-static inline uint8_t slot_status(unsigned int q, unsigned int slot)
+uint8_t slot_status(unsigned int q, unsigned int slot)
 {
 	return peer.memory[slot_at(q, slot) + 512];
 }
 
-static inline void kick(unsigned int q)
+void kick(unsigned int q)
 {
 	const uint64_t one = 1;
 
 	assert_int_equal(write(peer.kick[q], &one, 8), 8);
 }
 
-/* Put a request into the ring: 3 descriptors from 4 * slot on. */
-static inline void submit_at(unsigned int q, unsigned int slot, uint32_t type,
-			     uint64_t sector, uint64_t data, uint32_t len)
+void submit_at(unsigned int q, unsigned int slot, uint32_t type,
+	       uint64_t sector, uint64_t data, uint32_t len)
 {
 	struct vring_desc *d = ring_desc(q) + (slot * 4) % PEER_RING;
 	struct virtio_blk_header header = { .type = type, .sector = sector };
@@ -452,20 +373,19 @@ static inline void submit_at(unsigned int q, unsigned int slot, uint32_t type,
 	kick(q);
 }
 
-static inline void submit(unsigned int q, unsigned int slot, uint32_t type,
-			  uint64_t sector, uint32_t len)
+void submit(unsigned int q, unsigned int slot, uint32_t type, uint64_t sector,
+	    uint32_t len)
 {
 	submit_at(q, slot, type, sector, PEER_GUEST + slot_at(q, slot) + 0x1000,
 		  len);
 }
 
-static inline bool used_is(unsigned int q, uint16_t idx)
+bool used_is(unsigned int q, uint16_t idx)
 {
 	return __atomic_load_n(&ring_used(q)->idx, __ATOMIC_ACQUIRE) == idx;
 }
 
-/* Turn until everything that was submitted has been used. */
-static inline void await(unsigned int q)
+void await(unsigned int q)
 {
 	uint64_t until = clock_ns() + 5 * NS_PER_SECOND;
 
@@ -475,15 +395,14 @@ static inline void await(unsigned int q)
 	}
 }
 
-static inline bool was_called(unsigned int q)
+bool was_called(unsigned int q)
 {
 	uint64_t n;
 
 	return read(peer.call[q], &n, sizeof(n)) == sizeof(n);
 }
 
-/* Write a pattern to a sector and read it back. */
-static inline void do_io(unsigned int q, uint64_t sector, uint8_t pattern)
+void do_io(unsigned int q, uint64_t sector, uint8_t pattern)
 {
 	memset(slot_data(q, 0), pattern, 4096);
 	submit(q, 0, VIRTIO_BLK_T_OUT, sector, 4096);
@@ -498,13 +417,13 @@ static inline void do_io(unsigned int q, uint64_t sector, uint8_t pattern)
 
 /* ---- life ---- */
 
-static inline void peer_resubmit(struct vhost_owner *owner, unsigned int queue)
+static void peer_resubmit(struct vhost_owner *owner, unsigned int queue)
 {
 	(void)owner;
 	disk_resubmit(&peer.disk, queue);
 }
 
-static inline void peer_closed(struct vhost_owner *owner)
+static void peer_closed(struct vhost_owner *owner)
 {
 	(void)owner;
 	vhost_state_end(&peer.disk);
@@ -554,8 +473,7 @@ static const struct vhost_owner_ops peer_ops = {
 	.taken_over = peer_taken_over,
 };
 
-/* Connect a front end. */
-static inline void connect_peer(void)
+void connect_peer(void)
 {
 	int sv[2];
 
@@ -565,14 +483,14 @@ static inline void connect_peer(void)
 	assert_int_equal(vhost_session_open(&peer.session, sv[1]), 0);
 }
 
-static inline void disconnect_peer(void)
+void disconnect_peer(void)
 {
 	close(peer.sock);
 	peer.sock = -1;
 	expect_closed();
 }
 
-static inline void make_memory(void)
+static void make_memory(void)
 {
 	peer.memfd = memfd_create("guest", MFD_CLOEXEC);
 	assert_int_equal(ftruncate(peer.memfd, PEER_MEMORY), 0);
@@ -586,7 +504,7 @@ static inline void make_memory(void)
 	}
 }
 
-static inline void make_threads(unsigned int nthreads)
+static void make_threads(unsigned int nthreads)
 {
 	for (unsigned int i = 0; i < nthreads; i++)
 		assert_int_equal(thread_loop_start(&peer.thread[i], 32000), 0);
@@ -594,7 +512,7 @@ static inline void make_threads(unsigned int nthreads)
 		peer.thread_of[q] = &peer.thread[q % nthreads];
 }
 
-static inline void make_file(void)
+void make_file(void)
 {
 	int fd;
 
@@ -605,7 +523,7 @@ static inline void make_file(void)
 	close(fd);
 }
 
-static inline void make_disk(const char *engine)
+static void make_disk(const char *engine)
 {
 	char error[BLOCK_ERROR_MAX];
 	struct disk_options o = {
@@ -629,14 +547,14 @@ static inline void make_disk(const char *engine)
 }
 
 /* Before a test counts descriptors: an engine has some. */
-static inline void serve_early(void *arg)
+static void serve_early(void *arg)
 {
 	unsigned int q = *(unsigned int *)arg;
 
 	assert_int_equal(peer_serve(&peer.owner, q), 0);
 }
 
-static inline void make_device(const char *engine)
+static void make_device(const char *engine)
 {
 	make_disk(engine);
 	assert_int_equal(vhost_session_init(&peer.session, "test",
@@ -648,8 +566,7 @@ static inline void make_device(const char *engine)
 		thread_loop_call(peer.thread_of[q], serve_early, &q);
 }
 
-/* A device with its queues in `nthreads` threads, and a front end for it. */
-static inline void peer_start(const char *engine, unsigned int nthreads)
+void peer_start(const char *engine, unsigned int nthreads)
 {
 	memset(&peer, 0, sizeof(peer));
 	peer.owner.ops = &peer_ops;
@@ -660,18 +577,14 @@ static inline void peer_start(const char *engine, unsigned int nthreads)
 	connect_peer();
 }
 
-static inline void finish_device(void)
+static void finish_device(void)
 {
 	disk_close(&peer.disk);
 	vhost_session_finish(&peer.session);
 	memset(&peer.session, 0, sizeof(peer.session));
 }
 
-/*
- * Another process instead of the one so far: nothing is left but the file, and
- * what the front end has.
- */
-static inline void peer_restart(const char *engine)
+void peer_restart(const char *engine)
 {
 	disconnect_peer();
 	finish_device();
@@ -679,7 +592,7 @@ static inline void peer_restart(const char *engine)
 	connect_peer();
 }
 
-static inline void peer_end(void)
+void peer_end(void)
 {
 	if (peer.sock >= 0)
 		disconnect_peer();
@@ -700,7 +613,7 @@ static inline void peer_end(void)
 
 /* ---- what must not grow ---- */
 
-static inline unsigned int count_fds(void)
+unsigned int count_fds(void)
 {
 	DIR *dir = opendir("/proc/self/fd");
 	unsigned int n = 0;
@@ -711,8 +624,7 @@ static inline unsigned int count_fds(void)
 	return n;
 }
 
-/* Bytes of address space. */
-static inline uint64_t vm_size(void)
+uint64_t vm_size(void)
 {
 	FILE *f = fopen("/proc/self/statm", "r");
 	unsigned long pages = 0;
@@ -722,5 +634,3 @@ static inline uint64_t vm_size(void)
 	fclose(f);
 	return pages * 4096;
 }
-
-#endif

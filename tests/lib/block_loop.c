@@ -1,16 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Block devices for tests, where the machine allows them. */
-#ifndef BLOCK_LOOP_H
-#define BLOCK_LOOP_H
+#include "lib/test.h"
 
-#include <linux/fs.h>
-#include <linux/loop.h>
-#include <sys/ioctl.h>
-
-#include "block_harness.h"
+#include "lib/block_loop.h"
 
 /* Open a free loop device; -1 where there is none for us. */
-static inline int open_free_loop(char *device, size_t size)
+static int open_free_loop(char *device, size_t size)
 {
 	int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
 	int index = control < 0 ? -1 : ioctl(control, LOOP_CTL_GET_FREE);
@@ -23,9 +17,8 @@ static inline int open_free_loop(char *device, size_t size)
 	return open(device, O_RDWR | O_CLOEXEC);
 }
 
-/* Attach `name` to a free loop device; skips where that is not allowed. */
-static inline int attach_loop(const char *name, char *device, size_t size,
-			      unsigned int block_size)
+int attach_loop(const char *name, char *device, size_t size,
+		unsigned int block_size)
 {
 	/* Detached with the last close, however the test ends. */
 	struct loop_config config = {
@@ -55,5 +48,3 @@ static inline int attach_loop(const char *name, char *device, size_t size,
 	assert_int_equal(ioctl(loop, BLKROSET, &off), 0);
 	return loop;
 }
-
-#endif

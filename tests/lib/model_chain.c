@@ -1,33 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * A second opinion about the chains of a split ring: what a list of descriptors
- * means, written down once more, slowly, from section 2.7 of the specification.
- */
-#ifndef MODEL_CHAIN_H
-#define MODEL_CHAIN_H
+#include "lib/test.h"
 
-#include "model_driver.h"
+#include "lib/model_chain.h"
 
-enum { MODEL_RANGES_MAX = 2 * MODEL_RING_MAX };
-
-/* What counts beside the descriptors. */
-struct model_rules {
-	const struct model_memory *mem;
-	bool indirect;         /* tables were negotiated */
-	unsigned int size_max; /* entries of the longest table */
-};
-
-/* What has to become of a chain. */
-struct model_verdict {
-	int result;            /* of virtqueue_pop() */
-	unsigned int n;        /* ranges that are not empty */
-	unsigned int readable; /* of them */
-	uint64_t bytes[2];     /* readable, writable */
-	struct guest_range ranges[MODEL_RANGES_MAX];
-};
-
-static inline bool model_verdict_add(struct model_verdict *v,
-				     const struct vring_desc *d)
+static bool model_verdict_add(struct model_verdict *v,
+			      const struct vring_desc *d)
 {
 	bool w = d->flags & VRING_DESC_WRITE;
 
@@ -44,10 +21,9 @@ static inline bool model_verdict_add(struct model_verdict *v,
 }
 
 /* Walk a list of `size` descriptors from entry `i`. */
-static inline void model_walk(const struct model_rules *rules,
-			      struct model_verdict *v,
-			      const struct vring_desc *list, unsigned int size,
-			      unsigned int i, bool nested)
+static void model_walk(const struct model_rules *rules, struct model_verdict *v,
+		       const struct vring_desc *list, unsigned int size,
+		       unsigned int i, bool nested)
 {
 	for (unsigned int steps = 0; steps < size; steps++) {
 		const struct vring_desc *d = &list[i];
@@ -80,11 +56,8 @@ static inline void model_walk(const struct model_rules *rules,
 	v->result = -ELOOP;
 }
 
-/* What has to become of the chain at `head` of a ring. */
-static inline void model_judge_chain(const struct model_rules *rules,
-				     struct model_verdict *v,
-				     const struct model_ring *ring,
-				     uint16_t head)
+void model_judge_chain(const struct model_rules *rules, struct model_verdict *v,
+		       const struct model_ring *ring, uint16_t head)
 {
 	v->result = 1;
 	v->n = 0;
@@ -96,5 +69,3 @@ static inline void model_judge_chain(const struct model_rules *rules,
 	if (v->result == 1 && v->bytes[0] + v->bytes[1] > UINT32_MAX)
 		v->result = -E2BIG;
 }
-
-#endif

@@ -1,53 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Whole vhost-user daemons, each in a process of its own that does what the
- * test says, and small front ends for them: one queue, one request at a time.
- */
-#ifndef TESTS_MODEL_DAEMON_H
-#define TESTS_MODEL_DAEMON_H
+#include "lib/test.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/eventfd.h>
-#include <sys/mman.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <cmocka.h>
-
-#include "base/clock.h"
-#include "worker/vhost.h"
-#include "vhost_user/wire.h"
-#include "virtio/blk_wire.h"
-#include "virtio/wire.h"
-
-/* No wait is longer; a slow machine does not come near it. */
-#define MODEL_WAIT_S 20
+#include "lib/model_daemon.h"
 
 static char model_folder[64];
 
-static inline int model_make_folder(void **state)
+int model_make_folder(void **state)
 {
 	(void)state;
 	strcpy(model_folder, "/tmp/virtio-disk-daemon.XXXXXX");
 	return mkdtemp(model_folder) ? 0 : -1;
 }
 
-/* Only the images may be left. */
-static inline int model_remove_folder(void **state)
+int model_remove_folder(void **state)
 {
 	char path[128];
 
@@ -57,12 +22,12 @@ static inline int model_remove_folder(void **state)
 	return rmdir(model_folder);
 }
 
-static inline void model_path(char *to, size_t size, const char *name)
+void model_path(char *to, size_t size, const char *name)
 {
 	snprintf(to, size, "%s/%s", model_folder, name);
 }
 
-static inline void model_image(char *to, size_t size, off_t bytes)
+void model_image(char *to, size_t size, off_t bytes)
 {
 	int fd;
 
@@ -75,29 +40,7 @@ static inline void model_image(char *to, size_t size, off_t bytes)
 
 /* ---- the daemon ---- */
 
-struct daemon {
-	pid_t pid;
-	int control;      /* orders to it, and its answers */
-	int log;          /* what it says, from then on */
-	char said[16384]; /* ... so far */
-	size_t nsaid;
-};
-
-/* In the daemon's process. */
-struct daemon_self {
-	struct loop loop;
-	struct loop_source control;
-};
-
-enum daemon_order {
-	DAEMON_QUIT = 'q',
-	DAEMON_ABANDON = 'a',
-	DAEMON_FULL = 'f',   /* it gets no more descriptors ... */
-	DAEMON_ROOM = 'r',   /* ... and may have them again */
-	DAEMON_SLEEPS = 's', /* answers how often it went to sleep */
-};
-
-static inline void daemon_limit(bool full)
+static void daemon_limit(bool full)
 {
 	struct rlimit limit;
 	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -113,7 +56,7 @@ static inline void daemon_limit(bool full)
 		_exit(99);
 }
 
-static inline void daemon_ordered(struct loop_source *source, uint32_t events)
+static void daemon_ordered(struct loop_source *source, uint32_t events)
 {
 	struct daemon_self *self = container_of(source, struct daemon_self,
 						control);
@@ -136,7 +79,7 @@ static inline void daemon_ordered(struct loop_source *source, uint32_t events)
 			_exit(98);
 }
 
-static inline void daemon_run(const struct options *options, int control)
+static void daemon_run(const struct options *options, int control)
 {
 	struct daemon_self self = {
 		.control = { .fd = control, .ready = daemon_ordered },
@@ -150,7 +93,7 @@ static inline void daemon_run(const struct options *options, int control)
 	_exit(vhost_serve(&self.loop, options));
 }
 
-static inline void daemon_start(struct daemon *d, const struct options *options)
+void daemon_start(struct daemon *d, const struct options *options)
 {
 	int control[2], log[2];
 
@@ -175,7 +118,7 @@ static inline void daemon_start(struct daemon *d, const struct options *options)
 }
 
 /* Hear what it says: false when there is nothing for `ms`. */
-static inline bool daemon_hear(struct daemon *d, int ms)
+static bool daemon_hear(struct daemon *d, int ms)
 {
 	struct pollfd p = { .fd = d->log, .events = POLLIN };
 	ssize_t n;
@@ -190,8 +133,7 @@ static inline bool daemon_hear(struct daemon *d, int ms)
 	return true;
 }
 
-/* Until it has said that. */
-static inline void daemon_says(struct daemon *d, const char *text)
+void daemon_says(struct daemon *d, const char *text)
 {
 	while (!strstr(d->said, text))
 		if (!daemon_hear(d, MODEL_WAIT_S * 1000)) {
@@ -200,8 +142,7 @@ static inline void daemon_says(struct daemon *d, const char *text)
 		}
 }
 
-/* How often it has said that so far. */
-static inline unsigned int daemon_said(struct daemon *d, const char *text)
+unsigned int daemon_said(struct daemon *d, const char *text)
 {
 	unsigned int n = 0;
 
@@ -212,7 +153,7 @@ static inline unsigned int daemon_said(struct daemon *d, const char *text)
 	return n;
 }
 
-static inline void daemon_order(struct daemon *d, enum daemon_order order)
+void daemon_order(struct daemon *d, enum daemon_order order)
 {
 	char c = (char)order;
 
@@ -222,7 +163,7 @@ static inline void daemon_order(struct daemon *d, enum daemon_order order)
 	assert_int_equal(read(d->control, &c, 1), 1);
 }
 
-static inline uint64_t daemon_sleeps(struct daemon *d)
+uint64_t daemon_sleeps(struct daemon *d)
 {
 	uint64_t n;
 
@@ -231,8 +172,7 @@ static inline uint64_t daemon_sleeps(struct daemon *d)
 	return n;
 }
 
-/* Its end: the exit status, or 256 and more if a signal ended it. */
-static inline int daemon_ended(struct daemon *d)
+int daemon_ended(struct daemon *d)
 {
 	uint64_t until = clock_ns() + MODEL_WAIT_S * NS_PER_SECOND;
 	int status;
@@ -252,13 +192,13 @@ static inline int daemon_ended(struct daemon *d)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 256 + WTERMSIG(status);
 }
 
-static inline void daemon_stop(struct daemon *d)
+void daemon_stop(struct daemon *d)
 {
 	daemon_order(d, DAEMON_QUIT);
 	assert_int_equal(daemon_ended(d), 0);
 }
 
-static inline void daemon_kill(struct daemon *d)
+void daemon_kill(struct daemon *d)
 {
 	kill(d->pid, SIGKILL);
 	assert_int_equal(daemon_ended(d), 256 + SIGKILL);
@@ -266,22 +206,7 @@ static inline void daemon_kill(struct daemon *d)
 
 /* ---- a front end ---- */
 
-enum {
-	FRONT_RING = 16,
-	FRONT_MEMORY = 1 << 20,
-	FRONT_DATA_AT = 0x10000,
-};
-
-#define FRONT_GUEST UINT64_C(0x40000000)
-#define FRONT_USER UINT64_C(0x7f0000000000)
-
-struct front {
-	int sock, memfd, kick, call;
-	uint8_t *memory;
-	uint16_t avail;
-};
-
-static inline int model_connect(const char *path)
+int model_connect(const char *path)
 {
 	struct timeval limit = { .tv_sec = MODEL_WAIT_S };
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
@@ -294,8 +219,8 @@ static inline int model_connect(const char *path)
 	return fd;
 }
 
-static inline void front_send(struct front *f, uint32_t request,
-			      const void *payload, uint32_t size, int fd)
+void front_send(struct front *f, uint32_t request, const void *payload,
+		uint32_t size, int fd)
 {
 	union {
 		struct cmsghdr align;
@@ -324,8 +249,7 @@ static inline void front_send(struct front *f, uint32_t request,
 			 sizeof(header) + size);
 }
 
-/* Its answer: false when the session has been closed instead. */
-static inline bool front_reply(struct front *f, union vhost_payload *payload)
+bool front_reply(struct front *f, union vhost_payload *payload)
 {
 	struct vhost_header header;
 	ssize_t n = recv(f->sock, &header, sizeof(header), MSG_WAITALL);
@@ -340,9 +264,8 @@ static inline bool front_reply(struct front *f, union vhost_payload *payload)
 	return n == (ssize_t)header.size;
 }
 
-/* Ask, and the number that is answered; UINT64_MAX from a closed session. */
-static inline uint64_t front_ask(struct front *f, uint32_t request,
-				 const void *payload, uint32_t size, int fd)
+uint64_t front_ask(struct front *f, uint32_t request, const void *payload,
+		   uint32_t size, int fd)
 {
 	union vhost_payload answer;
 
@@ -350,22 +273,19 @@ static inline uint64_t front_ask(struct front *f, uint32_t request,
 	return front_reply(f, &answer) ? answer.u64 : UINT64_MAX;
 }
 
-static inline uint64_t front_number(struct front *f, uint32_t request,
-				    uint64_t n)
+static uint64_t front_number(struct front *f, uint32_t request, uint64_t n)
 {
 	return front_ask(f, request, &n, sizeof(n), -1);
 }
 
-static inline uint64_t front_state(struct front *f, uint32_t request,
-				   uint32_t num)
+static uint64_t front_state(struct front *f, uint32_t request, uint32_t num)
 {
 	const struct vhost_vring_state state = { .num = num };
 
 	return front_ask(f, request, &state, sizeof(state), -1);
 }
 
-/* The size of the disk, in sectors. */
-static inline uint64_t front_capacity(struct front *f)
+uint64_t front_capacity(struct front *f)
 {
 	struct vhost_config config = { .size = 8 };
 	union vhost_payload answer;
@@ -377,7 +297,7 @@ static inline uint64_t front_capacity(struct front *f)
 	return n;
 }
 
-static inline void front_open(struct front *f, const char *path)
+void front_open(struct front *f, const char *path)
 {
 	const struct vhost_mem_reg reg = {
 		.region = { .guest = FRONT_GUEST,
@@ -410,7 +330,7 @@ static inline void front_open(struct front *f, const char *path)
 	assert_true(front_capacity(f) != 0);
 }
 
-static inline void front_close(struct front *f)
+void front_close(struct front *f)
 {
 	close(f->sock);
 	munmap(f->memory, FRONT_MEMORY);
@@ -419,8 +339,7 @@ static inline void front_close(struct front *f)
 	close(f->call);
 }
 
-/* Start the queue: whether the daemon does. */
-static inline bool front_start(struct front *f)
+bool front_start(struct front *f)
 {
 	const struct vhost_vring_addr addr = {
 		.desc = FRONT_USER,
@@ -440,7 +359,7 @@ static inline bool front_start(struct front *f)
 	return front_state(f, VHOST_SET_VRING_ENABLE, 1) == 0;
 }
 
-static inline void front_stop(struct front *f)
+void front_stop(struct front *f)
 {
 	const struct vhost_vring_state state = { .index = 0 };
 	union vhost_payload answer;
@@ -450,9 +369,8 @@ static inline void front_stop(struct front *f)
 	assert_int_equal(answer.state.num, f->avail);
 }
 
-/* Put a request into the ring; its data are at FRONT_DATA_AT. */
-static inline void front_submit(struct front *f, uint32_t type, uint64_t sector,
-				uint32_t bytes)
+void front_submit(struct front *f, uint32_t type, uint64_t sector,
+		  uint32_t bytes)
 {
 	struct virtio_blk_header header = { .type = type, .sector = sector };
 	struct vring_desc *d = (struct vring_desc *)f->memory;
@@ -477,9 +395,8 @@ static inline void front_submit(struct front *f, uint32_t type, uint64_t sector,
 	assert_int_equal(write(f->kick, &one, 8), 8);
 }
 
-/* One request: its status. */
-static inline uint8_t front_io(struct front *f, uint32_t type, uint64_t sector,
-			       uint32_t bytes)
+uint8_t front_io(struct front *f, uint32_t type, uint64_t sector,
+		 uint32_t bytes)
 {
 	struct vring_used *used = (struct vring_used *)(f->memory + 0x2000);
 	struct pollfd p = { .fd = f->call, .events = POLLIN };
@@ -493,5 +410,3 @@ static inline uint8_t front_io(struct front *f, uint32_t type, uint64_t sector,
 	}
 	return f->memory[0x4000];
 }
-
-#endif

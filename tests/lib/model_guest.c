@@ -1,33 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * What a test does to the host of model_domain.h: starts and ends the program,
- * attaches and detaches disks as libxl does, makes the vCPUs' accesses, and
- * drives disks through them.
- */
-#ifndef MODEL_GUEST_H
-#define MODEL_GUEST_H
+#include "lib/test.h"
 
-#include "model_domain.h"
-
-#include <sys/prctl.h>
-#include <sys/wait.h>
-
-enum {
-	DOMID = 5,
-	DEVID = 51712, /* of the first disk; the others follow */
-	IMAGE_BYTES = 1 << 20,
-	RING_SIZE = 16,
-	DISK_AREA = 128 << 10, /* of guest memory */
-	DATA_AT = 64 << 10,    /* in it */
-	SLOT_BYTES = 8192,     /* of a request: header, status, data */
-	BLOCK_BYTES = 4096,
-};
+#include "lib/model_guest.h"
 
 /* ---- a vCPU -------------------------------------------------------------- */
 
-/* Xen hands the program an access; with the lock. */
-static inline void fill_slot(unsigned int v, uint8_t type, uint64_t addr,
-			     uint32_t size, bool read, uint64_t data)
+void fill_slot(unsigned int v, uint8_t type, uint64_t addr, uint32_t size,
+	       bool read, uint64_t data)
 {
 	ioreq_t *req = &dom.page[v];
 
@@ -47,9 +26,8 @@ static inline void fill_slot(unsigned int v, uint8_t type, uint64_t addr,
 	send_event(v);
 }
 
-/* Whether a server answers for the address; if not, it is a data abort. */
-static inline bool begin_access(unsigned int v, uint64_t addr, uint32_t size,
-				bool read, uint64_t data)
+bool begin_access(unsigned int v, uint64_t addr, uint32_t size, bool read,
+		  uint64_t data)
 {
 	bool found = false;
 
@@ -64,7 +42,7 @@ static inline bool begin_access(unsigned int v, uint64_t addr, uint32_t size,
 	return found;
 }
 
-static inline bool answered(unsigned int v)
+bool answered(unsigned int v)
 {
 	bool done;
 
@@ -77,7 +55,7 @@ static inline bool answered(unsigned int v)
 	return done;
 }
 
-static inline bool stuck(unsigned int v)
+bool stuck(unsigned int v)
 {
 	bool is;
 
@@ -87,19 +65,19 @@ static inline bool stuck(unsigned int v)
 	return is;
 }
 
-static inline uint64_t register_of(unsigned int disk, uint64_t offset)
+uint64_t register_of(unsigned int disk, uint64_t offset)
 {
 	return BASE + disk * UINT64_C(0x200) + offset;
 }
 
-static inline uint32_t reg_read(unsigned int disk, uint64_t offset)
+uint32_t reg_read(unsigned int disk, uint64_t offset)
 {
 	assert_true(begin_access(0, register_of(disk, offset), 4, true, 0));
 	wait_until(answered(0));
 	return (uint32_t)dom.vcpu[0].value;
 }
 
-static inline void reg_write(unsigned int disk, uint64_t offset, uint32_t value)
+void reg_write(unsigned int disk, uint64_t offset, uint32_t value)
 {
 	assert_true(
 		begin_access(0, register_of(disk, offset), 4, false, value));
@@ -108,15 +86,7 @@ static inline void reg_write(unsigned int disk, uint64_t offset, uint32_t value)
 
 /* ---- a disk's driver ----------------------------------------------------- */
 
-struct driver {
-	unsigned int disk;
-	struct model_ring ring;
-	uint64_t data; /* guest address of its requests */
-	unsigned int done;
-	char file[64];
-};
-
-static inline void negotiate(unsigned int disk)
+void negotiate(unsigned int disk)
 {
 	const uint64_t features = VIRTIO_FEATURE(VIRTIO_F_VERSION_1) |
 				  VIRTIO_FEATURE(VIRTIO_BLK_F_FLUSH) |
@@ -135,8 +105,7 @@ static inline void negotiate(unsigned int disk)
 			  VIRTIO_STATUS_FEATURES_OK);
 }
 
-/* Bring the disk up, as a driver that begins; its ring is made anew. */
-static inline void drive(struct driver *d, unsigned int disk)
+void drive(struct driver *d, unsigned int disk)
 {
 	const uint64_t at = MODEL_BASE + disk * (uint64_t)DISK_AREA;
 
@@ -157,15 +126,13 @@ static inline void drive(struct driver *d, unsigned int disk)
 		  reg_read(disk, VIRTIO_MMIO_STATUS) | VIRTIO_STATUS_DRIVER_OK);
 }
 
-static inline uint8_t *request_at(const struct driver *d, unsigned int slot)
+uint8_t *request_at(const struct driver *d, unsigned int slot)
 {
 	return model_at(&dom.memory, d->data + slot * (uint64_t)SLOT_BYTES,
 			SLOT_BYTES);
 }
 
-/* Make a request available; the data is at request_at() + BLOCK_BYTES. */
-static inline void offer(struct driver *d, unsigned int slot, uint32_t type,
-			 uint64_t block)
+void offer(struct driver *d, unsigned int slot, uint32_t type, uint64_t block)
 {
 	const uint64_t at = d->data + slot * (uint64_t)SLOT_BYTES;
 	const struct virtio_blk_header h = {
@@ -186,12 +153,12 @@ static inline void offer(struct driver *d, unsigned int slot, uint32_t type,
 	model_offer(&d->ring, bufs, 3);
 }
 
-static inline void kick(const struct driver *d)
+void kick(const struct driver *d)
 {
 	reg_write(d->disk, VIRTIO_MMIO_QUEUE_NOTIFY, 0);
 }
 
-static inline unsigned int take_used(struct driver *d)
+unsigned int take_used(struct driver *d)
 {
 	struct vring_used_elem elem;
 
@@ -200,8 +167,7 @@ static inline unsigned int take_used(struct driver *d)
 	return d->done;
 }
 
-/* One request from beginning to end: its status. */
-static inline uint8_t request(struct driver *d, uint32_t type, uint64_t block)
+uint8_t request(struct driver *d, uint32_t type, uint64_t block)
 {
 	unsigned int done = d->done;
 
@@ -213,8 +179,7 @@ static inline uint8_t request(struct driver *d, uint32_t type, uint64_t block)
 
 /* ---- the toolstack ------------------------------------------------------- */
 
-/* A node of the disk's directory, for the calls of model_store.h. */
-static inline const char *node(unsigned int disk, const char *name)
+const char *node(unsigned int disk, const char *name)
 {
 	static char path[4][XS_PATH_MAX];
 	static unsigned int next;
@@ -225,7 +190,7 @@ static inline const char *node(unsigned int disk, const char *name)
 	return p;
 }
 
-static inline void make_image(struct driver *d)
+void make_image(struct driver *d)
 {
 	/* In memory, if possible: no limit waits for somebody else's disk. */
 	const char *dir = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
@@ -238,8 +203,7 @@ static inline void make_image(struct driver *d)
 	close(fd);
 }
 
-/* The directory of a new disk, in one go as libxl's transaction. */
-static inline void make_directory(unsigned int disk, const char *file)
+void make_directory(unsigned int disk, const char *file)
 {
 	xs_lock();
 	tool_write(node(disk, "params"), "%s", file);
@@ -254,7 +218,7 @@ static inline void make_directory(unsigned int disk, const char *file)
 	xs_unlock();
 }
 
-static inline void attach(struct driver *d, unsigned int disk)
+void attach(struct driver *d, unsigned int disk)
 {
 	if (!d->file[0])
 		make_image(d);
@@ -262,8 +226,7 @@ static inline void attach(struct driver *d, unsigned int disk)
 	wait_until(tool_is(node(disk, "state"), "2"));
 }
 
-/* libxl wants the disk to end; the program answers with state 6. */
-static inline void ask_detach(unsigned int disk)
+void ask_detach(unsigned int disk)
 {
 	xs_lock();
 	tool_write(node(disk, "online"), "0");
@@ -271,15 +234,14 @@ static inline void ask_detach(unsigned int disk)
 	xs_unlock();
 }
 
-static inline void detach(unsigned int disk)
+void detach(unsigned int disk)
 {
 	ask_detach(disk);
 	wait_until(tool_is(node(disk, "state"), "6"));
 	tool_remove(node(disk, ""));
 }
 
-/* xenstore's part of a domain's beginning. */
-static inline void introduce(unsigned int domid)
+void introduce(unsigned int domid)
 {
 	char path[XS_PATH_MAX];
 
@@ -294,8 +256,7 @@ static inline void introduce(unsigned int domid)
 	xs_unlock();
 }
 
-/* The domain dies; Xen takes what it had. */
-static inline void destroy_domain(void)
+void destroy_domain(void)
 {
 	xs_lock();
 	dom.life = LIFE_DYING;
@@ -305,7 +266,7 @@ static inline void destroy_domain(void)
 
 /* ---- the program --------------------------------------------------------- */
 
-static inline void *program_thread(void *unused)
+static void *program_thread(void *unused)
 {
 	static char name[] = "virtio-disk", option[] = "--domain",
 		    domain[] = "web";
@@ -316,7 +277,7 @@ static inline void *program_thread(void *unused)
 	return (void *)(intptr_t)program_main(3, argv);
 }
 
-static inline void program_start(void)
+void program_start(void)
 {
 	sigset_t set;
 
@@ -330,13 +291,12 @@ static inline void program_start(void)
 	dom.running = true;
 }
 
-static inline void ask_end(void)
+void ask_end(void)
 {
 	kill(getpid(), SIGTERM);
 }
 
-/* Whether it ended well. */
-static inline bool program_ended(void)
+bool program_ended(void)
 {
 	struct timespec limit;
 	void *status;
@@ -349,8 +309,7 @@ static inline bool program_ended(void)
 	return status == NULL;
 }
 
-/* Nothing may be left of what the program made. */
-static inline void check_clean(void)
+void check_clean(void)
 {
 	assert_int_equal(dom.servers, 0);
 	assert_int_equal(dom.pages, 0);
@@ -363,7 +322,7 @@ static inline void check_clean(void)
 	}
 }
 
-static inline void end_program(void)
+void end_program(void)
 {
 	ask_end();
 	assert_true(program_ended());
@@ -372,7 +331,7 @@ static inline void end_program(void)
 
 /* ---- a test's beginning and end ------------------------------------------ */
 
-static inline void host_start(void)
+static void host_start(void)
 {
 	struct model_memory *mem = &dom.memory;
 
@@ -393,7 +352,7 @@ static inline void host_start(void)
 			 dom.fd));
 }
 
-static inline void host_stop(void)
+static void host_stop(void)
 {
 	must(!dom.running);
 	munmap(dom.memory.bytes, MEMORY_BYTES);
@@ -405,11 +364,7 @@ static inline void host_stop(void)
 	tool_stop();
 }
 
-/*
- * Run in a process of its own, for the program has one: what it does with
- * signals lasts until that ends. The status of the process.
- */
-static inline int in_child(void (*f)(void))
+int in_child(void (*f)(void))
 {
 	int status;
 	pid_t pid;
@@ -431,18 +386,7 @@ static inline int in_child(void (*f)(void))
 	return status;
 }
 
-static inline void run_host_test(void **state)
+void run_host_test(void **state)
 {
 	assert_int_equal(in_child(*(void (**)(void)) * state), 0);
 }
-
-/* A test that is a function without parameters, on a host of its own. */
-#define host_test(f)                                             \
-	{                                                        \
-#f, run_host_test, NULL, NULL, &(void (*)(void)) \
-		{                                                \
-			f                                        \
-		}                                                \
-	}
-
-#endif

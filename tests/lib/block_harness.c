@@ -1,38 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * What the tests of src/block share: a scratch directory, images with known
- * content, and waiting for an engine the way a loop does (epoll on its fd, so
- * that a lost wake-up ends in the alarm instead of passing unseen).
- */
-#ifndef BLOCK_HARNESS_H
-#define BLOCK_HARNESS_H
+#include "lib/test.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/epoll.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include "lib/block_harness.h"
 
-#include <cmocka.h>
+char harness_dir[128];
 
-#include "block/engine.h"
-#include "block/image.h"
-
-#define HARNESS_TIMEOUT 120 /* seconds for a whole program */
-#define HARNESS_MAX 64      /* requests that harness_wait() collects */
-
-static char harness_dir[128];
-
-/* A group's setup and teardown. */
-static inline int harness_setup(void **state)
+int harness_setup(void **state)
 {
 	const char *tmp = getenv("TMPDIR");
 
@@ -43,7 +16,7 @@ static inline int harness_setup(void **state)
 	return mkdtemp(harness_dir) ? 0 : -1;
 }
 
-static inline int harness_teardown(void **state)
+int harness_teardown(void **state)
 {
 	char command[256];
 
@@ -52,8 +25,7 @@ static inline int harness_teardown(void **state)
 	return system(command);
 }
 
-/* The path of a name in the scratch directory, valid until the next call. */
-static inline const char *harness_path(const char *name)
+const char *harness_path(const char *name)
 {
 	static char path[256];
 
@@ -61,8 +33,7 @@ static inline const char *harness_path(const char *name)
 	return path;
 }
 
-/* xorshift: the same sequence in every run. */
-static inline uint32_t harness_random(void)
+uint32_t harness_random(void)
 {
 	static uint32_t x = 2463534242u;
 
@@ -72,7 +43,7 @@ static inline uint32_t harness_random(void)
 	return x;
 }
 
-static inline void harness_fill(unsigned char *memory, size_t size)
+void harness_fill(unsigned char *memory, size_t size)
 {
 	size_t i;
 
@@ -80,8 +51,7 @@ static inline void harness_fill(unsigned char *memory, size_t size)
 		memory[i] = (unsigned char)harness_random();
 }
 
-/* Create a file with random content; returns the content, malloc'd. */
-static inline unsigned char *harness_create(const char *name, size_t size)
+unsigned char *harness_create(const char *name, size_t size)
 {
 	unsigned char *content = malloc(size + 1);
 	int fd = open(harness_path(name), O_CREAT | O_TRUNC | O_RDWR, 0600);
@@ -96,9 +66,7 @@ static inline unsigned char *harness_create(const char *name, size_t size)
 	return content;
 }
 
-/* Compare a file with what it should be, through the page cache. */
-static inline void harness_check(const char *name, const unsigned char *content,
-				 size_t size)
+void harness_check(const char *name, const unsigned char *content, size_t size)
 {
 	unsigned char *now = malloc(size + 1);
 	int fd = open(harness_path(name), O_RDONLY);
@@ -111,8 +79,8 @@ static inline void harness_check(const char *name, const unsigned char *content,
 	free(now);
 }
 
-static inline void harness_open_image(struct block_image *image,
-				      const char *name, enum block_cache cache)
+void harness_open_image(struct block_image *image, const char *name,
+			enum block_cache cache)
 {
 	struct block_image_options options = {
 		.file = harness_path(name),
@@ -126,10 +94,9 @@ static inline void harness_open_image(struct block_image *image,
 	assert_int_equal(rc, 0);
 }
 
-/* An engine that this machine does not have skips the test. */
-static inline struct block_engine *
-harness_open_engine(const char *name, struct block_image *image,
-		    unsigned int depth)
+struct block_engine *harness_open_engine(const char *name,
+					 struct block_image *image,
+					 unsigned int depth)
 {
 	struct block_engine *engine = NULL;
 	int rc = block_engine_open(&engine, name, image, depth);
@@ -143,8 +110,7 @@ harness_open_engine(const char *name, struct block_image *image,
 	return engine;
 }
 
-/* Is the engine's fd readable within `timeout` ms (-1: for ever)? */
-static inline bool harness_is_readable(struct block_engine *engine, int timeout)
+bool harness_is_readable(struct block_engine *engine, int timeout)
 {
 	struct epoll_event event = { .events = EPOLLIN };
 	int ep = epoll_create1(EPOLL_CLOEXEC);
@@ -159,11 +125,7 @@ static inline bool harness_is_readable(struct block_engine *engine, int timeout)
 	return rc == 1;
 }
 
-/*
- * Take what there is, or sleep until the engine has something and take it,
- * which may be nothing yet.
- */
-static inline struct block_request *harness_wait(struct block_engine *engine)
+struct block_request *harness_wait(struct block_engine *engine)
 {
 	struct block_request *done = block_engine_reap(engine, HARNESS_MAX);
 
@@ -173,9 +135,7 @@ static inline struct block_request *harness_wait(struct block_engine *engine)
 	return block_engine_reap(engine, HARNESS_MAX);
 }
 
-/* Do one request to its end; returns its result. */
-static inline int harness_do(struct block_engine *engine,
-			     struct block_request *req)
+int harness_do(struct block_engine *engine, struct block_request *req)
 {
 	struct block_request *done = NULL;
 
@@ -188,9 +148,9 @@ static inline int harness_do(struct block_engine *engine,
 	return req->result;
 }
 
-static inline int harness_transfer(struct block_engine *engine,
-				   enum block_op op, unsigned int flags,
-				   uint64_t offset, void *memory, size_t size)
+int harness_transfer(struct block_engine *engine, enum block_op op,
+		     unsigned int flags, uint64_t offset, void *memory,
+		     size_t size)
 {
 	struct virtio_iov iov = { .base = memory, .len = size };
 	struct block_request req = {
@@ -205,10 +165,8 @@ static inline int harness_transfer(struct block_engine *engine,
 	return harness_do(engine, &req);
 }
 
-/* FLUSH, DISCARD, WRITE_ZEROES. */
-static inline int harness_command(struct block_engine *engine, enum block_op op,
-				  unsigned int flags, uint64_t offset,
-				  uint64_t length)
+int harness_command(struct block_engine *engine, enum block_op op,
+		    unsigned int flags, uint64_t offset, uint64_t length)
 {
 	struct block_request req = {
 		.op = (uint8_t)op,
@@ -220,14 +178,8 @@ static inline int harness_command(struct block_engine *engine, enum block_op op,
 	return harness_do(engine, &req);
 }
 
-/*
- * After a failed flush: every flush and stable write fails from now on, also by
- * another engine of the image, while plain writes and reads go on; until the
- * image is opened again.
- */
-static inline void harness_check_sticky(const char *name,
-					struct block_image *image,
-					struct block_engine *engine)
+void harness_check_sticky(const char *name, struct block_image *image,
+			  struct block_engine *engine)
 {
 	struct block_engine *other = harness_open_engine(name, image, 4);
 	struct block_engine *both[] = { engine, other };
@@ -256,13 +208,10 @@ static inline void harness_check_sticky(const char *name,
 	block_engine_close(other);
 }
 
-/* An engine at rest: nothing in flight, nothing readable, nothing to reap. */
-static inline void harness_check_idle(struct block_engine *engine)
+void harness_check_idle(struct block_engine *engine)
 {
 	assert_int_equal(engine->inflight, 0);
 	/* A ring of an event that was already collected is settled here. */
 	assert_null(block_engine_reap(engine, HARNESS_MAX));
 	assert_false(harness_is_readable(engine, 0));
 }
-
-#endif

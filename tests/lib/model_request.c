@@ -1,23 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * A second, slow opinion about block requests: what a chain of buffers has to
- * do to guest memory, to the disk and to the used ring. Tests let it work on a
- * shadow of guest memory and then compare all of it, so that a byte written
- * where none belongs is seen wherever it is.
- */
-#ifndef MODEL_REQUEST_H
-#define MODEL_REQUEST_H
+#include "lib/test.h"
 
-#include "model_blk.h"
+#include "lib/model_request.h"
 
-/* Remember guest memory and disk as they are now. */
-static inline void model_shadow(struct model_blk *m)
+void model_shadow(struct model_blk *m)
 {
 	memcpy(m->shadow, m->mem.bytes, m->mem.size);
 	memcpy(m->shadow_store, m->store, m->store_bytes);
 }
 
-static inline void model_compare(const struct model_blk *m)
+void model_compare(const struct model_blk *m)
 {
 	for (uint64_t i = 0;
 	     memcmp(m->shadow, m->mem.bytes, m->mem.size) && i < m->mem.size;
@@ -29,12 +21,7 @@ static inline void model_compare(const struct model_blk *m)
 	assert_memory_equal(m->shadow_store, m->store, m->store_bytes);
 }
 
-struct model_chain {
-	const struct model_buf *bufs;
-	unsigned int n;
-};
-
-static inline uint64_t model_bytes(const struct model_chain *c, bool write)
+static uint64_t model_bytes(const struct model_chain *c, bool write)
 {
 	uint64_t bytes = 0;
 
@@ -45,9 +32,9 @@ static inline uint64_t model_bytes(const struct model_chain *c, bool write)
 }
 
 /* Byte `pos` of the chain's readable or writable part, in the shadow. */
-static inline uint8_t *model_part(const struct model_blk *m,
-				  const struct model_chain *c, bool write,
-				  uint64_t pos)
+static uint8_t *model_part(const struct model_blk *m,
+			   const struct model_chain *c, bool write,
+			   uint64_t pos)
 {
 	for (unsigned int i = 0; i < c->n; i++) {
 		const struct model_buf *b = &c->bufs[i];
@@ -64,8 +51,8 @@ static inline uint8_t *model_part(const struct model_blk *m,
 	return NULL;
 }
 
-static inline bool model_is_memory(const struct model_blk *m,
-				   const struct model_chain *c)
+static bool model_is_memory(const struct model_blk *m,
+			    const struct model_chain *c)
 {
 	for (unsigned int i = 0; i < c->n; i++)
 		if (c->bufs[i].len &&
@@ -74,8 +61,8 @@ static inline bool model_is_memory(const struct model_blk *m,
 	return true;
 }
 
-static inline bool model_range_ok(const struct model_blk *m, uint64_t sector,
-				  uint64_t bytes)
+static bool model_range_ok(const struct model_blk *m, uint64_t sector,
+			   uint64_t bytes)
 {
 	return bytes % 512 == 0 && bytes <= (32u << 20) &&
 	       sector <= m->setup.sectors &&
@@ -83,9 +70,9 @@ static inline bool model_range_ok(const struct model_blk *m, uint64_t sector,
 }
 
 /* Move the data between the shadows; the used length of a success. */
-static inline uint32_t model_data(const struct model_blk *m,
-				  const struct model_chain *c, bool read,
-				  uint64_t sector, uint64_t bytes)
+static uint32_t model_data(const struct model_blk *m,
+			   const struct model_chain *c, bool read,
+			   uint64_t sector, uint64_t bytes)
 {
 	uint8_t *disk = m->shadow_store + sector * 512;
 
@@ -98,8 +85,8 @@ static inline uint32_t model_data(const struct model_blk *m,
 	return read ? (uint32_t)bytes + 1 : model_bytes(c, true) == 1;
 }
 
-static inline uint32_t model_id(const struct model_blk *m,
-				const struct model_chain *c, uint64_t room)
+static uint32_t model_id(const struct model_blk *m, const struct model_chain *c,
+			 uint64_t room)
 {
 	uint64_t n = room < 20 ? room : 20;
 
@@ -108,7 +95,7 @@ static inline uint32_t model_id(const struct model_blk *m,
 	return (uint32_t)n + (n == room);
 }
 
-static inline bool model_takes_ranges(const struct model_blk *m, uint32_t type)
+static bool model_takes_ranges(const struct model_blk *m, uint32_t type)
 {
 	switch (type) {
 	case VIRTIO_BLK_T_DISCARD:
@@ -125,9 +112,9 @@ static inline bool model_takes_ranges(const struct model_blk *m, uint32_t type)
 	}
 }
 
-static inline struct virtio_blk_segment
-model_segment(const struct model_blk *m, const struct model_chain *c,
-	      unsigned int i)
+static struct virtio_blk_segment model_segment(const struct model_blk *m,
+					       const struct model_chain *c,
+					       unsigned int i)
 {
 	struct virtio_blk_segment s;
 
@@ -138,8 +125,8 @@ model_segment(const struct model_blk *m, const struct model_chain *c,
 }
 
 /* Whether a range is as it has to be. */
-static inline uint8_t model_judge(const struct model_blk *m, uint32_t type,
-				  const struct virtio_blk_segment *s)
+static uint8_t model_judge(const struct model_blk *m, uint32_t type,
+			   const struct virtio_blk_segment *s)
 {
 	bool zeroes = type == VIRTIO_BLK_T_WRITE_ZEROES;
 	uint64_t end = s->sector + s->num_sectors;
@@ -152,9 +139,9 @@ static inline uint8_t model_judge(const struct model_blk *m, uint32_t type,
 	return VIRTIO_BLK_S_OK;
 }
 
-static inline uint8_t model_ranges(const struct model_blk *m,
-				   const struct model_chain *c, uint32_t type,
-				   uint64_t bytes)
+static uint8_t model_ranges(const struct model_blk *m,
+			    const struct model_chain *c, uint32_t type,
+			    uint64_t bytes)
 {
 	uint8_t op = type == VIRTIO_BLK_T_DISCARD      ? BLOCK_DISCARD :
 		     type == VIRTIO_BLK_T_WRITE_ZEROES ? BLOCK_WRITE_ZEROES :
@@ -186,10 +173,9 @@ static inline uint8_t model_ranges(const struct model_blk *m,
 }
 
 /* A whole request: the status, and on success the used length in *len. */
-static inline uint8_t model_type(const struct model_blk *m,
-				 const struct model_chain *c,
-				 const struct virtio_blk_header *h,
-				 uint32_t *len)
+static uint8_t model_type(const struct model_blk *m,
+			  const struct model_chain *c,
+			  const struct virtio_blk_header *h, uint32_t *len)
 {
 	uint64_t in = model_bytes(c, true) - 1;
 	uint64_t out = model_bytes(c, false) - 16;
@@ -220,8 +206,8 @@ static inline uint8_t model_type(const struct model_blk *m,
 }
 
 /* What the chain has to do to the shadow: the used length. */
-static inline uint32_t model_effect(const struct model_blk *m,
-				    const struct model_chain *c)
+static uint32_t model_effect(const struct model_blk *m,
+			     const struct model_chain *c)
 {
 	uint64_t w = model_bytes(c, true), r = model_bytes(c, false);
 	uint8_t *status = w ? model_part(m, c, true, w - 1) : NULL;
@@ -241,15 +227,15 @@ static inline uint32_t model_effect(const struct model_blk *m,
 }
 
 /* The same place in the shadow of guest memory. */
-static inline void *model_shadow_at(const struct model_blk *m, uint64_t addr)
+static void *model_shadow_at(const struct model_blk *m, uint64_t addr)
 {
 	return m->shadow + (addr - m->mem.base);
 }
 
 /* A used element of a packed ring whose chains are used in order. */
-static inline void model_expect_packed(struct model_blk *m,
-				       const struct model_ring *ring,
-				       uint16_t id, uint32_t len)
+static void model_expect_packed(struct model_blk *m,
+				const struct model_ring *ring, uint16_t id,
+				uint32_t len)
 {
 	struct vring_packed_desc *d = model_shadow_at(m, ring->desc_at);
 
@@ -260,9 +246,8 @@ static inline void model_expect_packed(struct model_blk *m,
 			      (len ? VRING_DESC_WRITE : 0));
 }
 
-/* Apply the chain, and its used element, to the shadow. */
-static inline void model_expect(struct model_blk *m, unsigned int queue,
-				uint16_t head, const struct model_chain *c)
+void model_expect(struct model_blk *m, unsigned int queue, uint16_t head,
+		  const struct model_chain *c)
 {
 	struct model_ring *ring = &m->ring[queue];
 	uint32_t len = model_effect(m, c);
@@ -277,9 +262,8 @@ static inline void model_expect(struct model_blk *m, unsigned int queue,
 	used->idx++;
 }
 
-/* Offer a chain, serve it, and compare everything. */
-static inline void model_try(struct model_blk *m, const struct model_chain *c,
-			     unsigned int direct)
+void model_try(struct model_blk *m, const struct model_chain *c,
+	       unsigned int direct)
 {
 	struct model_ring *ring = &m->ring[0];
 	uint64_t table = m->mem.base + m->mem.size - 2 * MODEL_PAGE;
@@ -296,5 +280,3 @@ static inline void model_try(struct model_blk *m, const struct model_chain *c,
 	assert_null(m->mem.maps);
 	assert_true(virtio_device_live(&m->blk.dev));
 }
-
-#endif

@@ -1,49 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Foreign memory for tests: a guest that is a memory file, of which any page
- * may be bad. Bad pages are not accessible, as they would be on Xen: touching
- * one kills the test. What is mapped is counted in /proc/self/maps. The program
- * has to be linked with --wrap for the three functions.
- */
-#ifndef MODEL_FOREIGN_H
-#define MODEL_FOREIGN_H
+#include "lib/test.h"
 
-#include "model_memory.h"
+#include "lib/model_foreign.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-#include <unistd.h>
+struct guest guest;
 
-#include "xen/mapcache.h"
+xenforeignmemory_handle *const handle = (void *)&guest;
 
-enum {
-	CHUNK = MAPCACHE_CHUNK_PAGES << MAPCACHE_PAGE_SHIFT,
-	GUEST_CHUNKS = 12,
-	GUEST_PAGES = GUEST_CHUNKS * MAPCACHE_CHUNK_PAGES,
-	IOV_MAX_PIECES = 16,
-};
-
-static struct {
-	int fd;
-	bool bad[GUEST_PAGES];
-	unsigned int calls;      /* of map and map2 */
-	unsigned int fail_at;    /* the call that fails as a whole; 0: none */
-	unsigned int fail_calls; /* ... and so many from then on */
-	bool keep;               /* and leaves the address space as it was */
-	bool steal;              /* and whose address space somebody takes */
-	void *stolen;
-} guest;
-
-static xenforeignmemory_handle *const handle = (void *)&guest;
-
-static inline bool is_good(xen_pfn_t gfn)
+bool is_good(xen_pfn_t gfn)
 {
 	return gfn < GUEST_PAGES && !guest.bad[gfn];
 }
 
 /* Map what is good of gfn[0..n) to `at`, where nothing is accessible yet. */
-static inline void map_good(uint8_t *at, size_t n, const xen_pfn_t *gfn,
-			    int *errors)
+static void map_good(uint8_t *at, size_t n, const xen_pfn_t *gfn, int *errors)
 {
 	for (size_t i = 0, run; i < n; i += run) {
 		void *p;
@@ -62,16 +32,12 @@ static inline void map_good(uint8_t *at, size_t n, const xen_pfn_t *gfn,
 	}
 }
 
-static inline bool call_fails(void)
+static bool call_fails(void)
 {
 	guest.calls++;
 	return guest.fail_at && guest.calls >= guest.fail_at &&
 	       guest.calls <= guest.fail_at + guest.fail_calls;
 }
-
-void *__wrap_xenforeignmemory_map2(xenforeignmemory_handle *fmem, uint32_t dom,
-				   void *addr, int prot, int flags, size_t n,
-				   const xen_pfn_t gfn[], int errors[]);
 
 void *__wrap_xenforeignmemory_map2(xenforeignmemory_handle *fmem, uint32_t dom,
 				   void *addr, int prot, int flags, size_t n,
@@ -100,10 +66,6 @@ void *__wrap_xenforeignmemory_map2(xenforeignmemory_handle *fmem, uint32_t dom,
 
 void *__wrap_xenforeignmemory_map(xenforeignmemory_handle *fmem, uint32_t dom,
 				  int prot, size_t n, const xen_pfn_t gfn[],
-				  int errors[]);
-
-void *__wrap_xenforeignmemory_map(xenforeignmemory_handle *fmem, uint32_t dom,
-				  int prot, size_t n, const xen_pfn_t gfn[],
 				  int errors[])
 {
 	void *p;
@@ -121,17 +83,13 @@ void *__wrap_xenforeignmemory_map(xenforeignmemory_handle *fmem, uint32_t dom,
 }
 
 int __wrap_xenforeignmemory_unmap(xenforeignmemory_handle *fmem, void *addr,
-				  size_t n);
-
-int __wrap_xenforeignmemory_unmap(xenforeignmemory_handle *fmem, void *addr,
 				  size_t n)
 {
 	assert_ptr_equal(fmem, handle);
 	return munmap(addr, n * MODEL_PAGE);
 }
 
-/* Pages of the guest that this process has mapped. */
-static inline uint64_t mapped_pages(void)
+uint64_t mapped_pages(void)
 {
 	FILE *maps = fopen("/proc/self/maps", "r");
 	char line[512];
@@ -148,5 +106,3 @@ static inline uint64_t mapped_pages(void)
 	fclose(maps);
 	return pages;
 }
-
-#endif

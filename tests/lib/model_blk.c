@@ -1,61 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * A virtio block device for tests, with its driver, guest memory and an engine
- * that is an array. Requests that reach the engine wait until the test runs
- * them; it may do so in any order, and may make them fail.
- */
-#ifndef MODEL_BLK_H
-#define MODEL_BLK_H
+#include "lib/test.h"
 
-#include "model_driver.h"
+#include "lib/model_blk.h"
 
-#include "virtio/blk.h"
+const char model_serial[VIRTIO_BLK_ID_BYTES] = "serial-0123456789-ab";
 
-enum {
-	MODEL_BLK_PAGES = 48, /* of guest memory */
-	MODEL_SECTORS = 64,   /* of the disk, unless told otherwise */
-	MODEL_POISON = 0xa5,  /* what the device's own memory begins as */
-};
-
-/* How the device and the driver are to be; zeroes mean what is usual. */
-struct model_setup {
-	unsigned int nqueues; /* 1 */
-	uint16_t queue_size;  /* 8, offered */
-	uint16_t ring_size;   /* what the driver takes: queue_size */
-	uint64_t sectors;     /* MODEL_SECTORS */
-	uint64_t refused;     /* features that the driver does not take */
-	unsigned int pages;   /* of guest memory: MODEL_BLK_PAGES */
-	bool readonly;
-	bool pinnable;
-	bool windows; /* the memory is mapped for good */
-	bool write_through;
-	bool discard;
-	bool secure_erase;
-	bool packed; /* offered, and laid out by the driver */
-	bool legacy; /* the interface, and the driver */
-};
-
-struct model_blk {
-	struct model_memory mem;
-	struct virtio_blk blk;
-	unsigned int ranges; /* that the engine was given */
-	uint8_t range_flags; /* of the last one */
-	struct model_ring ring[VIRTIO_QUEUES_MAX];
-	struct model_setup setup;
-	struct virtio_blk_options options;
-	uint64_t heap; /* the first guest address after the rings */
-	void *memory;
-	void *state;
-	uint8_t *store;
-	uint64_t store_bytes;
-	int engine_fails; /* result of the requests that are run; or 0 */
-	uint8_t *shadow;  /* what guest memory should look like */
-	uint8_t *shadow_store;
-};
-
-static const char model_serial[VIRTIO_BLK_ID_BYTES] = "serial-0123456789-ab";
-
-static inline void *model_alloc(size_t bytes)
+static void *model_alloc(size_t bytes)
 {
 	void *p = NULL;
 
@@ -65,7 +15,7 @@ static inline void *model_alloc(size_t bytes)
 	return p;
 }
 
-static inline void model_setup_defaults(struct model_setup *s)
+static void model_setup_defaults(struct model_setup *s)
 {
 	if (!s->nqueues)
 		s->nqueues = 1;
@@ -79,7 +29,7 @@ static inline void model_setup_defaults(struct model_setup *s)
 		s->pages = MODEL_BLK_PAGES;
 }
 
-static inline void model_rings_init(struct model_blk *m)
+static void model_rings_init(struct model_blk *m)
 {
 	const uint64_t align = m->setup.legacy ? MODEL_PAGE : 4;
 	uint64_t at = MODEL_BASE;
@@ -92,7 +42,7 @@ static inline void model_rings_init(struct model_blk *m)
 	m->heap = (at + MODEL_PAGE - 1) & ~(uint64_t)(MODEL_PAGE - 1);
 }
 
-static inline void model_store_init(struct model_blk *m)
+static void model_store_init(struct model_blk *m)
 {
 	m->store_bytes = m->setup.sectors * VIRTIO_BLK_SECTOR_SIZE;
 	m->store = malloc(m->store_bytes);
@@ -106,8 +56,7 @@ static inline void model_store_init(struct model_blk *m)
 	memcpy(m->shadow_store, m->store, m->store_bytes);
 }
 
-/* A device after power-on; its driver has done nothing yet. */
-static inline void model_blk_init(struct model_blk *m, struct model_setup setup)
+void model_blk_init(struct model_blk *m, struct model_setup setup)
 {
 	struct virtio_blk_options options = { .block_size = 512 };
 
@@ -140,8 +89,7 @@ static inline void model_blk_init(struct model_blk *m, struct model_setup setup)
 	memset(m->memory, MODEL_POISON, virtio_blk_memory_bytes(&options));
 }
 
-/* All but DRIVER_OK; as Linux does it, the page size only once, and first. */
-static inline void model_legacy_drive(struct model_blk *m)
+void model_legacy_drive(struct model_blk *m)
 {
 	struct virtio_device *dev = &m->blk.dev;
 
@@ -156,7 +104,7 @@ static inline void model_legacy_drive(struct model_blk *m)
 	}
 }
 
-static inline void model_modern_drive(struct model_blk *m)
+static void model_modern_drive(struct model_blk *m)
 {
 	struct virtio_device *dev = &m->blk.dev;
 
@@ -166,8 +114,7 @@ static inline void model_modern_drive(struct model_blk *m)
 		model_set_queue(dev, i, &m->ring[i]);
 }
 
-/* What the driver does up to DRIVER_OK. */
-static inline void model_blk_drive(struct model_blk *m)
+void model_blk_drive(struct model_blk *m)
 {
 	struct virtio_device *dev = &m->blk.dev;
 
@@ -179,15 +126,13 @@ static inline void model_blk_drive(struct model_blk *m)
 	assert_true(virtio_device_live(dev));
 }
 
-static inline void model_blk_start(struct model_blk *m,
-				   struct model_setup setup)
+void model_blk_start(struct model_blk *m, struct model_setup setup)
 {
 	model_blk_init(m, setup);
 	model_blk_drive(m);
 }
 
-/* Reset by the driver, which has to happen at once, and make a new start. */
-static inline void model_blk_restart(struct model_blk *m)
+void model_blk_restart(struct model_blk *m)
 {
 	assert_int_equal(model_set(&m->blk.dev, VIRTIO_MMIO_STATUS, 0),
 			 VIRTIO_DONE);
@@ -196,7 +141,7 @@ static inline void model_blk_restart(struct model_blk *m)
 	model_blk_drive(m);
 }
 
-static inline void model_blk_finish(struct model_blk *m)
+void model_blk_finish(struct model_blk *m)
 {
 	virtio_device_stop(&m->blk.dev);
 	model_memory_finish(&m->mem);
@@ -209,22 +154,20 @@ static inline void model_blk_finish(struct model_blk *m)
 
 /* ---- the engine ---------------------------------------------------------- */
 
-/* What a range reads as after an operation without data: all differ. */
-static inline uint8_t model_range_byte(uint8_t op)
+uint8_t model_range_byte(uint8_t op)
 {
 	if (op == BLOCK_WRITE_ZEROES)
 		return 0;
 	return op == BLOCK_DISCARD ? 0xdd : 0x5e;
 }
 
-static inline bool model_is_range(uint8_t op)
+static bool model_is_range(uint8_t op)
 {
 	return op == BLOCK_DISCARD || op == BLOCK_WRITE_ZEROES ||
 	       op == BLOCK_SECURE_ERASE;
 }
 
-static inline void model_move(struct model_blk *m,
-			      const struct block_request *req)
+void model_move(struct model_blk *m, const struct block_request *req)
 {
 	uint8_t *at = m->store + req->offset;
 
@@ -246,9 +189,8 @@ static inline void model_move(struct model_blk *m,
 	}
 }
 
-/* What every engine may rely on. */
-static inline void model_check_block(const struct model_blk *m,
-				     const struct block_request *req)
+void model_check_block(const struct model_blk *m,
+		       const struct block_request *req)
 {
 	uint64_t bytes = 0;
 	bool flush = req->op == BLOCK_FLUSH;
@@ -277,8 +219,7 @@ static inline void model_check_block(const struct model_blk *m,
 		assert_false(req->flags & BLOCK_STABLE);
 }
 
-/* Do a request and answer it. Not yet published. */
-static inline void model_run(struct model_blk *m, struct block_request *req)
+void model_run(struct model_blk *m, struct block_request *req)
 {
 	do {
 		model_check_block(m, req);
@@ -288,8 +229,7 @@ static inline void model_run(struct model_blk *m, struct block_request *req)
 	} while (!virtio_blk_complete(req));
 }
 
-/* Pop, run and publish until there is nothing more: how many were run. */
-static inline unsigned int model_serve(struct model_blk *m, unsigned int queue)
+unsigned int model_serve(struct model_blk *m, unsigned int queue)
 {
 	struct virtio_blk_queue *bq = &m->blk.queue[queue];
 	struct block_request *req;
@@ -304,16 +244,10 @@ static inline unsigned int model_serve(struct model_blk *m, unsigned int queue)
 	return n;
 }
 
-/* Numbers of queues that a device of two queues has not. */
-static const uint32_t model_no_queues[] = {
-	2, 3, 15, 16, 17, 255, 65536, 0x80000000u, UINT32_MAX,
-};
-
 /* ---- requests ------------------------------------------------------------ */
 
-/* Write a header to guest memory. */
-static inline void model_header(struct model_blk *m, uint64_t at, uint32_t type,
-				uint64_t sector)
+void model_header(struct model_blk *m, uint64_t at, uint32_t type,
+		  uint64_t sector)
 {
 	struct virtio_blk_header header = { .type = type, .sector = sector };
 	void *p = model_at(&m->mem, at, sizeof(header));
@@ -322,7 +256,7 @@ static inline void model_header(struct model_blk *m, uint64_t at, uint32_t type,
 	memcpy(p, &header, sizeof(header));
 }
 
-static inline uint8_t *model_byte(struct model_blk *m, uint64_t at)
+uint8_t *model_byte(struct model_blk *m, uint64_t at)
 {
 	uint8_t *p = model_at(&m->mem, at, 1);
 
@@ -330,14 +264,8 @@ static inline uint8_t *model_byte(struct model_blk *m, uint64_t at)
 	return p;
 }
 
-/*
- * Offer a request as drivers do it: header, `bytes` of data and status in a
- * descriptor each, at `at`: the header there, the data in the next page, the
- * status behind the data. Returns the address of the status byte.
- */
-static inline uint64_t model_request(struct model_blk *m, unsigned int queue,
-				     uint64_t at, uint32_t type,
-				     uint64_t sector, uint32_t bytes)
+uint64_t model_request(struct model_blk *m, unsigned int queue, uint64_t at,
+		       uint32_t type, uint64_t sector, uint32_t bytes)
 {
 	const uint64_t data = at + 512, status = data + bytes;
 	const struct model_buf bufs[] = {
@@ -351,5 +279,3 @@ static inline uint64_t model_request(struct model_blk *m, unsigned int queue,
 	model_offer(&m->ring[queue], bufs, 3);
 	return status;
 }
-
-#endif

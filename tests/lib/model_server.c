@@ -1,34 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * An IOREQ server on the fake hypervisor, with two windows that note what they
- * are asked for.
- */
-#ifndef MODEL_SERVER_H
-#define MODEL_SERVER_H
+#include "lib/test.h"
 
-#include "model_xen.h"
+#include "lib/model_server.h"
 
-#include "base/clock.h"
-#include "base/loop.h"
+struct fixture f;
 
-enum { BASE = 0x2000000, OTHER = 0x2000400 }; /* of the windows */
-
-struct fixture {
-	struct loop loop;
-	struct ioreq_server server;
-	struct ioreq_window window, other;
-	unsigned int reads, writes, invalidates;
-	uint64_t offset, value;
-	unsigned int size;
-	struct ioreq_window *last;
-	bool wait;         /* writes wait */
-	unsigned int vcpu; /* whose access is under way */
-};
-
-static struct fixture f;
-
-static inline uint64_t window_read(struct ioreq_window *w, uint64_t offset,
-				   unsigned int size)
+static uint64_t window_read(struct ioreq_window *w, uint64_t offset,
+			    unsigned int size)
 {
 	assert_int_equal(xen.page[f.vcpu].state, STATE_IOREQ_INPROCESS);
 	f.reads++;
@@ -38,9 +16,8 @@ static inline uint64_t window_read(struct ioreq_window *w, uint64_t offset,
 	return 0x1122334455667788u;
 }
 
-static inline enum virtio_answer window_write(struct ioreq_window *w,
-					      uint64_t offset,
-					      unsigned int size, uint64_t value)
+static enum virtio_answer window_write(struct ioreq_window *w, uint64_t offset,
+				       unsigned int size, uint64_t value)
 {
 	assert_int_equal(xen.page[f.vcpu].state, STATE_IOREQ_INPROCESS);
 	f.writes++;
@@ -51,14 +28,14 @@ static inline enum virtio_answer window_write(struct ioreq_window *w,
 	return f.wait ? VIRTIO_WAIT : VIRTIO_DONE;
 }
 
-static inline void invalidate(struct ioreq_server *server)
+static void invalidate(struct ioreq_server *server)
 {
 	assert_ptr_equal(server, &f.server);
 	assert_int_equal(xen.page[f.vcpu].state, STATE_IOREQ_INPROCESS);
 	f.invalidates++;
 }
 
-static inline struct ioreq_window window_at(uint64_t base)
+struct ioreq_window window_at(uint64_t base)
 {
 	return (struct ioreq_window){ .base = base,
 				      .bytes = 0x200,
@@ -66,13 +43,13 @@ static inline struct ioreq_window window_at(uint64_t base)
 				      .write = window_write };
 }
 
-static inline int open_server(void)
+int open_server(void)
 {
 	f.server.invalidate = invalidate;
 	return ioreq_server_open(&f.server, &xen_fake, &f.loop, XEN_DOMID);
 }
 
-static inline void start(unsigned int nvcpus)
+void start(unsigned int nvcpus)
 {
 	memset(&f, 0, sizeof(f));
 	xen_start(nvcpus);
@@ -84,7 +61,7 @@ static inline void start(unsigned int nvcpus)
 	assert_int_equal(ioreq_server_add(&f.server, &f.other), 0);
 }
 
-static inline void finish(void)
+void finish(void)
 {
 	ioreq_server_close(&f.server);
 	assert_null(f.loop.pollers);
@@ -92,19 +69,18 @@ static inline void finish(void)
 	xen_stop();
 }
 
-static inline bool poll_server(void)
+bool poll_server(void)
 {
 	return f.server.poller.poll(&f.server.poller);
 }
 
-static inline bool rest_server(void)
+bool rest_server(void)
 {
 	return f.server.poller.rest(&f.server.poller);
 }
 
-/* An access of one vCPU that has to be answered at once. */
-static inline uint64_t access_now(unsigned int vcpu, uint64_t addr,
-				  uint32_t size, bool read, uint64_t data)
+uint64_t access_now(unsigned int vcpu, uint64_t addr, uint32_t size, bool read,
+		    uint64_t data)
 {
 	unsigned int answers = xen.vcpu[vcpu].answers;
 
@@ -117,5 +93,3 @@ static inline uint64_t access_now(unsigned int vcpu, uint64_t addr,
 	assert_int_equal(xen.vcpu[vcpu].answers, answers + 1);
 	return xen.page[vcpu].data;
 }
-
-#endif

@@ -1,33 +1,27 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * What the fault tests of the kernel's engines share: an image of N blocks that
- * is moved by as many requests, and submissions that are refused. The program
- * puts itself in front of the engine's submitting call, and of fdatasync, with
- * --wrap.
- */
-#ifndef BLOCK_FAULT_H
-#define BLOCK_FAULT_H
+#include "lib/test.h"
 
-#include "block_harness.h"
+#include "lib/block_fault.h"
 
-#define N 16u
-#define BLOCK 4096u
-#define SIZE (N * BLOCK)
+int refuse_wait; /* submissions that are let through first */
 
-static int refuse_wait;  /* submissions that are let through first */
-static int refuse_count; /* submissions that are refused then */
-static int refuse_error;
-static unsigned int short_to; /* bytes moved by a transfer, 0: all */
-static int sync_error;        /* of the next fdatasync */
-static int calls, stable, syncs;
+int refuse_count; /* submissions that are refused then */
 
-static struct block_image image;
-static struct block_engine *engine;
-static unsigned char *content;
-static unsigned char *memory;
+int refuse_error;
 
-int __real_fdatasync(int fd);
-int __wrap_fdatasync(int fd);
+unsigned int short_to; /* bytes moved by a transfer, 0: all */
+
+static int sync_error; /* of the next fdatasync */
+
+int calls, stable, syncs;
+
+struct block_image image;
+
+struct block_engine *engine;
+
+unsigned char *content;
+
+unsigned char *memory;
 
 /* Called one at a time, and looked at when the flush is reaped. */
 int __wrap_fdatasync(int fd)
@@ -38,8 +32,7 @@ int __wrap_fdatasync(int fd)
 	return errno ? -1 : __real_fdatasync(fd);
 }
 
-/* Counts the submission; whether it is refused, with refuse_error. */
-static inline bool fault_refuses(void)
+bool fault_refuses(void)
 {
 	calls++;
 	if (refuse_wait > 0) {
@@ -52,7 +45,7 @@ static inline bool fault_refuses(void)
 	return true;
 }
 
-static inline void fault_open(const char *name, enum block_cache cache)
+void fault_open(const char *name, enum block_cache cache)
 {
 	refuse_wait = refuse_count = calls = stable = syncs = 0;
 	short_to = sync_error = 0;
@@ -63,7 +56,7 @@ static inline void fault_open(const char *name, enum block_cache cache)
 	engine = harness_open_engine(name, &image, N);
 }
 
-static inline void fault_close(void)
+void fault_close(void)
 {
 	harness_check_idle(engine);
 	block_engine_close(engine);
@@ -72,12 +65,7 @@ static inline void fault_close(void)
 	free(content);
 }
 
-/*
- * `count` requests at once, of a block each, over and over the image; returns
- * how many failed. From its end to its start: they are not merged.
- */
-static inline unsigned int do_many(enum block_op op, unsigned int count,
-				   int error)
+unsigned int do_many(enum block_op op, unsigned int count, int error)
 {
 	struct block_request *req = calloc(count, sizeof(*req)), *done;
 	struct virtio_iov *iov = calloc(count, sizeof(*iov));
@@ -110,13 +98,12 @@ static inline unsigned int do_many(enum block_op op, unsigned int count,
 	return failed;
 }
 
-/* Read or write the whole image with N requests; returns how many failed. */
-static inline unsigned int do_all(enum block_op op, int error)
+unsigned int do_all(enum block_op op, int error)
 {
 	return do_many(op, N, error);
 }
 
-static inline void check_all_good(void)
+void check_all_good(void)
 {
 	assert_int_equal(do_all(BLOCK_READ, 0), 0);
 	assert_memory_equal(memory, content, SIZE);
@@ -126,8 +113,7 @@ static inline void check_all_good(void)
 	memcpy(content, memory, SIZE);
 }
 
-/* One request of several pieces, none of which is moved wholly at once. */
-static inline void check_short_pieces(void)
+void check_short_pieces(void)
 {
 	struct virtio_iov iov[] = {
 		{ memory, 1024 },
@@ -143,8 +129,7 @@ static inline void check_short_pieces(void)
 	assert_memory_equal(memory, content, SIZE);
 }
 
-/* A shortage that does not end does not hang, and then goes on. */
-static inline void check_lasting_shortage(void)
+void check_lasting_shortage(void)
 {
 	refuse_error = EAGAIN;
 	refuse_count = 1000000;
@@ -153,8 +138,7 @@ static inline void check_lasting_shortage(void)
 	check_all_good();
 }
 
-/* A write that is to be stable carries that with O_DIRECT, else is synced. */
-static inline void check_flush(void)
+void check_flush(void)
 {
 	int direct = image.direct;
 
@@ -170,11 +154,9 @@ static inline void check_flush(void)
 	assert_int_equal(syncs, direct ? 1 : 2);
 }
 
-static inline void check_sticky(const char *name)
+void check_sticky(const char *name)
 {
 	sync_error = ENOTCONN;
 	assert_int_equal(harness_command(engine, BLOCK_FLUSH, 0, 0, 0), -EIO);
 	harness_check_sticky(name, &image, engine);
 }
-
-#endif

@@ -1,63 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * The driver's side of a ring, for tests: builds split and packed rings in a
- * model memory, offers chains and takes used ones.
- *
- * It keeps its own idea of the ring and checks each used element against it:
- * an id that was not offered, or was used already, fails the test. A position
- * is a number of descriptors (packed) or elements (split) since the start.
- */
-#ifndef MODEL_RING_H
-#define MODEL_RING_H
+#include "lib/test.h"
 
-#include "model_memory.h"
+#include "lib/model_ring.h"
 
-#include "virtio/wire.h"
-
-enum { MODEL_RING_MAX = 1024 };
-
-struct model_buf {
-	uint64_t addr;
-	uint32_t len;
-	bool write; /* by the device */
-};
-
-struct model_ring {
-	struct model_memory *mem;
-	uint16_t size;
-	bool packed;
-	uint64_t desc_at; /* guest addresses */
-	uint64_t avail_at;
-	uint64_t used_at;
-	union {
-		struct {
-			struct vring_desc *desc;
-			struct vring_avail *avail;
-			struct vring_used *used;
-		};
-		struct {
-			struct vring_packed_desc *pdesc;
-			union vring_packed_event *driver; /* what we want */
-			union vring_packed_event *device; /* what it wants */
-		};
-	};
-	uint16_t avail_next; /* positions as the driver knows them */
-	uint16_t used_seen;
-	uint16_t free[MODEL_RING_MAX]; /* heads, or buffer ids */
-	unsigned int nfree;
-	unsigned int room;               /* packed: free descriptors */
-	uint16_t next[MODEL_RING_MAX];   /* of chains, as we wrote them */
-	uint16_t length[MODEL_RING_MAX]; /* by head: descriptors; or 0 */
-};
-
-static inline struct vring_bytes model_ring_bytes(const struct model_ring *ring)
+struct vring_bytes model_ring_bytes(const struct model_ring *ring)
 {
 	return vring_bytes(ring->size, ring->packed);
 }
 
 /* A packed ring's position as the rings have it: index and wrap counter. */
-static inline uint16_t model_packed_at(const struct model_ring *ring,
-				       uint16_t position)
+static uint16_t model_packed_at(const struct model_ring *ring,
+				uint16_t position)
 {
 	bool wrap = position / ring->size % 2 == 0;
 
@@ -65,21 +18,15 @@ static inline uint16_t model_packed_at(const struct model_ring *ring,
 			  (wrap ? VRING_PACKED_WRAP : 0));
 }
 
-/* `base` of virtqueue_start() for a position. */
-static inline uint32_t model_ring_base(const struct model_ring *ring,
-				       uint16_t position)
+uint32_t model_ring_base(const struct model_ring *ring, uint16_t position)
 {
 	return ring->packed ?
 		       model_packed_at(ring, position) * UINT32_C(0x10001) :
 		       position;
 }
 
-/*
- * The AVAIL and USED flags that a descriptor at a position has. Positions have
- * 16 bits: a test that goes further has to use a size that divides 32768.
- */
-static inline uint16_t model_packed_flags(const struct model_ring *ring,
-					  uint16_t position, bool used)
+uint16_t model_packed_flags(const struct model_ring *ring, uint16_t position,
+			    bool used)
 {
 	bool wrap = model_packed_at(ring, position) & VRING_PACKED_WRAP;
 
@@ -87,7 +34,7 @@ static inline uint16_t model_packed_flags(const struct model_ring *ring,
 			  (wrap == used ? VRING_PACKED_DESC_USED : 0));
 }
 
-static inline void model_ring_reset(struct model_ring *ring, uint16_t base)
+void model_ring_reset(struct model_ring *ring, uint16_t base)
 {
 	const struct vring_bytes bytes = model_ring_bytes(ring);
 
@@ -117,14 +64,9 @@ static inline void model_ring_reset(struct model_ring *ring, uint16_t base)
 						   i);
 }
 
-/*
- * Lay a ring out at guest address `at`, its used ring aligned as told; returns
- * the first address after it.
- */
-static inline uint64_t model_ring_place(struct model_ring *ring,
-					struct model_memory *mem, uint64_t at,
-					uint16_t size, bool packed,
-					uint64_t align)
+uint64_t model_ring_place(struct model_ring *ring, struct model_memory *mem,
+			  uint64_t at, uint16_t size, bool packed,
+			  uint64_t align)
 {
 	const struct vring_bytes bytes = vring_bytes(size, packed);
 
@@ -145,58 +87,49 @@ static inline uint64_t model_ring_place(struct model_ring *ring,
 	return ring->used_at + bytes.device;
 }
 
-static inline uint64_t model_ring_lay(struct model_ring *ring,
-				      struct model_memory *mem, uint64_t at,
-				      uint16_t size, bool packed)
+uint64_t model_ring_lay(struct model_ring *ring, struct model_memory *mem,
+			uint64_t at, uint16_t size, bool packed)
 {
 	return model_ring_place(ring, mem, at, size, packed, 4);
 }
 
-static inline uint64_t model_ring_init(struct model_ring *ring,
-				       struct model_memory *mem, uint64_t at,
-				       uint16_t size)
+uint64_t model_ring_init(struct model_ring *ring, struct model_memory *mem,
+			 uint64_t at, uint16_t size)
 {
 	return model_ring_lay(ring, mem, at, size, false);
 }
 
-static inline uint16_t *model_used_event(struct model_ring *ring)
+uint16_t *model_used_event(struct model_ring *ring)
 {
 	return &ring->avail->ring[ring->size];
 }
 
-static inline uint16_t *model_avail_event(struct model_ring *ring)
+uint16_t *model_avail_event(struct model_ring *ring)
 {
 	return (uint16_t *)&ring->used->ring[ring->size];
 }
 
-/* Write one descriptor as told, however wrong. */
-static inline void model_desc(struct model_ring *ring, uint16_t i,
-			      uint64_t addr, uint32_t len, uint16_t flags,
-			      uint16_t next)
+void model_desc(struct model_ring *ring, uint16_t i, uint64_t addr,
+		uint32_t len, uint16_t flags, uint16_t next)
 {
 	ring->desc[i] = (struct vring_desc){ addr, len, flags, next };
 }
 
-/* Put any number into the available ring. */
-static inline void model_avail(struct model_ring *ring, uint16_t head)
+void model_avail(struct model_ring *ring, uint16_t head)
 {
 	ring->avail->ring[ring->avail_next % ring->size] = head;
 	ring->avail_next++;
 	__atomic_store_n(&ring->avail->idx, ring->avail_next, __ATOMIC_RELEASE);
 }
 
-static inline uint16_t model_take_desc(struct model_ring *ring)
+uint16_t model_take_desc(struct model_ring *ring)
 {
 	assert_true(ring->nfree > 0);
 	return ring->free[--ring->nfree];
 }
 
-/*
- * Write descriptor `i` behind those that are available in a packed ring: with
- * its flags, so that it is available, but for the first of a chain.
- */
-static inline void model_packed_desc(struct model_ring *ring, uint16_t i,
-				     struct vring_packed_desc d)
+void model_packed_desc(struct model_ring *ring, uint16_t i,
+		       struct vring_packed_desc d)
 {
 	uint16_t position = (uint16_t)(ring->avail_next + i);
 	struct vring_packed_desc *to = &ring->pdesc[position % ring->size];
@@ -209,8 +142,7 @@ static inline void model_packed_desc(struct model_ring *ring, uint16_t i,
 	*to = d;
 }
 
-/* Make the `n` descriptors written so far available. */
-static inline void model_packed_avail(struct model_ring *ring, uint16_t n)
+void model_packed_avail(struct model_ring *ring, uint16_t n)
 {
 	struct vring_packed_desc *first =
 		&ring->pdesc[ring->avail_next % ring->size];
@@ -222,12 +154,7 @@ static inline void model_packed_avail(struct model_ring *ring, uint16_t n)
 	ring->avail_next = (uint16_t)(ring->avail_next + n);
 }
 
-/*
- * Make a chain of what `d` has available, however wrong: head 0 in a split
- * ring, and the buffer id 0 in a packed one.
- */
-static inline void model_raw(struct model_ring *ring,
-			     const struct vring_desc *d, uint16_t n)
+void model_raw(struct model_ring *ring, const struct vring_desc *d, uint16_t n)
 {
 	for (uint16_t i = 0; i < n; i++) {
 		if (!ring->packed)
@@ -245,8 +172,8 @@ static inline void model_raw(struct model_ring *ring,
 		model_avail(ring, 0);
 }
 
-static inline struct vring_desc model_buf_desc(const struct model_buf *buf,
-					       bool more, uint16_t next)
+static struct vring_desc model_buf_desc(const struct model_buf *buf, bool more,
+					uint16_t next)
 {
 	return (struct vring_desc){
 		.addr = buf->addr,
@@ -258,9 +185,8 @@ static inline struct vring_desc model_buf_desc(const struct model_buf *buf,
 }
 
 /* A packed ring's table: in order, and only WRITE means something. */
-static inline void model_packed_table(struct model_ring *ring, uint64_t at,
-				      const struct model_buf *bufs,
-				      unsigned int n)
+static void model_packed_table(struct model_ring *ring, uint64_t at,
+			       const struct model_buf *bufs, unsigned int n)
 {
 	struct vring_packed_desc *table = model_at(ring->mem, at,
 						   n * sizeof(*table));
@@ -275,9 +201,8 @@ static inline void model_packed_table(struct model_ring *ring, uint64_t at,
 		};
 }
 
-/* Write an indirect table, in scattered order when there is room. */
-static inline void model_table(struct model_ring *ring, uint64_t at,
-			       const struct model_buf *bufs, unsigned int n)
+void model_table(struct model_ring *ring, uint64_t at,
+		 const struct model_buf *bufs, unsigned int n)
 {
 	struct vring_desc *table = model_at(ring->mem, at, n * sizeof(*table));
 
@@ -295,10 +220,10 @@ static inline void model_table(struct model_ring *ring, uint64_t at,
 	}
 }
 
-static inline uint16_t model_packed_offer(struct model_ring *ring,
-					  const struct model_buf *bufs,
-					  unsigned int direct, unsigned int n,
-					  uint64_t table)
+static uint16_t model_packed_offer(struct model_ring *ring,
+				   const struct model_buf *bufs,
+				   unsigned int direct, unsigned int n,
+				   uint64_t table)
 {
 	unsigned int total = direct + (n > direct);
 	uint16_t id = model_take_desc(ring);
@@ -330,15 +255,9 @@ static inline uint16_t model_packed_offer(struct model_ring *ring,
 	return id;
 }
 
-/*
- * Offer a chain: the first `direct` buffers as descriptors of the ring, the
- * rest, if any, in an indirect table at `table`. Returns the head, or buffer
- * id.
- */
-static inline uint16_t model_offer_mixed(struct model_ring *ring,
-					 const struct model_buf *bufs,
-					 unsigned int direct, unsigned int n,
-					 uint64_t table)
+uint16_t model_offer_mixed(struct model_ring *ring,
+			   const struct model_buf *bufs, unsigned int direct,
+			   unsigned int n, uint64_t table)
 {
 	unsigned int total = direct + (n > direct);
 	uint16_t head, at;
@@ -365,14 +284,13 @@ static inline uint16_t model_offer_mixed(struct model_ring *ring,
 	return head;
 }
 
-static inline uint16_t model_offer(struct model_ring *ring,
-				   const struct model_buf *bufs, unsigned int n)
+uint16_t model_offer(struct model_ring *ring, const struct model_buf *bufs,
+		     unsigned int n)
 {
 	return model_offer_mixed(ring, bufs, n, n, 0);
 }
 
-static inline bool model_packed_is_used(const struct model_ring *ring,
-					uint16_t position)
+bool model_packed_is_used(const struct model_ring *ring, uint16_t position)
 {
 	const uint16_t both = VRING_PACKED_DESC_AVAIL | VRING_PACKED_DESC_USED;
 	uint16_t flags = __atomic_load_n(
@@ -381,8 +299,7 @@ static inline bool model_packed_is_used(const struct model_ring *ring,
 	return (flags & both) == model_packed_flags(ring, position, true);
 }
 
-/* Whether there is a used element that has not been taken. */
-static inline bool model_has_used(const struct model_ring *ring)
+bool model_has_used(const struct model_ring *ring)
 {
 	if (ring->packed)
 		return model_packed_is_used(ring, ring->used_seen);
@@ -390,8 +307,8 @@ static inline bool model_has_used(const struct model_ring *ring)
 	       ring->used_seen;
 }
 
-static inline void model_packed_take(struct model_ring *ring,
-				     struct vring_used_elem *elem)
+static void model_packed_take(struct model_ring *ring,
+			      struct vring_used_elem *elem)
 {
 	const struct vring_packed_desc *d =
 		&ring->pdesc[ring->used_seen % ring->size];
@@ -407,9 +324,7 @@ static inline void model_packed_take(struct model_ring *ring,
 	ring->length[elem->id] = 0;
 }
 
-/* Take the next used element: false if there is none. */
-static inline bool model_used(struct model_ring *ring,
-			      struct vring_used_elem *elem)
+bool model_used(struct model_ring *ring, struct vring_used_elem *elem)
 {
 	uint16_t i;
 
@@ -434,8 +349,7 @@ static inline bool model_used(struct model_ring *ring,
 
 /* ---- who wants to be notified -------------------------------------------- */
 
-/* Ask for notifications of all used elements, or of none, without EVENT_IDX. */
-static inline void model_want(struct model_ring *ring, bool wanted)
+void model_want(struct model_ring *ring, bool wanted)
 {
 	if (ring->packed)
 		ring->driver->flags = wanted ? VRING_PACKED_EVENT_ENABLE :
@@ -444,8 +358,7 @@ static inline void model_want(struct model_ring *ring, bool wanted)
 		ring->avail->flags = wanted ? 0 : VRING_AVAIL_NO_INTERRUPT;
 }
 
-/* With EVENT_IDX: ask for one when the element at a position is used. */
-static inline void model_want_at(struct model_ring *ring, uint16_t position)
+void model_want_at(struct model_ring *ring, uint16_t position)
 {
 	if (!ring->packed) {
 		*model_used_event(ring) = position;
@@ -455,16 +368,14 @@ static inline void model_want_at(struct model_ring *ring, uint16_t position)
 	ring->driver->flags = VRING_PACKED_EVENT_DESC;
 }
 
-/* Whether the device asks for no kicks, without EVENT_IDX. */
-static inline bool model_kicks_off(struct model_ring *ring)
+bool model_kicks_off(struct model_ring *ring)
 {
 	if (ring->packed)
 		return ring->device->flags == VRING_PACKED_EVENT_DISABLE;
 	return ring->used->flags == VRING_USED_NO_NOTIFY;
 }
 
-/* Whether the device asks for a kick at just this position. */
-static inline bool model_kick_at(struct model_ring *ring, uint16_t position)
+bool model_kick_at(struct model_ring *ring, uint16_t position)
 {
 	if (ring->packed)
 		return ring->device->flags == VRING_PACKED_EVENT_DESC &&
@@ -472,5 +383,3 @@ static inline bool model_kick_at(struct model_ring *ring, uint16_t position)
 			       model_packed_at(ring, position);
 	return ring->used->flags == 0 && *model_avail_event(ring) == position;
 }
-
-#endif

@@ -1,30 +1,22 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * A virtio driver for tests: its rings (model_ring.h), and setting a device up
- * by its MMIO registers.
- */
-#ifndef MODEL_DRIVER_H
-#define MODEL_DRIVER_H
+#include "lib/test.h"
 
-#include "model_ring.h"
-
-#include "virtio/mmio.h"
+#include "lib/model_driver.h"
 
 /* ---- registers ---------------------------------------------------------- */
 
-static inline uint32_t model_get(const struct virtio_device *dev,
-				 uint64_t offset)
+uint32_t model_get(const struct virtio_device *dev, uint64_t offset)
 {
 	return (uint32_t)virtio_mmio_read(dev, offset, 4);
 }
 
-static inline enum virtio_answer model_set(struct virtio_device *dev,
-					   uint64_t offset, uint32_t value)
+enum virtio_answer model_set(struct virtio_device *dev, uint64_t offset,
+			     uint32_t value)
 {
 	return virtio_mmio_write(dev, offset, 4, value);
 }
 
-static inline uint64_t model_offered(struct virtio_device *dev)
+uint64_t model_offered(struct virtio_device *dev)
 {
 	uint64_t features;
 
@@ -34,8 +26,7 @@ static inline uint64_t model_offered(struct virtio_device *dev)
 	return features | model_get(dev, VIRTIO_MMIO_DEVICE_FEATURES);
 }
 
-static inline void model_write_features(struct virtio_device *dev,
-					uint64_t features)
+void model_write_features(struct virtio_device *dev, uint64_t features)
 {
 	for (uint32_t sel = 0; sel < 2; sel++) {
 		model_set(dev, VIRTIO_MMIO_DRIVER_FEATURES_SEL, sel);
@@ -44,8 +35,7 @@ static inline void model_write_features(struct virtio_device *dev,
 	}
 }
 
-/* From reset to FEATURES_OK: whether the device took the features. */
-static inline bool model_negotiate(struct virtio_device *dev, uint64_t features)
+bool model_negotiate(struct virtio_device *dev, uint64_t features)
 {
 	uint32_t status = VIRTIO_STATUS_ACKNOWLEDGE;
 
@@ -58,9 +48,8 @@ static inline bool model_negotiate(struct virtio_device *dev, uint64_t features)
 	return model_get(dev, VIRTIO_MMIO_STATUS) & VIRTIO_STATUS_FEATURES_OK;
 }
 
-/* The addresses of the selected queue. */
-static inline void model_write_addresses(struct virtio_device *dev,
-					 const struct model_ring *ring)
+void model_write_addresses(struct virtio_device *dev,
+			   const struct model_ring *ring)
 {
 	const uint64_t address[] = { ring->desc_at, ring->avail_at,
 				     ring->used_at };
@@ -73,8 +62,8 @@ static inline void model_write_addresses(struct virtio_device *dev,
 	}
 }
 
-static inline void model_set_queue(struct virtio_device *dev, uint32_t i,
-				   const struct model_ring *ring)
+void model_set_queue(struct virtio_device *dev, uint32_t i,
+		     const struct model_ring *ring)
 {
 	model_set(dev, VIRTIO_MMIO_QUEUE_SEL, i);
 	model_set(dev, VIRTIO_MMIO_QUEUE_NUM, ring->size);
@@ -82,7 +71,7 @@ static inline void model_set_queue(struct virtio_device *dev, uint32_t i,
 	model_set(dev, VIRTIO_MMIO_QUEUE_READY, 1);
 }
 
-static inline void model_driver_ok(struct virtio_device *dev)
+void model_driver_ok(struct virtio_device *dev)
 {
 	uint32_t status = model_get(dev, VIRTIO_MMIO_STATUS);
 
@@ -91,8 +80,7 @@ static inline void model_driver_ok(struct virtio_device *dev)
 
 /* ---- the legacy interface ------------------------------------------------ */
 
-static inline void model_legacy_features(struct virtio_device *dev,
-					 uint64_t features)
+void model_legacy_features(struct virtio_device *dev, uint64_t features)
 {
 	const uint32_t status = VIRTIO_STATUS_ACKNOWLEDGE;
 
@@ -101,8 +89,8 @@ static inline void model_legacy_features(struct virtio_device *dev,
 	model_write_features(dev, features);
 }
 
-static inline void model_legacy_set_queue(struct virtio_device *dev, uint32_t i,
-					  const struct model_ring *ring)
+void model_legacy_set_queue(struct virtio_device *dev, uint32_t i,
+			    const struct model_ring *ring)
 {
 	assert_int_equal(ring->desc_at % MODEL_PAGE, 0);
 	model_set(dev, VIRTIO_MMIO_QUEUE_SEL, i);
@@ -111,5 +99,3 @@ static inline void model_legacy_set_queue(struct virtio_device *dev, uint32_t i,
 	model_set(dev, VIRTIO_MMIO_QUEUE_PFN,
 		  (uint32_t)(ring->desc_at / MODEL_PAGE));
 }
-
-#endif

@@ -1,33 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * A fake engine whose store is an array, for what is put in front of engines.
- * It completes what it holds when and in which order the test says.
- */
-#ifndef BLOCK_FAKE_H
-#define BLOCK_FAKE_H
+#include "lib/test.h"
 
-#include "block_harness.h"
+#include "lib/block_fake.h"
 
-#include "block/outbox.h"
+unsigned char *store;
 
-#define STORE_SIZE (16u << 20)
-#define MAX_DEPTH 64u
+struct fake fake;
 
-static unsigned char *store;
-
-/* The fake engine: what it was given and has not completed. */
-struct fake {
-	struct block_engine engine;
-	struct block_request *held[MAX_DEPTH];
-	unsigned int nheld;
-	unsigned int max_held;
-	unsigned int commits;
-	struct block_request *ready; /* completed, not reaped */
-	struct block_outbox outbox;  /* what others leave */
-};
-
-static struct fake fake;
-static struct block_image image = {
+struct block_image image = {
 	.fd = -1,
 	.size = STORE_SIZE,
 	.block_size = 512,
@@ -114,8 +94,7 @@ static int fake_perform(struct block_request *req)
 	return 0;
 }
 
-/* Complete the i-th held request, with `error` or as it goes. */
-static void fake_complete(unsigned int i, int error)
+void fake_complete(unsigned int i, int error)
 {
 	struct block_request *req = fake.held[i];
 
@@ -128,8 +107,7 @@ static void fake_complete(unsigned int i, int error)
 	fake.ready = req;
 }
 
-/* The fake engine, which holds nothing. */
-static struct block_engine *fake_open(void)
+struct block_engine *fake_open(void)
 {
 	fake = (struct fake){ .engine = { .ops = &fake_ops, .fd = -1 } };
 	assert_int_equal(block_outbox_init(&fake.outbox), 0);
@@ -137,8 +115,8 @@ static struct block_engine *fake_open(void)
 	return &fake.engine;
 }
 
-static struct block_request make(enum block_op op, unsigned int flags,
-				 uint64_t offset, struct virtio_iov *iov)
+struct block_request make(enum block_op op, unsigned int flags, uint64_t offset,
+			  struct virtio_iov *iov)
 {
 	return (struct block_request){
 		.op = (uint8_t)op,
@@ -150,7 +128,7 @@ static struct block_request make(enum block_op op, unsigned int flags,
 	};
 }
 
-static int fake_setup(void **state)
+int fake_setup(void **state)
 {
 	if (harness_setup(state))
 		return -1;
@@ -161,10 +139,8 @@ static int fake_setup(void **state)
 	return 0;
 }
 
-static int fake_teardown(void **state)
+int fake_teardown(void **state)
 {
 	free(store);
 	return harness_teardown(state);
 }
-
-#endif

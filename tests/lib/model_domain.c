@@ -1,99 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * A host for tests that run the whole program, main() and all, in a thread: a
- * hypervisor with a domain of two vCPUs, event channels, foreign memory and
- * libxenctrl here, xenstore and the toolstack in model_store.h. They are Xen's
- * libraries by their own names, so nothing of the program is replaced.
- *
- * The test is the toolstack and the vCPUs, step by step. An access of a vCPU
- * goes the way that it has in Xen: to the enabled server that has the range,
- * else it is a data abort. The vCPU stands still until it is answered; one that
- * still stands when the server is destroyed will do so for ever, which is what
- * stuck() tells. Every wait has a limit, and one that is over ends the program.
- */
-#ifndef MODEL_DOMAIN_H
-#define MODEL_DOMAIN_H
+#include "lib/test.h"
 
-#include "model_store.h"
-#include "model_ring.h"
+#include "lib/model_domain.h"
 
-#include <dlfcn.h>
-#include <getopt.h>
-#include <signal.h>
-#include <sys/socket.h>
-#include <time.h>
-#include <xen/hvm/ioreq.h>
-#include <xen/memory.h>
-#include <xenevtchn.h>
-#include <xendevicemodel.h>
-#include <xenforeignmemory.h>
-
-#include "base/clock.h"
-#include "block/engine.h"
-#include "virtio/blk_wire.h"
-#include "virtio/mmio_wire.h"
-
-int program_main(int argc, char **argv);
 #define main program_main
 #include "program/main.c"
 #undef main
+struct dom dom;
 
-enum {
-	VCPUS = 2,
-	MEMORY_BYTES = 8 << 20,
-	BASE = 0x2000000, /* of the first disk's window */
-	IRQ = 33,         /* of the first disk */
-	RANGES_MAX = 32,
-	REMOTE_PORT = 1000,
-	LOCAL_PORT = 200,
-	LINES_MAX = 256,
-	LINE_BYTES = 256,
-	WAIT_S = 20, /* a loaded machine is no failure */
-	/* XEN_DOMINF_* and SHUTDOWN_* of Xen's public headers. */
-	LIFE_DYING = 1 << 0,
-	LIFE_SHUTDOWN = 1 << 2,
-	LIFE_REBOOT = LIFE_SHUTDOWN | 1 << 16,
-};
-
-struct vcpu {
-	bool busy;  /* an access is under way */
-	bool stuck; /* ... and nobody will ever answer it */
-	bool bound, masked, pending;
-	uint64_t value; /* of the last answer */
-};
-
-struct range {
-	uint64_t first, last;
-};
-
-static struct {
-	unsigned int domid;
-	bool exists;
-	uint32_t life; /* LIFE_* */
-	bool no_libxenctrl;
-	int memory_fd, page_fd;
-	struct model_memory memory; /* as the guest sees it */
-	ioreq_t *page;              /* Xen's view of it */
-	unsigned int servers, pages, events;
-	bool enabled;
-	struct vcpu vcpu[VCPUS];
-	struct range range[RANGES_MAX];
-	unsigned int nranges;
-	int fd[2]; /* [0] is the program's event channels */
-	unsigned int irqs;
-	/* While a range is being unmapped, the server being disabled: once. */
-	void (*on_unmap)(void);
-	void (*on_disable)(void);
-	bool hold; /* the store answers nothing */
-	char line[LINES_MAX][LINE_BYTES];
-	unsigned int nlines;
-	pthread_t program;
-	bool running;
-} dom;
-
-/* The world is wrong: no test can go on. */
-__attribute__((format(printf, 1, 2), noreturn)) static inline void
-give_up(const char *format, ...)
+void give_up(const char *format, ...)
 {
 	va_list args;
 
@@ -104,33 +19,12 @@ give_up(const char *format, ...)
 	abort();
 }
 
-#define must(cond)                                                            \
-	do {                                                                  \
-		if (!(cond))                                                  \
-			give_up("%s:%d: Xen: not so: %s", __FILE__, __LINE__, \
-				#cond);                                       \
-	} while (0)
-
-#define wait_until(cond)                                                       \
-	do {                                                                   \
-		uint64_t end_ = clock_ns() + WAIT_S * NS_PER_SECOND;           \
-		while (!(cond)) {                                              \
-			if (clock_ns() > end_)                                 \
-				give_up("%s:%d: waited in vain: %s", __FILE__, \
-					__LINE__, #cond);                      \
-			usleep(200);                                           \
-		}                                                              \
-	} while (0)
-
-/* For what shall not happen: so long, and it is looked for after that. */
-static inline void a_while(void)
+void a_while(void)
 {
 	usleep(50000);
 }
 
 /* ---- the log ------------------------------------------------------------- */
-
-void __wrap_log_line(enum log_level level, const char *format, ...);
 
 void __wrap_log_line(enum log_level level, const char *format, ...)
 {
@@ -146,8 +40,7 @@ void __wrap_log_line(enum log_level level, const char *format, ...)
 	xs_unlock();
 }
 
-/* Lines with `text` in them. */
-static inline unsigned int logged(const char *text)
+unsigned int logged(const char *text)
 {
 	unsigned int n = 0;
 
@@ -161,11 +54,6 @@ static inline unsigned int logged(const char *text)
 /* ---- the store ----------------------------------------------------------- */
 
 struct block_request *__wrap_block_engine_reap(struct block_engine *engine,
-					       unsigned int max);
-struct block_request *__real_block_engine_reap(struct block_engine *engine,
-					       unsigned int max);
-
-struct block_request *__wrap_block_engine_reap(struct block_engine *engine,
 					       unsigned int max)
 {
 	if (__atomic_load_n(&dom.hold, __ATOMIC_ACQUIRE))
@@ -173,7 +61,7 @@ struct block_request *__wrap_block_engine_reap(struct block_engine *engine,
 	return __real_block_engine_reap(engine, max);
 }
 
-static inline void hold(bool on)
+void hold(bool on)
 {
 	__atomic_store_n(&dom.hold, on, __ATOMIC_RELEASE);
 	if (on)
@@ -208,7 +96,7 @@ int xenevtchn_fd(xenevtchn_handle *h)
 	return dom.fd[0];
 }
 
-static inline void send_event(unsigned int v)
+void send_event(unsigned int v)
 {
 	evtchn_port_t port = LOCAL_PORT + v;
 
@@ -221,8 +109,7 @@ static inline void send_event(unsigned int v)
 	must(write(dom.fd[1], &port, sizeof(port)) == sizeof(port));
 }
 
-/* Take what the program unmasked; called where a vCPU looks. */
-static inline void take_unmasked(void)
+void take_unmasked(void)
 {
 	evtchn_port_t port;
 
@@ -296,7 +183,7 @@ int xendevicemodel_close(xendevicemodel_handle *h)
 }
 
 /* As Xen refuses any call about a domain that is not there. */
-static inline bool no_domain(domid_t domid)
+static bool no_domain(domid_t domid)
 {
 	if (dom.exists && domid == dom.domid)
 		return false;
@@ -348,8 +235,7 @@ int xendevicemodel_set_ioreq_server_state(xendevicemodel_handle *h,
 	return 0;
 }
 
-/* Also with the domain's end. */
-static inline void destroy_server(void)
+void destroy_server(void)
 {
 	dom.servers = 0;
 	dom.enabled = false;
@@ -445,8 +331,7 @@ int xenforeignmemory_close(xenforeignmemory_handle *h)
 	return 0;
 }
 
-static inline void map_pages(uint8_t *at, size_t n, const xen_pfn_t *gfn,
-			     int *errors)
+static void map_pages(uint8_t *at, size_t n, const xen_pfn_t *gfn, int *errors)
 {
 	const uint64_t first = MODEL_BASE / MODEL_PAGE;
 
@@ -524,12 +409,7 @@ int xenforeignmemory_unmap_resource(xenforeignmemory_handle *h,
 
 /* ---- libxenctrl, which is looked for while the program runs -------------- */
 
-struct domain_info_head {
-	uint16_t domid, pad;
-	uint32_t flags;
-};
-
-static inline void *ctl_open(void *logger, void *dombuild, unsigned int flags)
+static void *ctl_open(void *logger, void *dombuild, unsigned int flags)
 {
 	(void)logger;
 	(void)dombuild;
@@ -537,14 +417,14 @@ static inline void *ctl_open(void *logger, void *dombuild, unsigned int flags)
 	return &dom;
 }
 
-static inline int ctl_close(void *handle)
+static int ctl_close(void *handle)
 {
 	(void)handle;
 	return 0;
 }
 
-static inline int ctl_get(void *handle, uint32_t first, unsigned int max,
-			  struct domain_info_head *info)
+static int ctl_get(void *handle, uint32_t first, unsigned int max,
+		   struct domain_info_head *info)
 {
 	int n = 0;
 
@@ -559,13 +439,6 @@ static inline int ctl_get(void *handle, uint32_t first, unsigned int max,
 	xs_unlock();
 	return n;
 }
-
-void *__wrap_dlopen(const char *name, int flags);
-void *__real_dlopen(const char *name, int flags);
-void *__wrap_dlsym(void *library, const char *name);
-void *__real_dlsym(void *library, const char *name);
-int __wrap_dlclose(void *library);
-int __real_dlclose(void *library);
 
 void *__wrap_dlopen(const char *name, int flags)
 {
@@ -588,5 +461,3 @@ int __wrap_dlclose(void *library)
 {
 	return library == &dom ? 0 : __real_dlclose(library);
 }
-
-#endif

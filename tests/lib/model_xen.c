@@ -1,69 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * A hypervisor for tests: what the IOREQ server and the device call of Xen's
- * libraries, with a page of vCPU slots and event channels that behave like
- * Linux's. The program has to be linked with --wrap for each of them.
- *
- * It checks what Xen would crash the guest for: an answer is notified once, in
- * the state RESP_READY, on the vCPU's own port. It counts what was made and
- * what was given back, and can fail at any call.
- */
-#ifndef MODEL_XEN_H
-#define MODEL_XEN_H
+#include "lib/test.h"
 
-#include "model_memory.h"
+#include "lib/model_xen.h"
 
-#include <fcntl.h>
-#include <stdio.h>
-#include <sys/socket.h>
-#include <unistd.h>
-#include <xen/hvm/ioreq.h>
-#include <xen/memory.h>
+struct model_xen xen;
 
-#include "xen/ioreq.h"
-
-enum {
-	XEN_DOMID = 5,
-	XEN_SERVER = 3,
-	XEN_REMOTE_PORT = 1000, /* of vCPU 0 */
-	XEN_LOCAL_PORT = 200,
-	XEN_RANGES_MAX = 8,
-};
-
-struct model_vcpu {
-	bool bound;
-	bool masked;  /* its event was read and not unmasked yet */
-	bool pending; /* an event that waits for the unmask */
-	unsigned int answers;
-};
-
-struct model_range {
-	uint64_t first, last;
-};
-
-static struct model_xen {
-	unsigned int nvcpus;
-	unsigned int nr_vcpus_says; /* if not 0: instead of nvcpus */
-	ioreq_t *page;
-	int fd[2]; /* [0] is the event channel device */
-	struct model_vcpu vcpu[128];
-	struct model_range range[XEN_RANGES_MAX];
-	unsigned int nranges;
-	unsigned int servers, pages, enabled;
-	unsigned int calls;
-	unsigned int fail_at; /* this call fails; 0: none */
-	int fail_errno;
-	unsigned int irq;
-	unsigned int irqs; /* raised */
-} xen;
-
-static const struct xen_handles xen_fake = {
+const struct xen_handles xen_fake = {
 	(void *)&xen,
 	(void *)&xen,
 	(void *)&xen,
 };
 
-static inline bool xen_call_fails(const void *handle)
+static bool xen_call_fails(const void *handle)
 {
 	assert_ptr_equal(handle, &xen);
 	if (++xen.calls != xen.fail_at)
@@ -73,37 +21,6 @@ static inline bool xen_call_fails(const void *handle)
 }
 
 /* ---- what is wrapped ----------------------------------------------------- */
-
-int __wrap_xendevicemodel_nr_vcpus(xendevicemodel_handle *h, domid_t domid,
-				   unsigned int *vcpus);
-int __wrap_xendevicemodel_create_ioreq_server(xendevicemodel_handle *h,
-					      domid_t domid, int bufioreq,
-					      ioservid_t *id);
-int __wrap_xendevicemodel_destroy_ioreq_server(xendevicemodel_handle *h,
-					       domid_t domid, ioservid_t id);
-int __wrap_xendevicemodel_set_ioreq_server_state(xendevicemodel_handle *h,
-						 domid_t domid, ioservid_t id,
-						 int enabled);
-int __wrap_xendevicemodel_map_io_range_to_ioreq_server(
-	xendevicemodel_handle *h, domid_t domid, ioservid_t id, int is_mmio,
-	uint64_t start, uint64_t end);
-int __wrap_xendevicemodel_unmap_io_range_from_ioreq_server(
-	xendevicemodel_handle *h, domid_t domid, ioservid_t id, int is_mmio,
-	uint64_t start, uint64_t end);
-int __wrap_xendevicemodel_set_irq_level(xendevicemodel_handle *h, domid_t domid,
-					uint32_t irq, unsigned int level);
-xenforeignmemory_resource_handle *__wrap_xenforeignmemory_map_resource(
-	xenforeignmemory_handle *h, domid_t domid, unsigned int type,
-	unsigned int id, unsigned long frame, unsigned long nr_frames,
-	void **paddr, int prot, int flags);
-int __wrap_xenforeignmemory_unmap_resource(
-	xenforeignmemory_handle *h, xenforeignmemory_resource_handle *res);
-int __wrap_xenevtchn_fd(xenevtchn_handle *h);
-xenevtchn_port_or_error_t
-__wrap_xenevtchn_bind_interdomain(xenevtchn_handle *h, uint32_t domid,
-				  evtchn_port_t remote);
-int __wrap_xenevtchn_unbind(xenevtchn_handle *h, evtchn_port_t port);
-int __wrap_xenevtchn_notify(xenevtchn_handle *h, evtchn_port_t port);
 
 int __wrap_xendevicemodel_nr_vcpus(xendevicemodel_handle *h, domid_t domid,
 				   unsigned int *vcpus)
@@ -275,7 +192,7 @@ int __wrap_xenevtchn_notify(xenevtchn_handle *h, evtchn_port_t port)
 
 /* ---- the hypervisor's doings --------------------------------------------- */
 
-static inline void xen_start(unsigned int nvcpus)
+void xen_start(unsigned int nvcpus)
 {
 	memset(&xen, 0, sizeof(xen));
 	xen.nvcpus = nvcpus;
@@ -286,8 +203,7 @@ static inline void xen_start(unsigned int nvcpus)
 		socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, xen.fd), 0);
 }
 
-/* Nothing may be left of what was made. */
-static inline void xen_check_clean(void)
+void xen_check_clean(void)
 {
 	assert_int_equal(xen.servers, 0);
 	assert_int_equal(xen.pages, 0);
@@ -296,7 +212,7 @@ static inline void xen_check_clean(void)
 		assert_false(xen.vcpu[i].bound);
 }
 
-static inline void xen_stop(void)
+void xen_stop(void)
 {
 	xen_check_clean();
 	close(xen.fd[0]);
@@ -304,7 +220,7 @@ static inline void xen_stop(void)
 	munmap(xen.page, MODEL_PAGE);
 }
 
-static inline void xen_send_event(unsigned int vcpu)
+static void xen_send_event(unsigned int vcpu)
 {
 	evtchn_port_t port = XEN_LOCAL_PORT + vcpu;
 
@@ -316,8 +232,7 @@ static inline void xen_send_event(unsigned int vcpu)
 	assert_int_equal(write(xen.fd[1], &port, sizeof(port)), sizeof(port));
 }
 
-/* Take the ports that were unmasked: how many. */
-static inline unsigned int xen_take_unmasked(void)
+unsigned int xen_take_unmasked(void)
 {
 	unsigned int n = 0;
 	evtchn_port_t port;
@@ -336,9 +251,8 @@ static inline unsigned int xen_take_unmasked(void)
 	return n;
 }
 
-/* A vCPU makes an access and stands still until it is answered. */
-static inline void xen_access(unsigned int vcpu, uint64_t addr, uint32_t size,
-			      bool read, uint64_t data)
+void xen_access(unsigned int vcpu, uint64_t addr, uint32_t size, bool read,
+		uint64_t data)
 {
 	ioreq_t *req = &xen.page[vcpu];
 
@@ -358,13 +272,7 @@ static inline void xen_access(unsigned int vcpu, uint64_t addr, uint32_t size,
 
 /* ---- what was logged ----------------------------------------------------- */
 
-struct model_log {
-	int saved;
-	int fd;
-};
-
-/* Standard error goes to a memory file from here ... */
-static inline void log_begin(struct model_log *log)
+void log_begin(struct model_log *log)
 {
 	log->saved = dup(STDERR_FILENO);
 	log->fd = memfd_create("log", MFD_CLOEXEC);
@@ -372,8 +280,7 @@ static inline void log_begin(struct model_log *log)
 	assert_int_equal(dup2(log->fd, STDERR_FILENO), STDERR_FILENO);
 }
 
-/* ... to here: the number of lines. */
-static inline unsigned int log_end(struct model_log *log)
+unsigned int log_end(struct model_log *log)
 {
 	off_t n = lseek(log->fd, 0, SEEK_END);
 	unsigned int lines = 0;
@@ -386,5 +293,3 @@ static inline unsigned int log_end(struct model_log *log)
 	close(log->fd);
 	return lines;
 }
-
-#endif

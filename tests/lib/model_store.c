@@ -1,101 +1,35 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * A xenstore for tests that run the whole program: libxenstore's functions by
- * their own names, over a list of nodes, and the toolstack's hands on the other
- * side. Thread-safe: the program runs in a thread of its own.
- *
- * It can fail: any call about a path of some ending, some times, with any
- * errno; or the connection as a whole, as when xenstored goes away.
- */
-#ifndef MODEL_STORE_H
-#define MODEL_STORE_H
+#include "lib/test.h"
 
-#include "model_memory.h"
+#include "lib/model_store.h"
 
-#include <fcntl.h>
-#include <pthread.h>
-#include <stdio.h>
-#include <unistd.h>
-#include <xenstore.h>
+struct xs xs;
 
-enum {
-	XS_PATH_MAX = 160,
-	XS_VALUE_MAX = 128,
-	XS_WATCHES_MAX = 8,
-	XS_DOMAINS_MAX = 64,
-};
-
-struct xs_node {
-	struct xs_node *next;
-	char path[XS_PATH_MAX];
-	char value[XS_VALUE_MAX];
-	bool remove; /* of what a transaction will do */
-};
-
-struct xs_event {
-	struct xs_event *next;
-	char path[XS_PATH_MAX];
-	char token[XS_PATH_MAX];
-};
-
-struct xs_watched {
-	char path[XS_PATH_MAX]; /* as it was asked for */
-	char absolute[XS_PATH_MAX];
-	char token[XS_PATH_MAX];
-};
-
-struct xs_handle {
-	int fd[2]; /* a byte in it for each event */
-	bool dead;
-	struct xs_event *events;
-	struct xs_watched watch[XS_WATCHES_MAX];
-	unsigned int nwatches;
-};
-
-static struct {
-	pthread_mutex_t lock; /* recursive: the toolstack may batch */
-	struct xs_node *nodes;
-	struct xs_handle *client; /* of the program; or NULL */
-	unsigned int opened;      /* connections, in all */
-	bool down;                /* no new connections */
-	bool introduced[XS_DOMAINS_MAX];
-	unsigned int version; /* counts changes */
-	unsigned int transaction_version;
-	bool transaction;
-	struct xs_node *todo;     /* when the transaction ends, newest first */
-	void (*before_end)(void); /* once, before a transaction ends */
-	const char *fail_ending;
-	unsigned int fail_after; /* such calls that do not fail yet */
-	int fail_errno;
-	unsigned int fail_times;
-	unsigned int failures;
-} xs;
-
-static inline void xs_lock(void)
+void xs_lock(void)
 {
 	pthread_mutex_lock(&xs.lock);
 }
 
-static inline void xs_unlock(void)
+void xs_unlock(void)
 {
 	pthread_mutex_unlock(&xs.lock);
 }
 
-static inline void xs_absolute(char out[XS_PATH_MAX], const char *path)
+static void xs_absolute(char out[XS_PATH_MAX], const char *path)
 {
 	snprintf(out, XS_PATH_MAX, "%s%s",
 		 path[0] == '/' || path[0] == '@' ? "" : "/local/domain/0/",
 		 path);
 }
 
-static inline bool xs_below(const char *path, const char *top)
+static bool xs_below(const char *path, const char *top)
 {
 	size_t n = strlen(top);
 
 	return !strncmp(path, top, n) && (path[n] == '\0' || path[n] == '/');
 }
 
-static inline struct xs_node *xs_find(const char *path)
+static struct xs_node *xs_find(const char *path)
 {
 	for (struct xs_node *node = xs.nodes; node; node = node->next)
 		if (!strcmp(node->path, path))
@@ -105,8 +39,8 @@ static inline struct xs_node *xs_find(const char *path)
 
 /* ---- watches ------------------------------------------------------------- */
 
-static inline void xs_post(struct xs_handle *h, const struct xs_watched *w,
-			   const char *path)
+static void xs_post(struct xs_handle *h, const struct xs_watched *w,
+		    const char *path)
 {
 	struct xs_event *event = calloc(1, sizeof(*event));
 	struct xs_event **link = &h->events;
@@ -120,7 +54,7 @@ static inline void xs_post(struct xs_handle *h, const struct xs_watched *w,
 		abort();
 }
 
-static inline void xs_fire(const char *path)
+void xs_fire(const char *path)
 {
 	struct xs_handle *h = xs.client;
 
@@ -131,7 +65,7 @@ static inline void xs_fire(const char *path)
 
 /* ---- nodes --------------------------------------------------------------- */
 
-static inline void xs_put(const char *path, const char *value)
+void xs_put(const char *path, const char *value)
 {
 	struct xs_node *node = xs_find(path);
 	char parent[XS_PATH_MAX];
@@ -154,7 +88,7 @@ static inline void xs_put(const char *path, const char *value)
 	xs.version++;
 }
 
-static inline bool xs_take(const char *path)
+bool xs_take(const char *path)
 {
 	struct xs_node **link = &xs.nodes;
 	bool any = false;
@@ -176,8 +110,7 @@ static inline bool xs_take(const char *path)
 
 /* ---- the toolstack ------------------------------------------------------- */
 
-__attribute__((format(printf, 2, 3))) static inline void
-tool_write(const char *path, const char *format, ...)
+void tool_write(const char *path, const char *format, ...)
 {
 	char absolute[XS_PATH_MAX], value[XS_VALUE_MAX];
 	va_list args;
@@ -192,7 +125,7 @@ tool_write(const char *path, const char *format, ...)
 	xs_unlock();
 }
 
-static inline void tool_remove(const char *path)
+void tool_remove(const char *path)
 {
 	char absolute[XS_PATH_MAX];
 
@@ -203,7 +136,7 @@ static inline void tool_remove(const char *path)
 	xs_unlock();
 }
 
-static inline bool tool_is(const char *path, const char *value)
+bool tool_is(const char *path, const char *value)
 {
 	char absolute[XS_PATH_MAX];
 	const struct xs_node *node;
@@ -217,8 +150,7 @@ static inline bool tool_is(const char *path, const char *value)
 	return is;
 }
 
-/* The next `times` calls about a path that ends so fail with `error`. */
-static inline void tool_fail(const char *ending, int error, unsigned int times)
+void tool_fail(const char *ending, int error, unsigned int times)
 {
 	xs_lock();
 	xs.fail_ending = ending;
@@ -229,9 +161,7 @@ static inline void tool_fail(const char *ending, int error, unsigned int times)
 	xs_unlock();
 }
 
-/* As tool_fail(), whatever the calls are about, after `k` that do not fail. */
-static inline void tool_fail_later(unsigned int k, int error,
-				   unsigned int times)
+void tool_fail_later(unsigned int k, int error, unsigned int times)
 {
 	xs_lock();
 	tool_fail("", error, times);
@@ -239,7 +169,7 @@ static inline void tool_fail_later(unsigned int k, int error,
 	xs_unlock();
 }
 
-static inline unsigned int tool_failures(void)
+unsigned int tool_failures(void)
 {
 	unsigned int n;
 
@@ -249,8 +179,7 @@ static inline unsigned int tool_failures(void)
 	return n;
 }
 
-/* xenstored goes away: nothing works on this connection any more. */
-static inline void tool_cut(void)
+void tool_cut(void)
 {
 	xs_lock();
 	if (xs.client && !xs.client->dead) {
@@ -260,7 +189,7 @@ static inline void tool_cut(void)
 	xs_unlock();
 }
 
-static inline void tool_start(void)
+void tool_start(void)
 {
 	pthread_mutexattr_t attr;
 
@@ -271,7 +200,7 @@ static inline void tool_start(void)
 	pthread_mutexattr_destroy(&attr);
 }
 
-static inline void tool_stop(void)
+void tool_stop(void)
 {
 	while (xs.nodes) {
 		struct xs_node *node = xs.nodes;
@@ -285,7 +214,7 @@ static inline void tool_stop(void)
 /* ---- libxenstore --------------------------------------------------------- */
 
 /* Whether a call fails; with the lock. */
-static inline bool xs_call_fails(const struct xs_handle *h, const char *path)
+static bool xs_call_fails(const struct xs_handle *h, const char *path)
 {
 	size_t n = strlen(path), m;
 
@@ -465,7 +394,7 @@ char **xs_directory(struct xs_handle *h, xs_transaction_t t, const char *path,
 	return names;
 }
 
-static inline void xs_later(const char *path, const char *value, bool remove)
+static void xs_later(const char *path, const char *value, bool remove)
 {
 	struct xs_node *node = calloc(1, sizeof(*node));
 
@@ -477,7 +406,7 @@ static inline void xs_later(const char *path, const char *value, bool remove)
 }
 
 /* What a transaction wrote, in any order: it is about different nodes. */
-static inline void xs_do_all(bool really)
+static void xs_do_all(bool really)
 {
 	while (xs.todo) {
 		struct xs_node *node = xs.todo;
@@ -575,5 +504,3 @@ bool xs_is_domain_introduced(struct xs_handle *h, unsigned int domid)
 	xs_unlock();
 	return is;
 }
-
-#endif
