@@ -63,8 +63,9 @@ static void usage(FILE *to)
 	      to);
 	disk_options_help(to);
 	fputs("\n"
-	      "Signals: TERM and INT end it after the requests in flight, a "
-	      "second one at once;\n"
+	      "Signals: TERM and INT end it after the requests in flight (long "
+	      "ones may be left\n"
+	      "to the next start), a second one at once;\n"
 	      "USR1 logs statistics; HUP looks at the images' sizes.\n"
 	      "Exit status: 0 when the guest is gone for good or on a signal, "
 	      "1 for an error,\n"

@@ -137,6 +137,18 @@ int vhost_session_start(struct vhost_session *s)
 	return r;
 }
 
+void vhost_session_wind_up(struct vhost_session *s)
+{
+	for (unsigned int i = 0; i < s->dev->nqueues; i++) {
+		struct virtqueue *vq = s->vring[i].vq;
+
+		if (vq->leaves)
+			virtqueue_abandon(vq);
+		else
+			virtqueue_wind_up(vq);
+	}
+}
+
 void vhost_session_stop_one(struct vhost_session *s, struct vring *v)
 {
 	bool ran = v->running;

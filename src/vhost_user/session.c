@@ -217,15 +217,27 @@ static void close_drained(struct vhost_session *s)
 	s->owner->ops->closed(s->owner);
 }
 
-void vhost_session_close(struct vhost_session *s)
+static void begin_close(struct vhost_session *s)
 {
 	if (s->closing || s->socket.fd < 0)
 		return;
 	s->closing = true;
 	s->until_quiet = false;
 	loop_disarm(s->loop, &s->stall);
-	virtio_device_abandon(s->dev);
 	vhost_session_drain(s, vhost_session_running(s), close_drained);
+}
+
+/* The front end has gone, or is not heard any more. */
+static void give_up(struct vhost_session *s)
+{
+	virtio_device_abandon(s->dev);
+	begin_close(s);
+}
+
+void vhost_session_close(struct vhost_session *s)
+{
+	vhost_session_wind_up(s);
+	begin_close(s);
 }
 
 bool vhost_session_is_open(const struct vhost_session *s)
@@ -248,7 +260,7 @@ static void close_wrong(struct vhost_session *s)
 		    "%s: closing the session: %s (%" PRIu32 "): %s", s->name,
 		    request_name(s->message.header.request),
 		    s->message.header.request, s->reason);
-	vhost_session_close(s);
+	give_up(s);
 }
 
 static bool wants_ack(const struct vhost_session *s)
@@ -348,7 +360,7 @@ static void receive_failed(struct vhost_session *s, int r)
 	log_limited(&s->limit.end, LOG_LEVEL_INFO,
 		    "%s: the front end has disconnected%s%s", s->name,
 		    r == -EPIPE ? "" : ": ", r == -EPIPE ? "" : strerror(-r));
-	vhost_session_close(s);
+	give_up(s);
 }
 
 static void stalled(struct loop_timer *timer)

@@ -102,7 +102,10 @@ bool vhost_session_is_open(const struct vhost_session *s);
  */
 void vhost_session_keep(struct vhost_session *s);
 
-/* End it, when the requests in flight are done; then owner's closed(). */
+/*
+ * We end by ourselves: when the requests in flight are done, or left to whoever
+ * serves the driver next; then owner's closed().
+ */
 void vhost_session_close(struct vhost_session *s);
 
 /* ---- for requests.c ---- */
@@ -156,6 +159,13 @@ uint32_t vhost_session_running(const struct vhost_session *s);
 
 /* Start the queues that can: 0, or a negative errno with a reason. */
 int vhost_session_start(struct vhost_session *s);
+
+/*
+ * We end by ourselves, and the driver goes on with somebody else: a long request
+ * is left where the front end keeps what is in flight, and given back to the
+ * ring where that is possible; else it is finished.
+ */
+void vhost_session_wind_up(struct vhost_session *s);
 
 /* Stop all queues, or one: they are drained. */
 void vhost_session_stop(struct vhost_session *s);

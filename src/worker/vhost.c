@@ -6,7 +6,8 @@
  * its thread when it is first started, since many never are. While a front end
  * is connected the next one waits its turn. At the end, on a signal as well,
  * the requests in flight are finished and told to the driver before the
- * connection is closed.
+ * connection is closed, but for long ones that whoever serves the driver next
+ * can take up.
  *
  * Failure: what a front end does wrong ends its session (src/vhost_user), never
  * this loop. Without a descriptor for the next front end it is asked for again

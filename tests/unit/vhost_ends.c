@@ -85,7 +85,26 @@ static void set_up_again(void)
 	ask_state(VHOST_SET_VRING_ENABLE, 0, 1);
 }
 
+/* The front end goes: whoever comes next has nothing to do with the list. */
 static void nobody_goes_on(void **state)
+{
+	(void)state;
+	set_up_one();
+	begin_list();
+	close(peer.sock);
+	peer.sock = -1;
+	peer.session.socket.ready(&peer.session.socket, EPOLLIN);
+	look();
+	expect_closed();
+	assert_true(used_is(0, 1));
+	assert_int_equal(slot_status(0, 0), VIRTIO_BLK_S_IOERR);
+}
+
+/*
+ * We end, and nothing tells the next one of the list but the ring, in which it
+ * is the first that has not been answered.
+ */
+static void it_goes_back_to_the_ring(void **state)
 {
 	(void)state;
 	set_up_one();
@@ -93,8 +112,34 @@ static void nobody_goes_on(void **state)
 	vhost_session_close(&peer.session);
 	look();
 	disconnect_peer();
+	assert_true(used_is(0, 0));
+	assert_int_equal(slot_status(0, 0), 0xee);
+	connect_peer();
+	negotiate();
+	share_memory();
+	go_on(0);
+	await(0);
+	assert_int_equal(slot_status(0, 0), VIRTIO_BLK_S_OK);
+}
+
+/* We end, and the ring tells of it no more: it is finished. */
+static void it_is_finished(void **state)
+{
+	struct loop_poller *poller = &peer.disk.queue[0].poller;
+
+	(void)state;
+	set_up_one();
+	begin_list();
+	submit(0, 1, VIRTIO_BLK_T_IN, 0, 512);
+	poller->poll(poller);
+	poller->poll(poller);
 	assert_true(used_is(0, 1));
-	assert_int_equal(slot_status(0, 0), VIRTIO_BLK_S_IOERR);
+	assert_int_equal(slot_status(0, 1), VIRTIO_BLK_S_OK);
+	assert_int_equal(peer.disk.blk.queue[0].vq.in_flight, 1);
+	vhost_session_close(&peer.session);
+	await(0);
+	assert_int_equal(slot_status(0, 0), VIRTIO_BLK_S_OK);
+	disconnect_peer();
 }
 
 static void the_next_goes_on(void **state)
@@ -167,8 +212,8 @@ static int end(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(nobody_goes_on),
-		TEST(the_next_goes_on),
+		TEST(nobody_goes_on),       TEST(it_goes_back_to_the_ring),
+		TEST(it_is_finished),       TEST(the_next_goes_on),
 		TEST(reset_leaves_nothing),
 	};
 
