@@ -151,9 +151,7 @@ static int set_sync(struct block_image *image, const char *file,
 		return 0;
 	rc = block_sync_open(image, file);
 	if (rc)
-		return block_explain(error, rc, file,
-				     "no thread can be started to flush it: %s",
-				     strerror(-rc));
+		return block_explain(error, rc, file, "no memory");
 	image->dsync = image->direct && block_sync_has_own_report(image->sync);
 	return 0;
 }

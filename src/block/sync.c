@@ -40,8 +40,12 @@
  *              was dropped: a stable write fails, a plain one is about to be
  *              acknowledged, which makes the failure one for good
  *
- * Failure modes: none after open. A store that hangs holds the thread, and what
- * waits for it; nothing else.
+ * The thread is started by the first who needs it, for most disks are idle.
+ *
+ * Failure modes: a store that hangs holds the thread, and what waits for it;
+ * nothing else. Where no thread can be had, the caller flushes, and the next one
+ * tries again: a loop that stands still for a while is better than a driver
+ * whose flush has failed.
  */
 #define _GNU_SOURCE 1
 #include <assert.h>
@@ -68,11 +72,12 @@ struct block_sync {
 	bool covering; /* atomic: ... since the one before */
 	int error;     /* atomic: of the last failure */
 
-	pthread_t thread;
+	pthread_t thread;     /* if it is started */
 	pthread_mutex_t lock; /* of all below */
 	pthread_cond_t work;
 	struct block_request_list waiting; /* for the next fdatasync */
 	struct block_request_list aside;   /* for block_perform() */
+	bool started;
 	bool stop;
 };
 
@@ -179,6 +184,24 @@ static void serve_aside(struct block_sync *sync, struct block_request *req)
 	block_outbox_post(outbox, req);
 }
 
+/* Take all that waits, and one that is aside: false if there is nothing. */
+static bool take_work(struct block_sync *sync, struct block_request_list *list,
+		      struct block_request **aside)
+{
+	*list = sync->waiting;
+	sync->waiting.head = NULL;
+	*aside = block_request_list_pop(&sync->aside);
+	return list->head || *aside;
+}
+
+static void serve(struct block_sync *sync, struct block_request_list *list,
+		  struct block_request *aside)
+{
+	serve_waiting(sync, list);
+	if (aside)
+		serve_aside(sync, aside);
+}
+
 static void *syncer_main(void *arg)
 {
 	struct block_sync *sync = arg;
@@ -187,23 +210,31 @@ static void *syncer_main(void *arg)
 
 	pthread_mutex_lock(&sync->lock);
 	for (;;) {
-		list = sync->waiting;
-		sync->waiting.head = NULL;
-		aside = block_request_list_pop(&sync->aside);
-		if (!list.head && !aside) {
-			if (sync->stop)
-				break;
-			pthread_cond_wait(&sync->work, &sync->lock);
+		if (take_work(sync, &list, &aside)) {
+			pthread_mutex_unlock(&sync->lock);
+			serve(sync, &list, aside);
+			pthread_mutex_lock(&sync->lock);
 			continue;
 		}
-		pthread_mutex_unlock(&sync->lock);
-		serve_waiting(sync, &list);
-		if (aside)
-			serve_aside(sync, aside);
-		pthread_mutex_lock(&sync->lock);
+		if (sync->stop)
+			break;
+		pthread_cond_wait(&sync->work, &sync->lock);
 	}
 	pthread_mutex_unlock(&sync->lock);
 	return NULL;
+}
+
+/*
+ * There is no thread to be had now. All who come meanwhile wait for the lock, so
+ * that there is one fdatasync at a time here as well.
+ */
+static void serve_here(struct block_sync *sync)
+{
+	struct block_request_list list;
+	struct block_request *aside;
+
+	while (take_work(sync, &list, &aside))
+		serve(sync, &list, aside);
 }
 
 static void add_waiter(struct block_sync *sync, struct block_request_list *list,
@@ -212,7 +243,13 @@ static void add_waiter(struct block_sync *sync, struct block_request_list *list,
 	req->engine_data = outbox;
 	pthread_mutex_lock(&sync->lock);
 	block_request_list_append(list, req);
-	pthread_cond_signal(&sync->work);
+	if (!sync->started)
+		sync->started = thread_start(&sync->thread, syncer_main,
+					     sync) == 0;
+	if (sync->started)
+		pthread_cond_signal(&sync->work);
+	else
+		serve_here(sync);
 	pthread_mutex_unlock(&sync->lock);
 }
 
@@ -268,19 +305,9 @@ static int open_again(const struct block_image *image, const char *file)
 	return fd;
 }
 
-static void free_sync(struct block_sync *sync)
-{
-	pthread_cond_destroy(&sync->work);
-	pthread_mutex_destroy(&sync->lock);
-	if (sync->own)
-		close(sync->fd);
-	free(sync);
-}
-
 int block_sync_open(struct block_image *image, const char *file)
 {
 	struct block_sync *sync = calloc(1, sizeof(*sync));
-	int rc;
 
 	if (!sync)
 		return -ENOMEM;
@@ -292,11 +319,6 @@ int block_sync_open(struct block_image *image, const char *file)
 		sync->fd = image->fd;
 	pthread_mutex_init(&sync->lock, NULL);
 	pthread_cond_init(&sync->work, NULL);
-	rc = thread_start(&sync->thread, syncer_main, sync);
-	if (rc) {
-		free_sync(sync);
-		return rc;
-	}
 	image->sync = sync;
 	return 0;
 }
@@ -313,6 +335,11 @@ void block_sync_close(struct block_image *image)
 	sync->stop = true;
 	pthread_cond_signal(&sync->work);
 	pthread_mutex_unlock(&sync->lock);
-	pthread_join(sync->thread, NULL);
-	free_sync(sync);
+	if (sync->started)
+		pthread_join(sync->thread, NULL);
+	pthread_cond_destroy(&sync->work);
+	pthread_mutex_destroy(&sync->lock);
+	if (sync->own)
+		close(sync->fd);
+	free(sync);
 }

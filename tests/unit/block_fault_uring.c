@@ -186,6 +186,8 @@ static void test_no_helpers(void **state)
 {
 	(void)state;
 	open_all(BLOCK_CACHE_WRITEBACK);
+	assert_int_equal(harness_command(engine, BLOCK_FLUSH, 0, 0, 0), 0);
+	syncs = 0;
 	no_threads = true;
 	assert_int_equal(harness_command(engine, BLOCK_WRITE_ZEROES,
 					 BLOCK_STABLE, 0, BLOCK),
@@ -201,6 +203,27 @@ static void test_no_helpers(void **state)
 			 0);
 	memset(content + BLOCK, 0, BLOCK);
 	harness_check("image", content, SIZE);
+	check_all_good();
+	fault_close();
+}
+
+/* Without any thread: here, which is better than not at all. */
+static void test_no_threads(void **state)
+{
+	(void)state;
+	open_all(BLOCK_CACHE_WRITEBACK);
+	no_threads = true;
+	assert_int_equal(harness_command(engine, BLOCK_WRITE_ZEROES,
+					 BLOCK_STABLE, 0, BLOCK),
+			 0);
+	assert_int_equal(syncs, 1);
+	assert_true(pthread_equal(worker, pthread_self()));
+	memset(content, 0, BLOCK);
+	harness_check("image", content, SIZE);
+	no_threads = false;
+	assert_int_equal(harness_command(engine, BLOCK_DISCARD, 0, 0, BLOCK),
+			 0);
+	assert_false(pthread_equal(worker, pthread_self()));
 	check_all_good();
 	fault_close();
 }
@@ -288,6 +311,7 @@ int main(void)
 		cmocka_unit_test(test_refused_for_good),
 		cmocka_unit_test(test_more_than_the_rings),
 		cmocka_unit_test(test_no_helpers),
+		cmocka_unit_test(test_no_threads),
 		cmocka_unit_test(test_short),
 		cmocka_unit_test(test_answers),
 		cmocka_unit_test(test_flush),

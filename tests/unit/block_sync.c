@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* LDFLAGS: -Wl,--wrap=pwritev2,--wrap=pwritev64v2,--wrap=fdatasync,--wrap=open,--wrap=open64 */
+/* LDFLAGS: -Wl,--wrap=pwritev2,--wrap=pwritev64v2,--wrap=fdatasync,--wrap=open,--wrap=open64,--wrap=thread_start */
 /*
  * Flushing an image that several engines share, with a kernel that tells of a
  * lost write once: calls are held until the test lets them go, and answer what
@@ -125,6 +125,19 @@ static bool open_refused(const char *path)
 WRAP_OPEN(open)
 WRAP_OPEN(open64)
 
+static bool refuse_threads;
+static int threads; /* that were started */
+
+int __real_thread_start(pthread_t *thread, void *(*run)(void *), void *arg);
+int __wrap_thread_start(pthread_t *thread, void *(*run)(void *), void *arg);
+int __wrap_thread_start(pthread_t *thread, void *(*run)(void *), void *arg)
+{
+	if (refuse_threads)
+		return -EAGAIN;
+	threads++;
+	return __real_thread_start(thread, run, arg);
+}
+
 /* ---- two engines on one image -------------------------------------------- */
 
 static struct block_image image;
@@ -150,6 +163,7 @@ static void open_engines(const char *name)
 	two = harness_open_engine(name, &image, 16);
 	memset(&syncs, 0, sizeof(syncs));
 	memset(&writes, 0, sizeof(writes));
+	threads = 0;
 }
 
 static void open_all(const char *engine, enum block_cache cache)
@@ -486,6 +500,71 @@ static void test_read_only(void **state)
 	}
 }
 
+/* A disk that is never flushed has no thread for it; others have one. */
+static void thread_when_needed(const char *engine)
+{
+	open_all(engine, BLOCK_CACHE_WRITEBACK);
+	assert_int_equal(write_some(one, 0), 0);
+	assert_int_equal(threads, 0);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(flush(one), 0);
+		assert_int_equal(flush(two), 0);
+		assert_int_equal(threads, 1);
+	}
+	assert_int_equal(syncs.entered, 6);
+	close_all();
+}
+
+static void test_thread_when_needed(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(engines) / sizeof(engines[0]); i++)
+		thread_when_needed(engines[i]);
+}
+
+static void *flush_there(void *engine)
+{
+	assert_int_equal(flush(engine), 0);
+	return NULL;
+}
+
+/* Without a thread there are flushes all the same, still one at a time. */
+static void no_thread(const char *engine)
+{
+	pthread_t helper[2];
+
+	open_all(engine, BLOCK_CACHE_WRITEBACK);
+	refuse_threads = true;
+	assert_int_equal(flush(one), 0);
+	gate_shut(&syncs);
+	pthread_create(&helper[0], NULL, flush_there, one);
+	pthread_create(&helper[1], NULL, flush_there, two);
+	gate_await(&syncs, 2);
+	gate_open(&syncs, 0);
+	for (int i = 0; i < 2; i++)
+		pthread_join(helper[i], NULL);
+	assert_int_equal(syncs.entered, 3);
+	assert_int_equal(syncs.most, 1);
+	assert_int_equal(threads, 0);
+	/* And what they cannot make stable is lost as ever. */
+	assert_int_equal(write_some(one, 0), 0);
+	syncs.error = EIO;
+	assert_int_equal(flush(two), -EIO);
+	assert_int_equal(image.flush_error, -EIO);
+	/* It is asked for again. */
+	refuse_threads = false;
+	assert_int_equal(flush(one), -EIO);
+	assert_int_equal(threads, 1);
+	close_all();
+}
+
+static void test_no_thread(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(engines) / sizeof(engines[0]); i++)
+		no_thread(engines[i]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -498,6 +577,8 @@ int main(void)
 		cmocka_unit_test(test_dsync_errors),
 		cmocka_unit_test(test_own_report),
 		cmocka_unit_test(test_read_only),
+		cmocka_unit_test(test_thread_when_needed),
+		cmocka_unit_test(test_no_thread),
 	};
 
 	return cmocka_run_group_tests(tests, harness_setup, harness_teardown);
