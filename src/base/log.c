@@ -10,11 +10,12 @@
  * while others write, or for a file. So a thread of its own writes:
  *
  *	log_line()	puts the line into a buffer of a fixed size
- *	the writer	takes all that is there, and writes it line by line
+ *	the writer	takes the first that is there, and writes it
  *
  * Failure: where the buffer is full, lines are left out and counted; when there
  * is room again, a line says how many. Before log_detach() lines are written at
- * once.
+ * once, and whether journald reads them is looked at for each; from then on that
+ * is known, for the look is a question to a file system as well.
  */
 #include "base/log.h"
 
@@ -35,6 +36,7 @@
 
 enum {
 	LINE_MAX_BYTES = 1024,
+	LOST_MAX_BYTES = 128, /* the line that says how many were lost */
 	/* What waits for the writer; some hundreds of lines. */
 	BUFFER_BYTES = 64 * 1024,
 };
@@ -44,14 +46,14 @@ enum {
 
 /* What waits to be written, and who writes it. */
 static struct {
-	pthread_mutex_t lock;  /* of all fields but `taken` */
+	pthread_mutex_t lock;  /* of all below */
 	pthread_cond_t change; /* there is something; all is written */
-	bool running;
-	bool writing;      /* the writer has `taken` in its hands */
-	size_t used;       /* bytes of `waiting` */
-	unsigned int lost; /* lines for which there was no room */
-	char waiting[BUFFER_BYTES];
-	char taken[BUFFER_BYTES]; /* the writer's */
+	bool running;          /* atomic; for good */
+	bool writing;          /* the writer has a line in its hands */
+	bool for_journal;      /* decided once it is running */
+	unsigned int lost;     /* lines for which there was no room */
+	size_t begin, end;     /* what waits, of `text`: whole lines */
+	char text[BUFFER_BYTES];
 } writer = {
 	.lock = PTHREAD_MUTEX_INITIALIZER,
 };
@@ -72,7 +74,7 @@ bool log_enabled(enum log_level level)
  * Whether journald reads standard error: it names the device and inode. Who was
  * started by a service and writes elsewhere has the variable as well.
  */
-static bool is_for_journal(void)
+static bool is_journal(void)
 {
 	const char *journal = getenv("JOURNAL_STREAM");
 	char ours[48];
@@ -83,6 +85,16 @@ static bool is_for_journal(void)
 	snprintf(ours, sizeof(ours), "%ju:%ju", (uintmax_t)st.st_dev,
 		 (uintmax_t)st.st_ino);
 	return strcmp(journal, ours) == 0;
+}
+
+static bool is_running(void)
+{
+	return __atomic_load_n(&writer.running, __ATOMIC_ACQUIRE);
+}
+
+static bool is_for_journal(void)
+{
+	return is_running() ? writer.for_journal : is_journal();
 }
 
 /* What stands before the text: for journald a number, for people a word. */
@@ -127,27 +139,33 @@ static void write_out(const char *line, size_t bytes, bool may_wait)
 {
 	struct pollfd p = { .fd = STDERR_FILENO, .events = POLLOUT };
 
-	while (write(STDERR_FILENO, line, bytes) < 0)
-		if (errno != EAGAIN || !may_wait || poll(&p, 1, -1) < 0)
+	while (bytes) {
+		ssize_t n = write(STDERR_FILENO, line, bytes);
+
+		if (n > 0) {
+			line += n;
+			bytes -= (size_t)n;
+		} else if (errno != EINTR && (errno != EAGAIN || !may_wait ||
+					      poll(&p, 1, -1) < 0)) {
 			return;
+		}
+	}
 }
 
-static void write_lines(const char *text, size_t bytes)
+static bool is_room(size_t bytes)
 {
-	while (bytes) {
-		const char *end = memchr(text, '\n', bytes);
-		size_t n = (size_t)(end - text) + 1;
-
-		write_out(text, n, true);
-		text += n;
-		bytes -= n;
-	}
+	if (bytes <= BUFFER_BYTES - writer.end)
+		return true;
+	writer.end -= writer.begin;
+	memmove(writer.text, writer.text + writer.begin, writer.end);
+	writer.begin = 0;
+	return bytes <= BUFFER_BYTES - writer.end;
 }
 
 /* Put a line, after one that says how many were lost before it. */
 static bool put(const char *line, size_t bytes)
 {
-	char lost[LINE_MAX_BYTES];
+	char lost[LOST_MAX_BYTES];
 	size_t n = 0;
 
 	if (writer.lost)
@@ -155,17 +173,36 @@ static bool put(const char *line, size_t bytes)
 				     "%s%u lines were "
 				     "lost: standard error was full\n",
 				     prefix(LOG_LEVEL_WARNING), writer.lost);
-	if (n + bytes > BUFFER_BYTES - writer.used)
+	if (!is_room(n + bytes))
 		return false;
-	memcpy(writer.waiting + writer.used, lost, n);
-	memcpy(writer.waiting + writer.used + n, line, bytes);
-	writer.used += n + bytes;
+	memcpy(writer.text + writer.end, lost, n);
+	memcpy(writer.text + writer.end + n, line, bytes);
+	writer.end += n + bytes;
 	writer.lost = 0;
 	return true;
 }
 
+/* The first line that waits; none is longer. Returns its bytes, or 0. */
+static size_t take(char line[LINE_MAX_BYTES])
+{
+	const char *begin = writer.text + writer.begin;
+	size_t bytes = writer.end - writer.begin;
+
+	if (!bytes)
+		return 0;
+	bytes = (size_t)((const char *)memchr(begin, '\n', bytes) - begin) + 1;
+	memcpy(line, begin, bytes);
+	writer.begin += bytes;
+	/* Few lines at a time touch little of the buffer. */
+	if (writer.begin == writer.end)
+		writer.begin = writer.end = 0;
+	return bytes;
+}
+
 static void *run(void *arg)
 {
+	char line[LINE_MAX_BYTES];
+
 	(void)arg;
 	pthread_mutex_lock(&writer.lock);
 	for (;;) {
@@ -173,19 +210,17 @@ static void *run(void *arg)
 
 		/* Those that were lost are told also if none comes after. */
 		put("", 0);
-		bytes = writer.used;
+		bytes = take(line);
 		if (!bytes) {
+			pthread_cond_broadcast(&writer.change);
 			pthread_cond_wait(&writer.change, &writer.lock);
 			continue;
 		}
-		memcpy(writer.taken, writer.waiting, bytes);
-		writer.used = 0;
 		writer.writing = true;
 		pthread_mutex_unlock(&writer.lock);
-		write_lines(writer.taken, bytes);
+		write_out(line, bytes, true);
 		pthread_mutex_lock(&writer.lock);
 		writer.writing = false;
-		pthread_cond_broadcast(&writer.change);
 	}
 	return NULL;
 }
@@ -211,9 +246,10 @@ int log_detach(void)
 	int r = 0;
 
 	pthread_mutex_lock(&writer.lock);
-	if (!writer.running) {
+	if (!is_running()) {
+		writer.for_journal = is_journal();
 		r = start_writer();
-		writer.running = r == 0;
+		__atomic_store_n(&writer.running, r == 0, __ATOMIC_RELEASE);
 	}
 	pthread_mutex_unlock(&writer.lock);
 	return r;
@@ -229,7 +265,7 @@ bool log_flush(void)
 	until.tv_sec = (time_t)(until_ns / NS_PER_SECOND);
 	until.tv_nsec = (long)(until_ns % NS_PER_SECOND);
 	pthread_mutex_lock(&writer.lock);
-	while ((writer.used || writer.writing || writer.lost) && r == 0)
+	while ((writer.end || writer.writing || writer.lost) && r == 0)
 		r = pthread_cond_timedwait(&writer.change, &writer.lock,
 					   &until);
 	done = r == 0;
@@ -240,7 +276,6 @@ bool log_flush(void)
 void log_line(enum log_level level, const char *format, ...)
 {
 	char line[LINE_MAX_BYTES];
-	bool running;
 	va_list args;
 	size_t bytes;
 
@@ -249,16 +284,15 @@ void log_line(enum log_level level, const char *format, ...)
 	va_start(args, format);
 	bytes = build_line(line, level, format, args);
 	va_end(args);
-	pthread_mutex_lock(&writer.lock);
-	running = writer.running;
-	if (running) {
-		if (!put(line, bytes))
-			writer.lost++;
-		pthread_cond_broadcast(&writer.change);
-	}
-	pthread_mutex_unlock(&writer.lock);
-	if (!running)
+	if (!is_running()) {
 		write_out(line, bytes, false);
+		return;
+	}
+	pthread_mutex_lock(&writer.lock);
+	if (!put(line, bytes))
+		writer.lost++;
+	pthread_cond_broadcast(&writer.change);
+	pthread_mutex_unlock(&writer.lock);
 }
 
 bool log_limit_allows(struct log_limit *limit)

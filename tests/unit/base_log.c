@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* LDFLAGS: -Wl,--wrap=fstat,--wrap=fstat64 */
 /*
  * Log lines: one each, whatever is in them, cut where they are too long, and
  * limited where a guest can cause them. Nobody waits for who reads them.
@@ -20,6 +21,20 @@ enum { TEXT_MAX = 65536 };
 
 static char text[TEXT_MAX];
 static int saved = -1, captured = -1;
+
+static int looks; /* at standard error */
+
+#define WRAP_FSTAT(name)                           \
+	int __real_##name(int fd, struct stat *);  \
+	int __wrap_##name(int fd, struct stat *);  \
+	int __wrap_##name(int fd, struct stat *st) \
+	{                                          \
+		looks += fd == STDERR_FILENO;      \
+		return __real_##name(fd, st);      \
+	}
+
+WRAP_FSTAT(fstat)
+WRAP_FSTAT(fstat64)
 
 static void capture(void)
 {
@@ -331,6 +346,20 @@ static void test_lines_of_the_writer(void **state)
 	assert_string_equal(s, "");
 }
 
+/* Nothing is asked of a file system for a line any more. */
+static void test_journal_is_known(void **state)
+{
+	(void)state;
+	assert_int_equal(log_detach(), 0);
+	capture();
+	looks = 0;
+	set_journal("", ":", "");
+	log_info("line");
+	assert_true(log_flush());
+	assert_int_equal(looks, 1); /* by set_journal() */
+	assert_string_equal(release(), "virtio-disk: line\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -346,6 +375,7 @@ int main(void)
 		cmocka_unit_test_setup(test_reader_of_a_nonblocking_pipe,
 				       setup),
 		cmocka_unit_test_setup(test_lines_of_the_writer, setup),
+		cmocka_unit_test_setup(test_journal_is_known, setup),
 	};
 
 	return cmocka_run_group_tests_name("base_log", tests, NULL, NULL);
