@@ -1,18 +1,32 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The command line; see config/command_line.h.
+ *
+ * An option is a row of one table: its names, its argument, what it does and what
+ * the help says. getopt_long() only cuts the words; what is wrong is said here,
+ * in one line of the log that names the option, and is status 2.
+ *
+ * Failures: an option that is unknown, lacks its argument or has one that it
+ * does not take; one that is given twice, of which one would be forgotten; and
+ * what does not go together, or is of no use beside the rest.
  */
 #include "config/command_line.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
+#include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
 
 #include "base/listen_fds.h"
+#include "base/log.h"
 #include "base/standard_fds.h"
+#include "config/layers.h"
 #include "config/values.h"
 
 enum {
@@ -24,10 +38,226 @@ enum {
 	POLL_MAX_US_VHOST = 100,
 	POLL_MAX_US_LIMIT = 100000,
 	POLL_MAX_US_UNSET = POLL_MAX_US_LIMIT + 1,
+	DOMAIN_MAX = 255, /* bytes of a guest's name */
+	SOCKET_PATH_MAX = sizeof(((struct sockaddr_un *)0)->sun_path) - 1,
+	SHOWN_MAX = 120,  /* bytes of a word of the line in a sentence */
+	HELP_COLUMN = 24, /* where the sentences of the help begin */
 };
 
-static void usage(FILE *to)
+/* What is to be done after an option: go on, or an exit status. */
+enum { GO_ON = -1, STATUS_DONE = 0, STATUS_FAILED = 1, STATUS_WRONG = 2 };
+
+struct row {
+	const char *name;     /* --name */
+	const char *synonym;  /* the same in other programs; or NULL */
+	char letter;          /* -l; or 0 */
+	bool repeats;         /* may be given more than once */
+	const char *argument; /* NULL: it takes none */
+	const char *help;     /* lines after the first begin by themselves */
+	/* GO_ON, or an exit status after it was said why. */
+	int (*take)(struct options *options, const char *argument);
+};
+
+__attribute__((format(printf, 1, 2))) static int wrong(const char *format, ...)
 {
+	char text[BLOCK_ERROR_MAX];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	log_error("%s (see virtio-disk --help)", text);
+	return STATUS_WRONG;
+}
+
+/* ---- what the options do ---- */
+
+static int take_domain(struct options *options, const char *argument)
+{
+	return value_text(&options->domain, argument, 1, DOMAIN_MAX) ?
+		       wrong("--domain needs a name or an id") :
+		       GO_ON;
+}
+
+static int take_disk(struct options *options, const char *argument)
+{
+	char error[BLOCK_ERROR_MAX];
+
+	if (options->ndisks == DISKS_MAX)
+		return wrong("more than %d --disk options", DISKS_MAX);
+	/* Counted also where it is wrong, so that it is freed. */
+	return keys_parse(&options->disk[options->ndisks++], argument, error) ?
+		       wrong("--disk: %s", error) :
+		       GO_ON;
+}
+
+static int take_socket(struct options *options, const char *argument)
+{
+	return value_text(&options->vhost_socket, argument, 1,
+			  SOCKET_PATH_MAX) ?
+		       wrong("--vhost-user=%.*s%s: the path of a socket has 1 "
+			     "to %d bytes",
+			     SHOWN_MAX, argument,
+			     strlen(argument) > SHOWN_MAX ? "..." : "",
+			     SOCKET_PATH_MAX) :
+		       GO_ON;
+}
+
+static int take_fd(struct options *options, const char *argument)
+{
+	unsigned int n;
+
+	if (value_number(&n, argument, 0, INT_MAX))
+		return wrong("--fd=%.*s: the number of a descriptor is needed",
+			     SHOWN_MAX, argument);
+	options->vhost_fd = (int)n;
+	return GO_ON;
+}
+
+static int take_once(struct options *options, const char *argument)
+{
+	(void)argument;
+	options->once = true;
+	return GO_ON;
+}
+
+static int take_poll_max_us(struct options *options, const char *argument)
+{
+	return value_number(&options->poll_max_us, argument, 0,
+			    POLL_MAX_US_LIMIT) ?
+		       wrong("--poll-max-us=%.*s: a number is needed, 0..%d",
+			     SHOWN_MAX, argument, POLL_MAX_US_LIMIT) :
+		       GO_ON;
+}
+
+static int take_verbose(struct options *options, const char *argument)
+{
+	(void)argument;
+	options->verbose = true;
+	return GO_ON;
+}
+
+/* The exit status after what was asked for was printed. */
+static int is_printed(void)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return STATUS_DONE;
+	log_error("cannot write to standard output: %s", strerror(errno));
+	return STATUS_FAILED;
+}
+
+static int take_version(struct options *options, const char *argument)
+{
+	(void)options;
+	(void)argument;
+	printf("virtio-disk %s\n", VERSION);
+	return is_printed();
+}
+
+static int take_help(struct options *options, const char *argument);
+
+static const struct row table[] = {
+	{
+		.name = "domain",
+		.letter = 'd',
+		.argument = "NAME|ID",
+		.help = "the guest; waited for when it is not there yet",
+		.take = take_domain,
+	},
+	{
+		.name = "disk",
+		.letter = 'k',
+		.argument = "KEY=VALUE,...",
+		.repeats = true,
+		.help = "add to or replace what xl says of the disk id=;\n"
+			"with vhost-user: the disk",
+		.take = take_disk,
+	},
+	{
+		.name = "vhost-user",
+		.synonym = "socket-path",
+		.letter = 's',
+		.argument = "SOCKET",
+		.help = "serve front ends that connect here, one at a time",
+		.take = take_socket,
+	},
+	{
+		.name = "fd",
+		.argument = "N",
+		.help = "the same on an inherited socket (as LISTEN_FDS)",
+		.take = take_fd,
+	},
+	{
+		.name = "once",
+		.repeats = true,
+		.help = "end when the first front end has gone",
+		.take = take_once,
+	},
+	{
+		.name = "poll-max-us",
+		.argument = "N",
+		.help = "poll at most so long before sleeping; 0: never\n"
+			"(1000 for a Xen guest, 100 with vhost-user)",
+		.take = take_poll_max_us,
+	},
+	{
+		.name = "verbose",
+		.letter = 'v',
+		.repeats = true,
+		.help = "say more",
+		.take = take_verbose,
+	},
+	{
+		.name = "version",
+		.letter = 'V',
+		.repeats = true,
+		.help = "print the version",
+		.take = take_version,
+	},
+	{
+		.name = "help",
+		.letter = 'h',
+		.repeats = true,
+		.help = "print this help",
+		.take = take_help,
+	},
+};
+
+enum { ROWS = sizeof(table) / sizeof(table[0]) };
+
+/* ---- help ---- */
+
+/* The sentences of an option, each in the column of all. */
+static void print_help(int column, const char *help)
+{
+	if (column >= HELP_COLUMN) {
+		putchar('\n');
+		column = 0;
+	}
+	while (*help) {
+		int bytes = (int)strcspn(help, "\n");
+
+		printf("%*s%.*s\n", HELP_COLUMN - column, "", bytes, help);
+		help += bytes + (help[bytes] == '\n');
+		column = 0;
+	}
+}
+
+static void print_option(const struct row *row)
+{
+	int n = row->letter ? printf("  -%c, --%s", row->letter, row->name) :
+			      printf("      --%s", row->name);
+
+	if (row->argument)
+		n += printf(" %s", row->argument);
+	/* A space at least between the two. */
+	print_help(n + 1 > HELP_COLUMN ? HELP_COLUMN : n, row->help);
+}
+
+static int take_help(struct options *options, const char *argument)
+{
+	(void)options;
+	(void)argument;
 	fputs("Usage: virtio-disk --domain NAME|ID [--disk KEY=VALUE,...]...\n"
 	      "       virtio-disk --vhost-user SOCKET --disk KEY=VALUE,...\n"
 	      "\n"
@@ -38,30 +268,15 @@ static void usage(FILE *to)
 	      "  virtio-disk --domain web\n"
 	      "  xl create web.cfg   with   disk = [ 'phy:/dev/vg/web,xvda,w,"
 	      "backendtype=standalone,specification=virtio' ]\n"
-	      "\n"
-	      "  -d, --domain NAME|ID  the guest; waited for when it is not "
-	      "there yet\n"
-	      "  -k, --disk KEY=VALUE,...\n"
-	      "                        add to or replace what xl says of the "
-	      "disk id=;\n"
-	      "                        with vhost-user: the disk\n"
-	      "  -s, --vhost-user SOCKET\n"
-	      "                        serve front ends that connect here, "
-	      "one at a time\n"
-	      "      --fd N            the same on an inherited socket (as "
-	      "LISTEN_FDS)\n"
-	      "      --once            end when the first front end has gone\n"
-	      "      --poll-max-us N   poll at most so long before sleeping; "
-	      "0: never\n"
-	      "                        (1000 for a Xen guest, 100 with "
-	      "vhost-user)\n"
-	      "  -v, --verbose         say more\n"
-	      "  -V, --version         print the version\n"
-	      "  -h, --help            print this help\n"
-	      "\n"
-	      "Keys of --disk (a comma in a value is written twice):\n",
-	      to);
-	disk_options_help(to);
+	      "\n",
+	      stdout);
+	for (unsigned int i = 0; i < ROWS; i++)
+		print_option(&table[i]);
+	fputs("\n"
+	      "Keys of --disk, with their [defaults]; each is given once, a "
+	      "comma in a value\nis written twice:\n",
+	      stdout);
+	keys_help(stdout);
 	fputs("\n"
 	      "Signals: TERM and INT end it after the requests in flight (long "
 	      "ones may be left\n"
@@ -70,77 +285,30 @@ static void usage(FILE *to)
 	      "Exit status: 0 when the guest is gone for good or on a signal, "
 	      "1 for an error,\n"
 	      "2 for a wrong command line. See virtio-disk(8).\n",
-	      to);
+	      stdout);
+	return is_printed();
 }
 
-static int wrong(const char *what)
-{
-	fprintf(stderr, "virtio-disk: %s\nTry 'virtio-disk --help'.\n", what);
-	return 2;
-}
+/* ---- what goes together ---- */
 
-/* The exit status after what was asked for was printed. */
-static int is_printed(void)
+/* The one disk of vhost-user: nothing else will be said of it. */
+static int settle_disk(struct options *options)
 {
-	if (fflush(stdout) == 0 && !ferror(stdout))
-		return 0;
-	fprintf(stderr, "virtio-disk: cannot write to standard output: %s\n",
-		strerror(errno));
-	return 1;
-}
-
-static int add_disk(struct options *options, const char *text)
-{
+	const struct disk_options *given = &options->disk[0];
 	char error[BLOCK_ERROR_MAX];
-	struct disk_options *disk;
+	struct disk_options whole;
 
-	if (options->ndisks == DISKS_MAX)
-		return wrong("more than 16 --disk options");
-	disk = &options->disk[options->ndisks];
-	/* Counted also where it is wrong, so that it is freed. */
-	options->ndisks++;
-	if (disk_options_parse(disk, text, error) ||
-	    disk_options_check_keys(disk, error))
-		return wrong(error);
-	return -1;
+	if (layers_settle(&whole, &given, 1, DISK_FOR_VHOST, error))
+		return wrong("--disk: %s", error);
+	keys_finish(&options->disk[0]);
+	options->disk[0] = whole;
+	return GO_ON;
 }
 
-enum {
-	OPTION_POLL_MAX_US = 256,
-	OPTION_FD,
-	OPTION_ONCE,
-};
-
-static const struct option long_options[] = {
-	{ "domain", required_argument, NULL, 'd' },
-	{ "disk", required_argument, NULL, 'k' },
-	{ "vhost-user", required_argument, NULL, 's' },
-	{ "socket-path", required_argument, NULL, 's' }, /* QEMU's word */
-	{ "fd", required_argument, NULL, OPTION_FD },
-	{ "once", no_argument, NULL, OPTION_ONCE },
-	{ "poll-max-us", required_argument, NULL, OPTION_POLL_MAX_US },
-	{ "verbose", no_argument, NULL, 'v' },
-	{ "version", no_argument, NULL, 'V' },
-	{ "help", no_argument, NULL, 'h' },
-	{ NULL, 0, NULL, 0 },
-};
-
-static int set_fd(int *to, const char *value)
-{
-	unsigned int n;
-
-	if (value_number(&n, value, 0, INT_MAX))
-		return -EINVAL;
-	*to = (int)n;
-	return 0;
-}
-
-/* What has to be there together: as options_parse(). */
-static int check_vhost(const struct options *options)
+static int check_vhost(struct options *options)
 {
 	int inherited = options->vhost_fd >= 0 ? options->vhost_fd :
 						 LISTEN_FDS_START;
-	char error[BLOCK_ERROR_MAX];
 
 	if (options->domain)
 		return wrong("--domain and vhost-user exclude each other");
@@ -150,11 +318,9 @@ static int check_vhost(const struct options *options)
 		return wrong("the socket is standard error as well: the log "
 			     "would go to the front end; send it elsewhere");
 	if (options->ndisks != 1)
-		return wrong("vhost-user serves one --disk");
-	if (options->disk[0].legacy)
-		return wrong("legacy=on is for --domain: over vhost-user the "
-			     "front end has the registers");
-	return disk_options_check(&options->disk[0], error) ? wrong(error) : -1;
+		return wrong("vhost-user serves one --disk, and %u are given",
+			     options->ndisks);
+	return settle_disk(options);
 }
 
 /* What a --disk of a guest says; the rest is in xenstore. */
@@ -165,103 +331,32 @@ static int check_disk_of_domain(const struct options *options,
 
 	if (!disk->id)
 		return wrong("--disk needs id=, the disk that it is about");
-	if (disk->iothreads)
-		return wrong("iothreads= is for vhost-user: the queues of a "
-			     "Xen guest are served by the main thread");
-	for (const struct disk_options *d = options->disk; d < disk; d++) {
-		if (strcmp(d->id, disk->id) != 0)
-			continue;
-		snprintf(error, sizeof(error),
-			 "two --disk are about id=%s: "
-			 "give its keys in one",
-			 disk->id);
-		return wrong(error);
-	}
-	return -1;
+	for (const struct disk_options *d = options->disk; d < disk; d++)
+		if (!strcmp(d->id, disk->id))
+			return wrong("two --disk are about id=%s: give its "
+				     "keys in one",
+				     disk->id);
+	return layers_check_top(disk, DISK_FOR_XEN, error) ?
+		       wrong("--disk: %s", error) :
+		       GO_ON;
 }
 
 static int check_domain(const struct options *options)
 {
-	int r = -1;
+	int r = GO_ON;
 
 	if (!options->domain)
 		return wrong("--domain or --vhost-user is needed");
 	if (options->once)
 		return wrong("--once is for vhost-user: with --domain it ends "
 			     "with the guest");
-	for (unsigned int i = 0; r < 0 && i < options->ndisks; i++)
+	for (unsigned int i = 0; r == GO_ON && i < options->ndisks; i++)
 		r = check_disk_of_domain(options, &options->disk[i]);
 	return r;
 }
 
-/* Of two, one would be forgotten: as options_parse(). */
-static int set_once(char **to, const char *option, const char *what)
+static int check(struct options *options)
 {
-	char error[BLOCK_ERROR_MAX];
-
-	if (!*to && value_string(to, optarg) == 0)
-		return -1;
-	snprintf(error, sizeof(error),
-		 *to ? "%s is given twice" : "%s needs %s", option, what);
-	return wrong(error);
-}
-
-static int parse_one(struct options *options, int c)
-{
-	switch (c) {
-	case 'd':
-		return set_once(&options->domain, "--domain",
-				"a name or an id");
-	case 'k':
-		return add_disk(options, optarg);
-	case 's':
-		return set_once(&options->vhost_socket, "--vhost-user",
-				"the path of a socket");
-	case OPTION_FD:
-		if (options->vhost_fd >= 0)
-			return wrong("--fd is given twice");
-		return set_fd(&options->vhost_fd, optarg) ?
-			       wrong("--fd needs the number of a descriptor") :
-			       -1;
-	case OPTION_ONCE:
-		options->once = true;
-		return -1;
-	case OPTION_POLL_MAX_US:
-		return value_number(&options->poll_max_us, optarg, 0,
-				    POLL_MAX_US_LIMIT) ?
-			       wrong("--poll-max-us needs 0 to 100000") :
-			       -1;
-	case 'v':
-		options->verbose = true;
-		return -1;
-	case 'V':
-		printf("virtio-disk %s\n", VERSION);
-		return is_printed();
-	case 'h':
-		usage(stdout);
-		return is_printed();
-	default:
-		/* getopt has said what is wrong. */
-		fputs("Try 'virtio-disk --help'.\n", stderr);
-		return 2;
-	}
-}
-
-int options_parse(struct options *options, int argc, char **argv)
-{
-	int c, r;
-
-	memset(options, 0, sizeof(*options));
-	options->poll_max_us = POLL_MAX_US_UNSET;
-	options->vhost_fd = -1;
-	while ((c = getopt_long(argc, argv, "d:k:s:vVh", long_options, NULL)) !=
-	       -1) {
-		r = parse_one(options, c);
-		if (r >= 0)
-			return r;
-	}
-	if (optind < argc)
-		return wrong("there are no arguments without an option");
 	options->vhost = options->vhost_socket || options->vhost_fd >= 0 ||
 			 (!options->domain && listen_fds_has_one());
 	if (options->poll_max_us == POLL_MAX_US_UNSET)
@@ -270,11 +365,122 @@ int options_parse(struct options *options, int argc, char **argv)
 	return options->vhost ? check_vhost(options) : check_domain(options);
 }
 
+/* ---- the words of the line ---- */
+
+enum {
+	OPTION_FIRST = 256,         /* above all letters: of the first row */
+	LONGS_MAX = 2 * ROWS + 1,   /* with the synonyms, and the end */
+	LETTERS_MAX = 2 * ROWS + 2, /* as "d:" */
+};
+
+/* The table as getopt_long() wants it. */
+static void make_getopt(struct option longs[LONGS_MAX],
+			char letters[LETTERS_MAX])
+{
+	/* It says nothing, and tells a missing argument apart. */
+	*letters++ = ':';
+	for (int i = 0; i < ROWS; i++) {
+		const struct row *row = &table[i];
+		struct option option = {
+			.name = row->name,
+			.has_arg = row->argument ? required_argument :
+						   no_argument,
+			.val = OPTION_FIRST + i,
+		};
+
+		*longs++ = option;
+		option.name = row->synonym;
+		if (row->synonym)
+			*longs++ = option;
+		if (row->letter)
+			*letters++ = row->letter;
+		if (row->letter && row->argument)
+			*letters++ = ':';
+	}
+	memset(longs, 0, sizeof(*longs));
+	*letters = '\0';
+}
+
+/* The row of what getopt_long() has found, or of its optopt; or NULL. */
+static const struct row *find_row(int c)
+{
+	for (int i = 0; i < ROWS; i++)
+		if (c == OPTION_FIRST + i || (c && c == table[i].letter))
+			return &table[i];
+	return NULL;
+}
+
+/* The options that begin like a word which names none of them; "" if none. */
+static void list_similar(const char *word, char *text, size_t size)
+{
+	size_t n = 0;
+
+	*text = '\0';
+	word += strspn(word, "-");
+	for (int i = 0; i < ROWS && n < size; i++)
+		if (!strncmp(table[i].name, word, strcspn(word, "=")))
+			n += (size_t)snprintf(text + n, size - n, "%s--%s",
+					      n ? " or " : "", table[i].name);
+}
+
+/* What getopt_long() did not take; `word` is where it stopped. */
+static int refuse(int c, const char *word)
+{
+	const struct row *row = find_row(optopt);
+	char similar[BLOCK_ERROR_MAX];
+
+	if (c == ':' && row)
+		return wrong("--%s needs %s", row->name, row->argument);
+	if (row)
+		return wrong("--%s takes no argument", row->name);
+	if (optopt)
+		return wrong("unknown option -%c", optopt);
+	list_similar(word, similar, sizeof(similar));
+	if (*similar)
+		return wrong("%.*s may be %s", SHOWN_MAX, word, similar);
+	return wrong("unknown option %.*s", SHOWN_MAX, word);
+}
+
+static int take(struct options *options, int c, uint32_t *given)
+{
+	const struct row *row = find_row(c);
+	uint32_t bit = UINT32_C(1) << (row - table);
+
+	if (!row->repeats && (*given & bit))
+		return wrong("--%s is given twice", row->name);
+	*given |= bit;
+	return row->take(options, optarg);
+}
+
+int options_parse(struct options *options, int argc, char **argv)
+{
+	struct option longs[LONGS_MAX];
+	char letters[LETTERS_MAX];
+	uint32_t given = 0;
+	int c, r = GO_ON;
+
+	memset(options, 0, sizeof(*options));
+	options->poll_max_us = POLL_MAX_US_UNSET;
+	options->vhost_fd = -1;
+	make_getopt(longs, letters);
+	opterr = 0;
+	while (r == GO_ON &&
+	       (c = getopt_long(argc, argv, letters, longs, NULL)) != -1)
+		r = c == '?' || c == ':' ? refuse(c, argv[optind - 1]) :
+					   take(options, c, &given);
+	if (r != GO_ON)
+		return r;
+	if (optind < argc)
+		return wrong("%.*s: there are no arguments without an option",
+			     SHOWN_MAX, argv[optind]);
+	return check(options);
+}
+
 void options_finish(struct options *options)
 {
 	free(options->domain);
 	free(options->vhost_socket);
 	for (unsigned int i = 0; i < options->ndisks; i++)
-		disk_options_finish(&options->disk[i]);
+		keys_finish(&options->disk[i]);
 	memset(options, 0, sizeof(*options));
 }

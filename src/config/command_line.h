@@ -17,6 +17,10 @@ struct options {
 	int vhost_fd;       /* inherited socket; or -1 */
 	bool vhost;         /* serve vhost-user front ends, not a domain */
 	bool once;          /* end with the first front end */
+	/*
+	 * With vhost-user the one disk, all of whose keys are settled; else a
+	 * layer for each disk that it names by `id`.
+	 */
 	struct disk_options disk[DISKS_MAX];
 	unsigned int ndisks;
 	unsigned int poll_max_us; /* longest adaptive polling */
@@ -26,6 +30,7 @@ struct options {
 /*
  * Parse the command line. Returns -1 to go on, or the exit status for a program
  * that has said all there is to say (--help, --version, a wrong option).
+ * options_finish() in any case.
  */
 int options_parse(struct options *options, int argc, char **argv);
 

@@ -1,234 +1,161 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The keys of a disk; see config/keys.h.
+ * The keys of a disk, by the table of config/key_table.h; see config/keys.h.
  *
- * They are one table: name, what it sets, its line of help, and what a value
- * has to be.
+ * Failures: each sentence names the key, the value as far as there is room for
+ * it, and what is allowed. A key that is given twice in one layer is an error:
+ * one of the two would be forgotten.
  */
 #include "config/keys.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "block/engine.h"
+#include "config/key_table.h"
+#include "config/key_text.h"
 #include "config/values.h"
-#include "virtio/blk_wire.h"
-#include "virtio/device.h"
 
-/* What engine= may be, whatever of it this build has. */
-#define ENGINES "auto|io_uring|libaio|threads|null"
+enum { SHOWN_MAX = 80 }; /* bytes of a value in a sentence */
 
-struct disk_key {
-	const char *name;
-	const char *values; /* for the help */
-	const char *help;
-	/* 0, -EINVAL, or -ENOENT for what this build does not have */
-	int (*set)(struct disk_options *disk, const char *value);
-	const char *rule; /* what a value has to be; NULL: of `values` */
-};
+const char *keys_name(enum disk_key key)
+{
+	return key_table[key].name;
+}
 
-static bool power_of_two(unsigned int n)
+/* -EINVAL, and "KEY=VALUE: ..." in `error`. */
+__attribute__((format(printf, 4, 5))) static int
+explain(char error[BLOCK_ERROR_MAX], const char *key, const char *value,
+	const char *format, ...)
+{
+	int n = snprintf(error, BLOCK_ERROR_MAX, "%.*s=%.*s%s: ", SHOWN_MAX,
+			 key, SHOWN_MAX, value,
+			 strlen(value) > SHOWN_MAX ? "..." : "");
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(error + n, BLOCK_ERROR_MAX - (size_t)n, format, args);
+	va_end(args);
+	return -EINVAL;
+}
+
+/* ---- setting a value ---- */
+
+static bool power_of_two(uint64_t n)
 {
 	return n && (n & (n - 1)) == 0;
 }
 
-static int set_file(struct disk_options *disk, const char *value)
+/* The index of a word of the row, or -EINVAL. */
+static int find_word(const struct key_row *row, const char *value)
 {
-	return value_string(&disk->file, value);
+	for (int i = 0; row->words[i]; i++)
+		if (!strcmp(row->words[i], value))
+			return i;
+	return -EINVAL;
 }
 
-static int set_id(struct disk_options *disk, const char *value)
+static int set_word(void *to, const struct key_row *row, const char *value)
 {
-	return value_string(&disk->id, value);
-}
+	int i = find_word(row, value);
 
-static int set_format(struct disk_options *disk, const char *value)
-{
-	(void)disk;
-	return strcmp(value, "raw") ? -EINVAL : 0;
-}
-
-static int set_readonly(struct disk_options *disk, const char *value)
-{
-	return value_bool(&disk->readonly, value);
-}
-
-static int set_cache(struct disk_options *disk, const char *value)
-{
-	return block_cache_parse(value, &disk->cache);
-}
-
-static int set_discard(struct disk_options *disk, const char *value)
-{
-	bool on = false;
-
-	if (!strcmp(value, "auto")) {
-		disk->discard = DISK_DISCARD_AUTO;
-		return 0;
-	}
-	if (value_bool(&on, value))
-		return -EINVAL;
-	disk->discard = on ? DISK_DISCARD_ON : DISK_DISCARD_OFF;
+	if (i < 0)
+		return i;
+	if (row->kind == KIND_WORD)
+		*(const char **)to = row->words[i];
+	else
+		*(unsigned int *)to = (unsigned int)i;
 	return 0;
 }
 
-/* Whether `value` is one of "A|B|C". */
-static bool is_one_of(const char *value, const char *values)
+static int set_number(unsigned int *to, const struct key_row *row,
+		      const char *value)
 {
-	size_t n = strlen(value);
+	int r = value_number(to, value, row->min, row->max);
 
-	for (const char *at = values; at; at = strchr(at, '|')) {
-		at += *at == '|';
-		if (n == strcspn(at, "|") && !strncmp(at, value, n))
-			return true;
+	if (r == 0 && row->kind == KIND_POWER && !power_of_two(*to))
+		return -EINVAL;
+	return r;
+}
+
+/* 0 or -EINVAL; -ENOMEM. */
+static int set_member(void *to, const struct key_row *row, const char *value)
+{
+	switch (row->kind) {
+	case KIND_TEXT:
+		return value_text(to, value, row->min, row->max);
+	case KIND_WORD:
+	case KIND_CHOICE:
+		return set_word(to, row, value);
+	case KIND_ON_OFF:
+		return value_bool(to, value);
+	case KIND_NUMBER:
+	case KIND_POWER:
+		return set_number(to, row, value);
+	case KIND_BYTES:
+		return value_size(to, value);
 	}
-	return false;
+	return -EINVAL;
 }
 
-static int set_engine(struct disk_options *disk, const char *value)
+static const struct key_row *find_row(const char *name)
 {
-	bool found = !strcmp(value, "auto");
-
-	if (!is_one_of(value, ENGINES))
-		return -EINVAL;
-	for (unsigned int i = 0; !found && block_engines[i]; i++)
-		found = !strcmp(value, block_engines[i]->name);
-	return found ? value_string(&disk->engine, value) : -ENOENT;
-}
-
-static int set_serial(struct disk_options *disk, const char *value)
-{
-	if (strlen(value) > VIRTIO_BLK_ID_BYTES)
-		return -EINVAL;
-	return value_string(&disk->serial, value);
-}
-
-static int set_block_size(struct disk_options *disk, const char *value)
-{
-	if (value_number(&disk->block_size, value, 512, 4096))
-		return -EINVAL;
-	return power_of_two(disk->block_size) ? 0 : -EINVAL;
-}
-
-static int set_queue_size(struct disk_options *disk, const char *value)
-{
-	if (value_number(&disk->queue_size, value, 2, VIRTQUEUE_SIZE_MAX))
-		return -EINVAL;
-	return power_of_two(disk->queue_size) ? 0 : -EINVAL;
-}
-
-static int set_queues(struct disk_options *disk, const char *value)
-{
-	return value_number(&disk->queues, value, 1, VIRTIO_QUEUES_MAX);
-}
-
-static int set_packed(struct disk_options *disk, const char *value)
-{
-	return value_bool(&disk->packed, value);
-}
-
-static int set_legacy(struct disk_options *disk, const char *value)
-{
-	return value_bool(&disk->legacy, value);
-}
-
-static int set_iothreads(struct disk_options *disk, const char *value)
-{
-	return value_number(&disk->iothreads, value, 0, VIRTIO_QUEUES_MAX);
-}
-
-static int set_disk_size(struct disk_options *disk, const char *value)
-{
-	return value_size(&disk->size, value);
-}
-
-static const struct disk_key disk_keys[] = {
-	{ "file", "PATH", "image file or block device", set_file, "a path" },
-	{ "id", "NAME", "the disk it belongs to: its vdev (xvda) or devid",
-	  set_id, "a name" },
-	{ "format", "raw", "the image's format; never guessed", set_format,
-	  NULL },
-	{ "readonly", "on|off", "offer the disk read-only", set_readonly,
-	  NULL },
-	{ "cache", "auto|none|writeback|writethrough|unsafe",
-	  "how the host caches; auto: none (O_DIRECT) where it can", set_cache,
-	  NULL },
-	{ "discard", "auto|on|off",
-	  "give space that the guest discards back; auto: where the store can",
-	  set_discard, NULL },
-	{ "engine", ENGINES,
-	  "how data is moved; null moves none (for measuring)", set_engine,
-	  NULL },
-	{ "serial", "TEXT", "what the guest reads as serial, up to 20 bytes",
-	  set_serial, "text of 1 to 20 bytes" },
-	{ "block-size", "512|1024|2048|4096", "logical block size",
-	  set_block_size, NULL },
-	{ "queues", "1..16", "number of queues", set_queues,
-	  "a number, 1..16" },
-	{ "queue-size", "a power of two, 2..1024",
-	  "entries of a queue (256; 1024 for vhost-user)", set_queue_size,
-	  NULL },
-	{ "packed", "on|off", "offer packed virtqueues (off)", set_packed,
-	  NULL },
-	{ "legacy", "on|off",
-	  "virtio-mmio version 1, for old guests (off; not with vhost-user)",
-	  set_legacy, NULL },
-	{ "iothreads", "0..16",
-	  "threads that serve the queues (0: the main one; vhost-user only)",
-	  set_iothreads, "a number, 0..16" },
-	{ "size", "BYTES", "size of a disk with engine=null and without file",
-	  set_disk_size,
-	  "a number of bytes, below 2^64; K, M, G or T behind it stand for "
-	  "powers of 1024" },
-};
-
-#define DISK_KEYS (sizeof(disk_keys) / sizeof(disk_keys[0]))
-
-static const struct disk_key *find_key(const char *name)
-{
-	for (size_t i = 0; i < DISK_KEYS; i++)
-		if (!strcmp(disk_keys[i].name, name))
-			return &disk_keys[i];
+	for (size_t i = 0; i < KEYS; i++)
+		if (!strcmp(key_table[i].name, name))
+			return &key_table[i];
 	return NULL;
 }
 
-int disk_options_set(struct disk_options *disk, const char *key,
-		     const char *value, char error[BLOCK_ERROR_MAX])
+int keys_set(struct disk_options *disk, const char *key, const char *value,
+	     char error[BLOCK_ERROR_MAX])
 {
-	const struct disk_key *k = find_key(key);
+	const struct key_row *row = find_row(key);
+	char allowed[KEY_TEXT_MAX];
 	int r;
 
-	if (!k) {
+	if (!row) {
 		snprintf(error, BLOCK_ERROR_MAX,
-			 "unknown key \"%s\" of a disk; --help lists them",
-			 key);
+			 "unknown key \"%.*s\" of a disk; --help lists them",
+			 SHOWN_MAX, key);
 		return -EINVAL;
 	}
-	r = k->set(disk, value);
-	if (r == -ENOENT)
-		snprintf(error, BLOCK_ERROR_MAX,
-			 "%s=%s: this build does not have it; use %s=auto", key,
-			 value, key);
-	else if (r)
-		snprintf(error, BLOCK_ERROR_MAX,
-			 "%s=%s: the value has to be %s", key, value,
-			 k->rule ? k->rule : k->values);
-	return r ? -EINVAL : 0;
+	if (keys_is_given(disk, (enum disk_key)(row - key_table)))
+		return explain(error, key, value, "%s= is given twice", key);
+	r = set_member(key_member(disk, row), row, value);
+	if (r == -ENOMEM)
+		return explain(error, key, value, "no memory");
+	if (r) {
+		key_text_allowed(row, allowed);
+		return explain(error, key, value, "the value has to be %s",
+			       allowed);
+	}
+	if (row->has && !row->has(value))
+		return explain(error, key, value,
+			       "this build does not have "
+			       "it; use %s=auto",
+			       key);
+	disk->given |= KEY_BIT(row - key_table);
+	return 0;
 }
 
-/* Cut the next "KEY=VALUE" off `*text`; ",," stands for a comma. */
-static char *next_item(char **text)
+/*
+ * Cut the next "KEY=VALUE" off `*text`; ",," stands for a comma. Tells whether a
+ * single comma ended it.
+ */
+static char *next_item(char **text, bool *comma)
 {
 	char *item = *text;
 	char *to = item;
 	char *from = item;
 
-	if (!*item)
-		return NULL;
+	*comma = false;
 	for (; *from; from++) {
-		if (*from == ',' && *++from != ',')
+		if (*from == ',' && *++from != ',') {
+			*comma = true;
 			break;
+		}
 		*to++ = *from;
 	}
 	*text = from;
@@ -236,122 +163,145 @@ static char *next_item(char **text)
 	return item;
 }
 
-int disk_options_parse(struct disk_options *disk, const char *text,
-		       char error[BLOCK_ERROR_MAX])
+static int parse_item(struct disk_options *disk, char *item,
+		      char error[BLOCK_ERROR_MAX])
+{
+	char *value = strchr(item, '=');
+
+	if (!value) {
+		snprintf(error, BLOCK_ERROR_MAX,
+			 "\"%.*s\" is not KEY=VALUE; a comma in a value is "
+			 "written twice",
+			 SHOWN_MAX, item);
+		return -EINVAL;
+	}
+	*value++ = '\0';
+	return keys_set(disk, item, value, error);
+}
+
+int keys_parse(struct disk_options *disk, const char *text,
+	       char error[BLOCK_ERROR_MAX])
 {
 	char *copy = strdup(text);
 	char *rest = copy;
-	char *item;
+	bool comma = *text;
 	int r = 0;
 
-	if (!copy)
-		return -ENOMEM;
-	while (r == 0 && (item = next_item(&rest))) {
-		char *value = strchr(item, '=');
-
-		if (!value) {
-			snprintf(error, BLOCK_ERROR_MAX,
-				 "\"%s\" is not KEY=VALUE", item);
-			r = -EINVAL;
-			break;
-		}
-		*value++ = '\0';
-		r = disk_options_set(disk, item, value, error);
+	if (!copy) {
+		snprintf(error, BLOCK_ERROR_MAX, "no memory");
+		return -EINVAL;
 	}
+	/* After a comma there has to be something. */
+	while (r == 0 && comma)
+		r = parse_item(disk, next_item(&rest, &comma), error);
 	free(copy);
 	return r;
 }
 
-static void fill_string(char **to, const char *from)
-{
-	if (!*to && from)
-		*to = strdup(from);
-}
+/* ---- layers ---- */
 
-void disk_options_fill(struct disk_options *to, const struct disk_options *from)
+static int copy_text(char **to, const char *from)
 {
-	fill_string(&to->id, from->id);
-	fill_string(&to->file, from->file);
-	fill_string(&to->engine, from->engine);
-	fill_string(&to->serial, from->serial);
-	to->readonly |= from->readonly;
-	to->packed |= from->packed;
-	to->legacy |= from->legacy;
-	if (to->cache == BLOCK_CACHE_AUTO)
-		to->cache = from->cache;
-	if (to->discard == DISK_DISCARD_AUTO)
-		to->discard = from->discard;
-	if (!to->block_size)
-		to->block_size = from->block_size;
-	if (!to->queue_size)
-		to->queue_size = from->queue_size;
-	if (!to->queues)
-		to->queues = from->queues;
-	if (!to->iothreads)
-		to->iothreads = from->iothreads;
-	if (!to->size)
-		to->size = from->size;
-}
+	char *copy = strdup(from);
 
-static int contradiction(char error[BLOCK_ERROR_MAX], const char *what)
-{
-	snprintf(error, BLOCK_ERROR_MAX, "%s", what);
-	return -EINVAL;
-}
-
-static bool is_null(const struct disk_options *disk)
-{
-	return disk->engine && !strcmp(disk->engine, "null");
-}
-
-int disk_options_check_keys(const struct disk_options *disk,
-			    char error[BLOCK_ERROR_MAX])
-{
-	if (disk->legacy && disk->packed)
-		return contradiction(error,
-				     "legacy=on and packed=on exclude "
-				     "each other: the legacy interface has "
-				     "split virtqueues only");
-	if (disk->size && disk->file)
-		return contradiction(error,
-				     "file= and size= exclude each "
-				     "other: the size of a disk is that of "
-				     "its image");
-	if (disk->size && !is_null(disk))
-		return contradiction(error, "size= is for a disk with "
-					    "engine=null, which keeps nothing; "
-					    "another needs file=");
+	if (!copy)
+		return -ENOMEM;
+	free(*to);
+	*to = copy;
 	return 0;
 }
 
-int disk_options_check(const struct disk_options *disk,
-		       char error[BLOCK_ERROR_MAX])
+static size_t member_bytes(const struct key_row *row)
 {
-	int r = disk_options_check_keys(disk, error);
+	switch (row->kind) {
+	case KIND_WORD:
+		return sizeof(const char *);
+	case KIND_ON_OFF:
+		return sizeof(bool);
+	case KIND_BYTES:
+		return sizeof(uint64_t);
+	default:
+		return sizeof(unsigned int);
+	}
+}
 
-	if (r || disk->file)
-		return r;
-	if (!is_null(disk))
-		return contradiction(error, "file= is missing: name an image "
-					    "file or a block device");
-	if (!disk->size)
-		return contradiction(error, "engine=null without file= needs "
-					    "size=");
+static int copy_member(struct disk_options *to, const struct disk_options *from,
+		       const struct key_row *row)
+{
+	if (row->kind == KIND_TEXT)
+		return copy_text(key_member(to, row),
+				 *(char *const *)key_member_of(from, row));
+	memcpy(key_member(to, row), key_member_of(from, row),
+	       member_bytes(row));
 	return 0;
 }
 
-void disk_options_finish(struct disk_options *disk)
+int keys_merge(struct disk_options *to, const struct disk_options *from)
 {
-	free(disk->id);
-	free(disk->file);
-	free(disk->engine);
-	free(disk->serial);
+	int r = 0;
+
+	for (unsigned int i = 0; r == 0 && i < KEYS; i++)
+		if (keys_is_given(from, i))
+			r = copy_member(to, from, &key_table[i]);
+	if (r == 0)
+		to->given |= from->given;
+	return r;
+}
+
+int keys_set_defaults(struct disk_options *disk, enum disk_front front)
+{
+	int r = 0;
+
+	for (unsigned int i = 0; r == 0 && i < KEYS; i++) {
+		if (!key_table[i].by_default[front])
+			continue;
+		r = set_member(key_member(disk, &key_table[i]), &key_table[i],
+			       key_table[i].by_default[front]);
+		disk->given |= KEY_BIT(i);
+	}
+	assert(r != -EINVAL);
+	return r;
+}
+
+/* ---- the whole ---- */
+
+/* What is asked for where a key may be of no use: NULL if that is nothing. */
+static const char *asked(const struct disk_options *disk,
+			 const struct key_row *row, char text[KEY_TEXT_MAX])
+{
+	const void *at = key_member_of(disk, row);
+
+	if (row->kind == KIND_ON_OFF)
+		return *(const bool *)at ? "on" : NULL;
+	snprintf(text, KEY_TEXT_MAX, "%u", *(const unsigned int *)at);
+	return strcmp(text, "0") ? text : NULL;
+}
+
+int keys_check_front(const struct disk_options *disk, enum disk_front front,
+		     char error[BLOCK_ERROR_MAX])
+{
+	for (unsigned int i = 0; i < KEYS; i++) {
+		const struct key_row *row = &key_table[i];
+		char text[KEY_TEXT_MAX];
+		const char *value;
+
+		if (!row->not_there[front] || !keys_is_given(disk, i))
+			continue;
+		value = asked(disk, row, text);
+		if (value)
+			return explain(error, row->name, value,
+				       "not with %s: %s",
+				       front == DISK_FOR_XEN ? "--domain" :
+							       "vhost-user",
+				       row->not_there[front]);
+	}
+	return 0;
+}
+
+void keys_finish(struct disk_options *disk)
+{
+	for (unsigned int i = 0; i < KEYS; i++)
+		if (key_table[i].kind == KIND_TEXT)
+			free(*(char **)key_member(disk, &key_table[i]));
 	memset(disk, 0, sizeof(*disk));
-}
-
-void disk_options_help(FILE *to)
-{
-	for (size_t i = 0; i < DISK_KEYS; i++)
-		fprintf(to, "  %s=%s\n        %s\n", disk_keys[i].name,
-			disk_keys[i].values, disk_keys[i].help);
 }

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is said of one disk: KEY=VALUE of --disk, and what the toolstack says.
+ * The keys of a disk: one table gives their parser, their help and their dump.
+ *
+ * What is said of a disk comes in layers: the defaults, the toolstack, --disk.
+ * Each is a struct disk_options of its own, whose `given` says which keys it is
+ * about; config/layers.h lays one over the other.
  */
 #ifndef CONFIG_KEYS_H
 #define CONFIG_KEYS_H
@@ -11,7 +15,13 @@
 
 #include "block/image.h"
 
-enum { DISK_NAME_MAX = 64 }; /* bytes of a disk's name, with its NUL */
+enum {
+	DISK_NAME_MAX = 64, /* bytes of a disk's name, with its NUL */
+};
+
+enum disk_format {
+	DISK_FORMAT_RAW,
+};
 
 enum disk_discard {
 	DISK_DISCARD_AUTO, /* where the store can */
@@ -19,18 +29,49 @@ enum disk_discard {
 	DISK_DISCARD_OFF,
 };
 
-/* The keys of one --disk; what was not given is 0 or NULL. */
+/* Over what a disk is served: some keys are of use over one of them only. */
+enum disk_front {
+	DISK_FOR_XEN,
+	DISK_FOR_VHOST,
+	DISK_FRONTS,
+};
+
+/* In the order of the help and of a dump. */
+enum disk_key {
+	KEY_FILE,
+	KEY_ID,
+	KEY_FORMAT,
+	KEY_READONLY,
+	KEY_CACHE,
+	KEY_DISCARD,
+	KEY_ENGINE,
+	KEY_SERIAL,
+	KEY_BLOCK_SIZE,
+	KEY_QUEUES,
+	KEY_QUEUE_SIZE,
+	KEY_PACKED,
+	KEY_LEGACY,
+	KEY_IOTHREADS,
+	KEY_SIZE,
+	KEYS,
+};
+
+#define KEY_BIT(key) (UINT32_C(1) << (key))
+
+/* What one layer says of a disk; a zeroed one says nothing. */
 struct disk_options {
-	char *id;     /* the vdev or devid that it belongs to; owned */
-	char *file;   /* owned */
-	char *engine; /* "auto" if NULL; owned */
-	char *serial; /* at most 20 bytes; owned */
+	uint32_t given; /* KEY_BIT() of each key that was said */
+	char *file;     /* owned */
+	char *id;       /* the vdev or devid that it belongs to; owned */
+	enum disk_format format;
 	bool readonly;
 	enum block_cache cache;
 	enum disk_discard discard;
-	unsigned int block_size;
-	unsigned int queue_size; /* entries; 0: the default */
-	unsigned int queues;     /* 0: one */
+	const char *engine;      /* one of the table's words, or a literal */
+	char *serial;            /* at most 20 bytes; owned */
+	unsigned int block_size; /* bytes; 0: the store's */
+	unsigned int queues;
+	unsigned int queue_size; /* entries */
 	bool packed;             /* offer packed virtqueues */
 	bool legacy;             /* virtio-mmio version 1 */
 	unsigned int iothreads;  /* 0: the main thread serves the queues */
@@ -38,32 +79,50 @@ struct disk_options {
 	bool lends;              /* no key: the image, see block/image.h */
 };
 
-/* Set one key of a disk: 0, or -EINVAL and a sentence in `error`. */
-int disk_options_set(struct disk_options *disk, const char *key,
-		     const char *value, char error[BLOCK_ERROR_MAX]);
-
-/* Parse "KEY=VALUE,..."; as disk_options_set(). */
-int disk_options_parse(struct disk_options *disk, const char *text,
-		       char error[BLOCK_ERROR_MAX]);
-
-/* Copy what `from` says and `to` does not; strings are duplicated. */
-void disk_options_fill(struct disk_options *to,
-		       const struct disk_options *from);
-
-/* What cannot be had together, whatever else is said: as disk_options_set(). */
-int disk_options_check_keys(const struct disk_options *disk,
-			    char error[BLOCK_ERROR_MAX]);
+static inline bool keys_is_given(const struct disk_options *disk,
+				 enum disk_key key)
+{
+	return disk->given & KEY_BIT(key);
+}
 
 /*
- * As disk_options_check_keys(), and what is missing of a disk about which all
- * is said.
+ * Set one key, which must not have been given: 0, or -EINVAL and a sentence in
+ * `error` that names the key, the value and what is allowed.
  */
-int disk_options_check(const struct disk_options *disk,
-		       char error[BLOCK_ERROR_MAX]);
+int keys_set(struct disk_options *disk, const char *key, const char *value,
+	     char error[BLOCK_ERROR_MAX]);
 
-void disk_options_finish(struct disk_options *disk);
+/*
+ * Parse "KEY=VALUE,..."; a comma in a value is written twice. As keys_set();
+ * also for one that has failed there is keys_finish().
+ */
+int keys_parse(struct disk_options *disk, const char *text,
+	       char error[BLOCK_ERROR_MAX]);
 
-/* The keys, each with its values and a line about it. */
-void disk_options_help(FILE *to);
+/* Each key that `from` gives becomes that of `to`: 0 or -ENOMEM. */
+int keys_merge(struct disk_options *to, const struct disk_options *from);
+
+/* Give the default of each key that has one there: 0 or -ENOMEM. */
+int keys_set_defaults(struct disk_options *disk, enum disk_front front);
+
+/*
+ * Whether all that is given is of use over `front`, or asks for nothing: as
+ * keys_set().
+ */
+int keys_check_front(const struct disk_options *disk, enum disk_front front,
+		     char error[BLOCK_ERROR_MAX]);
+
+/*
+ * What is given, in one line that keys_parse() takes; the caller frees it. NULL
+ * if there is no memory.
+ */
+char *keys_dump(const struct disk_options *disk);
+
+/* The keys, each with its values, a line about it and its default. */
+void keys_help(FILE *to);
+
+const char *keys_name(enum disk_key key);
+
+void keys_finish(struct disk_options *disk);
 
 #endif

@@ -8,12 +8,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-int value_string(char **to, const char *value)
+int value_text(char **to, const char *value, size_t min, size_t max)
 {
-	char *copy = *value ? strdup(value) : NULL;
+	size_t bytes = strlen(value);
+	char *copy;
 
-	if (!copy)
+	if (bytes < min || bytes > max)
 		return -EINVAL;
+	copy = strdup(value);
+	if (!copy)
+		return -ENOMEM;
 	free(*to);
 	*to = copy;
 	return 0;

@@ -7,13 +7,14 @@
 #define CONFIG_VALUES_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /*
- * A copy of `value`, which must not be empty, in place of the string that `*to`
- * owns.
+ * A copy of `value`, of `min` to `max` bytes, in place of the string that `*to`
+ * owns; or -ENOMEM.
  */
-int value_string(char **to, const char *value);
+int value_text(char **to, const char *value, size_t min, size_t max);
 
 /* on, yes, 1; off, no, 0. */
 int value_bool(bool *to, const char *value);

@@ -25,13 +25,13 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "monitor/serial.h"
 
 enum {
-	QUEUE_SIZE_DEFAULT = 256,
 	REAP_MAX = 256, /* completions answered in one pass */
 	BATCH_MAX = 64, /* requests started in one pass, about */
 	/*
@@ -248,10 +248,8 @@ static int blk_open(struct disk *disk, const struct disk_options *options,
 		.alignment_offset = disk->image.alignment_offset,
 		.min_io_size = disk->image.min_io_size,
 		.opt_io_size = disk->image.opt_io_size,
-		.nqueues = options->queues ? options->queues : 1,
-		.queue_size = options->queue_size ?
-				      (uint16_t)options->queue_size :
-				      QUEUE_SIZE_DEFAULT,
+		.nqueues = options->queues,
+		.queue_size = (uint16_t)options->queue_size,
 		.packed = options->packed,
 		.legacy = options->legacy,
 	};
@@ -294,10 +292,8 @@ static int queues_open(struct disk *disk, const struct disk_options *options)
 		dq->poller = (struct loop_poller){ .poll = queue_poll,
 						   .rest = queue_rest };
 	}
-	disk->any_engine = !options->engine ||
-			   strcmp(options->engine, "auto") == 0;
-	return open_engine(&disk->queue[0],
-			   options->engine ? options->engine : "auto");
+	disk->any_engine = strcmp(options->engine, "auto") == 0;
+	return open_engine(&disk->queue[0], options->engine);
 }
 
 /* discard=on is a promise; auto is what can be had. */
@@ -329,12 +325,11 @@ int disk_open(struct disk *disk, const char *name,
 	};
 	int r;
 
+	assert(options->engine && options->queues && options->queue_size);
 	memset(disk, 0, sizeof(*disk));
 	disk->image.fd = -1;
 	snprintf(disk->name, sizeof(disk->name), "%s", name);
-	r = disk_options_check(options, error);
-	if (r == 0)
-		r = block_image_open(&disk->image, &image, error);
+	r = block_image_open(&disk->image, &image, error);
 	if (r)
 		return r;
 	r = check_discard(disk, options, error);
@@ -350,7 +345,7 @@ int disk_open(struct disk *disk, const char *name,
 	if (r) {
 		snprintf(error, BLOCK_ERROR_MAX,
 			 "engine %s cannot be used with %s: %s",
-			 options->engine ? options->engine : "auto",
+			 options->engine,
 			 options->file ? options->file : "this disk",
 			 r == -ENOENT ? "this build does not have it" :
 					strerror(-r));
@@ -362,6 +357,15 @@ err_after_image:
 	disk_close(disk);
 	assert(r < 0);
 	return r;
+}
+
+void disk_log_keys(const struct disk *disk, const struct disk_options *options)
+{
+	char *keys = log_enabled(LOG_LEVEL_DEBUG) ? keys_dump(options) : NULL;
+
+	if (keys)
+		log_debug("%s: %s", disk->name, keys);
+	free(keys);
 }
 
 int disk_serve_queue(struct disk *disk, unsigned int queue, struct loop *loop,

@@ -17,7 +17,7 @@
 #include "base/loop.h"
 #include "block/engine.h"
 #include "block/image.h"
-#include "config/command_line.h"
+#include "config/keys.h"
 #include "virtio/blk.h"
 #include "virtio/transport.h"
 
@@ -60,6 +60,9 @@ struct disk {
 int disk_open(struct disk *disk, const char *name,
 	      const struct disk_options *options, struct guest_memory *mem,
 	      char error[BLOCK_ERROR_MAX]);
+
+/* Log the keys that are in effect, for who wants all of it. */
+void disk_log_keys(const struct disk *disk, const struct disk_options *options);
 
 /* Serve the disk's queues in `loop`, talking to the driver by `transport`. */
 int disk_serve(struct disk *disk, struct loop *loop,

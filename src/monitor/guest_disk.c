@@ -27,6 +27,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/layers.h"
 #include "monitor/size_watch.h"
 
 /* Transactions that somebody else was faster than, one after the other. */
@@ -163,7 +164,7 @@ struct directory {
 
 static void directory_finish(struct directory *dir)
 {
-	disk_options_finish(&dir->options);
+	keys_finish(&dir->options);
 	free(dir->mode);
 }
 
@@ -191,6 +192,18 @@ static int read_number(struct store *store, const char *path, const char *name,
 	return 0;
 }
 
+/*
+ * libxl says of each disk whether it is writable; that it may discard, it says
+ * also where nobody has said anything.
+ */
+static uint32_t given_by_directory(const struct disk_options *o)
+{
+	return KEY_BIT(KEY_READONLY) |
+	       (o->discard == DISK_DISCARD_OFF ? KEY_BIT(KEY_DISCARD) : 0) |
+	       (o->file ? KEY_BIT(KEY_FILE) : 0) |
+	       (o->id ? KEY_BIT(KEY_ID) : 0);
+}
+
 /* All of it, or a negative errno: it cannot be read now. */
 static int read_directory(struct store *store, const char *path,
 			  struct directory *dir)
@@ -213,9 +226,9 @@ static int read_directory(struct store *store, const char *path,
 	if (r == 0)
 		r = read_number(store, path, "discard-enable", &discard, 1, 0);
 	dir->options.readonly = !dir->mode || strcmp(dir->mode, "w") != 0;
-	/* libxl writes 1 for a writable disk where nobody has said anything. */
 	if (discard == 0)
 		dir->options.discard = DISK_DISCARD_OFF;
+	dir->options.given = given_by_directory(&dir->options);
 	return r;
 }
 
@@ -227,18 +240,6 @@ static bool is_about(const struct disk_options *o, const char *vdev,
 
 	snprintf(text, sizeof(text), "%" PRIu64, devid);
 	return !strcmp(o->id, text) || (vdev && !strcmp(o->id, vdev));
-}
-
-/* Options of the command line first, then those of the directory. */
-static void merge_options(struct disk_options *o, const struct guest_disk *gd,
-			  const struct directory *dir,
-			  const struct disk_options *overrides, unsigned int n)
-{
-	memset(o, 0, sizeof(*o));
-	for (unsigned int i = 0; i < n; i++)
-		if (is_about(&overrides[i], dir->options.id, gd->devid))
-			disk_options_fill(o, &overrides[i]);
-	disk_options_fill(o, &dir->options);
 }
 
 /* What makes a directory one that cannot be served: 0, or a sentence. */
@@ -261,6 +262,37 @@ static int check_directory(const struct directory *dir, const char *path,
 	else
 		return 0;
 	return -EINVAL;
+}
+
+/*
+ * What --disk says of this disk lies over what the directory says; but not its
+ * id, which only names the disk: 0, or a negative errno and a sentence.
+ */
+static int settle(struct disk_options *o, const struct guest_disk *gd,
+		  const struct directory *dir,
+		  const struct disk_options *overrides, unsigned int n,
+		  char error[BLOCK_ERROR_MAX])
+{
+	const struct disk_options *layers[2] = { &dir->options };
+	const struct disk_options *found = NULL;
+	struct disk_options over;
+
+	for (unsigned int i = 0; i < n; i++) {
+		if (!is_about(&overrides[i], dir->options.id, gd->devid))
+			continue;
+		if (found) {
+			snprintf(error, BLOCK_ERROR_MAX,
+				 "two --disk are about it, id=%s and id=%s: "
+				 "give its keys in one",
+				 found->id, overrides[i].id);
+			return -EINVAL;
+		}
+		found = &overrides[i];
+		over = *found;
+		over.given &= ~KEY_BIT(KEY_ID);
+		layers[1] = &over;
+	}
+	return layers_settle(o, layers, found ? 2 : 1, DISK_FOR_XEN, error);
 }
 
 static void warn_of_mode(const struct directory *dir, const char *name,
@@ -303,6 +335,7 @@ static void log_served(const struct guest_disk *gd,
 		 image->readonly ? "read-only" : "writable",
 		 image->direct ? "O_DIRECT" : "page cache",
 		 gd->disk.queue[0].engine->ops->name);
+	disk_log_keys(&gd->disk, o);
 }
 
 /* 0, or a negative errno and a sentence; guest_disk_close() then. */
@@ -325,7 +358,7 @@ int guest_disk_open(struct guest_disk *gd, struct store *store,
 	char error[BLOCK_ERROR_MAX] = "";
 	struct directory dir = { 0 };
 	char name[DISK_NAME_MAX];
-	struct disk_options o;
+	struct disk_options o = { 0 };
 	int r;
 
 	gd->disk.image.fd = -1;
@@ -333,10 +366,13 @@ int guest_disk_open(struct guest_disk *gd, struct store *store,
 		directory_finish(&dir);
 		return -EAGAIN;
 	}
-	merge_options(&o, gd, &dir, overrides, noverrides);
-	snprintf(name, sizeof(name), "%s/%s", guest, o.id ? o.id : "disk");
-	warn_of_mode(&dir, name, gd->path);
+	snprintf(name, sizeof(name), "%s/%s", guest,
+		 dir.options.id ? dir.options.id : "disk");
 	r = check_directory(&dir, gd->path, noverrides, error);
+	if (r == 0)
+		r = settle(&o, gd, &dir, overrides, noverrides, error);
+	if (r == 0 && o.readonly)
+		warn_of_mode(&dir, name, gd->path);
 	if (r == 0)
 		r = serve(gd, &dir, &o, name, loop, server, mem, error);
 	if (r) {
@@ -349,7 +385,7 @@ int guest_disk_open(struct guest_disk *gd, struct store *store,
 		log_served(gd, &o);
 		guest_disk_tell(gd, store);
 	}
-	disk_options_finish(&o);
+	keys_finish(&o);
 	directory_finish(&dir);
 	return r;
 }

@@ -35,16 +35,6 @@
 
 enum {
 	/*
-	 * The front end chooses the size of a queue, and some choose the
-	 * largest. Memory is taken only by what is used.
-	 */
-	QUEUE_SIZE_DEFAULT = VIRTQUEUE_SIZE_MAX,
-	/*
-	 * A front end wants as many as its guest has CPUs, and some refuse a
-	 * back end that has fewer. What is not used costs nothing.
-	 */
-	QUEUES_DEFAULT = VIRTIO_QUEUES_MAX,
-	/*
 	 * Descriptors: kick, call, err and an engine for each queue; the
 	 * connection, its channel, and what a message brings.
 	 */
@@ -284,10 +274,6 @@ static int open_disk(struct vhost *vh, const struct disk_options *given,
 	const char *name = o.id ? o.id : "vhost-user";
 	int r;
 
-	if (!o.queues)
-		o.queues = QUEUES_DEFAULT;
-	if (!o.queue_size)
-		o.queue_size = QUEUE_SIZE_DEFAULT;
 	o.lends = true;
 	queue_memory_init(&vh->memory, &vh->session.regions);
 	r = disk_open(&vh->disk, name, &o, &vh->memory.mem, error);
@@ -396,6 +382,7 @@ static void log_start(const struct vhost *vh, const struct options *options)
 		 vh->nthreads ? vh->nthreads : 1,
 		 options->vhost_socket ? options->vhost_socket :
 					 "an inherited socket");
+	disk_log_keys(&vh->disk, &options->disk[0]);
 }
 
 /* Rather now than when a guest is there that uses all of it. */

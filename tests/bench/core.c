@@ -124,7 +124,8 @@ static void make_memory(void)
 static void make_disk(const char *engine, const char *file)
 {
 	struct disk_options options = {
-		.engine = (char *)engine,
+		.engine = engine,
+		.queues = 1,
 		.file = (char *)file,
 		.queue_size = RING,
 		.size = file ? 0 : DISK_BYTES,

@@ -31,8 +31,8 @@ TOLERANCE=3
 sources() {
 	for file in "$TOP"/src/virtio/*.c "$TOP"/src/block/*.c \
 		"$TOP"/src/base/*.c "$TOP"/src/vhost_user/*.c \
-		"$TOP/src/disk/disk.c" "$TOP/src/config/keys.c" \
-		"$TOP/src/monitor/serial.c" "$TOP/src/config/values.c"; do
+		"$TOP/src/disk/disk.c" "$TOP/src/monitor/serial.c" \
+		"$TOP"/src/config/key*.c "$TOP/src/config/values.c"; do
 		case $file:$1 in
 		*engine_libaio.c:*) ;;
 		*engine_uring.c:) ;;

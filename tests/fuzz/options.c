@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The command line: a disk's KEY=VALUE list, and whole command lines. What is
- * taken has to be within its limits.
+ * taken has to be within its limits, and what is dumped says the same again.
  */
 #include "fuzz.h"
 
@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "config/command_line.h"
+#include "config/layers.h"
 #include "virtio/blk_wire.h"
 #include "virtio/device.h"
 
@@ -33,6 +34,8 @@ static void check_disk(const struct disk_options *d)
 		assert_true(strlen(d->serial) <= VIRTIO_BLK_ID_BYTES);
 	if (d->file)
 		assert_true(*d->file);
+	if (d->id)
+		assert_true(strlen(d->id) < DISK_NAME_MAX);
 	if (d->queue_size) {
 		assert_true(d->queue_size >= 2);
 		assert_true(d->queue_size <= VIRTQUEUE_SIZE_MAX);
@@ -46,33 +49,59 @@ static void check_disk(const struct disk_options *d)
 	assert_true(d->iothreads <= VIRTIO_QUEUES_MAX);
 }
 
-/* The same text has the same effect, also on top of another. */
-static void check_fill(const struct disk_options *d)
+/* What is dumped is taken, and is dumped as the same. */
+static void check_dump(const struct disk_options *d)
 {
-	struct disk_options copy = { 0 };
+	char error[BLOCK_ERROR_MAX];
+	struct disk_options again = { 0 };
+	char *text = keys_dump(d), *second;
 
-	disk_options_fill(&copy, d);
-	check_disk(&copy);
-	assert_int_equal(copy.queue_size, d->queue_size);
-	assert_int_equal(copy.size, d->size);
-	assert_int_equal(!copy.file, !d->file);
-	disk_options_finish(&copy);
+	assert_int_equal(keys_parse(&again, text, error), 0);
+	assert_int_equal(again.given, d->given);
+	second = keys_dump(&again);
+	assert_string_equal(text, second);
+	free(text);
+	free(second);
+	keys_finish(&again);
+}
+
+/* On top of nothing the same keys have the same values, if they are right. */
+static void check_settle(const struct disk_options *d, enum disk_front front)
+{
+	char error[BLOCK_ERROR_MAX] = "";
+	struct disk_options whole;
+
+	if (layers_settle(&whole, &d, 1, front, error)) {
+		assert_int_not_equal(error[0], '\0');
+		keys_finish(&whole);
+		return;
+	}
+	check_disk(&whole);
+	check_dump(&whole);
+	assert_true(whole.file || (whole.size && whole.size % 512 == 0));
+	assert_true(whole.queues && whole.queue_size && whole.engine);
+	assert_int_equal(whole.given & d->given, d->given);
+	assert_int_equal(whole.size, d->size);
+	assert_int_equal(whole.readonly, d->readonly);
+	keys_finish(&whole);
 }
 
 static void parse_disk(const char *text)
 {
 	char error[BLOCK_ERROR_MAX] = "";
 	struct disk_options d = { 0 };
-	int r = disk_options_parse(&d, text, error);
+	int r = keys_parse(&d, text, error);
 
 	assert_true(r == 0 || r == -22);
 	assert_int_equal(r != 0, error[0] != '\0');
 	assert_true(strnlen(error, sizeof(error)) < sizeof(error));
 	if (r == 0) {
 		check_disk(&d);
-		check_fill(&d);
+		check_dump(&d);
+		check_settle(&d, DISK_FOR_XEN);
+		check_settle(&d, DISK_FOR_VHOST);
 	}
-	disk_options_finish(&d);
+	keys_finish(&d);
 }
 
 /* Each line is an argument. */

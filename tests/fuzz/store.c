@@ -254,8 +254,8 @@ static unsigned int overrides(struct fuzz_input *in, struct disk_options *o)
 	memset(o, 0, sizeof(*o));
 	fuzz_copy(in, text, len);
 	text[len] = '\0';
-	if (disk_options_parse(o, text, error) || !o->id) {
-		disk_options_finish(o);
+	if (keys_parse(o, text, error) || !o->id) {
+		keys_finish(o);
 		return 0;
 	}
 	return 1;
@@ -307,6 +307,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check_number(&store);
 	if (guest_disk_state(&store, DIRECTORY) == XENBUS_INITIALISING)
 		serve(&gd, &store, &over, n);
-	disk_options_finish(&over);
+	keys_finish(&over);
 	return 0;
 }

@@ -110,7 +110,10 @@ void add_disk_as(struct rig *rig, struct disk_options options)
 	e->rig = rig;
 	make_file(e);
 	options.file = e->file;
+	options.queues = 1;
 	options.queue_size = RING;
+	if (!options.engine)
+		options.engine = "auto";
 	if (disk_open(&e->disk, "test", &options, &rig->mem.memory, error))
 		fail_msg("%s", error);
 	virtio_mmio_offer(&e->disk.blk.dev);
@@ -123,7 +126,7 @@ void add_disk_as(struct rig *rig, struct disk_options options)
 
 static void add_disk(struct rig *rig, const char *engine)
 {
-	add_disk_as(rig, (struct disk_options){ .engine = (char *)engine });
+	add_disk_as(rig, (struct disk_options){ .engine = engine });
 }
 
 void rig_init(struct rig *rig, const char *engine, unsigned int disks)

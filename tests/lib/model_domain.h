@@ -85,6 +85,7 @@ struct dom {
 	bool hold; /* the store answers nothing */
 	char line[LINES_MAX][LINE_BYTES];
 	unsigned int nlines;
+	const char *disk_option[2]; /* --disk of the program; NULL: none */
 	pthread_t program;
 	bool running;
 };

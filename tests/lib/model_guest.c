@@ -143,7 +143,7 @@ void offer(struct driver *d, unsigned int slot, uint32_t type, uint64_t block)
 	const struct model_buf bufs[] = {
 		{ at, 16, false },
 		{ at + BLOCK_BYTES, flush ? 0 : BLOCK_BYTES,
-		  type == VIRTIO_BLK_T_IN },
+		  type == VIRTIO_BLK_T_IN || type == VIRTIO_BLK_T_GET_ID },
 		{ at + 16, 1, true },
 	};
 	uint8_t *p = request_at(d, slot);
@@ -269,12 +269,17 @@ void destroy_domain(void)
 static void *program_thread(void *unused)
 {
 	static char name[] = "virtio-disk", option[] = "--domain",
-		    domain[] = "web";
-	char *argv[] = { name, option, domain, NULL };
+		    domain[] = "web", disk[] = "--disk";
+	char *argv[] = { name, option, domain, NULL, NULL, NULL, NULL, NULL };
+	int argc = 3;
 
 	(void)unused;
 	optind = 0;
-	return (void *)(intptr_t)program_main(3, argv);
+	for (int i = 0; i < 2 && dom.disk_option[i]; i++) {
+		argv[argc++] = disk;
+		argv[argc++] = (char *)dom.disk_option[i];
+	}
+	return (void *)(intptr_t)program_main(argc, argv);
 }
 
 void program_start(void)

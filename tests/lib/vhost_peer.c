@@ -527,7 +527,7 @@ static void make_disk(const char *engine)
 {
 	char error[BLOCK_ERROR_MAX];
 	struct disk_options o = {
-		.engine = (char *)engine,
+		.engine = engine,
 		.queues = PEER_QUEUES,
 		.queue_size = 256,
 		.packed = peer_packed,

@@ -249,13 +249,36 @@ ends() {
 exit_status() {
 	new_image 1M
 	vhost="--vhost-user $SOCKET --disk"
+	long=$(printf %0108d 0)
 	ends 2 "file= is missing" $vhost readonly=on &&
 		ends 2 "engine=null" $vhost size=1G &&
 		ends 2 "exclude" $vhost "file=$WORK/image,size=512K" &&
+		ends 2 "multiple" $vhost engine=null,size=1 &&
+		ends 2 "given twice" $vhost "file=$WORK/image,queues=1,queues=2" &&
+		ends 2 "written twice" $vhost "file=$WORK/image," &&
+		ends 2 "107 bytes" --vhost-user "$long" \
+			--disk "file=$WORK/image" &&
+		ends 2 "^virtio-disk: error: unknown option --bogus" --bogus &&
+		ends 2 "^virtio-disk: error: --disk needs KEY=VALUE" --disk &&
 		ends 2 "engine=foo" $vhost "file=$WORK/image,engine=foo" &&
 		ends 2 "twice" --vhost-user "$WORK/other" \
 			$vhost "file=$WORK/image" &&
 		ends 1 "no such file" $vhost "file=$WORK/nothing"
+}
+
+# With -v the log has all keys, in a form that is taken again.
+keys_in_effect() {
+	new_image 1M
+	wanted="file=$WORK/image,format=raw,readonly=on,cache=writeback,"
+	wanted="${wanted}discard=auto,engine=auto,queues=2,queue-size=1024,"
+	wanted="${wanted}packed=off,iothreads=0"
+	for keys in "file=$WORK/image,readonly=on,cache=writeback,queues=2" \
+		"$wanted"; do
+		"$PROGRAM" -v --vhost-user "$SOCKET" --disk "$keys" \
+			2>"$SOCKET.log" &
+		DAEMON=$!
+		wait_for says "debug: vhost-user: $wanted\$" && stop || return 1
+	done
 }
 
 # refused SENTENCE [FILE]: the image cannot be served.
@@ -318,7 +341,7 @@ output_is_full() {
 	done
 }
 
-run_all serials exit_status output_is_full image_sentences \
+run_all serials exit_status keys_in_effect output_is_full image_sentences \
 	image_read_only_to_unit second_signal_term second_signal_int second_signal_loop_hangs \
 	doubled_signal log_is_full log_is_no_journal file_size_limit_threads file_size_limit_io_uring \
 	file_size_limit_libaio other_signals standard_fds_closed socket_is_standard_input socket_is_standard_error

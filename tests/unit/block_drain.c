@@ -11,7 +11,9 @@ enum { ALIGN = 4096 };
 
 static void test_queues_wait_for_each_other(void **state)
 {
-	struct disk_options options = { .queues = 2, .queue_size = RING };
+	struct disk_options options = { .engine = "auto",
+					.queues = 2,
+					.queue_size = RING };
 	uint8_t *memory = aligned_alloc(ALIGN, ALIGN);
 	struct virtio_iov whole = { memory, ALIGN }, part = { memory, 512 };
 	char error[BLOCK_ERROR_MAX] = "";

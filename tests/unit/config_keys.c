@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The command line: keys of a disk and their values, errors that name the key,
- * commas in values, sizes, and the options of the program.
+ * The keys of a disk: each value of each kind, errors that name the key, the
+ * value and what is allowed, commas, sizes, and that what is dumped says the same
+ * again.
  */
 #include "lib/model_memory.h"
 
-#include <getopt.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #include "block/engine.h"
-#include "config/command_line.h"
+#include "config/keys.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -21,19 +20,21 @@ static int parse(struct disk_options *disk, const char *text)
 {
 	memset(disk, 0, sizeof(*disk));
 	error[0] = '\0';
-	return disk_options_parse(disk, text, error);
+	return keys_parse(disk, text, error);
 }
 
-static void test_all_keys(void **state)
+static void test_each_key_sets_its_member(void **state)
 {
 	struct disk_options d;
 
 	(void)state;
-	assert_int_equal(parse(&d, "file=/img,id=xvda,format=raw,readonly=on,"
-				   "cache=writeback,engine=threads,serial=S1,"
-				   "block-size=4096,queues=4,queue-size=128,"
-				   "size=10M,discard=off,packed=on"),
+	assert_int_equal(parse(&d,
+			       "file=/img,id=xvda,format=raw,readonly=on,"
+			       "cache=writeback,engine=threads,serial=S1,"
+			       "block-size=4096,queues=4,queue-size=128,"
+			       "size=10M,discard=off,packed=on,iothreads=3"),
 			 0);
+	assert_int_equal(d.format, DISK_FORMAT_RAW);
 	assert_int_equal(d.discard, DISK_DISCARD_OFF);
 	assert_true(d.packed);
 	assert_false(d.legacy);
@@ -46,9 +47,16 @@ static void test_all_keys(void **state)
 	assert_int_equal(d.block_size, 4096);
 	assert_int_equal(d.queues, 4);
 	assert_int_equal(d.queue_size, 128);
+	assert_int_equal(d.iothreads, 3);
 	assert_int_equal(d.size, 10 << 20);
-	disk_options_finish(&d);
+	/* All but legacy. */
+	assert_int_equal(d.given, (KEY_BIT(KEYS) - 1) & ~KEY_BIT(KEY_LEGACY));
+	keys_finish(&d);
 	assert_null(d.file);
+	assert_int_equal(d.given, 0);
+	assert_int_equal(parse(&d, "legacy=on"), 0);
+	assert_true(d.legacy);
+	assert_int_equal(d.given, KEY_BIT(KEY_LEGACY));
 }
 
 struct good {
@@ -57,8 +65,7 @@ struct good {
 	const char *id;
 };
 
-/* A comma in a value is written twice; the last of a key counts. */
-static void test_commas(void **state)
+static void test_a_comma_in_a_value_is_written_twice(void **state)
 {
 	static const struct good good[] = {
 		{ "file=/a,,b", "/a,b", NULL },
@@ -66,9 +73,7 @@ static void test_commas(void **state)
 		{ "file=,,", ",", NULL },
 		{ "file=,,,,", ",,", NULL },
 		{ "file=,,,,,id=y", ",,", "y" },
-		{ "file=/a,", "/a", NULL },
 		{ "file=/a=b", "/a=b", NULL },
-		{ "file=/a,file=/b", "/b", NULL },
 		{ "", NULL, NULL },
 	};
 
@@ -85,7 +90,7 @@ static void test_commas(void **state)
 			assert_string_equal(d.id, good[i].id);
 		else
 			assert_null(d.id);
-		disk_options_finish(&d);
+		keys_finish(&d);
 	}
 }
 
@@ -94,7 +99,7 @@ struct bad {
 	const char *named; /* what the sentence has to name */
 };
 
-static void test_errors_name_the_key(void **state)
+static void test_errors_name_the_key_and_what_is_allowed(void **state)
 {
 	static const struct bad bad[] = {
 		{ "fil=/a", "\"fil\"" },
@@ -102,21 +107,22 @@ static void test_errors_name_the_key(void **state)
 		{ "=x", "\"\"" },
 		{ "file", "\"file\"" },
 		{ ",file=/a", "\"\"" },
-		{ "file=/a,,,,b", NULL },
+		{ "file=/a,", "\"\"" },
+		{ "file=/a,,,", "written twice" },
+		{ ",", "\"\"" },
 		{ "id=a,bogus=1", "\"bogus\"" },
-		{ "file=", "file=" },
+		{ "file=", "a path of 1 to 4095 bytes" },
 		{ "file=/a,b", "\"b\"" },
-		{ "format=qcow2", "format=qcow2" },
+		{ "format=qcow2", "format=qcow2: the value has to be raw" },
 		{ "readonly=maybe", "on|off" },
 		{ "readonly=", "readonly=" },
 		{ "cache=fast", "cache=fast" },
-		{ "cache=", "cache=" },
+		{ "cache=", "auto|none|writeback|writethrough|unsafe" },
 		{ "discard=maybe", "discard=" },
-		{ "discard=", "discard=" },
+		{ "discard=", "auto|on|off" },
 		{ "serial=123456789012345678901", "1 to 20 bytes" },
 		{ "serial=", "1 to 20 bytes" },
-		{ "id=", "a name" },
-		{ "file=", "a path" },
+		{ "id=", "a name of 1 to 63 bytes" },
 		{ "iothreads=17", "0..16" },
 		{ "engine=", "threads|null" },
 		{ "engine=foo", "threads|null" },
@@ -135,7 +141,7 @@ static void test_errors_name_the_key(void **state)
 		{ "queues= 1", "queues= 1" },
 		{ "queues=4294967297", "queues=" },
 		{ "queue-size=1", "queue-size=1" },
-		{ "queue-size=100", "a power of two" },
+		{ "queue-size=100", "a power of two, 2..1024" },
 		{ "queue-size=2048", "queue-size=2048" },
 		{ "queue-size=65536", "queue-size=65536" },
 		{ "size=", "size=" },
@@ -157,11 +163,7 @@ static void test_errors_name_the_key(void **state)
 		struct disk_options d;
 		int r = parse(&d, bad[i].text);
 
-		disk_options_finish(&d);
-		if (!bad[i].named) {
-			assert_int_equal(r, 0);
-			continue;
-		}
+		keys_finish(&d);
 		assert_int_equal(r, -EINVAL);
 		if (!strstr(error, bad[i].named))
 			fail_msg("%s: \"%s\" does not say %s", bad[i].text,
@@ -169,26 +171,59 @@ static void test_errors_name_the_key(void **state)
 	}
 }
 
-/* However long the value is, the sentence ends. */
-static void test_errors_of_long_values(void **state)
+/* Of two one would be forgotten, also where they say the same. */
+static void test_a_key_is_given_once(void **state)
 {
-	static char text[5000];
+	static const struct bad bad[] = {
+		{ "file=/a,file=/b", "file=/b: file= is given twice" },
+		{ "readonly=on,id=x,readonly=off", "readonly=off:" },
+		{ "queues=1,queues=1", "queues=1:" },
+		{ "cache=auto,cache=none", "cache=none:" },
+		{ "size=0,size=1G", "size=1G:" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(bad); i++) {
+		struct disk_options d;
+
+		assert_int_equal(parse(&d, bad[i].text), -EINVAL);
+		assert_non_null(strstr(error, bad[i].named));
+		assert_non_null(strstr(error, "given twice"));
+		keys_finish(&d);
+	}
+}
+
+/* However long the value is, the sentence says what is allowed, and ends. */
+static void test_a_long_value_leaves_room_for_the_sentence(void **state)
+{
+	static const char *const keys[] = { "size", "queues", "serial",  "id",
+					    "file", "engine", "readonly" };
+	static char text[20000];
 	struct disk_options d;
 
 	(void)state;
 	memset(text, 'x', sizeof(text) - 1);
 	assert_int_equal(parse(&d, text), -EINVAL);
 	assert_in_range(strlen(error), 10, BLOCK_ERROR_MAX - 1);
-	memcpy(text, "size=", 5);
-	assert_int_equal(parse(&d, text), -EINVAL);
-	assert_in_range(strlen(error), 10, BLOCK_ERROR_MAX - 1);
-	text[6] = '\0';
-	assert_int_equal(disk_options_set(&d, "queues", text + 5, error),
-			 -EINVAL);
-	disk_options_finish(&d);
+	assert_non_null(strstr(error, "KEY=VALUE"));
+	for (size_t i = 0; i < COUNT(keys); i++) {
+		assert_int_equal(keys_set(&d, keys[i], text, error), -EINVAL);
+		assert_in_range(strlen(error), 10, BLOCK_ERROR_MAX - 1);
+		assert_non_null(strstr(error, "...: the value has to be"));
+	}
+	assert_int_equal(keys_set(&d, text, "1", error), -EINVAL);
+	assert_non_null(strstr(error, "--help"));
+	/* The longest that are taken. */
+	text[4095] = '\0';
+	assert_int_equal(keys_set(&d, "file", text, error), 0);
+	text[63] = '\0';
+	assert_int_equal(keys_set(&d, "id", text, error), 0);
+	text[20] = '\0';
+	assert_int_equal(keys_set(&d, "serial", text, error), 0);
+	keys_finish(&d);
 }
 
-static void test_sizes(void **state)
+static void test_sizes_with_their_units(void **state)
 {
 	static const struct {
 		const char *text;
@@ -220,23 +255,19 @@ static void test_sizes(void **state)
 		print_message("# %s\n", sizes[i].text);
 		assert_int_equal(parse(&d, sizes[i].text), 0);
 		assert_int_equal(d.size, sizes[i].size);
-		disk_options_finish(&d);
+		keys_finish(&d);
 	}
 }
 
-static void test_words(void **state)
+static void test_words_for_on_and_off(void **state)
 {
 	static const struct {
 		const char *text;
 		bool readonly;
 	} words[] = {
-		{ "readonly=on", true },
-		{ "readonly=off", false },
-		{ "readonly=yes", true },
-		{ "readonly=no", false },
-		{ "readonly=1", true },
-		{ "readonly=0", false },
-		{ "readonly=on,readonly=off", false },
+		{ "readonly=on", true },  { "readonly=off", false },
+		{ "readonly=yes", true }, { "readonly=no", false },
+		{ "readonly=1", true },   { "readonly=0", false },
 	};
 	struct disk_options d;
 
@@ -244,299 +275,28 @@ static void test_words(void **state)
 	for (size_t i = 0; i < COUNT(words); i++) {
 		assert_int_equal(parse(&d, words[i].text), 0);
 		assert_int_equal(d.readonly, words[i].readonly);
-		disk_options_finish(&d);
+		assert_int_equal(d.given, KEY_BIT(KEY_READONLY));
+		keys_finish(&d);
 	}
-	assert_int_equal(parse(&d, "serial=12345678901234567890"), 0);
-	assert_int_equal(strlen(d.serial), 20);
-	disk_options_finish(&d);
+}
+
+static void test_powers_of_two(void **state)
+{
+	struct disk_options d;
+
+	(void)state;
 	for (unsigned int n = 2; n <= 1024; n *= 2) {
 		char text[40];
 
 		snprintf(text, sizeof(text), "queue-size=%u", n);
 		assert_int_equal(parse(&d, text), 0);
 		assert_int_equal(d.queue_size, n);
-		disk_options_finish(&d);
-	}
-}
-
-static void test_fill(void **state)
-{
-	struct disk_options to, from;
-
-	(void)state;
-	assert_int_equal(parse(&to, "file=/mine,queues=2"), 0);
-	assert_int_equal(parse(&from,
-			       "file=/theirs,id=x,engine=null,serial=s,"
-			       "readonly=on,cache=unsafe,block-size=512,"
-			       "queue-size=8,queues=9,size=1M,discard=on,"
-			       "packed=on,legacy=on"),
-			 0);
-	disk_options_fill(&to, &from);
-	disk_options_finish(&from);
-	assert_string_equal(to.file, "/mine");
-	assert_int_equal(to.queues, 2);
-	assert_string_equal(to.id, "x");
-	assert_string_equal(to.engine, "null");
-	assert_string_equal(to.serial, "s");
-	assert_true(to.readonly);
-	assert_true(to.packed);
-	assert_true(to.legacy);
-	assert_int_equal(to.cache, BLOCK_CACHE_UNSAFE);
-	assert_int_equal(to.discard, DISK_DISCARD_ON);
-	assert_int_equal(to.block_size, 512);
-	assert_int_equal(to.queue_size, 8);
-	assert_int_equal(to.size, 1 << 20);
-	disk_options_finish(&to);
-}
-
-/* ---- the program's options ----------------------------------------------- */
-
-enum { ARGS_MAX = 40 };
-
-/* Parse a command line; what is printed goes to a file and is looked at. */
-static int run(struct options *o, char *output, size_t room,
-	       const char *const *args)
-{
-	int argc = 0, saved[2], fd = memfd_create("out", MFD_CLOEXEC), r;
-	char *argv[ARGS_MAX + 1] = { NULL };
-	ssize_t n;
-
-	for (; args[argc]; argc++)
-		argv[argc] = (char *)args[argc];
-	fflush(NULL);
-	for (int i = 0; i < 2; i++) {
-		saved[i] = dup(i + 1);
-		dup2(fd, i + 1);
-	}
-	optind = 0;
-	r = options_parse(o, argc, argv);
-	fflush(NULL);
-	for (int i = 0; i < 2; i++) {
-		dup2(saved[i], i + 1);
-		close(saved[i]);
-	}
-	n = pread(fd, output, room - 1, 0);
-	output[n > 0 ? n : 0] = '\0';
-	close(fd);
-	return r;
-}
-
-#define ARGS(...) ((const char *[]){ "virtio-disk", __VA_ARGS__, NULL })
-
-static void test_program_options(void **state)
-{
-	struct options o;
-	char out[8192];
-
-	(void)state;
-	assert_int_equal(run(&o, out, sizeof(out),
-			     ARGS("-d", "web", "--disk", "id=xvda,file=/a",
-				  "-k", "id=1,readonly=on", "-v",
-				  "--poll-max-us", "0")),
-			 -1);
-	assert_string_equal(out, "");
-	assert_string_equal(o.domain, "web");
-	assert_int_equal(o.ndisks, 2);
-	assert_string_equal(o.disk[0].file, "/a");
-	assert_true(o.disk[1].readonly);
-	assert_true(o.verbose);
-	assert_int_equal(o.poll_max_us, 0);
-	options_finish(&o);
-	assert_int_equal(run(&o, out, sizeof(out), ARGS("--domain=7")), -1);
-	assert_int_equal(o.poll_max_us, 1000);
-	options_finish(&o);
-}
-
-static void test_help_and_version(void **state)
-{
-	static const char *const keys[] = {
-		"file=",       "id=",      "format=", "readonly=",   "cache=",
-		"engine=",     "discard=", "serial=", "block-size=", "queues=",
-		"queue-size=", "packed=",  "legacy=", "size="
-	};
-	struct options o;
-	char out[8192];
-
-	(void)state;
-	assert_int_equal(run(&o, out, sizeof(out), ARGS("--help")), 0);
-	for (size_t i = 0; i < COUNT(keys); i++)
-		assert_non_null(strstr(out, keys[i]));
-	options_finish(&o);
-	assert_int_equal(run(&o, out, sizeof(out), ARGS("-V")), 0);
-	assert_string_equal(out, "virtio-disk " VERSION "\n");
-	options_finish(&o);
-}
-
-/* Exit status 2 and a sentence; nothing is leaked. */
-static void test_wrong_command_lines(void **state)
-{
-	static const char *const lines[][8] = {
-		{ "virtio-disk" },
-		{ "virtio-disk", "web" },
-		{ "virtio-disk", "-d" },
-		{ "virtio-disk", "--bogus" },
-		{ "virtio-disk", "-d", "" },
-		{ "virtio-disk", "-d", "a", "b" },
-		{ "virtio-disk", "-d", "a", "-k", "file=/x" },
-		{ "virtio-disk", "-d", "a", "-k", "" },
-		{ "virtio-disk", "-d", "a", "-k", "id=x,file=/x,bogus=1" },
-		{ "virtio-disk", "-d", "a", "-k", "id=x,queues=99" },
-		{ "virtio-disk", "-d", "a", "-k", "id=x,legacy=maybe" },
-		{ "virtio-disk", "-d", "a", "--poll-max-us", "100001" },
-		{ "virtio-disk", "-d", "a", "--poll-max-us", "x" },
-		{ "virtio-disk", "-d", "a", "--poll-max-us=-1" },
-		{ "virtio-disk", "-d", "a", "-k", "id=x,engine=foo" },
-		{ "virtio-disk", "-d", "a", "-d", "a" },
-		{ "virtio-disk", "-d", "a", "--domain=b" },
-		{ "virtio-disk", "-s", "/x", "-s", "/y", "-k", "file=/z" },
-		{ "virtio-disk", "-s", "", "-k", "file=/z" },
-		{ "virtio-disk", "--fd=8", "--fd=9", "-k", "file=/z" },
-		{ "virtio-disk", "--fd=8", "--fd=8", "-k", "file=/z" },
-		{ "virtio-disk", "--fd=x", "-k", "file=/z" },
-		{ "virtio-disk", "-d", "a", "-s", "/x", "-k", "file=/z" },
-	};
-	struct options o;
-	char out[8192];
-
-	(void)state;
-	for (size_t i = 0; i < COUNT(lines); i++) {
-		assert_int_equal(run(&o, out, sizeof(out), lines[i]), 2);
-		assert_true(strlen(out) > 10);
-		options_finish(&o);
-	}
-}
-
-/* The legacy interface has no packed rings and is not for vhost-user. */
-static void test_legacy(void **state)
-{
-	struct options o;
-	char out[8192];
-
-	(void)state;
-	assert_int_equal(run(&o, out, sizeof(out),
-			     ARGS("-d", "a", "-k", "id=x,legacy=on")),
-			 -1);
-	assert_true(o.disk[0].legacy);
-	options_finish(&o);
-	assert_int_equal(run(&o, out, sizeof(out),
-			     ARGS("-d", "a", "-k", "id=x,packed=on,legacy=on")),
-			 2);
-	assert_non_null(strstr(out, "legacy=on and packed=on"));
-	options_finish(&o);
-	assert_int_equal(run(&o, out, sizeof(out),
-			     ARGS("-s", "/x", "-k", "file=/y,legacy=on")),
-			 2);
-	assert_non_null(strstr(out, "--domain"));
-	options_finish(&o);
-	assert_int_equal(run(&o, out, sizeof(out),
-			     ARGS("-s", "/x", "-k", "file=/y,legacy=off")),
-			 -1);
-	options_finish(&o);
-}
-
-static void test_too_many_disks(void **state)
-{
-	static char text[DISKS_MAX + 1][40];
-	const char *args[ARGS_MAX] = { "virtio-disk", "-d", "a" };
-	struct options o;
-	char out[8192];
-	int n = 3;
-
-	(void)state;
-	for (int i = 0; i <= DISKS_MAX; i++) {
-		snprintf(text[i], sizeof(text[i]), "id=x%d,file=/y", i);
-		if (i == DISKS_MAX)
-			break;
-		args[n++] = "-k";
-		args[n++] = text[i];
-	}
-	assert_int_equal(run(&o, out, sizeof(out), args), -1);
-	assert_int_equal(o.ndisks, DISKS_MAX);
-	options_finish(&o);
-	args[n++] = "-k";
-	args[n++] = text[DISKS_MAX];
-	assert_int_equal(run(&o, out, sizeof(out), args), 2);
-	assert_non_null(strstr(out, "16"));
-	options_finish(&o);
-}
-
-struct line {
-	const char *args[8];
-	const char *says; /* NULL: it is right */
-};
-
-/* Nothing that is said is ignored, and nothing that matters may be left out. */
-static void test_what_goes_together(void **state)
-{
-	static const struct line lines[] = {
-		{ { "-s", "/x", "-k", "file=/y" }, NULL },
-		{ { "-s", "/x", "-k", "readonly=on" }, "file= is missing" },
-		{ { "-s", "/x", "-k", "engine=threads" }, "file= is missing" },
-		{ { "-s", "/x", "-k", "size=1G" }, "engine=null" },
-		{ { "-s", "/x", "-k", "size=1G,engine=auto" }, "engine=null" },
-		{ { "-s", "/x", "-k", "file=/y,size=1G" }, "exclude" },
-		{ { "-s", "/x", "-k", "file=/y,size=1G,engine=null" },
-		  "exclude" },
-		{ { "-s", "/x", "-k", "engine=null" }, "size=" },
-		{ { "-s", "/x", "-k", "engine=null,size=0" }, "size=" },
-		{ { "-s", "/x", "-k", "engine=null,size=1G" }, NULL },
-		{ { "-s", "/x", "-k", "engine=null,file=/y" }, NULL },
-		{ { "-s", "/x", "-k", "file=/y,iothreads=2" }, NULL },
-		{ { "-s", "/x", "-k", "file=/y", "--once" }, NULL },
-		{ { "-s", "/x", "-k", "file=/y", "-k", "file=/z" }, "one" },
-		{ { "-d", "a", "-k", "id=x,readonly=on" }, NULL },
-		{ { "-d", "a", "-k", "id=x,size=1G" }, "engine=null" },
-		{ { "-d", "a", "-k", "id=x,size=1G,file=/y" }, "exclude" },
-		{ { "-d", "a", "-k", "id=x,iothreads=1" }, "iothreads=" },
-		{ { "-d", "a", "-k", "id=x,iothreads=0" }, NULL },
-		{ { "-d", "a", "--once" }, "--once" },
-		{ { "-d", "a", "-k", "id=x", "-k", "id=y" }, NULL },
-		{ { "-d", "a", "-k", "id=x", "-k", "id=x" }, "id=x" },
-	};
-	struct options o;
-	char out[8192];
-
-	(void)state;
-	for (size_t i = 0; i < COUNT(lines); i++) {
-		const char *args[ARGS_MAX] = { "virtio-disk" };
-
-		memcpy(&args[1], lines[i].args, sizeof(lines[i].args));
-		assert_int_equal(run(&o, out, sizeof(out), args),
-				 lines[i].says ? 2 : -1);
-		if (lines[i].says && !strstr(out, lines[i].says))
-			fail_msg("line %zu: \"%s\" does not say %s", i, out,
-				 lines[i].says);
-		options_finish(&o);
-	}
-}
-
-/* As xenstore and --disk say them, together. */
-static void test_check_of_a_whole_disk(void **state)
-{
-	static const struct bad disks[] = {
-		{ "file=/a", NULL },
-		{ "engine=null,size=1G", NULL },
-		{ "", "file= is missing" },
-		{ "size=1G", "engine=null" },
-		{ "file=/a,engine=null,size=1G", "exclude" },
-		{ "file=/a,packed=on,legacy=on", "legacy=on" },
-	};
-
-	(void)state;
-	for (size_t i = 0; i < COUNT(disks); i++) {
-		struct disk_options d;
-
-		assert_int_equal(parse(&d, disks[i].text), 0);
-		assert_int_equal(disk_options_check(&d, error),
-				 disks[i].named ? -EINVAL : 0);
-		if (disks[i].named)
-			assert_non_null(strstr(error, disks[i].named));
-		disk_options_finish(&d);
+		keys_finish(&d);
 	}
 }
 
 /* Each engine of this build can be asked for; the error names the others. */
-static void test_engines(void **state)
+static void test_engines_of_this_build(void **state)
 {
 	static const char *const all[] = { "io_uring", "libaio", "threads",
 					   "null" };
@@ -553,28 +313,97 @@ static void test_engines(void **state)
 		assert_int_equal(parse(&d, text), built ? 0 : -EINVAL);
 		if (!built)
 			assert_non_null(strstr(error, "this build"));
-		disk_options_finish(&d);
+		keys_finish(&d);
 	}
+}
+
+/* The words of the table are those of the store. */
+static void test_caches_are_those_of_the_store(void **state)
+{
+	static const char *const words[] = { "auto", "none", "writeback",
+					     "writethrough", "unsafe" };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(words); i++) {
+		struct disk_options d = { 0 };
+
+		assert_int_equal(keys_set(&d, "cache", words[i], error), 0);
+		assert_string_equal(block_cache_name(d.cache), words[i]);
+	}
+}
+
+static void test_a_dump_says_the_same_again(void **state)
+{
+	static const char *const texts[] = {
+		"",
+		"file=/a",
+		"readonly=off",
+		"size=0",
+		"file=/a,,b=c,id=x,,,format=raw,readonly=off,cache=unsafe,"
+		"discard=on,engine=null,serial=,,,,,block-size=2048,queues=16,"
+		"queue-size=2,packed=on,legacy=off,iothreads=0,"
+		"size=18446744073709551615",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(texts); i++) {
+		struct disk_options d;
+		char *text;
+
+		/* The last one's serial is two commas, and so on. */
+		if (parse(&d, texts[i]))
+			fail_msg("%s: %s", texts[i], error);
+		text = keys_dump(&d);
+		assert_string_equal(text, texts[i]);
+		free(text);
+		keys_finish(&d);
+	}
+}
+
+/* Of each key its name, and what it may be, as the errors say it. */
+static void test_help_lists_each_key(void **state)
+{
+	char *text = NULL;
+	size_t bytes;
+	FILE *to = open_memstream(&text, &bytes);
+
+	(void)state;
+	keys_help(to);
+	fclose(to);
+	for (unsigned int i = 0; i < KEYS; i++) {
+		char line[40];
+
+		snprintf(line, sizeof(line), "  %s=", keys_name(i));
+		assert_non_null(strstr(text, line));
+	}
+	assert_non_null(strstr(text, "=auto|io_uring|libaio|threads|null  "
+				     "[auto]\n"));
+	assert_non_null(strstr(text, "  queues=1..16  [1; with vhost-user "
+				     "16]\n"));
+	assert_non_null(strstr(text, "  block-size=512|1024|2048|4096\n"));
+	assert_non_null(strstr(text, "  legacy=on|off  [off; with --domain "
+				     "only]\n"));
+	assert_non_null(strstr(text, "  iothreads=0..16  [0; with vhost-user "
+				     "only]\n"));
+	free(text);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_all_keys),
-		cmocka_unit_test(test_commas),
-		cmocka_unit_test(test_errors_name_the_key),
-		cmocka_unit_test(test_errors_of_long_values),
-		cmocka_unit_test(test_sizes),
-		cmocka_unit_test(test_words),
-		cmocka_unit_test(test_fill),
-		cmocka_unit_test(test_program_options),
-		cmocka_unit_test(test_help_and_version),
-		cmocka_unit_test(test_wrong_command_lines),
-		cmocka_unit_test(test_legacy),
-		cmocka_unit_test(test_too_many_disks),
-		cmocka_unit_test(test_what_goes_together),
-		cmocka_unit_test(test_check_of_a_whole_disk),
-		cmocka_unit_test(test_engines),
+		cmocka_unit_test(test_each_key_sets_its_member),
+		cmocka_unit_test(test_a_comma_in_a_value_is_written_twice),
+		cmocka_unit_test(test_errors_name_the_key_and_what_is_allowed),
+		cmocka_unit_test(test_a_key_is_given_once),
+		cmocka_unit_test(
+			test_a_long_value_leaves_room_for_the_sentence),
+		cmocka_unit_test(test_sizes_with_their_units),
+		cmocka_unit_test(test_words_for_on_and_off),
+		cmocka_unit_test(test_powers_of_two),
+		cmocka_unit_test(test_engines_of_this_build),
+		cmocka_unit_test(test_caches_are_those_of_the_store),
+		cmocka_unit_test(test_a_dump_says_the_same_again),
+		cmocka_unit_test(test_help_lists_each_key),
 	};
 
 	return cmocka_run_group_tests_name("config_keys", tests, NULL, NULL);

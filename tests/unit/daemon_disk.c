@@ -317,7 +317,9 @@ static int try_open(struct model_memory *mem, const char *file,
 {
 	struct disk disk;
 	struct disk_options options = { .file = (char *)file,
-					.engine = (char *)engine };
+					.engine = engine,
+					.queues = 1,
+					.queue_size = RING };
 	int r = disk_open(&disk, "test", &options, &mem->memory, error);
 
 	disk_close(&disk);
@@ -328,7 +330,6 @@ static void test_open_fails(void **state)
 {
 	char error[BLOCK_ERROR_MAX];
 	struct model_memory mem;
-	struct disk disk;
 	struct end e;
 	unsigned int before;
 
@@ -336,20 +337,12 @@ static void test_open_fails(void **state)
 	model_memory_init(&mem, MEMORY);
 	make_file(&e);
 	before = open_descriptors();
-	assert_int_equal(try_open(&mem, "/nonexistent/image", NULL, error),
+	assert_int_equal(try_open(&mem, "/nonexistent/image", "auto", error),
 			 -ENOENT);
 	assert_non_null(strstr(error, "/nonexistent/image"));
 	assert_int_equal(try_open(&mem, e.file, "punchcards", error), -ENOENT);
 	assert_non_null(strstr(error, "punchcards"));
-	assert_true(try_open(&mem, "/tmp", NULL, error) < 0);
-	/* Of two --disk about the same disk, say. */
-	assert_int_equal(disk_open(&disk, "test",
-				   &(struct disk_options){ .file = e.file,
-							   .packed = true,
-							   .legacy = true },
-				   &mem.memory, error),
-			 -EINVAL);
-	assert_non_null(strstr(error, "legacy=on"));
+	assert_true(try_open(&mem, "/tmp", "auto", error) < 0);
 	assert_int_equal(open_descriptors(), before);
 	unlink(e.file);
 	model_memory_finish(&mem);

@@ -69,7 +69,9 @@ static void start(struct daemon *d, unsigned int i, bool lends)
 	model_image(image, sizeof(image), IMAGE_BYTES);
 	o.vhost_socket = path[i];
 	o.disk[0].file = image;
-	o.disk[0].engine = (char *)"threads";
+	o.disk[0].engine = "threads";
+	o.disk[0].queues = 16;
+	o.disk[0].queue_size = 1024;
 	o.disk[0].cache = BLOCK_CACHE_WRITEBACK;
 	o.disk[0].readonly = !lends;
 	o.disk[0].iothreads = i;

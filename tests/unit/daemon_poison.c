@@ -120,8 +120,8 @@ static void poison(const char *engine, enum block_cache cache, bool pinnable)
 
 	rig_init(&rig, engine, 0);
 	rig.mem.memory.pinnable = pinnable;
-	add_disk_as(&rig, (struct disk_options){ .engine = (char *)engine,
-						 .cache = cache });
+	add_disk_as(&rig,
+		    (struct disk_options){ .engine = engine, .cache = cache });
 	refill(&rig.end[0]);
 	for (unsigned int i = 0; i < CUTS; i++) {
 		write_secret(&rig, &done);

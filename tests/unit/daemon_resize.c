@@ -142,7 +142,9 @@ static void test_shared_image(void **state)
 	for (unsigned int i = 0; i < 2; i++) {
 		char error[BLOCK_ERROR_MAX] = "";
 		struct disk_options o = { .file = e[0].file,
+					  .engine = "auto",
 					  .readonly = true,
+					  .queues = 1,
 					  .queue_size = RING };
 
 		e[i].rig = &rig;
@@ -367,6 +369,9 @@ static void test_discard_that_cannot_be(void **state)
 	assert_int_equal(
 		disk_open(&e.disk, "test",
 			  &(struct disk_options){ .file = e.file,
+						  .engine = "auto",
+						  .queues = 1,
+						  .queue_size = RING,
 						  .readonly = true,
 						  .discard = DISK_DISCARD_ON },
 			  &rig.mem.memory, error),

@@ -16,7 +16,9 @@ static struct options options_of(const char *name)
 	model_image(image, sizeof(image), IMAGE_BYTES);
 	o.vhost_socket = path;
 	o.disk[0].file = image;
-	o.disk[0].engine = (char *)"threads";
+	o.disk[0].engine = "threads";
+	o.disk[0].queues = 16;
+	o.disk[0].queue_size = 1024;
 	return o;
 }
 

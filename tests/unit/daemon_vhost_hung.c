@@ -36,7 +36,9 @@ static void start(struct daemon *d, unsigned int iothreads)
 	model_image(image, sizeof(image), 1 << 20);
 	o.vhost_socket = path;
 	o.disk[0].file = image;
-	o.disk[0].engine = (char *)"threads";
+	o.disk[0].engine = "threads";
+	o.disk[0].queues = 16;
+	o.disk[0].queue_size = 1024;
 	o.disk[0].iothreads = iothreads;
 	daemon_start(d, &o);
 	daemon_says(d, " threads, on ");
