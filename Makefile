@@ -18,6 +18,7 @@ help_text = \
 	'check-quick   what shows most faults in a minute' \
 	'check-unit    unit tests, with sanitizers (TESTS="NAME ..." FILTER=PATTERN)' \
 	'check-layers  includes against the layer rules; freestanding core' \
+	'check-manual  the manual against --help, in both directions' \
 	'check-build   the build without Xen, and what is installed' \
 	'check-program the started program: signals, limits, log, command line' \
 	'check-vhost   vhost-user with real clients (libblkio)' \
@@ -175,7 +176,7 @@ check-unit: $(if $(TESTS),$(TESTS:%=build/tests/%),$(unit_tests))
 slow_tests := $(addprefix build/tests/,exhaustive_chains hostile_mutator \
 	virtio_blk_soak virtio_recover)
 
-check-quick: all check-layers check-conformance \
+check-quick: all check-layers check-conformance check-manual \
 		$(filter-out $(slow_tests),$(unit_tests))
 	@$(SRC)/tests/run-unit $(filter-out $(slow_tests),$(unit_tests))
 
@@ -265,7 +266,10 @@ check-planted: $(unit_tests)
 check-build: $(SRC)/configure
 	@$(SRC)/tests/check-build $(SRC)
 
-.PHONY: check-program
+.PHONY: check-manual check-program
+check-manual: virtio-disk
+	@$(SRC)/tests/check-manual $(SRC) ./virtio-disk
+
 check-program: virtio-disk
 	@$(SRC)/tests/program/run.sh ./virtio-disk
 
