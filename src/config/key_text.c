@@ -158,9 +158,9 @@ static void help_default(FILE *to, const struct key_row *row)
 	if (!xen && !vhost)
 		return;
 	fprintf(to, "  [%s", xen ? xen : vhost);
-	if (row->not_there[DISK_FOR_XEN])
+	if (!xen)
 		fputs("; with vhost-user only", to);
-	else if (row->not_there[DISK_FOR_VHOST])
+	else if (!vhost)
 		fputs("; with --domain only", to);
 	else if (strcmp(xen, vhost) != 0)
 		fprintf(to, "; with vhost-user %s", vhost);
