@@ -2,9 +2,9 @@
 /*
  * The command line; see config/command_line.h.
  *
- * An option is a row of one table: its names, its argument, what it does and what
- * the help says. getopt_long() only cuts the words; what is wrong is said here,
- * in one line of the log that names the option, and is status 2.
+ * An option is a row of one table: its names, its argument, what it does, and
+ * what the help says. getopt_long() only cuts the words; what is wrong is said
+ * here, in one line of the log that names the option, and is status 2.
  *
  * Failures: an option that is unknown, lacks its argument or has one that it
  * does not take; one that is given twice, of which one would be forgotten; and

@@ -2,10 +2,10 @@
 /*
  * The table of a disk's keys; see config/key_table.h.
  *
- * A key is a row: what kind of value it takes and from where to where, the member
- * of struct disk_options that keeps it, its defaults, and what the help says. All
- * else follows from the row and its kind. Who adds one gives it a row here, a
- * name in config/keys.h, and a paragraph in the manual.
+ * A key is a row: what kind of value it takes and from where to where, the
+ * member of struct disk_options that keeps it, its defaults, and what the help
+ * says. All else follows from the row and its kind. Who adds one gives it a row
+ * here, a name in config/keys.h, and a paragraph in the manual.
  */
 #include "config/key_table.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Keys and values as text: what is allowed, what is in effect, and the help; see
- * config/key_text.h and config/keys.h.
+ * Keys and values as text: what is allowed, what is in effect, and the help;
+ * see config/key_text.h and config/keys.h.
  */
 #include "config/key_text.h"
 

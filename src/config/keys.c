@@ -141,8 +141,8 @@ int keys_set(struct disk_options *disk, const char *key, const char *value,
 }
 
 /*
- * Cut the next "KEY=VALUE" off `*text`; ",," stands for a comma. Tells whether a
- * single comma ended it.
+ * Cut the next "KEY=VALUE" off `*text`; ",," stands for a comma. Tells whether
+ * a single comma ended it.
  */
 static char *next_item(char **text, bool *comma)
 {

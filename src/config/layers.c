@@ -6,8 +6,8 @@
  * come of it is checked once, here, and whoever opens the disk may rely on it.
  *
  * Failures: keys that exclude each other, or that are of no use where the disk
- * is served, and what is missing of a whole disk. The first of them that a layer
- * shows alone is told before the others are known, when the program is started.
+ * is served, and what is missing of a whole disk. What the top layer shows
+ * alone is told before the others are known, when the program is started.
  */
 #include "config/layers.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The options of the program: what each does, the help, and the sentences of what
- * is wrong, which come in one line of the log.
+ * The options of the program: what each does, the help, and the sentences of
+ * what is wrong, which come in one line of the log.
  */
 #include "model_memory.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The keys of a disk: each value of each kind, errors that name the key, the
- * value and what is allowed, commas, sizes, and that what is dumped says the same
- * again.
+ * value and what is allowed, commas, sizes, and that what is dumped says the
+ * same again.
  */
 #include "lib/model_memory.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Layers of a disk's keys: a later one counts in either direction, defaults fill
- * the rest, and the whole is checked.
+ * Layers of a disk's keys: a later one counts in either direction, defaults
+ * fill the rest, and the whole is checked.
  */
 #include "model_memory.h"
 

@@ -2,8 +2,8 @@
 /* LDFLAGS: -Wl,--wrap=log_line,--wrap=block_engine_reap */
 /* LDFLAGS: -Wl,--wrap=dlopen,--wrap=dlsym,--wrap=dlclose */
 /*
- * What --disk says of a guest's disk lies over what the toolstack says, in either
- * direction: the whole program on a fake host.
+ * What --disk says of a guest's disk lies over what the toolstack says, in
+ * either direction: the whole program on a fake host.
  */
 #include "config.h"
 #include "model_memory.h"
