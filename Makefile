@@ -35,12 +35,13 @@ help_text = \
 	'bench         over vhost-user, against qemu-storage-daemon and fio' \
 	'bench-quick   the same, in three minutes' \
 	'bench-core    instructions per request, under callgrind' \
+	'dist          a tarball of what git tracks, with configure' \
 	'clean, distclean'
 
 .PHONY: all install demo check check-quick check-unit check-layers check-build \
 	check-vhost check-vhost-guest check-xen lint fuzz check-fuzz fuzz-corpus \
 	coverage check-matrix check-planted check-conformance \
-	bench bench-quick bench-core bench-xen clean distclean help
+	bench bench-quick bench-core bench-xen dist clean distclean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -302,13 +303,30 @@ bench-core:
 
 # ---- housekeeping --------------------------------------------------------
 
+# As it stands, with what is not committed yet. Files that are not newer than one
+# another are not made again, so nobody needs autoconf; and the same commit makes
+# the same tarball.
+DIST = virtio-disk-$(VERSION)
+dist: config.mk
+	@rm -rf build/dist && mkdir -p build/dist
+	@cd $(SRC) && now=$$(git -c user.name=dist -c user.email=dist \
+		stash create) && git archive --prefix=$(DIST)/ $${now:-HEAD} | \
+		tar -x -C $(CURDIR)/build/dist
+	@cd build/dist/$(DIST) && autoreconf -fi && \
+		rm -rf autom4te.cache configure~ config.h.in~
+	@tar -c -C build/dist --sort=name --owner=0 --group=0 --numeric-owner \
+		--mtime=@$$(git -C $(SRC) log -1 --format=%ct) $(DIST) | \
+		gzip -9n >$(DIST).tar.gz
+	@rm -rf build/dist
+	@echo $(DIST).tar.gz
+
 clean:
 	rm -rf build virtio-disk
 
 distclean: clean
 	rm -rf config.mk config.h config.log config.status autom4te.cache
-	cd $(SRC) && rm -rf configure config.h.in config.h.in~ configure~ \
-		aclocal.m4 build-aux
+	cd $(SRC) && [ ! -e .git ] || rm -rf configure config.h.in \
+		config.h.in~ configure~ aclocal.m4 build-aux
 
 help:
 	@printf 'make %s\n' $(help_text)
