@@ -13,7 +13,7 @@
  * Prints a line "CASE REQUESTS" for each case, and has callgrind write the
  * totals under the case's name.
  */
-#include "../unit/model_driver.h"
+#include "lib/model_driver.h"
 
 #include <stdio.h>
 #include <unistd.h>

@@ -53,8 +53,10 @@ build() {
 	fi
 	$CC -std=gnu11 $CFLAGS -g -fstack-protector-strong -fPIE -pie \
 		-fno-strict-aliasing -D_GNU_SOURCE -DVERSION='"bench"' \
-		-I"$BUILD" -I"$TOP/include" -I"$TOP/src" \
-		"$HERE/core.c" $(sources "${1:-}") -o "$BUILD/core" \
+		-I"$BUILD" -I"$TOP/include" -I"$TOP/src" -I"$TOP/tests" \
+		"$HERE/core.c" "$TOP/tests/lib/model_driver.c" \
+		"$TOP/tests/lib/model_ring.c" "$TOP/tests/lib/model_memory.c" \
+		$(sources "${1:-}") -o "$BUILD/core" \
 		-lcmocka $libs -lpthread
 }
 

@@ -3,7 +3,7 @@
  * The options of the program: what each does, the help, and the sentences of
  * what is wrong, which come in one line of the log.
  */
-#include "model_memory.h"
+#include "lib/model_memory.h"
 
 #include <getopt.h>
 #include <stdio.h>
