@@ -14,8 +14,8 @@
  *
  * Failure: where the buffer is full, lines are left out and counted; when there
  * is room again, a line says how many. Before log_detach() lines are written at
- * once, and whether journald reads them is looked at for each; from then on that
- * is known, for the look is a question to a file system as well.
+ * once, and whether journald reads them is looked at for each; from then on
+ * that is known, for the look is a question to a file system as well.
  */
 #include "base/log.h"
 

@@ -43,8 +43,8 @@
  * The thread is started by the first who needs it, for most disks are idle.
  *
  * Failure modes: a store that hangs holds the thread, and what waits for it;
- * nothing else. Where no thread can be had, the caller flushes, and the next one
- * tries again: a loop that stands still for a while is better than a driver
+ * nothing else. Where no thread can be had, the caller flushes, and the next
+ * one tries again: a loop that stands still for a while is better than a driver
  * whose flush has failed.
  */
 #define _GNU_SOURCE 1
@@ -225,8 +225,8 @@ static void *syncer_main(void *arg)
 }
 
 /*
- * There is no thread to be had now. All who come meanwhile wait for the lock, so
- * that there is one fdatasync at a time here as well.
+ * There is no thread to be had now. All who come meanwhile wait for the lock,
+ * so that there is one fdatasync at a time here as well.
  */
 static void serve_here(struct block_sync *sync)
 {

@@ -161,9 +161,9 @@ uint32_t vhost_session_running(const struct vhost_session *s);
 int vhost_session_start(struct vhost_session *s);
 
 /*
- * We end by ourselves, and the driver goes on with somebody else: a long request
- * is left where the front end keeps what is in flight, and given back to the
- * ring where that is possible; else it is finished.
+ * We end by ourselves, and the driver goes on with somebody else: a long
+ * request is left where the front end keeps what is in flight, and given back
+ * to the ring where that is possible; else it is finished.
  */
 void vhost_session_wind_up(struct vhost_session *s);
 

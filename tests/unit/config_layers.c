@@ -3,7 +3,7 @@
  * Layers of a disk's keys: a later one counts in either direction, defaults
  * fill the rest, and the whole is checked.
  */
-#include "model_memory.h"
+#include "lib/model_memory.h"
 
 #include <stdio.h>
 

@@ -6,11 +6,11 @@
  * either direction: the whole program on a fake host.
  */
 #include "config.h"
-#include "model_memory.h"
+#include "lib/model_memory.h"
 
 #ifdef HAVE_XEN
 
-#include "model_guest.h"
+#include "lib/model_guest.h"
 
 static struct driver disk;
 
@@ -161,5 +161,5 @@ int main(void)
 }
 
 #else
-#include "model_needs_xen.h"
+#include "lib/model_needs_xen.h"
 #endif
