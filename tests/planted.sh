@@ -7,8 +7,10 @@
 # fails. A patch that no test notices, or that does not apply or build, is a
 # failure. The programs are the built unit tests of this directory.
 #
-# A patch names the tests to begin with: "Caught-by: NAME ...". These run on the
-# tree without a patch first: a test that fails anyway catches nothing.
+# A patch names the tests to begin with: "Caught-by: NAME ...", or NAME:FUNCTION
+# for one of its functions. These run on the tree without a patch first: a test
+# that fails anyway catches nothing. Where the function does not catch it, all
+# functions of that test run, and then all other tests.
 #
 # Two copies work at the same time. With PLANTED="NAME ..." only these patches.
 # A test that is too slow has neither caught nor missed anything: it runs again,
@@ -21,7 +23,7 @@ set -u
 src=$(cd "$1" && pwd)
 shift
 MAKE=${MAKE:-make}
-LIMIT=60			# seconds for a test
+LIMIT=60			# seconds for a test, at most
 LIMIT_CLEAN=300			# ... on the tree without a patch
 unset MAKEFLAGS MFLAGS MAKELEVEL GNUMAKEFLAGS
 export UNIT_TIME_LIMIT=$LIMIT UNIT_TIME_ALONE=0 JOBS=1
@@ -47,8 +49,10 @@ copy() {
     cp config.mk "$1"
 }
 
-# test_names FIRST...: all tests, those named first.
+# test_names FIRST...: all tests, those named first; one of which a function is
+# named also as a whole, after that.
 test_names() {
+    set -- "$@" $(printf '%s\n' "$@" | sed -n 's/:.*//p')
     echo "$@"
     for name in $all; do
         case " $* " in
@@ -58,30 +62,40 @@ test_names() {
     done
 }
 
-# limit_alone NAME: five times what it took without a patch, and half a minute; of
-# a test that was not run so, two minutes.
-limit_alone() {
-    if [ ! -e "$top/clean.$1" ]; then
-        echo 120
-        return
-    fi
-    sed -n 's/.* passed  (\([0-9]*\) s)$/\1/p' "$top/clean.$1" |
-        awk '{ n = $1 } END { print 30 + 5 * n }'
+# limit NAME MORE: four times what it took without a patch, and MORE seconds.
+limit() {
+    awk -v test="$1" -v more="$2" '
+        $1 == test { gsub(/[^0-9]/, "", $4); print 4 * $4 + more; found = 1 }
+        END { if (!found) print 4 * more }' "$top/clean"
 }
 
-# passes DIR NAME LOG LIMIT LOCK: runs a test; while others run, or (-x) alone.
+# limit_first NAME: while others run.
+limit_first() {
+    n=$(limit "$1" 15)
+    [ "$n" -lt "$LIMIT" ] && echo "$n" || echo "$LIMIT"
+}
+
+# passes DIR NAME[:FUNCTION] LOG LIMIT LOCK: runs a test; while others run, or
+# (-x) alone. A function that there is not catches nothing.
 passes() {
+    case $2 in
+    *:*) FILTER=${2#*:}* ;;
+    *) FILTER= ;;
+    esac
+    export FILTER
     (cd "$1" && UNIT_TIME_LIMIT=$4 flock "$5" "$top/lock" \
-        tests/run-unit "build/tests/$2") >"$3" 2>&1
+        tests/run-unit "build/tests/${2%%:*}") >"$3" 2>&1 ||
+        grep -q '^0 passed, 0 failed$' "$3"
 }
 
-# fails DIR NAME LOG: builds a test and runs it: 0 if it fails, 2 if it does not
-# build, 1 if it passes.
+# fails DIR NAME[:FUNCTION] LOG: builds a test and runs it: 0 if it fails, 2 if it
+# does not build, 1 if it passes.
 fails() {
-    (cd "$1" && "$MAKE" "build/tests/$2") >"$3" 2>&1 || return 2
-    ! passes "$1" "$2" "$3" "$LIMIT" -s || return 1
+    program=${2%%:*}
+    (cd "$1" && "$MAKE" "build/tests/$program") >"$3" 2>&1 || return 2
+    ! passes "$1" "$2" "$3" "$(limit_first "$program")" -s || return 1
     ! grep -q 'stopped after' "$3" ||
-        ! passes "$1" "$2" "$3" "$(limit_alone "$2")" -x
+        ! passes "$1" "$2" "$3" "$(limit "$program" 30)" -x
 }
 
 # caught_by LOG: the first test function that failed.
@@ -95,6 +109,7 @@ caught_by() {
 
 # plant DIR PATCH: one line that says what became of it.
 plant() {
+    begin=$(date +%s)
     name=$(basename "$2" .patch)
     log=$top/$name.log
     file=$(sed -n 's,^+++ b/,,p' "$2" | head -n 1)
@@ -110,7 +125,7 @@ plant() {
         fails "$1" "$test" "$log"
         case $? in
         0)
-            verdict="ok - $name: $test$(caught_by "$log")"
+            verdict="ok - $name: ${test%%:*}$(caught_by "$log")"
             break
             ;;
         2)
@@ -119,7 +134,7 @@ plant() {
             ;;
         esac
     done
-    echo "$verdict"
+    echo "$verdict  ($(($(date +%s) - begin)) s)"
     cp "$src/$file" "$1/$file"
 }
 
@@ -134,24 +149,20 @@ worker() {
 }
 
 mkdir -p "$top"
-rm -f "$top"/results.* "$top"/clean.* "$top"/*.log
+rm -f "$top"/results.* "$top"/clean "$top"/*.log
 patches=
 for name in ${PLANTED:-$(cd "$src/tests/planted" && ls | sed 's/\.patch$//')}; do
     patches="$patches $src/tests/planted/$name.patch"
 done
 
 # Without a patch the tests that come first pass.
-bad=
-for test in $(sed -n 's/^Caught-by: *//p' $patches | tr ' ' '\n' | sort -u); do
-    if [ ! -x "build/tests/$test" ]; then
-        bad="$bad $test(no such test)"
-    elif ! UNIT_TIME_LIMIT=$LIMIT_CLEAN "$src/tests/run-unit" \
-        "build/tests/$test" >"$top/clean.$test" 2>&1; then
-        bad="$bad $test"
-    fi
-done
-if [ -n "$bad" ]; then
-    echo "not ok - these fail without a patch:$bad"
+first=$(sed -n 's/^Caught-by: *//p' $patches | tr ' ' '\n' | sed 's/:.*//' |
+    sort -u)
+if ! JOBS='' UNIT_TIME_LIMIT=$LIMIT_CLEAN "$src/tests/run-unit" \
+    $(for test in $first; do echo "build/tests/$test"; done) \
+    >"$top/clean" 2>&1; then
+    cat "$top/clean"
+    echo "not ok - tests fail without a patch"
     echo "0 passed, 1 failed"
     exit 1
 fi
