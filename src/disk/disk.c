@@ -29,8 +29,6 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "monitor/serial.h"
-
 enum {
 	REAP_MAX = 256, /* completions answered in one pass */
 	BATCH_MAX = 64, /* requests started in one pass, about */
@@ -54,7 +52,7 @@ static void log_failure(struct disk_queue *dq, const struct block_request *req)
 {
 	int lost = req->op == BLOCK_READ ?
 			   0 :
-			   block_image_flush_error(&dq->disk->image);
+			   block_image_flush_error(dq->disk->image);
 
 	/* The driver is told that the store cannot do it, and stops asking. */
 	if (req->result == -EOPNOTSUPP && req->op >= BLOCK_DISCARD)
@@ -235,26 +233,28 @@ static int blk_open(struct disk *disk, const struct disk_options *options,
 		    struct guest_memory *mem)
 {
 	struct virtio_blk_options blk = {
-		.size = disk->image.size,
-		.block_size = disk->image.block_size,
-		.readonly = disk->image.readonly,
-		.write_through = disk->image.write_through,
+		.size = disk->image->size,
+		.block_size = disk->image->block_size,
+		.readonly = disk->image->readonly,
+		.write_through = disk->image->write_through,
 		.discard = options->discard != DISK_DISCARD_OFF &&
-			   disk->image.discard_granularity,
+			   disk->image->discard_granularity,
 		.secure_erase = options->discard != DISK_DISCARD_OFF &&
-				disk->image.can_secure_erase,
-		.discard_granularity = disk->image.discard_granularity,
-		.physical_block_size = disk->image.physical_block_size,
-		.alignment_offset = disk->image.alignment_offset,
-		.min_io_size = disk->image.min_io_size,
-		.opt_io_size = disk->image.opt_io_size,
+				disk->image->can_secure_erase,
+		.discard_granularity = disk->image->discard_granularity,
+		.physical_block_size = disk->image->physical_block_size,
+		.alignment_offset = disk->image->alignment_offset,
+		.min_io_size = disk->image->min_io_size,
+		.opt_io_size = disk->image->opt_io_size,
 		.nqueues = options->queues,
 		.queue_size = (uint16_t)options->queue_size,
 		.packed = options->packed,
 		.legacy = options->legacy,
 	};
 
-	serial_of(blk.serial, options, &disk->image);
+	if (options->serial)
+		memcpy(blk.serial, options->serial,
+		       strnlen(options->serial, sizeof(blk.serial)));
 	disk->memory_bytes = virtio_blk_memory_bytes(&blk);
 	disk->state_bytes = virtio_blk_state_bytes(&blk);
 	disk->memory = map_memory(disk->memory_bytes);
@@ -269,7 +269,7 @@ static int open_engine(struct disk_queue *dq, const char *name)
 {
 	struct disk *disk = dq->disk;
 	/* All of the ring, and a flush of our own. */
-	int r = block_engine_open(&dq->engine, name, &disk->image,
+	int r = block_engine_open(&dq->engine, name, disk->image,
 				  dq->bq->vq.size_max + 1u);
 
 	if (r)
@@ -296,50 +296,21 @@ static int queues_open(struct disk *disk, const struct disk_options *options)
 	return open_engine(&disk->queue[0], options->engine);
 }
 
-/* discard=on is a promise; auto is what can be had. */
-static int check_discard(const struct disk *disk,
-			 const struct disk_options *options,
-			 char error[BLOCK_ERROR_MAX])
-{
-	if (options->discard != DISK_DISCARD_ON ||
-	    disk->image.discard_granularity)
-		return 0;
-	snprintf(error, BLOCK_ERROR_MAX,
-		 "%s: cannot discard%s: use discard=auto",
-		 options->file ? options->file : "null image",
-		 disk->image.readonly ? ", it is read-only" : "");
-	return -EOPNOTSUPP;
-}
-
-int disk_open(struct disk *disk, const char *name,
+int disk_open(struct disk *disk, const char *name, struct block_image *image,
 	      const struct disk_options *options, struct guest_memory *mem,
 	      char error[BLOCK_ERROR_MAX])
 {
-	const struct block_image_options image = {
-		.file = options->file,
-		.size = options->size,
-		.readonly = options->readonly,
-		.lends = options->lends,
-		.cache = options->cache,
-		.block_size = options->block_size,
-	};
 	int r;
 
 	assert(options->engine && options->queues && options->queue_size);
 	memset(disk, 0, sizeof(*disk));
-	disk->image.fd = -1;
 	snprintf(disk->name, sizeof(disk->name), "%s", name);
-	r = block_image_open(&disk->image, &image, error);
-	if (r)
-		return r;
-	r = check_discard(disk, options, error);
-	if (r)
-		goto err_after_image;
+	disk->image = image;
 	r = blk_open(disk, options, mem);
 	if (r) {
 		snprintf(error, BLOCK_ERROR_MAX, "no memory for the device: %s",
 			 strerror(-r));
-		goto err_after_image;
+		goto err;
 	}
 	r = queues_open(disk, options);
 	if (r) {
@@ -349,11 +320,11 @@ int disk_open(struct disk *disk, const char *name,
 			 options->file ? options->file : "this disk",
 			 r == -ENOENT ? "this build does not have it" :
 					strerror(-r));
-		goto err_after_image;
+		goto err;
 	}
 	return 0;
 
-err_after_image:
+err:
 	disk_close(disk);
 	assert(r < 0);
 	return r;
@@ -421,23 +392,12 @@ void disk_resubmit(struct disk *disk, unsigned int queue)
 	tell_driver(dq, false);
 }
 
-void disk_look(struct disk *disk)
+void disk_resize(struct disk *disk, uint64_t bytes)
 {
 	struct virtio_device *dev = &disk->blk.dev;
-	uint64_t old = disk->image.size;
 
-	if (!block_image_look(&disk->image) ||
-	    !virtio_blk_resize(&disk->blk, disk->image.size))
+	if (!virtio_blk_resize(&disk->blk, bytes))
 		return;
-	if (disk->image.size < old)
-		log_warning("%s: the image has shrunk from %" PRIu64
-			    " to %" PRIu64 " bytes; what the guest had behind "
-			    "its end is lost",
-			    disk->name, old, disk->image.size);
-	else
-		log_info("%s: the image has grown from %" PRIu64 " to %" PRIu64
-			 " bytes",
-			 disk->name, old, disk->image.size);
 	if (disk->transport && virtio_device_take_config_change(dev))
 		transport_notify_config(disk->transport);
 }
@@ -516,7 +476,5 @@ void disk_close(struct disk *disk)
 		munmap(disk->memory, disk->memory_bytes);
 	if (disk->state)
 		munmap(disk->state, disk->state_bytes);
-	block_image_close(&disk->image);
 	memset(disk, 0, sizeof(*disk));
-	disk->image.fd = -1;
 }

@@ -38,8 +38,8 @@ struct disk_queue {
 };
 
 struct disk {
-	char name[DISK_NAME_MAX]; /* for the log */
-	struct block_image image;
+	char name[DISK_NAME_MAX];  /* for the log */
+	struct block_image *image; /* not owned */
 	struct virtio_blk blk;
 	struct transport *transport;
 	void *memory; /* of blk; mapped, owned */
@@ -47,17 +47,15 @@ struct disk {
 	void *state; /* of blk; mapped, owned */
 	size_t state_bytes;
 	bool any_engine; /* auto: each queue has the first that opens */
-	int watch;       /* of monitor/size_watch.c ... */
-	struct disk *next_watched; /* ... which this is listed by */
 	struct disk_queue queue[VIRTIO_QUEUES_MAX];
 };
 
 /*
- * Open the image of `options` and make a device of it on `mem`. Returns 0, or a
- * negative errno and a sentence for the log in `error`. `name` is for the log.
- * The disk is quiet until disk_serve().
+ * Make a device of an open image on `mem`; the image stays the caller's, until
+ * disk_close(). Returns 0, or a negative errno and a sentence for the log in
+ * `error`. `name` is for the log. The disk is quiet until disk_serve().
  */
-int disk_open(struct disk *disk, const char *name,
+int disk_open(struct disk *disk, const char *name, struct block_image *image,
 	      const struct disk_options *options, struct guest_memory *mem,
 	      char error[BLOCK_ERROR_MAX]);
 
@@ -80,10 +78,10 @@ int disk_serve_queue(struct disk *disk, unsigned int queue, struct loop *loop,
 void disk_resubmit(struct disk *disk, unsigned int queue);
 
 /*
- * Look at the image's size anew; a change becomes the disk's, and the driver is
- * told. Called in the thread that answers for the configuration space.
+ * The image has this size now: the disk has it as well, and the driver is told.
+ * Called in the thread that answers for the configuration space.
  */
-void disk_look(struct disk *disk);
+void disk_resize(struct disk *disk, uint64_t bytes);
 
 /*
  * The disk ends, whatever its driver does: nothing more is taken, ranges that

@@ -28,7 +28,8 @@
 #include <string.h>
 
 #include "config/layers.h"
-#include "monitor/size_watch.h"
+#include "monitor/disk_image.h"
+#include "monitor/serial.h"
 
 /* Transactions that somebody else was faster than, one after the other. */
 enum { TRIES_MAX = 8 };
@@ -317,7 +318,7 @@ static int connect_device(struct guest_disk *gd, const struct directory *dir,
 	if (r == 0)
 		r = disk_serve(&gd->disk, loop, &gd->device.transport);
 	if (r == 0)
-		size_watch_add(&gd->disk, loop);
+		size_watch_add(&gd->size, &gd->image, gd->disk.name, loop);
 	if (r)
 		snprintf(error, BLOCK_ERROR_MAX,
 			 "cannot answer for guest address %#" PRIx64 ": %s",
@@ -328,7 +329,7 @@ static int connect_device(struct guest_disk *gd, const struct directory *dir,
 static void log_served(const struct guest_disk *gd,
 		       const struct disk_options *o)
 {
-	const struct block_image *image = &gd->disk.image;
+	const struct block_image *image = &gd->image;
 
 	log_info("%s: serving %s (%" PRIu64 " MiB, %s, %s, engine %s)",
 		 gd->disk.name, o->file ? o->file : "null", image->size >> 20,
@@ -338,14 +339,29 @@ static void log_served(const struct guest_disk *gd,
 	disk_log_keys(&gd->disk, o);
 }
 
+static void size_changed(struct size_watch *watch)
+{
+	struct guest_disk *gd = container_of(watch, struct guest_disk, size);
+
+	disk_resize(&gd->disk, gd->image.size);
+}
+
 /* 0, or a negative errno and a sentence; guest_disk_close() then. */
 static int serve(struct guest_disk *gd, const struct directory *dir,
 		 const struct disk_options *o, const char *name,
 		 struct loop *loop, struct ioreq_server *server,
 		 struct guest_memory *mem, char error[BLOCK_ERROR_MAX])
 {
-	int r = disk_open(&gd->disk, name, o, mem, error);
+	struct disk_options all = *o;
+	char serial[SERIAL_MAX];
+	int r = disk_image_open(&gd->image, o, error);
 
+	if (r)
+		return r;
+	serial_of(serial, o, &gd->image);
+	all.serial = serial;
+	gd->size.changed = size_changed;
+	r = disk_open(&gd->disk, name, &gd->image, &all, mem, error);
 	return r ? r : connect_device(gd, dir, loop, server, error);
 }
 
@@ -361,7 +377,7 @@ int guest_disk_open(struct guest_disk *gd, struct store *store,
 	struct disk_options o = { 0 };
 	int r;
 
-	gd->disk.image.fd = -1;
+	gd->image.fd = -1;
 	if (read_directory(store, gd->path, &dir)) {
 		directory_finish(&dir);
 		return -EAGAIN;
@@ -393,7 +409,7 @@ int guest_disk_open(struct guest_disk *gd, struct store *store,
 void guest_disk_begin_close(struct guest_disk *gd)
 {
 	gd->phase = GUEST_DISK_CLOSING;
-	size_watch_remove(&gd->disk);
+	size_watch_remove(&gd->size);
 	disk_begin_close(&gd->disk);
 }
 
@@ -404,10 +420,11 @@ bool guest_disk_is_drained(const struct guest_disk *gd)
 
 void guest_disk_close(struct guest_disk *gd)
 {
-	size_watch_remove(&gd->disk);
+	size_watch_remove(&gd->size);
 	/* A vCPU that waits for a reset goes on after this, not before. */
 	disk_drain(&gd->disk);
 	xen_device_close(&gd->device);
 	disk_close(&gd->disk);
+	block_image_close(&gd->image);
 	gd->phase = GUEST_DISK_NONE;
 }

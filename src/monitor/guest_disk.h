@@ -7,6 +7,7 @@
 #define MONITOR_GUEST_DISK_H
 
 #include "disk/disk.h"
+#include "monitor/size_watch.h"
 #include "xen/device.h"
 #include "xen/mapcache.h"
 #include "toolstack/store.h"
@@ -33,6 +34,8 @@ struct guest_disk {
 	uint64_t devid;
 	char path[GUEST_DISK_PATH_MAX]; /* its back-end directory */
 	bool told;                      /* libxl: that it is served (state 2) */
+	struct block_image image;
+	struct size_watch size; /* of it */
 	struct disk disk;
 	struct xen_device device;
 };

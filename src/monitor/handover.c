@@ -31,23 +31,21 @@
 
 static bool lends(const struct handover *h)
 {
-	return h->disk && h->disk->image.lends;
+	return h->image && h->image->lends;
 }
 
 static void flush(struct handover *h)
 {
-	struct block_image *image = &h->disk->image;
-
 	h->again = false;
 	h->flushing = true;
 	h->flush = (struct block_request){ .op = BLOCK_FLUSH };
-	h->flush.seen = __atomic_load_n(&image->failures, __ATOMIC_SEQ_CST);
-	block_sync_submit(image->sync, &h->outbox, &h->flush);
+	h->flush.seen = __atomic_load_n(&h->image->failures, __ATOMIC_SEQ_CST);
+	block_sync_submit(h->image->sync, &h->outbox, &h->flush);
 }
 
 static void give(struct handover *h)
 {
-	int r = block_image_flush_error(&h->disk->image);
+	int r = block_image_flush_error(h->image);
 
 	h->giving = false;
 	if (r) {
@@ -55,10 +53,10 @@ static void give(struct handover *h)
 			    "%s: what the guest wrote could not be made stable "
 			    "(%s): the lock of %s is kept, the disk cannot go "
 			    "on elsewhere",
-			    h->disk->name, strerror(-r), h->file);
+			    h->name, strerror(-r), h->file);
 	} else {
-		block_image_unlock(&h->disk->image);
-		log_debug("%s: the lock of %s is free", h->disk->name, h->file);
+		block_image_unlock(h->image);
+		log_debug("%s: the lock of %s is free", h->name, h->file);
 	}
 	h->given(h);
 }
@@ -81,12 +79,12 @@ static void flushed(struct loop_source *source, uint32_t events)
 		give(h);
 }
 
-int handover_init(struct handover *h, struct disk *disk, const char *file,
+int handover_init(struct handover *h, struct block_image *image,
 		  struct loop *loop, void (*given)(struct handover *h))
 {
 	int r;
 
-	if (!disk->image.lends)
+	if (!image->lends)
 		return 0;
 	r = block_outbox_init(&h->outbox);
 	if (r)
@@ -98,21 +96,20 @@ int handover_init(struct handover *h, struct disk *disk, const char *file,
 		block_outbox_finish(&h->outbox);
 		return r;
 	}
-	h->disk = disk;
-	h->file = file;
+	h->image = image;
 	h->loop = loop;
 	h->given = given;
-	h->waited = !disk->image.locked;
+	h->waited = !image->locked;
 	return 0;
 }
 
 void handover_finish(struct handover *h)
 {
-	if (!h->disk)
+	if (!h->image)
 		return;
 	loop_remove(h->loop, &h->source);
 	block_outbox_finish(&h->outbox);
-	h->disk = NULL;
+	h->image = NULL;
 }
 
 int handover_take(struct handover *h)
@@ -124,29 +121,26 @@ int handover_take(struct handover *h)
 		return 0;
 	/* Still ours, if it was about to be given away. */
 	h->giving = false;
-	if (h->disk->image.locked)
+	if (h->image->locked)
 		return 0;
-	r = block_image_lock(&h->disk->image, h->file, error);
+	r = block_image_lock(h->image, h->file, error);
 	if (r) {
 		log_limited(&h->log, LOG_LEVEL_ERROR,
-			    "%s: a queue cannot start: %s", h->disk->name,
-			    error);
+			    "%s: a queue cannot start: %s", h->name, error);
 		h->waited = true;
 		return r;
 	}
 	if (h->waited)
 		log_limited(&h->log, LOG_LEVEL_INFO,
-			    "%s: has the lock of %s "
-			    "now",
-			    h->disk->name, h->file);
+			    "%s: has the lock of %s now", h->name, h->file);
 	h->waited = false;
-	disk_look(h->disk);
+	size_watch_look_at(h->size);
 	return 0;
 }
 
 void handover_give(struct handover *h)
 {
-	if (!lends(h) || !h->disk->image.locked)
+	if (!lends(h) || !h->image->locked)
 		return;
 	h->giving = true;
 	if (h->flushing)

@@ -6,12 +6,20 @@
 #ifndef MONITOR_HANDOVER_H
 #define MONITOR_HANDOVER_H
 
+#include <stdbool.h>
+
+#include "base/log.h"
+#include "base/loop.h"
+#include "block/image.h"
 #include "block/outbox.h"
-#include "disk/disk.h"
+#include "block/request.h"
+#include "monitor/size_watch.h"
 
 struct handover {
-	struct disk *disk;
-	const char *file; /* of the image */
+	struct block_image *image; /* NULL: one that does not lend */
+	const char *file;          /* ... of it */
+	const char *name;          /* of its disk, for the log */
+	struct size_watch *size;   /* ... of it */
 	struct loop *loop;
 	void (*given)(struct handover *handover);
 	struct block_outbox outbox;
@@ -25,20 +33,20 @@ struct handover {
 };
 
 /*
- * Of an open disk. `given` is called in `loop` when what handover_give() has
- * begun is done. 0 or a negative errno; one that was never made (zeroed) may be
- * finished.
+ * Of an open image; file, name and size are set before. `given` is called in
+ * `loop` when what handover_give() has begun is done. 0 or a negative errno; one
+ * that was never made (zeroed) may be finished.
  */
-int handover_init(struct handover *handover, struct disk *disk,
-		  const char *file, struct loop *loop,
-		  void (*given)(struct handover *handover));
+int handover_init(struct handover *handover, struct block_image *image,
+		  struct loop *loop, void (*given)(struct handover *handover));
 
 /* Nothing is under way: see handover_is_busy(). */
 void handover_finish(struct handover *handover);
 
 /*
  * A queue is about to be served: have the lock. 0, or a negative errno after a
- * line in the log. In a queue's thread, while the loop's waits.
+ * line in the log. What others did to its size is seen then. In a queue's
+ * thread, while the loop's waits.
  */
 int handover_take(struct handover *handover);
 

@@ -118,23 +118,19 @@ static bool image_words(char *words, size_t size,
 	return true;
 }
 
-void serial_of(char serial[VIRTIO_BLK_ID_BYTES],
-	       const struct disk_options *options,
+void serial_of(char serial[SERIAL_MAX], const struct disk_options *options,
 	       const struct block_image *image)
 {
 	const char *given = options->serial ? options->serial : options->id;
-	char words[WORDS_MAX], derived[VIRTIO_BLK_ID_BYTES + 1];
+	char words[WORDS_MAX];
 
 	if (!given && !image_words(words, sizeof(words), image))
 		given = "virtio-disk";
-	if (given && strlen(given) > VIRTIO_BLK_ID_BYTES) {
+	if (given && strlen(given) < SERIAL_MAX) {
+		snprintf(serial, SERIAL_MAX, "%s", given);
+		return;
+	}
+	if (given)
 		snprintf(words, sizeof(words), "id %s", given);
-		given = NULL;
-	}
-	if (!given) {
-		snprintf(derived, sizeof(derived), "%016" PRIx64, hash(words));
-		given = derived;
-	}
-	memset(serial, 0, VIRTIO_BLK_ID_BYTES);
-	memcpy(serial, given, strnlen(given, VIRTIO_BLK_ID_BYTES));
+	snprintf(serial, SERIAL_MAX, "%016" PRIx64, hash(words));
 }

@@ -10,14 +10,14 @@
 
 #include "block/image.h"
 #include "config/keys.h"
-#include "virtio/blk_wire.h"
+
+enum { SERIAL_MAX = 21 }; /* bytes of a serial, with its NUL */
 
 /*
  * The serial of a disk: what `options` say, or one that is derived from the
- * open image. Shorter ones are filled with zeroes.
+ * open image.
  */
-void serial_of(char serial[VIRTIO_BLK_ID_BYTES],
-	       const struct disk_options *options,
+void serial_of(char serial[SERIAL_MAX], const struct disk_options *options,
 	       const struct block_image *image);
 
 /*

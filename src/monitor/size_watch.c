@@ -15,6 +15,7 @@
 #include "monitor/size_watch.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <linux/netlink.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,6 +24,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 
 /* Changes come in bursts, and whoever makes them may not be done yet. */
 #define SETTLE_NS (50 * NS_PER_MS)
@@ -30,18 +32,41 @@
 /* The kernel's own uevents, not those that udev passes on. */
 #define UEVENT_GROUP 1u
 
-static struct size_watch {
-	struct loop *loop;          /* NULL while no disk is watched */
+static struct {
+	struct loop *loop;          /* NULL while no image is watched */
 	struct loop_source files;   /* inotify; fd -1: none */
 	struct loop_source devices; /* uevents; fd -1: none */
 	struct loop_timer settle;
-	struct disk *disks;
-} watch;
+	struct size_watch *first;
+} all;
+
+void size_watch_look_at(struct size_watch *watch)
+{
+	struct block_image *image = watch->image;
+	uint64_t old, now;
+
+	if (!image)
+		return;
+	old = image->size;
+	if (!block_image_look(image))
+		return;
+	now = image->size;
+	if (now < old)
+		log_warning("%s: the image has shrunk from %" PRIu64
+			    " to %" PRIu64 " bytes; what the guest had behind "
+			    "its end is lost",
+			    watch->name, old, now);
+	else
+		log_info("%s: the image has grown from %" PRIu64 " to %" PRIu64
+			 " bytes",
+			 watch->name, old, now);
+	watch->changed(watch);
+}
 
 void size_watch_look(void)
 {
-	for (struct disk *disk = watch.disks; disk; disk = disk->next_watched)
-		disk_look(disk);
+	for (struct size_watch *w = all.first; w; w = w->next)
+		size_watch_look_at(w);
 }
 
 static void settled(struct loop_timer *timer)
@@ -60,8 +85,8 @@ static void drain(struct loop_source *source, uint32_t events)
 	do
 		n = read(source->fd, buffer, sizeof(buffer));
 	while (n > 0 || (n < 0 && (errno == EINTR || errno == ENOBUFS)));
-	if (!watch.settle.armed)
-		loop_arm(watch.loop, &watch.settle, SETTLE_NS);
+	if (!all.settle.armed)
+		loop_arm(all.loop, &all.settle, SETTLE_NS);
 }
 
 static int open_uevents(void)
@@ -85,7 +110,7 @@ static void source_close(struct loop_source *source)
 {
 	if (source->fd < 0)
 		return;
-	loop_remove(watch.loop, source);
+	loop_remove(all.loop, source);
 	close(source->fd);
 	source->fd = -1;
 }
@@ -96,7 +121,7 @@ static bool source_open(struct loop_source *source, int fd)
 	source->ready = drain;
 	if (fd < 0)
 		return false;
-	if (loop_add(watch.loop, source, EPOLLIN) == 0)
+	if (loop_add(all.loop, source, EPOLLIN) == 0)
 		return true;
 	close(fd);
 	source->fd = -1;
@@ -105,74 +130,75 @@ static bool source_open(struct loop_source *source, int fd)
 
 static void begin(struct loop *loop)
 {
-	watch.loop = loop;
-	watch.files.fd = -1;
-	watch.devices.fd = -1;
-	watch.settle.due = settled;
+	all.loop = loop;
+	all.files.fd = -1;
+	all.devices.fd = -1;
+	all.settle.due = settled;
 }
 
 static void end(void)
 {
-	loop_disarm(watch.loop, &watch.settle);
-	source_close(&watch.files);
-	source_close(&watch.devices);
-	watch.loop = NULL;
+	loop_disarm(all.loop, &all.settle);
+	source_close(&all.files);
+	source_close(&all.devices);
+	all.loop = NULL;
 }
 
-static bool watch_file(struct disk *disk)
+static bool watch_file(struct size_watch *watch)
 {
 	char path[32];
 
-	if (watch.files.fd < 0 &&
-	    !source_open(&watch.files, inotify_init1(IN_CLOEXEC | IN_NONBLOCK)))
+	if (all.files.fd < 0 &&
+	    !source_open(&all.files, inotify_init1(IN_CLOEXEC | IN_NONBLOCK)))
 		return false;
 	/* The file that is open, whatever its name means by now. */
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", disk->image.fd);
-	disk->watch = inotify_add_watch(watch.files.fd, path, IN_CLOSE_WRITE);
-	return disk->watch >= 0;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", watch->image->fd);
+	watch->wd = inotify_add_watch(all.files.fd, path, IN_CLOSE_WRITE);
+	return watch->wd >= 0;
 }
 
-static bool watch_device(struct disk *disk)
+static bool watch_device(struct size_watch *watch)
 {
-	disk->watch = -1;
-	return watch.devices.fd >= 0 ||
-	       source_open(&watch.devices, open_uevents());
+	watch->wd = -1;
+	return all.devices.fd >= 0 || source_open(&all.devices, open_uevents());
 }
 
-void size_watch_add(struct disk *disk, struct loop *loop)
+void size_watch_add(struct size_watch *watch, struct block_image *image,
+		    const char *name, struct loop *loop)
 {
 	bool ok;
 
-	if (disk->image.fd < 0)
+	if (image->fd < 0)
 		return;
-	if (!watch.loop)
+	if (!all.loop)
 		begin(loop);
-	ok = disk->image.is_block_device ? watch_device(disk) :
-					   watch_file(disk);
+	watch->image = image;
+	watch->name = name;
+	ok = image->is_block_device ? watch_device(watch) : watch_file(watch);
 	if (!ok)
 		log_info("%s: its size is not watched (%s); after a change, "
 			 "send SIGHUP",
-			 disk->name, strerror(errno));
-	disk->next_watched = watch.disks;
-	watch.disks = disk;
+			 name, strerror(errno));
+	watch->next = all.first;
+	all.first = watch;
 }
 
-void size_watch_remove(struct disk *disk)
+void size_watch_remove(struct size_watch *watch)
 {
-	struct disk **link = &watch.disks;
+	struct size_watch **link = &all.first;
 
-	while (*link && *link != disk)
-		link = &(*link)->next_watched;
+	while (*link && *link != watch)
+		link = &(*link)->next;
 	if (!*link)
 		return;
-	*link = disk->next_watched;
+	*link = watch->next;
 	/* Two disks of one read-only file share a watch. */
-	if (disk->watch >= 0 && watch.files.fd >= 0) {
-		for (struct disk *d = watch.disks; d; d = d->next_watched)
-			if (d->watch == disk->watch)
+	if (watch->wd >= 0 && all.files.fd >= 0) {
+		for (struct size_watch *w = all.first; w; w = w->next)
+			if (w->wd == watch->wd)
 				return;
-		inotify_rm_watch(watch.files.fd, disk->watch);
+		inotify_rm_watch(all.files.fd, watch->wd);
 	}
-	if (!watch.disks)
+	if (!all.first)
 		end();
 }

@@ -7,16 +7,31 @@
 #ifndef MONITOR_SIZE_WATCH_H
 #define MONITOR_SIZE_WATCH_H
 
-#include "disk/disk.h"
+#include "base/loop.h"
+#include "block/image.h"
+
+/* One image that is followed; zeroed while it is not. */
+struct size_watch {
+	struct block_image *image;
+	const char *name; /* of its disk, for the log */
+	/* image->size is another one; called in the loop. */
+	void (*changed)(struct size_watch *watch);
+	int wd; /* of inotify, or -1 */
+	struct size_watch *next;
+};
 
 /*
- * Follow the size of a disk's image, by events of `loop`. What cannot be
- * watched is logged, and found at the next size_watch_look().
+ * Follow the size of an open image, by events of `loop`; `changed` must be set.
+ * What cannot be watched is logged, and found at the next size_watch_look().
  */
-void size_watch_add(struct disk *disk, struct loop *loop);
+void size_watch_add(struct size_watch *watch, struct block_image *image,
+		    const char *name, struct loop *loop);
 
-/* No more; a disk that was not added is allowed. */
-void size_watch_remove(struct disk *disk);
+/* No more; one that was not added is allowed. */
+void size_watch_remove(struct size_watch *watch);
+
+/* Look at this one now; one that was not added is allowed. */
+void size_watch_look_at(struct size_watch *watch);
 
 /* Look at all sizes now. */
 void size_watch_look(void);

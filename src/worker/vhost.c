@@ -26,7 +26,9 @@
 #include "base/thread_loop.h"
 #include "base/descriptors.h"
 #include "disk/disk.h"
+#include "monitor/disk_image.h"
 #include "monitor/handover.h"
+#include "monitor/serial.h"
 #include "monitor/size_watch.h"
 #include "worker/vhost_socket.h"
 #include "worker/vhost_state.h"
@@ -63,6 +65,8 @@ struct vhost {
 	unsigned int nthreads;
 	struct thread_loop *thread_of[VIRTIO_QUEUES_MAX]; /* by queue */
 	struct queue_memory memory; /* of the device, until a session's */
+	struct block_image image;
+	struct size_watch size; /* of it */
 	struct disk disk;
 	struct handover handover;
 	struct vhost_session session;
@@ -189,9 +193,16 @@ static void taken_over(struct vhost_owner *owner, const uint32_t *state,
 			      state, chosen);
 }
 
+static void size_changed(struct size_watch *watch)
+{
+	struct vhost *vh = container_of(watch, struct vhost, size);
+
+	disk_resize(&vh->disk, vh->image.size);
+}
+
 static void lost(struct block_image *image)
 {
-	struct vhost *vh = container_of(image, struct vhost, disk.image);
+	struct vhost *vh = container_of(image, struct vhost, image);
 
 	vhost_session_keep(&vh->session);
 }
@@ -272,16 +283,22 @@ static int open_disk(struct vhost *vh, const struct disk_options *given,
 {
 	struct disk_options o = *given;
 	const char *name = o.id ? o.id : "vhost-user";
+	char serial[SERIAL_MAX];
 	int r;
 
 	o.lends = true;
-	queue_memory_init(&vh->memory, &vh->session.regions);
-	r = disk_open(&vh->disk, name, &o, &vh->memory.mem, error);
-	if (r == 0 && vh->disk.image.lends && !vh->disk.image.locked)
+	r = disk_image_open(&vh->image, &o, error);
+	if (r)
+		return r;
+	if (vh->image.lends && !vh->image.locked)
 		log_warning("%s: waits for a live migration, until which no "
 			    "queue can start: %s",
 			    name, error);
-	return r;
+	serial_of(serial, &o, &vh->image);
+	o.serial = serial;
+	queue_memory_init(&vh->memory, &vh->session.regions);
+	return disk_open(&vh->disk, name, &vh->image, &o, &vh->memory.mem,
+			 error);
 }
 
 /* Listen, or talk to who is connected already. */
@@ -302,9 +319,12 @@ static int serve_disk(struct vhost *vh, const struct disk_options *o,
 {
 	int r = bus_guard_install();
 
+	vh->size.changed = size_changed;
+	vh->handover.file = o->file;
+	vh->handover.name = vh->disk.name;
+	vh->handover.size = &vh->size;
 	if (r == 0)
-		r = handover_init(&vh->handover, &vh->disk, o->file, vh->loop,
-				  given);
+		r = handover_init(&vh->handover, &vh->image, vh->loop, given);
 	if (r == 0)
 		r = start_threads(vh, o->iothreads);
 	if (r == 0)
@@ -313,10 +333,10 @@ static int serve_disk(struct vhost *vh, const struct disk_options *o,
 				       vh->thread_of);
 	if (r == 0) {
 		vh->serving = true;
-		vh->disk.image.lost = lost;
+		vh->image.lost = lost;
 		/* Its configuration may change before any queue is served. */
 		vh->disk.transport = &vh->session.transport;
-		size_watch_add(&vh->disk, vh->loop);
+		size_watch_add(&vh->size, &vh->image, vh->disk.name, vh->loop);
 		r = begin(vh);
 	}
 	if (r)
@@ -364,8 +384,9 @@ static void end(struct vhost *vh)
 	finish_requests(vh);
 	stop_threads(vh);
 	handover_finish(&vh->handover);
-	size_watch_remove(&vh->disk);
+	size_watch_remove(&vh->size);
 	disk_close(&vh->disk);
+	block_image_close(&vh->image);
 	if (vh->serving && !vhost_session_is_open(&vh->session))
 		vhost_session_finish(&vh->session);
 	/* A connected socket is the session's. */
@@ -378,7 +399,7 @@ static void log_start(const struct vhost *vh, const struct options *options)
 {
 	log_info("%s: %" PRIu64 " MiB, %u queues, %u threads, on %s",
 		 options->disk[0].file ? options->disk[0].file : "no file",
-		 vh->disk.image.size >> 20, vh->disk.blk.dev.nqueues,
+		 vh->image.size >> 20, vh->disk.blk.dev.nqueues,
 		 vh->nthreads ? vh->nthreads : 1,
 		 options->vhost_socket ? options->vhost_socket :
 					 "an inherited socket");

@@ -24,7 +24,7 @@ static struct log_limit errors, unknowns;
 
 uint32_t vhost_state_of(const struct disk *disk)
 {
-	uint32_t error = (uint32_t)-block_image_flush_error(&disk->image);
+	uint32_t error = (uint32_t)-block_image_flush_error(disk->image);
 	bool writeback = __atomic_load_n(&disk->blk.config.writeback,
 					 __ATOMIC_RELAXED);
 
@@ -50,7 +50,7 @@ static bool is_state(uint32_t state)
 /* It is this driver's: see vhost_state_end(). */
 static void take_error(struct disk *disk, int error)
 {
-	__atomic_store_n(&disk->image.inherited_error, -error,
+	__atomic_store_n(&disk->image->inherited_error, -error,
 			 __ATOMIC_SEQ_CST);
 	if (error == 0)
 		return;
@@ -71,7 +71,7 @@ static void take_unknown(struct disk *disk)
 	struct virtio_blk *blk = &disk->blk;
 
 	if (!virtio_device_has(&blk->dev, VIRTIO_BLK_F_CONFIG_WCE) ||
-	    !blk->config.writeback || disk->image.readonly)
+	    !blk->config.writeback || disk->image->readonly)
 		return;
 	virtio_blk_set_mode(blk, VIRTIO_BLK_MODE_WRITE_THROUGH);
 	log_limited(&unknowns, LOG_LEVEL_WARNING,

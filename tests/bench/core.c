@@ -13,7 +13,10 @@
  * Prints a line "CASE REQUESTS" for each case, and has callgrind write the
  * totals under the case's name.
  */
+#include "lib/test.h"
+
 #include "lib/model_driver.h"
+#include "lib/model_image.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -61,6 +64,7 @@ struct rig {
 	struct guest_memory_ops ops;
 	struct model_memory model; /* the driver's view of the memory */
 	struct model_ring ring;
+	struct block_image image;
 	struct disk disk;
 	uint64_t heap;
 	uint64_t notified;
@@ -134,7 +138,8 @@ static void make_disk(const char *engine, const char *file)
 	struct virtio_device *dev = &rig.disk.blk.dev;
 	char error[BLOCK_ERROR_MAX] = "";
 
-	if (disk_open(&rig.disk, "core", &options, &rig.memory.mem, error))
+	if (model_disk_open(&rig.disk, &rig.image, &options, &rig.memory.mem,
+			    error))
 		die(error);
 	rig.disk.transport = &rig.transport;
 	rig.transport.ops = &transport_ops;
@@ -232,7 +237,7 @@ int main(int argc, char **argv)
 			die("not one notification for each batch");
 		printf("%s %u\n", k->name, k->batch * ROUNDS);
 	}
-	disk_close(&rig.disk);
+	model_disk_close(&rig.disk);
 	regions_clear(&rig.regions);
 	return 0;
 }

@@ -31,8 +31,10 @@ TOLERANCE=3
 sources() {
 	for file in "$TOP"/src/virtio/*.c "$TOP"/src/block/*.c \
 		"$TOP"/src/base/*.c "$TOP"/src/vhost_user/*.c \
-		"$TOP/src/disk/disk.c" "$TOP/src/monitor/serial.c" \
-		"$TOP"/src/config/key*.c "$TOP/src/config/values.c"; do
+		"$TOP/src/disk/disk.c" "$TOP/src/monitor/disk_image.c" \
+		"$TOP"/src/config/key*.c "$TOP/src/config/values.c" \
+		"$TOP/tests/lib/model_driver.c" "$TOP/tests/lib/model_image.c" \
+		"$TOP/tests/lib/model_memory.c" "$TOP/tests/lib/model_ring.c"; do
 		case $file:$1 in
 		*engine_libaio.c:*) ;;
 		*engine_uring.c:) ;;
@@ -54,9 +56,7 @@ build() {
 	$CC -std=gnu11 $CFLAGS -g -fstack-protector-strong -fPIE -pie \
 		-fno-strict-aliasing -D_GNU_SOURCE -DVERSION='"bench"' \
 		-I"$BUILD" -I"$TOP/include" -I"$TOP/src" -I"$TOP/tests" \
-		"$HERE/core.c" "$TOP/tests/lib/model_driver.c" \
-		"$TOP/tests/lib/model_ring.c" "$TOP/tests/lib/model_memory.c" \
-		$(sources "${1:-}") -o "$BUILD/core" \
+		"$HERE/core.c" $(sources "${1:-}") -o "$BUILD/core" \
 		-lcmocka $libs -lpthread
 }
 

@@ -114,7 +114,8 @@ void add_disk_as(struct rig *rig, struct disk_options options)
 	options.queue_size = RING;
 	if (!options.engine)
 		options.engine = "auto";
-	if (disk_open(&e->disk, "test", &options, &rig->mem.memory, error))
+	if (model_disk_open(&e->disk, &e->image, &options, &rig->mem.memory,
+			    error))
 		fail_msg("%s", error);
 	virtio_mmio_offer(&e->disk.blk.dev);
 	assert_int_equal(disk_serve(&e->disk, &rig->loop, &e->transport), 0);
@@ -144,7 +145,7 @@ void rig_init(struct rig *rig, const char *engine, unsigned int disks)
 void rig_finish(struct rig *rig)
 {
 	for (unsigned int i = 0; i < rig->ndisks; i++) {
-		disk_close(&rig->end[i].disk);
+		model_disk_close(&rig->end[i].disk);
 		unlink(rig->end[i].file);
 	}
 	assert_null(rig->loop.pollers);

@@ -7,6 +7,7 @@
 #define MODEL_DISK_H
 
 #include "lib/model_driver.h"
+#include "lib/model_image.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -14,7 +15,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "disk/disk.h"
+#include "monitor/size_watch.h"
 
 enum {
 	FILE_BYTES = 1 << 20,
@@ -37,6 +38,8 @@ struct rig;
 struct end { /* of a disk, towards the driver */
 	struct transport transport;
 	struct rig *rig;
+	struct block_image image;
+	struct size_watch size; /* of it */
 	struct disk disk;
 	struct model_ring ring;
 	unsigned int notified, changed, stopped;

@@ -542,7 +542,7 @@ static void make_disk(const char *engine)
 		o.size = PEER_DISK;
 	}
 	queue_memory_init(&peer.boot, &peer.session.regions);
-	if (disk_open(&peer.disk, "test", &o, &peer.boot.mem, error))
+	if (model_disk_open(&peer.disk, &peer.image, &o, &peer.boot.mem, error))
 		fail_msg("%s", error);
 }
 
@@ -561,7 +561,7 @@ static void make_device(const char *engine)
 					    &peer.disk.blk.dev, &peer.owner,
 					    &peer.loop, peer.thread_of),
 			 0);
-	peer.disk.image.lost = peer_lost;
+	peer.image.lost = peer_lost;
 	for (unsigned int q = 0; q < PEER_QUEUES; q++)
 		thread_loop_call(peer.thread_of[q], serve_early, &q);
 }
@@ -579,7 +579,7 @@ void peer_start(const char *engine, unsigned int nthreads)
 
 static void finish_device(void)
 {
-	disk_close(&peer.disk);
+	model_disk_close(&peer.disk);
 	vhost_session_finish(&peer.session);
 	memset(&peer.session, 0, sizeof(peer.session));
 }

@@ -26,7 +26,7 @@
 
 #include "base/clock.h"
 #include "base/thread_loop.h"
-#include "disk/disk.h"
+#include "lib/model_image.h"
 #include "worker/vhost_state.h"
 #include "vhost_user/bus_guard.h"
 #include "vhost_user/session.h"
@@ -46,6 +46,7 @@ enum {
 
 struct peer {
 	struct loop loop;
+	struct block_image image;
 	struct disk disk;
 	struct queue_memory boot;
 	struct vhost_session session;

@@ -30,16 +30,16 @@ static void test_queues_wait_for_each_other(void **state)
 	model_memory_init(&mem, MEMORY);
 	make_file(&e);
 	options.file = e.file;
-	if (disk_open(disk, "test", &options, &mem.memory, error))
+	if (model_disk_open(disk, &e.image, &options, &mem.memory, error))
 		fail_msg("%s", error);
-	if (!disk->image.direct) {
-		disk_close(disk);
+	if (!disk->image->direct) {
+		model_disk_close(disk);
 		skip();
 	}
 	/* As if the store's blocks were larger. */
-	if (!disk->image.gate)
-		assert_int_equal(block_gate_open(&disk->image), 0);
-	disk->image.dio_align = ALIGN;
+	if (!disk->image->gate)
+		assert_int_equal(block_gate_open(disk->image), 0);
+	disk->image->dio_align = ALIGN;
 	assert_int_equal(disk_serve(disk, &loop, &e.transport), 0);
 
 	dq[1].flush = (struct block_request){
@@ -56,7 +56,7 @@ static void test_queues_wait_for_each_other(void **state)
 	disk_drain(disk);
 	assert_false(dq[0].flushing || dq[1].flushing);
 	assert_int_equal(dq[0].flush.result | dq[1].flush.result, 0);
-	disk_close(disk);
+	model_disk_close(disk);
 	unlink(e.file);
 	loop_finish(&loop);
 	model_memory_finish(&mem);

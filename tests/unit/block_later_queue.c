@@ -57,7 +57,7 @@ static int later_queue(const char *engine, bool same)
 	model_memory_init(&mem, MEMORY);
 	make_file(&e);
 	options.file = e.file;
-	if (disk_open(disk, "test", &options, &mem.memory, error))
+	if (model_disk_open(disk, &e.image, &options, &mem.memory, error))
 		fail_msg("%s", error);
 	assert_int_equal(disk_serve_queue(disk, 0, &loop, &e.transport), 0);
 	no_ring = -ENOMEM;
@@ -68,7 +68,7 @@ static int later_queue(const char *engine, bool same)
 		assert_int_equal(!strcmp(disk->queue[0].engine->ops->name,
 					 disk->queue[1].engine->ops->name),
 				 same);
-	disk_close(disk);
+	model_disk_close(disk);
 	unlink(e.file);
 	loop_finish(&loop);
 	model_memory_finish(&mem);

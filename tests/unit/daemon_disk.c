@@ -320,9 +320,11 @@ static int try_open(struct model_memory *mem, const char *file,
 					.engine = engine,
 					.queues = 1,
 					.queue_size = RING };
-	int r = disk_open(&disk, "test", &options, &mem->memory, error);
+	struct block_image image;
+	int r = model_disk_open(&disk, &image, &options, &mem->memory, error);
 
-	disk_close(&disk);
+	if (r == 0)
+		model_disk_close(&disk);
 	return r;
 }
 

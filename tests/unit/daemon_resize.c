@@ -29,6 +29,19 @@ static void make_long(const struct end *e, off_t bytes)
 	close(fd);
 }
 
+static void size_changed(struct size_watch *watch)
+{
+	struct end *e = container_of(watch, struct end, size);
+
+	disk_resize(&e->disk, e->image.size);
+}
+
+static void follow(struct end *e)
+{
+	e->size.changed = size_changed;
+	size_watch_add(&e->size, &e->image, "test", &e->rig->loop);
+}
+
 static uint8_t read_block(struct rig *rig, uint64_t block)
 {
 	offer(rig, 0, 0, VIRTIO_BLK_T_IN, block);
@@ -52,8 +65,8 @@ static void test_grows(void **state)
 
 	(void)state;
 	rig_init(&rig, "auto", 2);
-	size_watch_add(&rig.end[1].disk, &rig.loop);
-	size_watch_add(&e->disk, &rig.loop);
+	follow(&rig.end[1]);
+	follow(e);
 	before = generation(e);
 	assert_int_equal(capacity(e), FILE_BYTES / 512);
 	assert_int_equal(read_block(&rig, FILE_BYTES / BLOCK),
@@ -69,8 +82,8 @@ static void test_grows(void **state)
 			 VIRTIO_BLK_S_IOERR);
 	/* The other disk has nothing to tell. */
 	assert_int_equal(rig.end[1].changed, 0);
-	size_watch_remove(&e->disk);
-	size_watch_remove(&rig.end[1].disk);
+	size_watch_remove(&e->size);
+	size_watch_remove(&rig.end[1].size);
 	rig_finish(&rig);
 }
 
@@ -82,7 +95,7 @@ static void test_shrinks(void **state)
 
 	(void)state;
 	rig_init(&rig, "auto", 1);
-	size_watch_add(&e->disk, &rig.loop);
+	follow(e);
 	make_long(e, FILE_BYTES / 2);
 	run_until_changed(&rig, 1);
 	assert_int_equal(capacity(e), FILE_BYTES / 2 / 512);
@@ -96,7 +109,7 @@ static void test_shrinks(void **state)
 	make_long(e, FILE_BYTES);
 	run_until_changed(&rig, 3);
 	assert_int_equal(read_block(&rig, 0), VIRTIO_BLK_S_OK);
-	size_watch_remove(&e->disk);
+	size_watch_remove(&e->size);
 	rig_finish(&rig);
 }
 
@@ -109,7 +122,7 @@ static void test_looks(void **state)
 	(void)state;
 	rig_init(&rig, "auto", 1);
 	size_watch_look();
-	size_watch_add(&e->disk, &rig.loop);
+	follow(e);
 	offer(&rig, 0, 0, VIRTIO_BLK_T_OUT, 0);
 	run_until(&rig, 0, 1);
 	assert_int_equal(truncate(e->file, FILE_BYTES * 2), 0);
@@ -120,9 +133,9 @@ static void test_looks(void **state)
 	assert_int_equal(capacity(e), FILE_BYTES * 2 / 512);
 	size_watch_look();
 	assert_int_equal(e->changed, 1);
-	size_watch_remove(&e->disk);
+	size_watch_remove(&e->size);
 	/* Gone: not looked at any more, nor is removing it twice an error. */
-	size_watch_remove(&e->disk);
+	size_watch_remove(&e->size);
 	make_long(e, FILE_BYTES);
 	size_watch_look();
 	assert_int_equal(e->changed, 1);
@@ -137,8 +150,7 @@ static void test_shared_image(void **state)
 
 	(void)state;
 	rig_init(&rig, "auto", 1);
-	e[0].disk.watch = -1;
-	disk_close(&e[0].disk);
+	model_disk_close(&e[0].disk);
 	for (unsigned int i = 0; i < 2; i++) {
 		char error[BLOCK_ERROR_MAX] = "";
 		struct disk_options o = { .file = e[0].file,
@@ -149,22 +161,22 @@ static void test_shared_image(void **state)
 
 		e[i].rig = &rig;
 		e[i].transport.ops = &end_ops;
-		assert_int_equal(disk_open(&e[i].disk, "shared", &o,
-					   &rig.mem.memory, error),
+		assert_int_equal(model_disk_open(&e[i].disk, &e[i].image, &o,
+						 &rig.mem.memory, error),
 				 0);
 		assert_int_equal(
 			disk_serve(&e[i].disk, &rig.loop, &e[i].transport), 0);
-		size_watch_add(&e[i].disk, &rig.loop);
+		follow(&e[i]);
 	}
 	make_long(&e[0], FILE_BYTES * 2);
 	run_until_changed(&rig, 1);
 	assert_int_equal(e[1].changed, 1);
-	size_watch_remove(&e[1].disk);
+	size_watch_remove(&e[1].size);
 	make_long(&e[0], FILE_BYTES);
 	run_until_changed(&rig, 2);
 	assert_int_equal(e[1].changed, 1);
-	size_watch_remove(&e[0].disk);
-	disk_close(&e[1].disk);
+	size_watch_remove(&e[0].size);
+	model_disk_close(&e[1].disk);
 	rig_finish(&rig);
 }
 
@@ -286,7 +298,7 @@ static void test_ranges_reach_the_file(void **state)
 		do_ranges(&rig, VIRTIO_BLK_T_WRITE_ZEROES, 1);
 		set_mode(e, 0);
 		do_ranges(&rig, VIRTIO_BLK_T_WRITE_ZEROES, 1);
-		if (e->disk.image.discard_granularity)
+		if (e->image.discard_granularity)
 			do_ranges(&rig, VIRTIO_BLK_T_DISCARD, 0);
 		while (e->disk.queue[0].flushing)
 			run(&rig, NS_PER_MS);
@@ -366,16 +378,16 @@ static void test_discard_that_cannot_be(void **state)
 	(void)state;
 	rig_init(&rig, "auto", 0);
 	make_file(&e);
-	assert_int_equal(
-		disk_open(&e.disk, "test",
-			  &(struct disk_options){ .file = e.file,
-						  .engine = "auto",
-						  .queues = 1,
-						  .queue_size = RING,
-						  .readonly = true,
-						  .discard = DISK_DISCARD_ON },
-			  &rig.mem.memory, error),
-		-EOPNOTSUPP);
+	assert_int_equal(model_disk_open(&e.disk, &e.image,
+					 &(struct disk_options){
+						 .file = e.file,
+						 .engine = "auto",
+						 .queues = 1,
+						 .queue_size = RING,
+						 .readonly = true,
+						 .discard = DISK_DISCARD_ON },
+					 &rig.mem.memory, error),
+			 -EOPNOTSUPP);
 	assert_memory_equal(error, e.file, strlen(e.file));
 	assert_non_null(strstr(error, "read-only: use discard=auto"));
 	unlink(e.file);

@@ -96,11 +96,11 @@ static void test_devices(void **state)
 
 static const char *serial(char *given, char *id, int fd)
 {
-	static char text[VIRTIO_BLK_ID_BYTES + 1];
+	static char text[SERIAL_MAX];
 	struct disk_options options = { .serial = given, .id = id };
 	struct block_image image = { .fd = fd };
 
-	memset(text, 'x', VIRTIO_BLK_ID_BYTES);
+	memset(text, 'x', sizeof(text));
 	serial_of(text, &options, &image);
 	return text;
 }
@@ -118,7 +118,7 @@ static int open_file(const char *name)
 
 static void test_files(void **state)
 {
-	char first[VIRTIO_BLK_ID_BYTES + 1], from[128], to[128];
+	char first[SERIAL_MAX], from[128], to[128];
 	int fd;
 
 	(void)state;
@@ -147,7 +147,7 @@ static void test_given(void **state)
 	char id[] = "xvda", text[] = "12345678901234567890";
 	char one[] = "a-name-that-is-longer-1",
 	     two[] = "a-name-that-is-longer-2";
-	char kept[VIRTIO_BLK_ID_BYTES + 1];
+	char kept[SERIAL_MAX];
 
 	(void)state;
 	assert_string_equal(serial(text, id, -1), text);

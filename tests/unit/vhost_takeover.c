@@ -259,9 +259,9 @@ static void failed_flush_outlives_the_process(void **state)
 	(void)state;
 	first_start();
 	assert_int_equal(flush_of(0), VIRTIO_BLK_S_OK);
-	__atomic_compare_exchange_n(&peer.disk.image.flush_error, &none, -EIO,
-				    false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
-	peer.disk.image.lost(&peer.disk.image);
+	__atomic_compare_exchange_n(&peer.image.flush_error, &none, -EIO, false,
+				    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+	peer.image.lost(&peer.image);
 	for (unsigned int i = 0; i < 3; i++) {
 		/* Whatever is chosen meanwhile is kept beside it. */
 		assert_int_equal(set_config(32, 1, i % 2), 0);
@@ -308,14 +308,14 @@ static void taken_failure_is_one_drivers(void **state)
 		assert_int_equal(flush_of(0), VIRTIO_BLK_S_IOERR);
 		/* A failure of our own is noticed beside it, and stays. */
 		if (i == 1)
-			peer.disk.image.flush_error = -ENOSPC;
+			peer.image.flush_error = -ENOSPC;
 		disconnect_peer();
 		connect_peer();
 		first_start();
 		assert_int_equal(flush_of(0),
 				 i == 0 ? VIRTIO_BLK_S_OK : VIRTIO_BLK_S_IOERR);
 	}
-	assert_int_equal(block_image_flush_error(&peer.disk.image), -ENOSPC);
+	assert_int_equal(block_image_flush_error(&peer.image), -ENOSPC);
 }
 
 /*

@@ -65,7 +65,7 @@ static void flush_that_fails_meets_it(void **state)
 	submit(0, 1, VIRTIO_BLK_T_FLUSH, 0, 0);
 	expect_closed();
 	__atomic_store_n(&tears, false, __ATOMIC_RELEASE);
-	assert_int_equal(block_image_flush_error(&peer.disk.image), -EIO);
+	assert_int_equal(block_image_flush_error(&peer.image), -EIO);
 	/* The next front end is served. */
 	close(peer.sock);
 	connect_peer();
