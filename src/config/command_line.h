@@ -9,8 +9,6 @@
 
 #include "config/keys.h"
 
-enum { DISKS_MAX = 16 }; /* per guest */
-
 struct options {
 	char *domain;       /* name or id; owned */
 	char *vhost_socket; /* path; owned */

@@ -16,6 +16,7 @@
 #include "block/image.h"
 
 enum {
+	DISKS_MAX = 16,     /* per guest */
 	DISK_NAME_MAX = 64, /* bytes of a disk's name, with its NUL */
 };
 

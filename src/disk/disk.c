@@ -147,8 +147,8 @@ static void pass_down(struct disk_queue *dq)
 						   dq->engine->ops->batch;
 }
 
-/* Whether what waits for requests in flight may happen now. */
-static bool drained(struct disk_queue *dq)
+/* What waited for requests in flight happens, if none is left: true then. */
+static bool settle(struct disk_queue *dq)
 {
 	struct virtio_device *dev = &dq->disk->blk.dev;
 
@@ -166,7 +166,7 @@ static void tell_driver(struct disk_queue *dq, bool completed)
 
 	if (virtqueue_publish(&dq->bq->vq))
 		transport_notify_queue(transport, dq->index);
-	if (completed && drained(dq))
+	if (completed && settle(dq))
 		transport_stopped(transport);
 	if (virtio_device_take_config_change(dev))
 		transport_notify_config(transport);
@@ -175,6 +175,7 @@ static void tell_driver(struct disk_queue *dq, bool completed)
 static bool queue_poll(struct loop_poller *poller)
 {
 	struct disk_queue *dq = container_of(poller, struct disk_queue, poller);
+	struct disk *disk = dq->disk;
 	struct virtqueue *vq = &dq->bq->vq;
 	bool completed = dq->engine->inflight && pass_up(dq);
 	bool taken;
@@ -192,8 +193,10 @@ static bool queue_poll(struct loop_poller *poller)
 	flush_once(dq);
 	if (taken)
 		pass_down(dq);
-	if (taken || virtio_device_config_changed(&dq->disk->blk.dev))
+	if (taken || virtio_device_config_changed(&disk->blk.dev))
 		tell_driver(dq, false);
+	if (completed && disk->drained && !disk_in_flight(disk))
+		loop_defer(dq->loop, disk->drained);
 	return completed || (taken && !vq->starved);
 }
 
@@ -402,9 +405,13 @@ void disk_resize(struct disk *disk, uint64_t bytes)
 		transport_notify_config(disk->transport);
 }
 
-void disk_begin_close(struct disk *disk)
+void disk_begin_close(struct disk *disk, struct loop *loop,
+		      struct loop_deferred *drained)
 {
 	virtio_device_remove(&disk->blk.dev);
+	disk->drained = drained;
+	if (!disk_in_flight(disk))
+		loop_defer(loop, drained);
 }
 
 unsigned int disk_in_flight(const struct disk *disk)

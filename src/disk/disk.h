@@ -47,6 +47,7 @@ struct disk {
 	void *state; /* of blk; mapped, owned */
 	size_t state_bytes;
 	bool any_engine; /* auto: each queue has the first that opens */
+	struct loop_deferred *drained; /* when it closes; not owned */
 	struct disk_queue queue[VIRTIO_QUEUES_MAX];
 };
 
@@ -85,9 +86,11 @@ void disk_resize(struct disk *disk, uint64_t bytes);
 
 /*
  * The disk ends, whatever its driver does: nothing more is taken, ranges that
- * are worked on end early. It is drained when disk_in_flight() is 0.
+ * are worked on end early. `drained` is deferred in `loop`, which serves all its
+ * queues, when disk_in_flight() is 0; it may be so more than once.
  */
-void disk_begin_close(struct disk *disk);
+void disk_begin_close(struct disk *disk, struct loop *loop,
+		      struct loop_deferred *drained);
 
 /* Requests inside the engines. */
 unsigned int disk_in_flight(const struct disk *disk);

@@ -1,99 +1,68 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One disk of a Xen guest, by the back-end directory that the toolstack made:
- * backend/virtio_disk/DOMID/DEVID. Follows the handshake that libxl expects.
+ * One disk of a Xen guest as libxl sees it: a back-end directory, what was said of
+ * it, and the image that is open for it. It knows nothing of virtio: who serves
+ * it is the worker.
  */
 #ifndef MONITOR_GUEST_DISK_H
 #define MONITOR_GUEST_DISK_H
 
-#include "disk/disk.h"
+#include "base/loop.h"
+#include "block/image.h"
+#include "config/keys.h"
 #include "monitor/size_watch.h"
-#include "xen/device.h"
-#include "xen/mapcache.h"
-#include "toolstack/store.h"
+#include "toolstack/backend.h"
+#include "worker/worker.h"
 
-/* States of the back end's node "state" (Xen public header io/xenbus.h). */
-enum xenbus_state {
-	XENBUS_UNKNOWN = 0,
-	XENBUS_INITIALISING = 1,
-	XENBUS_INIT_WAIT = 2,
-	XENBUS_CLOSING = 5,
-	XENBUS_CLOSED = 6,
-};
-
-enum guest_disk_phase {
-	GUEST_DISK_NONE, /* this entry is free */
+enum guest_disk_state {
+	GUEST_DISK_FOUND,  /* a directory, not looked at yet */
+	GUEST_DISK_UNTOLD, /* served, which libxl does not know yet */
 	GUEST_DISK_SERVED,
-	GUEST_DISK_CLOSING, /* waits for its requests in flight */
+	GUEST_DISK_CLOSING,  /* the worker ends it */
+	GUEST_DISK_UNCLOSED, /* it has ended, libxl does not know yet */
+	GUEST_DISK_SETTLED,  /* closed or refused, and that was said */
+	GUEST_DISK_FOREIGN,  /* another instance's: its end is not ours */
 };
 
-enum { GUEST_DISK_PATH_MAX = 64 }; /* bytes, with the NUL */
+/* What all disks of a guest have in common. */
+struct guest_disk_host {
+	struct store *store;
+	struct worker *worker;
+	struct loop *loop;
+	const struct disk_options *overrides; /* of the command line */
+	unsigned int noverrides;
+	const char *guest; /* its name */
+	int domid;
+};
 
 struct guest_disk {
-	enum guest_disk_phase phase;
+	struct guest_disk *next;
+	const struct guest_disk_host *host;
+	enum guest_disk_state state;
+	bool seen; /* for who forgets those that are gone */
 	uint64_t devid;
-	char path[GUEST_DISK_PATH_MAX]; /* its back-end directory */
-	bool told;                      /* libxl: that it is served (state 2) */
-	struct block_image image;
-	struct size_watch size; /* of it */
-	struct disk disk;
-	struct xen_device device;
+	char path[BACKEND_PATH_MAX];
+	char name[DISK_NAME_MAX]; /* once it is served */
+	struct block_image image; /* while it is served or closing */
+	struct size_watch size;   /* of it, while it is served */
 };
 
-/*
- * The state that the directory is in: XENBUS_INITIALISING asks for a new disk
- * to be served, XENBUS_CLOSING for one to end; XENBUS_UNKNOWN is one that no
- * toolstack writes. -ENOENT if it has none; another negative errno: that is not
- * known now.
- */
-int guest_disk_state(struct store *store, const char *path);
+void guest_disk_init(struct guest_disk *gd, const struct guest_disk_host *host,
+		     uint64_t devid);
 
-/*
- * Whether a served disk has to end: the toolstack says so, its directory is
- * gone, or one was made anew in its place. What is not known is no reason to.
- */
-bool guest_disk_is_unwanted(const struct guest_disk *gd, struct store *store);
+/* Look at the directory, and do what it asks for. `full`: there is no room. */
+void guest_disk_review(struct guest_disk *gd, bool full);
 
-/*
- * Serve the disk whose directory is gd->path: open its image, answer for its
- * window, and only then tell libxl (state 2). `overrides` are the --disk
- * options. 0; -EAGAIN: xenstore cannot be read now, and nothing was done;
- * another negative errno: logged in one line, and told to libxl.
- */
-int guest_disk_open(struct guest_disk *gd, struct store *store,
-		    const struct disk_options *overrides,
-		    unsigned int noverrides, const char *guest,
-		    struct loop *loop, struct ioreq_server *server,
-		    struct guest_memory *mem);
+/* Whether there is an image open, and the worker has it. */
+bool guest_disk_is_active(const struct guest_disk *gd);
 
-/* Tell libxl that the disk is served, if that has failed before. */
-void guest_disk_tell(struct guest_disk *gd, struct store *store);
+/* Have a disk end, if it is served. */
+void guest_disk_detach(struct guest_disk *gd);
 
-/*
- * Begin to end the disk: whatever the guest does, it is dead from now on. The
- * loop goes on with what is in flight and answers the vCPUs meanwhile.
- */
-void guest_disk_begin_close(struct guest_disk *gd);
+/* The worker has ended it: close the image and tell libxl. */
+void guest_disk_ended(struct guest_disk *gd);
 
-/* Whether a closing disk has nothing in flight any more. */
-bool guest_disk_is_drained(const struct guest_disk *gd);
-
-/*
- * Free what guest_disk_open() made, after waiting for what is in flight if
- * there is anything. Then guest_disk_closed() tells libxl.
- */
-void guest_disk_close(struct guest_disk *gd);
-
-/*
- * Tell libxl that the disk of this directory is closed; not if it is gone, or
- * if one was made anew in its place. 0, or a negative errno: to be said again.
- */
-int guest_disk_closed(struct store *store, const char *path);
-
-/*
- * Tell libxl that this disk will not come, in the quickest way that it has. 0,
- * or a negative errno: libxl does not know.
- */
-int guest_disk_refuse(struct store *store, const char *path, const char *why);
+/* Close what is open. The worker has none of it any more. */
+void guest_disk_finish(struct guest_disk *gd);
 
 #endif

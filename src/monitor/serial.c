@@ -124,6 +124,9 @@ void serial_of(char serial[SERIAL_MAX], const struct disk_options *options,
 	const char *given = options->serial ? options->serial : options->id;
 	char words[WORDS_MAX];
 
+	/* xenstore may say so; it would be no serial at all. */
+	if (given && !*given)
+		given = NULL;
 	if (!given && !image_words(words, sizeof(words), image))
 		given = "virtio-disk";
 	if (given && strlen(given) < SERIAL_MAX) {

@@ -13,7 +13,6 @@
 #include <stdlib.h>
 
 #include "base/log.h"
-#include "xen/logger.h"
 
 /* The beginning of struct xen_domctl_getdomaininfo, with room to spare. */
 struct domain_info {
@@ -76,7 +75,7 @@ static void *open_library(void)
 	return library;
 }
 
-struct xen_domctl *xen_domctl_open(void)
+struct xen_domctl *xen_domctl_open(xentoollog_logger *logger)
 {
 	void *(*open)(void *, void *, unsigned int);
 	struct xen_domctl *ctl = calloc(1, sizeof(*ctl));
@@ -92,7 +91,7 @@ struct xen_domctl *xen_domctl_open(void)
 	*(void **)&ctl->get = dlsym(ctl->library, "xc_domain_getinfolist");
 	if (!open || !ctl->close || !ctl->get)
 		goto err;
-	ctl->handle = open(xen_logger(), xen_logger(), 0);
+	ctl->handle = open(logger, logger, 0);
 	if (!ctl->handle)
 		goto err;
 	return ctl;

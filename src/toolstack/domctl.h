@@ -10,6 +10,7 @@
 #define TOOLSTACK_DOMCTL_H
 
 #include <stdint.h>
+#include <xentoollog.h>
 
 enum domain_life {
 	DOMAIN_UNKNOWN, /* libxenctrl is missing */
@@ -31,8 +32,11 @@ enum domain_shutdown {
 
 struct xen_domctl;
 
-/* Find the library. Returns NULL, with a line in the log, if there is none. */
-struct xen_domctl *xen_domctl_open(void);
+/*
+ * Find the library, which says what it has to say to `logger`. Returns NULL, with
+ * a line in the log, if there is none.
+ */
+struct xen_domctl *xen_domctl_open(xentoollog_logger *logger);
 void xen_domctl_close(struct xen_domctl *ctl);
 
 /* The state of `domid`; the reason is stored for DOMAIN_SHUT_DOWN. NULL ctl:

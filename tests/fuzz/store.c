@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* LDFLAGS: -Wl,--wrap=xs_read,--wrap=xs_write,--wrap=xs_rm,--wrap=xs_directory */
 /* LDFLAGS: -Wl,--wrap=xs_transaction_start,--wrap=xs_transaction_end */
-/* LDFLAGS: -Wl,--wrap=xen_device_open,--wrap=xen_device_close */
-/* LDFLAGS: -Wl,--wrap=block_image_open,--wrap=block_engine_open */
+/* LDFLAGS: -Wl,--wrap=worker_attach,--wrap=worker_detach */
+/* LDFLAGS: -Wl,--wrap=block_image_open */
 /*
  * The strings of xenstore: a disk's directory with values of any kind, from the
  * first look at it to the last state. No image is opened: the path is only
@@ -25,9 +25,7 @@ struct node {
 static struct {
 	struct node node[NODES_MAX];
 	unsigned int n;
-	unsigned int devices, images;
-	uint64_t base;
-	uint32_t irq;
+	unsigned int attached, images;
 } store_model;
 
 #define DIRECTORY "backend/virtio_disk/5/51712"
@@ -70,22 +68,15 @@ bool __wrap_xs_write(struct xs_handle *h, xs_transaction_t t, const char *path,
 bool __wrap_xs_rm(struct xs_handle *h, xs_transaction_t t, const char *path);
 char **__wrap_xs_directory(struct xs_handle *h, xs_transaction_t t,
 			   const char *path, unsigned int *num);
-int __wrap_xen_device_open(struct xen_device *device,
-			   struct ioreq_server *server,
-			   struct virtio_device *dev, uint64_t base,
-			   uint32_t irq);
-void __wrap_xen_device_close(struct xen_device *device);
+int __wrap_worker_attach(struct worker *worker, const struct worker_disk *disk,
+			 char error[BLOCK_ERROR_MAX]);
+void __wrap_worker_detach(struct worker *worker, uint64_t id);
 int __wrap_block_image_open(struct block_image *image,
 			    const struct block_image_options *options,
 			    char error[BLOCK_ERROR_MAX]);
 int __real_block_image_open(struct block_image *image,
 			    const struct block_image_options *options,
 			    char error[BLOCK_ERROR_MAX]);
-int __wrap_block_engine_open(struct block_engine **engine, const char *name,
-			     struct block_image *image, unsigned int depth);
-int __real_block_engine_open(struct block_engine **engine, const char *name,
-			     struct block_image *image, unsigned int depth);
-
 /* Nobody else is there: what is written is written. */
 xs_transaction_t __wrap_xs_transaction_start(struct xs_handle *h)
 {
@@ -154,23 +145,25 @@ char **__wrap_xs_directory(struct xs_handle *h, xs_transaction_t t,
 	return NULL;
 }
 
-int __wrap_xen_device_open(struct xen_device *device,
-			   struct ioreq_server *server,
-			   struct virtio_device *dev, uint64_t base,
-			   uint32_t irq)
+int __wrap_worker_attach(struct worker *worker, const struct worker_disk *disk,
+			 char error[BLOCK_ERROR_MAX])
 {
-	(void)device;
-	(void)server;
-	assert_non_null(dev);
-	store_model.base = base;
-	store_model.irq = irq;
-	store_model.devices++;
+	(void)worker;
+	(void)error;
+	assert_int_equal(disk->id, 51712);
+	assert_true(disk->base != 0 && disk->irq != 0);
+	assert_true(disk->options->serial[0] != '\0');
+	assert_true(disk->image->size != 0);
+	store_model.attached++;
 	return 0;
 }
 
-void __wrap_xen_device_close(struct xen_device *device)
+void __wrap_worker_detach(struct worker *worker, uint64_t id)
 {
-	(void)device;
+	(void)worker;
+	assert_int_equal(id, 51712);
+	assert_int_equal(store_model.attached, 1);
+	store_model.attached--;
 }
 
 int __wrap_block_image_open(struct block_image *image,
@@ -189,23 +182,6 @@ int __wrap_block_image_open(struct block_image *image,
 	store_model.images++;
 	return __real_block_image_open(image, &null, error);
 }
-
-int __wrap_block_engine_open(struct block_engine **engine, const char *name,
-			     struct block_image *image, unsigned int depth)
-{
-	assert_non_null(name);
-	return __real_block_engine_open(engine, "null", image, depth);
-}
-
-static void *map_ring(struct guest_memory *mem, uint64_t addr, uint64_t len)
-{
-	(void)mem;
-	(void)addr;
-	(void)len;
-	return NULL;
-}
-
-static const struct guest_memory_ops no_memory = { .map_ring = map_ring };
 
 /* A directory: most nodes as libxl writes them, any of them with any value. */
 static void fill(struct fuzz_input *in)
@@ -261,33 +237,38 @@ static unsigned int overrides(struct fuzz_input *in, struct disk_options *o)
 	return 1;
 }
 
-static void serve(struct guest_disk *gd, struct store *store,
-		  struct disk_options *over, unsigned int n)
+static void check_end(struct guest_disk *gd)
 {
-	struct guest_memory mem = { .ops = &no_memory };
-	struct loop loop;
-	int r;
+	assert_int_equal(store_model.attached, 1);
+	assert_string_equal(find(DIRECTORY "/state")->value, "2");
+	guest_disk_detach(gd);
+	assert_int_equal(gd->state, GUEST_DISK_CLOSING);
+	assert_int_equal(store_model.attached, 0);
+	guest_disk_ended(gd);
+	assert_int_equal(gd->state, GUEST_DISK_SETTLED);
+	assert_string_equal(find(DIRECTORY "/state")->value, "6");
+}
 
-	assert_int_equal(loop_init(&loop), 0);
-	r = guest_disk_open(gd, store, over, n, "web", &loop, NULL, &mem);
-	if (r == 0) {
-		assert_int_equal(gd->phase, GUEST_DISK_SERVED);
-		assert_int_equal(store_model.devices, 1);
-		assert_true(store_model.base != 0 && store_model.irq != 0);
-		assert_string_equal(find(DIRECTORY "/state")->value, "2");
-		guest_disk_begin_close(gd);
-		assert_true(guest_disk_is_drained(gd));
-		guest_disk_close(gd);
-		assert_int_equal(guest_disk_closed(store, DIRECTORY), 0);
-		assert_string_equal(find(DIRECTORY "/state")->value, "6");
-		assert_true(guest_disk_is_unwanted(gd, store));
-	} else {
-		assert_int_equal(gd->phase, GUEST_DISK_NONE);
-		assert_null(find(DIRECTORY "/state"));
-		assert_non_null(find(DIRECTORY "/error"));
-		assert_int_not_equal(find(DIRECTORY "/error")->value[0], '\0');
+/* Look at it once, and end what comes of it. */
+static void review(struct guest_disk *gd)
+{
+	int state = backend_state(gd->host->store, DIRECTORY);
+
+	guest_disk_review(gd, false);
+	if (gd->state == GUEST_DISK_SERVED) {
+		assert_int_equal(state, XENBUS_INITIALISING);
+		check_end(gd);
+		return;
 	}
-	loop_finish(&loop);
+	assert_int_equal(store_model.attached, 0);
+	assert_int_equal(gd->image.fd, -1);
+	assert_true(gd->state == GUEST_DISK_SETTLED ||
+		    gd->state == GUEST_DISK_FOREIGN);
+	if (state != XENBUS_INITIALISING)
+		return;
+	assert_null(find(DIRECTORY "/state"));
+	assert_non_null(find(DIRECTORY "/error"));
+	assert_int_not_equal(find(DIRECTORY "/error")->value[0], '\0');
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -296,17 +277,24 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct fuzz_input in = { data, size };
 	struct store store = { .xs = (void *)&store_model };
 	struct disk_options over;
-	unsigned int n;
+	struct loop loop;
+	struct guest_disk_host host = {
+		.store = &store,
+		.loop = &loop,
+		.overrides = &over,
+		.guest = "web",
+		.domid = 5,
+	};
 
-	memset(&gd, 0, sizeof(gd));
 	memset(&store_model, 0, sizeof(store_model));
-	gd.devid = 51712;
-	snprintf(gd.path, sizeof(gd.path), "%s", DIRECTORY);
-	n = overrides(&in, &over);
+	assert_int_equal(loop_init(&loop), 0);
+	host.noverrides = overrides(&in, &over);
 	fill(&in);
 	check_number(&store);
-	if (guest_disk_state(&store, DIRECTORY) == XENBUS_INITIALISING)
-		serve(&gd, &store, &over, n);
+	guest_disk_init(&gd, &host, 51712);
+	assert_string_equal(gd.path, DIRECTORY);
+	review(&gd);
 	keys_finish(&over);
+	loop_finish(&loop);
 	return 0;
 }

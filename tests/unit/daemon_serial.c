@@ -144,7 +144,7 @@ static void test_files(void **state)
 
 static void test_given(void **state)
 {
-	char id[] = "xvda", text[] = "12345678901234567890";
+	char none[] = "", id[] = "xvda", text[] = "12345678901234567890";
 	char one[] = "a-name-that-is-longer-1",
 	     two[] = "a-name-that-is-longer-2";
 	char kept[SERIAL_MAX];
@@ -153,6 +153,7 @@ static void test_given(void **state)
 	assert_string_equal(serial(text, id, -1), text);
 	assert_string_equal(serial(NULL, id, -1), "xvda");
 	assert_string_equal(serial(NULL, NULL, -1), "virtio-disk");
+	assert_string_equal(serial(NULL, none, -1), "virtio-disk");
 	/* Names that are alike for 20 bytes are not one serial. */
 	strcpy(kept, serial(NULL, one, -1));
 	assert_string_equal(serial(NULL, one, -1), kept);

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * All disks of a guest; see monitor/guest_disks.h. A list is enough: it is gone
+ * through when the toolstack has changed something.
+ *
+ * Failure: where the directories cannot be listed now, those that are served are
+ * looked at all the same.
+ */
+#include "monitor/guest_disks.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+
+unsigned int guest_disks_active(const struct guest_disks *disks)
+{
+	unsigned int n = 0;
+
+	for (const struct guest_disk *gd = disks->first; gd; gd = gd->next)
+		n += guest_disk_is_active(gd);
+	return n;
+}
+
+static struct guest_disk *find(const struct guest_disks *disks, uint64_t devid)
+{
+	struct guest_disk *gd = disks->first;
+
+	while (gd && gd->devid != devid)
+		gd = gd->next;
+	return gd;
+}
+
+/* One without memory for it is found at the next look, maybe. */
+static struct guest_disk *add(struct guest_disks *disks, uint64_t devid)
+{
+	struct guest_disk **link = &disks->first;
+	struct guest_disk *gd = calloc(1, sizeof(*gd));
+
+	if (!gd)
+		return NULL;
+	guest_disk_init(gd, &disks->host, devid);
+	while (*link)
+		link = &(*link)->next;
+	*link = gd;
+	return gd;
+}
+
+static void see(struct guest_disks *disks, const char *name)
+{
+	struct guest_disk *gd;
+	uint64_t devid;
+	char *end;
+
+	devid = strtoull(name, &end, 10);
+	if (!isdigit((unsigned char)name[0]) || *end)
+		return;
+	gd = find(disks, devid);
+	if (!gd)
+		gd = add(disks, devid);
+	if (gd)
+		gd->seen = true;
+}
+
+/* Whether it is known which directories there are: those are `seen`. */
+static bool list(struct guest_disks *disks)
+{
+	char path[BACKEND_PATH_MAX];
+	unsigned int n;
+	char **names;
+	int r;
+
+	for (struct guest_disk *gd = disks->first; gd; gd = gd->next)
+		gd->seen = false;
+	backend_parent(path, disks->host.domid);
+	r = store_list(disks->host.store, &names, &n, "%s", path);
+	for (unsigned int i = 0; i < n; i++)
+		see(disks, names[i]);
+	free(names);
+	return r == 0 || r == -ENOENT;
+}
+
+/* Those that are gone. */
+static void forget_unseen(struct guest_disks *disks)
+{
+	struct guest_disk **link = &disks->first;
+
+	while (*link) {
+		struct guest_disk *gd = *link;
+
+		if (gd->seen || guest_disk_is_active(gd)) {
+			link = &gd->next;
+			continue;
+		}
+		*link = gd->next;
+		free(gd);
+	}
+}
+
+void guest_disks_review(struct guest_disks *disks)
+{
+	if (list(disks))
+		forget_unseen(disks);
+	for (struct guest_disk *gd = disks->first; gd; gd = gd->next)
+		if (gd->seen || guest_disk_is_active(gd))
+			guest_disk_review(gd, guest_disks_active(disks) >=
+						      DISKS_MAX);
+}
+
+void guest_disks_detach(struct guest_disks *disks)
+{
+	for (struct guest_disk *gd = disks->first; gd; gd = gd->next)
+		guest_disk_detach(gd);
+}
+
+void guest_disks_ended(struct guest_disks *disks, uint64_t devid)
+{
+	struct guest_disk *gd = find(disks, devid);
+
+	assert(gd);
+	guest_disk_ended(gd);
+}
+
+void guest_disks_forget(struct guest_disks *disks)
+{
+	while (disks->first) {
+		struct guest_disk *gd = disks->first;
+
+		disks->first = gd->next;
+		guest_disk_finish(gd);
+		free(gd);
+	}
+}

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One disk's back-end directory; see toolstack/backend.h.
+ *
+ * Happy path: libxl writes the directory with state 1 and waits for 2. Whoever
+ * serves the disk has 2 written: from then on the guest may touch it. At the end
+ * libxl writes online 0 and state 5, and waits for 6.
+ *
+ * libxl may remove the directory, and make another one in its place, at any time:
+ * between our look at it and our answer as well. So an answer is given in one
+ * transaction with the look that it follows from.
+ *
+ * Failure modes: where a node is missing or makes no sense, what it would have
+ * allowed is not allowed: only «w» is writable, only a number that is not 0 has
+ * discard. Where xenstore cannot be read nothing is decided; the caller looks
+ * again.
+ *
+ * The front end's directory is writable by the guest and is not read at all.
+ */
+#include "toolstack/backend.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+
+/* Transactions that somebody else was faster than, one after the other. */
+enum { TRIES_MAX = 8 };
+
+void backend_parent(char path[BACKEND_PATH_MAX], int domid)
+{
+	snprintf(path, BACKEND_PATH_MAX, "backend/virtio_disk/%d", domid);
+}
+
+void backend_path(char path[BACKEND_PATH_MAX], int domid, uint64_t devid)
+{
+	snprintf(path, BACKEND_PATH_MAX, "backend/virtio_disk/%d/%" PRIu64,
+		 domid, devid);
+}
+
+/* ---- the handshake ---- */
+
+int backend_state(struct store *store, const char *path)
+{
+	uint64_t state;
+	int r = store_read_number(store, &state, "%s/state", path);
+
+	if (r && r != -EINVAL)
+		return r;
+	return r || state > XENBUS_CLOSED ? XENBUS_UNKNOWN : (int)state;
+}
+
+bool backend_is_offline(struct store *store, const char *path)
+{
+	uint64_t online;
+
+	return store_read_number(store, &online, "%s/online", path) == 0 &&
+	       online == 0;
+}
+
+/* Answer a directory with this state: 0 or a negative errno. */
+typedef int answer_fn(struct store *store, const char *path, uint64_t state,
+		      const char *why);
+
+static int write_state(struct store *store, const char *path,
+		       enum xenbus_state state)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%d", state);
+	return store_write(store, text, "%s/state", path);
+}
+
+static int answer_served(struct store *store, const char *path, uint64_t state,
+			 const char *why)
+{
+	(void)why;
+	return state == XENBUS_INITIALISING ?
+		       write_state(store, path, XENBUS_INIT_WAIT) :
+		       0;
+}
+
+static int answer_closed(struct store *store, const char *path, uint64_t state,
+			 const char *why)
+{
+	(void)why;
+	return state == XENBUS_INITIALISING ?
+		       0 :
+		       write_state(store, path, XENBUS_CLOSED);
+}
+
+/* libxl fails at once when the node goes; any value would time out. */
+static int answer_refused(struct store *store, const char *path, uint64_t state,
+			  const char *why)
+{
+	int r;
+
+	if (state != XENBUS_INITIALISING)
+		return 0;
+	r = store_write(store, why, "%s/error", path);
+	return r ? r : store_remove(store, "%s/state", path);
+}
+
+/* One look at the state with its answer: 0 or a negative errno. */
+static int try_answer(struct store *store, const char *path, answer_fn *answer,
+		      const char *why)
+{
+	uint64_t state;
+	int r = store_begin(store);
+	int end;
+
+	if (r)
+		return r;
+	r = store_read_number(store, &state, "%s/state", path);
+	if (r == 0 || r == -EINVAL)
+		r = answer(store, path, r ? UINT64_MAX : state, why);
+	end = store_end(store, r == 0);
+	/* What is gone needs no answer. */
+	return r == 0 || r == -ENOENT ? end : r;
+}
+
+static int answer_libxl(struct store *store, const char *path,
+			answer_fn *answer, const char *why)
+{
+	static struct log_limit errors; /* it is tried again and again */
+	int r = -EAGAIN;
+
+	for (int i = 0; r == -EAGAIN && i < TRIES_MAX; i++)
+		r = try_answer(store, path, answer, why);
+	if (r == -EAGAIN)
+		store->trouble = EAGAIN; /* to be looked at again */
+	if (r)
+		log_limited(&errors, LOG_LEVEL_ERROR,
+			    "cannot write to %s in xenstore: %s", path,
+			    strerror(-r));
+	return r;
+}
+
+int backend_tell_served(struct store *store, const char *path)
+{
+	return answer_libxl(store, path, answer_served, NULL);
+}
+
+int backend_tell_closed(struct store *store, const char *path)
+{
+	return answer_libxl(store, path, answer_closed, NULL);
+}
+
+int backend_tell_refused(struct store *store, const char *path, const char *why)
+{
+	return answer_libxl(store, path, answer_refused, why);
+}
+
+/* ---- what it says of the disk ---- */
+
+/* 0, also where the node is absent (NULL); or a negative errno. */
+static int read_text(struct store *store, const char *path, const char *name,
+		     char **text)
+{
+	int r = store_read(store, text, "%s/%s", path, name);
+
+	return r == -ENOENT ? 0 : r;
+}
+
+/* As read_text(), with what it means that the node is absent, or no number. */
+static int read_number(struct store *store, const char *path, const char *name,
+		       uint64_t *number, uint64_t absent, uint64_t bad)
+{
+	int r = store_read_number(store, number, "%s/%s", path, name);
+
+	if (r == -ENOENT)
+		*number = absent;
+	else if (r == -EINVAL)
+		*number = bad;
+	else
+		return r;
+	return 0;
+}
+
+/*
+ * libxl says of each disk whether it is writable; that it may discard, it says
+ * also where nobody has said anything.
+ */
+static uint32_t given_by(const struct disk_options *o)
+{
+	return KEY_BIT(KEY_READONLY) |
+	       (o->discard == DISK_DISCARD_OFF ? KEY_BIT(KEY_DISCARD) : 0) |
+	       (o->file ? KEY_BIT(KEY_FILE) : 0) |
+	       (o->id ? KEY_BIT(KEY_ID) : 0);
+}
+
+int backend_read(struct backend *backend, struct store *store, const char *path)
+{
+	uint64_t discard = 0;
+	int r = read_text(store, path, "mode", &backend->mode);
+
+	if (r == 0)
+		r = read_text(store, path, "params", &backend->options.file);
+	if (r == 0)
+		r = read_text(store, path, "dev", &backend->options.id);
+	if (r == 0)
+		r = read_number(store, path, "base", &backend->base, 0, 0);
+	if (r == 0)
+		r = read_number(store, path, "irq", &backend->irq, 0, 0);
+	/* Xen before 4.19 does not write it: there are no grants. */
+	if (r == 0)
+		r = read_number(store, path, "grant_usage", &backend->grants, 0,
+				1);
+	/* Absent means 1 in Xen's protocol. */
+	if (r == 0)
+		r = read_number(store, path, "discard-enable", &discard, 1, 0);
+	backend->options.readonly = !backend->mode ||
+				    strcmp(backend->mode, "w") != 0;
+	if (discard == 0)
+		backend->options.discard = DISK_DISCARD_OFF;
+	backend->options.given = given_by(&backend->options);
+	return r;
+}
+
+void backend_finish(struct backend *backend)
+{
+	keys_finish(&backend->options);
+	free(backend->mode);
+	memset(backend, 0, sizeof(*backend));
+}
+
+const char *backend_fault(const struct backend *backend)
+{
+	if (backend->base == 0 || backend->irq == 0 ||
+	    backend->irq > UINT32_MAX)
+		return "no usable base and irq; does the disk line say "
+		       "specification=virtio?";
+	if (backend->grants)
+		return "grants are not supported; write grant_usage=0 into the "
+		       "disk line";
+	return NULL;
+}
+
+bool backend_mode_is_odd(const struct backend *backend)
+{
+	return !backend->mode || (strcmp(backend->mode, "w") != 0 &&
+				  strcmp(backend->mode, "r") != 0);
+}

@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The worker of a Xen guest: its IOREQ server, its mapped memory and its devices;
+ * see worker/worker.h. It knows no toolstack.
+ *
+ * The first disk that is attached brings up server and map cache, the last one
+ * that ends takes them down. A disk's life is
+ *
+ *	state	event			what is done			next
+ *	FREE	attach			server, device, window, queues	SERVED
+ *	SERVED	detach			mark dead: nothing more is	CLOSING
+ *					taken from its queues, its
+ *					registers read as no device
+ *	CLOSING	nothing is in flight	end(), see below		FREE
+ *
+ * and there is one way to end, whoever wants it:
+ *
+ *	drain	   the loop goes on; accesses of vCPUs are answered. Only who
+ *	   |	   waits for a reset still waits: the store may write to memory
+ *	   |	   that it would use for something else
+ *	unmap	   rings, then the window; who waits is let go
+ *	   |
+ *	answer	   with the last disk, take_down(): Xen sends no more accesses,
+ *	   |	   and those that it has sent are answered
+ *	destroy	   the server, and then the guest's mappings
+ *	   |
+ *	tell	   the owner, who closes the image
+ *
+ * Failure modes: a disk that cannot be attached is refused with a reason; the
+ * others are not affected.
+ */
+#include "worker/worker.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "disk/disk.h"
+#include "xen/device.h"
+#include "xen/mapcache.h"
+
+enum device_state {
+	DEVICE_FREE, /* this entry is */
+	DEVICE_SERVED,
+	DEVICE_CLOSING, /* waits for its requests in flight */
+};
+
+struct device {
+	struct worker *worker;
+	enum device_state state;
+	uint64_t id;
+	struct disk disk;
+	struct xen_device xen;
+	struct loop_deferred drained;
+};
+
+struct worker {
+	struct loop *loop;
+	struct worker_owner *owner;
+	struct xen_handles xen;
+	bool up; /* server and cache are there */
+	struct ioreq_server server;
+	struct mapcache cache;
+	struct device device[DISKS_MAX];
+};
+
+static void invalidate(struct ioreq_server *server)
+{
+	struct worker *w = container_of(server, struct worker, server);
+
+	mapcache_invalidate(&w->cache);
+}
+
+/* Server and map cache, for the first disk. 0 or a negative errno, logged. */
+static int bring_up(struct worker *w, unsigned int domid)
+{
+	int r;
+
+	if (w->up) {
+		assert(w->server.domid == domid);
+		return 0;
+	}
+	r = mapcache_init(&w->cache, w->xen.memory, domid,
+			  MAPCACHE_CHUNKS_DEFAULT);
+	if (r)
+		return r;
+	memset(&w->server, 0, sizeof(w->server));
+	w->server.invalidate = invalidate;
+	r = ioreq_server_open(&w->server, &w->xen, w->loop, (domid_t)domid);
+	if (r) {
+		ioreq_server_close(&w->server);
+		mapcache_finish(&w->cache);
+		return r;
+	}
+	w->up = true;
+	return 0;
+}
+
+/* Give server and map cache up, unless there is a disk that needs them. */
+static void take_down(struct worker *w)
+{
+	if (!w->up)
+		return;
+	for (unsigned int i = 0; i < DISKS_MAX; i++)
+		if (w->device[i].state != DEVICE_FREE)
+			return;
+	/* Its last answers may invalidate the cache. */
+	ioreq_server_close(&w->server);
+	mapcache_finish(&w->cache);
+	w->up = false;
+}
+
+/* After waiting for what is in flight if there is anything. */
+static void end(struct device *d)
+{
+	loop_undefer(d->worker->loop, &d->drained);
+	/* A vCPU that waits for a reset goes on after this, not before. */
+	disk_drain(&d->disk);
+	xen_device_close(&d->xen);
+	disk_close(&d->disk);
+	d->state = DEVICE_FREE;
+	take_down(d->worker);
+}
+
+static void drained(struct loop_deferred *deferred)
+{
+	struct device *d = container_of(deferred, struct device, drained);
+	struct worker_owner *owner = d->worker->owner;
+
+	if (disk_in_flight(&d->disk))
+		return;
+	end(d);
+	owner->ops->ended(owner, d->id);
+}
+
+static struct device *find(struct worker *w, uint64_t id)
+{
+	for (unsigned int i = 0; i < DISKS_MAX; i++)
+		if (w->device[i].state != DEVICE_FREE && w->device[i].id == id)
+			return &w->device[i];
+	return NULL;
+}
+
+static struct device *free_entry(struct worker *w)
+{
+	for (unsigned int i = 0; i < DISKS_MAX; i++)
+		if (w->device[i].state == DEVICE_FREE)
+			return &w->device[i];
+	return NULL;
+}
+
+static void log_served(const struct device *d, const struct worker_disk *disk)
+{
+	const struct block_image *image = disk->image;
+
+	log_info("%s: serving %s (%" PRIu64 " MiB, %s, %s, engine %s)",
+		 disk->name, disk->options->file ? disk->options->file : "null",
+		 image->size >> 20, image->readonly ? "read-only" : "writable",
+		 image->direct ? "O_DIRECT" : "page cache",
+		 d->disk.queue[0].engine->ops->name);
+	disk_log_keys(&d->disk, disk->options);
+}
+
+/* Answer for the device's window and serve its queues; as worker_attach(). */
+static int connect_device(struct device *d, const struct worker_disk *disk,
+			  char error[BLOCK_ERROR_MAX])
+{
+	struct worker *w = d->worker;
+	int r = xen_device_open(&d->xen, &w->server, &d->disk.blk.dev,
+				disk->base, disk->irq);
+
+	if (r == 0)
+		r = disk_serve(&d->disk, w->loop, &d->xen.transport);
+	if (r)
+		snprintf(error, BLOCK_ERROR_MAX,
+			 "cannot answer for guest address %#" PRIx64 ": %s",
+			 disk->base, xen_error(-r));
+	return r;
+}
+
+static int open_device(struct device *d, const struct worker_disk *disk,
+		       char error[BLOCK_ERROR_MAX])
+{
+	struct worker *w = d->worker;
+	int r = bring_up(w, disk->domid);
+
+	if (r) {
+		snprintf(error, BLOCK_ERROR_MAX, "no IOREQ server: %s",
+			 xen_error(-r));
+		return r;
+	}
+	r = disk_open(&d->disk, disk->name, disk->image, disk->options,
+		      &w->cache.memory, error);
+	return r ? r : connect_device(d, disk, error);
+}
+
+int worker_attach(struct worker *w, const struct worker_disk *disk,
+		  char error[BLOCK_ERROR_MAX])
+{
+	struct device *d = free_entry(w);
+	int r;
+
+	assert(!find(w, disk->id));
+	if (!d) {
+		snprintf(error, BLOCK_ERROR_MAX, "more than %d disks",
+			 DISKS_MAX);
+		return -E2BIG;
+	}
+	memset(d, 0, sizeof(*d));
+	d->worker = w;
+	d->id = disk->id;
+	d->drained.run = drained;
+	d->state = DEVICE_SERVED;
+	r = open_device(d, disk, error);
+	if (r)
+		end(d);
+	else
+		log_served(d, disk);
+	return r;
+}
+
+void worker_resize(struct worker *w, uint64_t id, uint64_t bytes)
+{
+	struct device *d = find(w, id);
+
+	if (d && d->state == DEVICE_SERVED)
+		disk_resize(&d->disk, bytes);
+}
+
+void worker_detach(struct worker *w, uint64_t id)
+{
+	struct device *d = find(w, id);
+
+	assert(d && d->state == DEVICE_SERVED);
+	d->state = DEVICE_CLOSING;
+	disk_begin_close(&d->disk, w->loop, &d->drained);
+}
+
+int worker_open(struct worker **worker, struct loop *loop,
+		struct worker_owner *owner)
+{
+	struct worker *w = calloc(1, sizeof(*w));
+	int r;
+
+	*worker = NULL;
+	if (!w)
+		return -ENOMEM;
+	w->loop = loop;
+	w->owner = owner;
+	r = xen_handles_open(&w->xen);
+	if (r)
+		free(w);
+	else
+		*worker = w;
+	return r;
+}
+
+void worker_close(struct worker *w)
+{
+	if (!w)
+		return;
+	for (unsigned int i = 0; i < DISKS_MAX; i++)
+		if (w->device[i].state != DEVICE_FREE)
+			end(&w->device[i]);
+	xen_handles_close(&w->xen);
+	free(w);
+}
+
+/*
+ * What is in flight may still be written to the guest's memory, so a vCPU that
+ * waits for a reset must never go on. The others get a fault instead of standing
+ * still. Where the loop stands still this is another thread, which touches only
+ * what a loop that stands in the store's system call does not.
+ */
+void worker_abandon(struct worker *w)
+{
+	for (unsigned int i = 0; i < DISKS_MAX; i++) {
+		const struct disk *disk = &w->device[i].disk;
+
+		if (!disk_in_flight(disk))
+			continue;
+		w->server.in_flight = true;
+		log_error("%s: given up with %u requests in flight; destroy "
+			  "the guest, it waits for them",
+			  disk->name, disk_in_flight(disk));
+	}
+	if (w->up)
+		ioreq_server_end(&w->server);
+}
+
+void worker_log_stats(const struct worker *w)
+{
+	uint64_t requests = 0, failed = 0, interrupts = 0;
+
+	for (unsigned int i = 0; i < DISKS_MAX; i++) {
+		const struct device *d = &w->device[i];
+
+		if (d->state != DEVICE_SERVED)
+			continue;
+		interrupts += d->xen.interrupts;
+		for (unsigned int q = 0; q < d->disk.blk.dev.nqueues; q++) {
+			requests += d->disk.blk.queue[q].requests;
+			failed += d->disk.blk.queue[q].failed;
+		}
+	}
+	log_info("stats requests=%" PRIu64 " failed=%" PRIu64 " ioreqs=%" PRIu64
+		 " notifications=%" PRIu64 " maps=%" PRIu64 " pages=%" PRIu64
+		 " sleeps=%" PRIu64,
+		 requests, failed, w->server.requests, interrupts,
+		 w->cache.maps, w->cache.pages, w->loop->sleeps);
+}
