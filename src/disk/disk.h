@@ -86,8 +86,8 @@ void disk_resize(struct disk *disk, uint64_t bytes);
 
 /*
  * The disk ends, whatever its driver does: nothing more is taken, ranges that
- * are worked on end early. `drained` is deferred in `loop`, which serves all its
- * queues, when disk_in_flight() is 0; it may be so more than once.
+ * are worked on end early. `drained` is deferred in `loop`, which serves all
+ * its queues, when disk_in_flight() is 0; it may be so more than once.
  */
 void disk_begin_close(struct disk *disk, struct loop *loop,
 		      struct loop_deferred *drained);

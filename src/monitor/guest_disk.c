@@ -23,10 +23,10 @@
  *	          the worker says
  *	CLOSING	  it has ended		     close, say 6	      SETTLED
  *
- * UNTOLD ends like SERVED. Open and attach leads to UNTOLD and at once on; where
- * that fails, libxl is told so, and SETTLED is next. Where «say 6» fails UNCLOSED
- * is next, and where 2 fails the state stays: it is said again at the next look.
- * What cannot be known now leaves all as it is.
+ * UNTOLD ends like SERVED. Open and attach leads to UNTOLD and at once on;
+ * where that fails, libxl is told so, and SETTLED is next. Where «say 6» fails
+ * UNCLOSED is next, and where 2 fails the state stays: it is said again at the
+ * next look. What cannot be known now leaves all as it is.
  *
  * Failure modes: a disk that cannot be served is logged and refused.
  */

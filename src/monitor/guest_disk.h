@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One disk of a Xen guest as libxl sees it: a back-end directory, what was said of
- * it, and the image that is open for it. It knows nothing of virtio: who serves
- * it is the worker.
+ * One disk of a Xen guest as libxl sees it: a back-end directory, what was said
+ * of it, and the image that is open for it. It knows nothing of virtio: who
+ * serves it is the worker.
  */
 #ifndef MONITOR_GUEST_DISK_H
 #define MONITOR_GUEST_DISK_H

@@ -3,8 +3,8 @@
  * All disks of a guest; see monitor/guest_disks.h. A list is enough: it is gone
  * through when the toolstack has changed something.
  *
- * Failure: where the directories cannot be listed now, those that are served are
- * looked at all the same.
+ * Failure: where the directories cannot be listed now, those that are served
+ * are looked at all the same.
  */
 #include "monitor/guest_disks.h"
 

@@ -34,8 +34,8 @@ struct handover {
 
 /*
  * Of an open image; file, name and size are set before. `given` is called in
- * `loop` when what handover_give() has begun is done. 0 or a negative errno; one
- * that was never made (zeroed) may be finished.
+ * `loop` when what handover_give() has begun is done. 0 or a negative errno;
+ * one that was never made (zeroed) may be finished.
  */
 int handover_init(struct handover *handover, struct block_image *image,
 		  struct loop *loop, void (*given)(struct handover *handover));

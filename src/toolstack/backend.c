@@ -3,12 +3,12 @@
  * One disk's back-end directory; see toolstack/backend.h.
  *
  * Happy path: libxl writes the directory with state 1 and waits for 2. Whoever
- * serves the disk has 2 written: from then on the guest may touch it. At the end
- * libxl writes online 0 and state 5, and waits for 6.
+ * serves the disk has 2 written: from then on the guest may touch it. At the
+ * end libxl writes online 0 and state 5, and waits for 6.
  *
- * libxl may remove the directory, and make another one in its place, at any time:
- * between our look at it and our answer as well. So an answer is given in one
- * transaction with the look that it follows from.
+ * libxl may remove the directory, and make another one in its place, at any
+ * time: between our look at it and our answer as well. So an answer is given in
+ * one transaction with the look that it follows from.
  *
  * Failure modes: where a node is missing or makes no sense, what it would have
  * allowed is not allowed: only «w» is writable, only a number that is not 0 has

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The back-end directory of one disk, backend/virtio_disk/DOMID/DEVID: what libxl
- * says there, and what it is told. The directory is libxl's: it is never removed
- * here.
+ * The back-end directory of one disk, backend/virtio_disk/DOMID/DEVID: what
+ * libxl says there, and what it is told. The directory is libxl's: it is never
+ * removed here.
  */
 #ifndef TOOLSTACK_BACKEND_H
 #define TOOLSTACK_BACKEND_H
@@ -63,10 +63,10 @@ const char *backend_fault(const struct backend *backend);
 bool backend_mode_is_odd(const struct backend *backend);
 
 /*
- * Tell libxl: that the disk is served (state 2); that it has ended (state 6); that
- * it will not come, in the quickest way that libxl has. Not to one that was made
- * anew meanwhile, nor to one that is gone. 0, or a negative errno: libxl does not
- * know.
+ * Tell libxl: that the disk is served (state 2); that it has ended (state 6);
+ * that it will not come, in the quickest way that libxl has. Not to one that
+ * was made anew meanwhile, nor to one that is gone. 0, or a negative errno:
+ * libxl does not know.
  */
 int backend_tell_served(struct store *store, const char *path);
 int backend_tell_closed(struct store *store, const char *path);

@@ -33,8 +33,8 @@ enum domain_shutdown {
 struct xen_domctl;
 
 /*
- * Find the library, which says what it has to say to `logger`. Returns NULL, with
- * a line in the log, if there is none.
+ * Find the library, which says what it has to say to `logger`. Returns NULL,
+ * with a line in the log, if there is none.
  */
 struct xen_domctl *xen_domctl_open(xentoollog_logger *logger);
 void xen_domctl_close(struct xen_domctl *ctl);

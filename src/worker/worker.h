@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the monitor and the worker of a Xen guest say to each other, and all of
- * it: the monitor has xenstore, images and their locks, the worker has the guest's
- * memory and moves the data.
+ * it: the monitor has xenstore, images and their locks, the worker has the
+ * guest's memory and moves the data.
  *
  *	monitor -> worker	attach, resize, detach
  *	worker -> monitor	ended
@@ -54,8 +54,8 @@ int worker_open(struct worker **worker, struct loop *loop,
 		struct worker_owner *owner);
 
 /*
- * Answer for a disk: 0, or a negative errno and a sentence in `error`. From then
- * on the guest may access it.
+ * Answer for a disk: 0, or a negative errno and a sentence in `error`. From
+ * then on the guest may access it.
  */
 int worker_attach(struct worker *worker, const struct worker_disk *disk,
 		  char error[BLOCK_ERROR_MAX]);
@@ -64,20 +64,21 @@ int worker_attach(struct worker *worker, const struct worker_disk *disk,
 void worker_resize(struct worker *worker, uint64_t id, uint64_t bytes);
 
 /*
- * Begin to end a disk: whatever the guest does, it is dead from now on. The loop
- * goes on with what is in flight and answers the vCPUs meanwhile.
+ * Begin to end a disk: whatever the guest does, it is dead from now on. The
+ * loop goes on with what is in flight and answers the vCPUs meanwhile.
  */
 void worker_detach(struct worker *worker, uint64_t id);
 
 /*
- * End all that is attached without a word to the owner, after waiting for what is
- * in flight if there is anything; then free the worker. NULL is allowed.
+ * End all that is attached without a word to the owner, after waiting for what
+ * is in flight if there is anything; then free the worker. NULL is allowed.
  */
 void worker_close(struct worker *worker);
 
 /*
- * The process ends now, although requests are in flight: say which, and have Xen
- * send no more accesses. Also in another thread while the loop stands still.
+ * The process ends now, although requests are in flight: say which, and have
+ * Xen send no more accesses. Also in another thread while the loop stands
+ * still.
  */
 void worker_abandon(struct worker *worker);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The worker of a Xen guest: its IOREQ server, its mapped memory and its devices;
- * see worker/worker.h. It knows no toolstack.
+ * The worker of a Xen guest: its IOREQ server, its mapped memory and its
+ * devices; see worker/worker.h. It knows no toolstack.
  *
  * The first disk that is attached brings up server and map cache, the last one
  * that ends takes them down. A disk's life is
@@ -272,9 +272,9 @@ void worker_close(struct worker *w)
 
 /*
  * What is in flight may still be written to the guest's memory, so a vCPU that
- * waits for a reset must never go on. The others get a fault instead of standing
- * still. Where the loop stands still this is another thread, which touches only
- * what a loop that stands in the store's system call does not.
+ * waits for a reset must never go on. The others get a fault instead of
+ * standing still. Where the loop stands still this is another thread, which
+ * touches only what a loop that stands in the store's system call does not.
  */
 void worker_abandon(struct worker *w)
 {
