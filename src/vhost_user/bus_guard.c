@@ -15,7 +15,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "vhost_user/regions.h"
+#include "vhost_user/wire.h"
 
 enum {
 	/* All regions of a session, its log, the next log, in-flight area. */

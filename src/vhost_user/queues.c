@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Starting and stopping the queues of a vhost-user session; see
- * vhost_user/session.h.
+ * The queues of a vhost-user session; see vhost_user/queues.h.
  *
  * The device is up for the core while a queue runs. A queue starts when the
  * front end has set all that it needs, on its part of the in-flight area where
@@ -10,12 +9,14 @@
  *
  * Failure: a queue that cannot start ends the session.
  */
+#include "vhost_user/queues.h"
+
 #include <errno.h>
 #include <string.h>
 
-#include "vhost_user/session.h"
+#include "vhost_user/takeover.h"
 
-uint32_t vhost_session_running(const struct vhost_session *s)
+uint32_t vhost_queues_running(const struct vhost_session *s)
 {
 	uint32_t queues = 0;
 
@@ -27,7 +28,7 @@ uint32_t vhost_session_running(const struct vhost_session *s)
 
 static void device_down_if_unused(struct vhost_session *s)
 {
-	if (vhost_session_running(s))
+	if (vhost_queues_running(s))
 		return;
 	virtio_device_down(s->dev);
 	s->needs_reset = false;
@@ -96,7 +97,7 @@ static int start_mapped(struct vhost_session *s, struct vring *v)
 	int r;
 
 	virtio_device_up(s->dev, s->features);
-	vhost_session_settle(s, v, inflight);
+	vhost_takeover_settle(s, v, inflight);
 	/* For the back end after this one, where it gets to see them. */
 	v->vq->leaves = inflight != s->dev->inflight[v->index];
 	r = vring_start(v, virtio_device_features(s->dev), inflight);
@@ -127,17 +128,17 @@ static int start_one(struct vhost_session *s, struct vring *v)
 	return 0;
 }
 
-int vhost_session_start(struct vhost_session *s)
+int vhost_queues_start(struct vhost_session *s)
 {
 	int r = 0;
 
 	for (unsigned int i = 0; r == 0 && i < s->dev->nqueues; i++)
 		r = start_one(s, &s->vring[i]);
-	vhost_check_logging(s);
+	vhost_queues_check_log(s);
 	return r;
 }
 
-void vhost_session_wind_up(struct vhost_session *s)
+void vhost_queues_wind_up(struct vhost_session *s)
 {
 	for (unsigned int i = 0; i < s->dev->nqueues; i++) {
 		struct virtqueue *vq = s->vring[i].vq;
@@ -149,18 +150,86 @@ void vhost_session_wind_up(struct vhost_session *s)
 	}
 }
 
-void vhost_session_stop_one(struct vhost_session *s, struct vring *v)
+void vhost_queues_stop_one(struct vhost_session *s, struct vring *v)
 {
 	bool ran = v->running;
 
 	vring_stop(v);
 	device_down_if_unused(s);
-	if (ran && !vhost_session_running(s) && s->owner->ops->stopped)
+	if (ran && !vhost_queues_running(s) && s->owner->ops->stopped)
 		s->owner->ops->stopped(s->owner);
 }
 
-void vhost_session_stop(struct vhost_session *s)
+void vhost_queues_stop(struct vhost_session *s)
 {
 	for (unsigned int i = 0; i < s->dev->nqueues; i++)
-		vhost_session_stop_one(s, &s->vring[i]);
+		vhost_queues_stop_one(s, &s->vring[i]);
+}
+
+/* ---- threads ---- */
+
+/* Whether queue i is the first one of its thread. */
+static bool first_of_thread(const struct vhost_session *s, unsigned int i)
+{
+	for (unsigned int j = 0; j < i; j++)
+		if (s->vring[j].thread == s->vring[i].thread)
+			return false;
+	return s->vring[i].thread != NULL;
+}
+
+void vhost_queues_hold(struct vhost_session *s)
+{
+	for (unsigned int i = 0; i < s->dev->nqueues; i++)
+		if (first_of_thread(s, i))
+			thread_loop_hold(s->vring[i].thread);
+}
+
+void vhost_queues_release(struct vhost_session *s)
+{
+	for (unsigned int i = 0; i < s->dev->nqueues; i++)
+		if (first_of_thread(s, i))
+			thread_loop_release(s->vring[i].thread);
+}
+
+/* ---- dirty log ---- */
+
+void vhost_queues_update_log(struct vhost_session *s)
+{
+	bool logging = (s->features & VHOST_BIT(VHOST_F_LOG_ALL)) &&
+		       s->regions.log.map.data;
+
+	for (unsigned int i = 0; i < s->dev->nqueues; i++)
+		queue_memory_log(&s->vring[i].memory, logging);
+}
+
+/* Bytes of the log that has a bit for all that the queues can write. */
+static uint64_t log_needed(const struct vhost_session *s)
+{
+	uint64_t last = regions_last(&s->regions);
+
+	for (unsigned int i = 0; i < s->dev->nqueues; i++) {
+		const struct vring *v = &s->vring[i];
+		uint64_t end = v->memory.used_log + vring_used_bytes(v->size);
+
+		if (v->running && v->memory.log_used &&
+		    !v->memory.log_in_place && end > last)
+			last = end;
+	}
+	return dirty_log_bytes(last);
+}
+
+void vhost_queues_check_log(struct vhost_session *s)
+{
+	const struct mapping *map = &s->regions.log.map;
+	bool wanted = (s->features & VHOST_BIT(VHOST_F_LOG_ALL)) &&
+		      vhost_queues_running(s);
+	bool missing = wanted && (!map->data || map->size < log_needed(s));
+
+	if (missing && !s->told_log)
+		log_limited(&s->limit.dirty, LOG_LEVEL_WARNING,
+			    "%s: the front end wants to know which pages are "
+			    "written, but its log %s: a live migration would "
+			    "lose what is written now",
+			    s->name, map->data ? "is too small" : "is missing");
+	s->told_log = missing;
 }

@@ -20,8 +20,6 @@
 #include "vhost_user/wire.h"
 #include "virtio/memory.h"
 
-enum { VHOST_REGIONS_MAX = 256 };
-
 struct region {
 	uint64_t guest;
 	uint64_t size;

@@ -14,7 +14,9 @@
 #include <unistd.h>
 
 #include "vhost_user/channel.h"
+#include "vhost_user/queues.h"
 #include "vhost_user/requests.h"
+#include "vhost_user/takeover.h"
 
 #define PROTOCOL_FEATURES                                  \
 	(VHOST_BIT(VHOST_PROTOCOL_F_MQ) |                  \
@@ -57,13 +59,13 @@ static int set_features(struct vhost_session *s, struct vhost_message *m)
 					   "features 0x%" PRIx64
 					   " were not offered",
 					   features & ~offered(s));
-	if (vhost_session_running(s) && (changed & ~VHOST_BIT(VHOST_F_LOG_ALL)))
+	if (vhost_queues_running(s) && (changed & ~VHOST_BIT(VHOST_F_LOG_ALL)))
 		return vhost_session_wrong(s, "queues are running");
-	vhost_session_hold(s);
+	vhost_queues_hold(s);
 	s->features = features;
-	vhost_update_logging(s);
-	vhost_session_release(s);
-	vhost_check_logging(s);
+	vhost_queues_update_log(s);
+	vhost_queues_release(s);
+	vhost_queues_check_log(s);
 	/* Without this feature nobody will enable them. */
 	if (!(features & VHOST_BIT(VHOST_F_PROTOCOL_FEATURES)))
 		for (unsigned int i = 0; i < s->dev->nqueues; i++)
@@ -107,11 +109,11 @@ static int nothing(struct vhost_session *s, struct vhost_message *m)
 /* Stop the queues for good: they start again with new kick descriptors. */
 static void down(struct vhost_session *s)
 {
-	vhost_session_stop(s);
+	vhost_queues_stop(s);
 	for (unsigned int i = 0; i < s->dev->nqueues; i++)
 		vring_set_kick(&s->vring[i], -1);
 	/* The next rings may be others; what it notes is of these. */
-	vhost_session_set_area(s, NULL, -1);
+	vhost_takeover_set_area(s, NULL, -1);
 	s->status = 0;
 }
 
@@ -146,7 +148,7 @@ static int reset_device(struct vhost_session *s, struct vhost_message *m)
 	for (unsigned int i = 0; i < s->dev->nqueues; i++)
 		s->vring[i].vq->leaves = false;
 	virtio_device_abandon(s->dev);
-	vhost_session_drain(s, vhost_session_running(s), reset_drained);
+	vhost_session_drain(s, vhost_queues_running(s), reset_drained);
 	return VHOST_ANSWER_LATER;
 }
 
@@ -158,7 +160,7 @@ static int set_status(struct vhost_session *s, struct vhost_message *m)
 		return vhost_session_wrong(s, "status 0x%" PRIx64,
 					   m->payload.u64);
 	if (m->payload.u64 == 0) {
-		vhost_session_drain(s, vhost_session_running(s),
+		vhost_session_drain(s, vhost_queues_running(s),
 				    status_0_drained);
 		return VHOST_ANSWER_LATER;
 	}
@@ -224,9 +226,9 @@ static int set_config(struct vhost_session *s, struct vhost_message *m)
 
 	if (!config_ok(m))
 		return vhost_session_wrong(s, "offset or size");
-	vhost_session_hold(s);
+	vhost_queues_hold(s);
 	virtio_device_config_write(s->dev, c->offset, c->bytes, c->size);
-	vhost_session_release(s);
+	vhost_queues_release(s);
 	if (!config_is(s, c)) {
 		log_limited(&s->limit.config, LOG_LEVEL_WARNING,
 			    "%s: a change of %" PRIu32 " bytes at %" PRIu32
@@ -235,7 +237,7 @@ static int set_config(struct vhost_session *s, struct vhost_message *m)
 		return VHOST_ANSWER_REFUSED;
 	}
 	s->config_set = true;
-	vhost_session_keep(s);
+	vhost_takeover_keep(s);
 	return VHOST_ANSWER_OK;
 }
 

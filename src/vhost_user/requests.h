@@ -17,9 +17,6 @@ int vhost_set_log_base(struct vhost_session *s, struct vhost_message *m);
 int vhost_get_inflight_fd(struct vhost_session *s, struct vhost_message *m);
 int vhost_set_inflight_fd(struct vhost_session *s, struct vhost_message *m);
 
-/* The queues log what they write from now on, or no more; they stand still. */
-void vhost_update_logging(struct vhost_session *s);
-
 /* requests_vring.c: queues */
 int vhost_set_vring_num(struct vhost_session *s, struct vhost_message *m);
 int vhost_set_vring_addr(struct vhost_session *s, struct vhost_message *m);

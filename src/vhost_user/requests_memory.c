@@ -11,7 +11,9 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "vhost_user/queues.h"
 #include "vhost_user/requests.h"
+#include "vhost_user/takeover.h"
 
 /* ---- regions ---- */
 
@@ -55,7 +57,7 @@ static int add_region(struct vhost_session *s, const struct vhost_region *new,
  */
 static uint32_t to_go_on(const struct vhost_session *s)
 {
-	uint32_t queues = vhost_session_running(s);
+	uint32_t queues = vhost_queues_running(s);
 
 	for (unsigned int i = 0; i < s->dev->nqueues; i++)
 		if (!s->vring[i].enabled)
@@ -69,15 +71,15 @@ static void set_mem_table_drained(struct vhost_session *s)
 	uint32_t needed = to_go_on(s);
 	int r = 0;
 
-	vhost_session_stop(s);
-	vhost_session_hold(s);
+	vhost_queues_stop(s);
+	vhost_queues_hold(s);
 	regions_clear(&s->regions);
 	for (unsigned int i = 0; r == 0 && i < table->n; i++)
 		r = add_region(s, &table->region[i], s->message.fd[i]);
-	vhost_session_release(s);
+	vhost_queues_release(s);
 	if (r == 0)
-		r = vhost_session_start(s);
-	if (r == 0 && (needed & ~vhost_session_running(s)))
+		r = vhost_queues_start(s);
+	if (r == 0 && (needed & ~vhost_queues_running(s)))
 		r = vhost_session_wrong(s, "a running queue has lost its "
 					   "rings");
 	vhost_session_answer(s, r);
@@ -94,7 +96,7 @@ int vhost_set_mem_table(struct vhost_session *s, struct vhost_message *m)
 					   "%" PRIu32 " regions in %" PRIu32
 					   " bytes with %u descriptors",
 					   table->n, m->header.size, m->nfds);
-	vhost_session_drain(s, vhost_session_running(s), set_mem_table_drained);
+	vhost_session_drain(s, vhost_queues_running(s), set_mem_table_drained);
 	return VHOST_ANSWER_LATER;
 }
 
@@ -108,10 +110,10 @@ int vhost_add_mem_reg(struct vhost_session *s, struct vhost_message *m)
 {
 	int r;
 
-	vhost_session_hold(s);
+	vhost_queues_hold(s);
 	r = add_region(s, &m->payload.reg.region, m->fd[0]);
-	vhost_session_release(s);
-	return r ? r : vhost_session_start(s);
+	vhost_queues_release(s);
+	return r ? r : vhost_queues_start(s);
 }
 
 /* Queues whose rings go with the region stay stopped. */
@@ -119,66 +121,25 @@ static void rem_mem_reg_drained(struct vhost_session *s)
 {
 	int r;
 
-	vhost_session_stop(s);
-	vhost_session_hold(s);
+	vhost_queues_stop(s);
+	vhost_queues_hold(s);
 	r = regions_remove(&s->regions, &s->message.payload.reg.region);
-	vhost_session_release(s);
+	vhost_queues_release(s);
 	if (r)
 		r = vhost_session_wrong(s, "there is no such region");
 	else
-		r = vhost_session_start(s);
+		r = vhost_queues_start(s);
 	vhost_session_answer(s, r);
 }
 
 int vhost_rem_mem_reg(struct vhost_session *s, struct vhost_message *m)
 {
 	(void)m;
-	vhost_session_drain(s, vhost_session_running(s), rem_mem_reg_drained);
+	vhost_session_drain(s, vhost_queues_running(s), rem_mem_reg_drained);
 	return VHOST_ANSWER_LATER;
 }
 
 /* ---- dirty log ---- */
-
-void vhost_update_logging(struct vhost_session *s)
-{
-	bool logging = (s->features & VHOST_BIT(VHOST_F_LOG_ALL)) &&
-		       s->regions.log.map.data;
-
-	for (unsigned int i = 0; i < s->dev->nqueues; i++)
-		queue_memory_log(&s->vring[i].memory, logging);
-}
-
-/* Bytes of the log that has a bit for all that the queues can write. */
-static uint64_t log_needed(const struct vhost_session *s)
-{
-	uint64_t last = regions_last(&s->regions);
-
-	for (unsigned int i = 0; i < s->dev->nqueues; i++) {
-		const struct vring *v = &s->vring[i];
-		uint64_t end = v->memory.used_log + vring_used_bytes(v->size);
-
-		if (v->running && v->memory.log_used &&
-		    !v->memory.log_in_place && end > last)
-			last = end;
-	}
-	return dirty_log_bytes(last);
-}
-
-void vhost_check_logging(struct vhost_session *s)
-{
-	const struct mapping *map = &s->regions.log.map;
-	bool wanted = (s->features & VHOST_BIT(VHOST_F_LOG_ALL)) &&
-		      vhost_session_running(s);
-	bool missing = wanted && (!map->data || map->size < log_needed(s));
-
-	if (missing && !s->told_log)
-		log_limited(&s->limit.dirty, LOG_LEVEL_WARNING,
-			    "%s: the front end wants to know which pages are "
-			    "written, but its log %s: a live migration would "
-			    "lose what is written now",
-			    s->name, map->data ? "is too small" : "is missing");
-	s->told_log = missing;
-}
 
 int vhost_set_log_base(struct vhost_session *s, struct vhost_message *m)
 {
@@ -192,11 +153,11 @@ int vhost_set_log_base(struct vhost_session *s, struct vhost_message *m)
 	if (r)
 		return vhost_session_wrong(s, "the log cannot be mapped: %s",
 					   why_not_mapped(r));
-	vhost_session_hold(s);
+	vhost_queues_hold(s);
 	mapping_close(&s->regions.log.map);
 	s->regions.log.map = map;
-	vhost_update_logging(s);
-	vhost_session_release(s);
+	vhost_queues_update_log(s);
+	vhost_queues_release(s);
 	return vhost_reply_u64(m, 0);
 }
 
@@ -220,9 +181,9 @@ int vhost_set_inflight_fd(struct vhost_session *s, struct vhost_message *m)
 {
 	int r;
 
-	if (vhost_session_running(s))
+	if (vhost_queues_running(s))
 		return vhost_session_wrong(s, "queues are running");
-	r = vhost_session_set_area(s, &m->payload.inflight, m->fd[0]);
+	r = vhost_takeover_set_area(s, &m->payload.inflight, m->fd[0]);
 	return r ? vhost_session_wrong(s, "the area cannot be mapped: %s",
 				       why_not_mapped(r)) :
 		   VHOST_ANSWER_OK;

@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "vhost_user/queues.h"
 #include "vhost_user/requests.h"
 
 /* The queue called `index`, or NULL with a reason. */
@@ -80,10 +81,10 @@ int vhost_set_vring_addr(struct vhost_session *s, struct vhost_message *m)
 	v->addr = *addr;
 	v->has_addr = true;
 	if (v->running) {
-		vhost_session_hold(s);
+		vhost_queues_hold(s);
 		v->memory.log_used = addr->flags & VHOST_VRING_LOG;
 		v->memory.used_log = addr->log;
-		vhost_session_release(s);
+		vhost_queues_release(s);
 	}
 	return VHOST_ANSWER_OK;
 }
@@ -114,7 +115,7 @@ static void get_vring_base_drained(struct vhost_session *s)
 {
 	struct vring *v = &s->vring[s->message.payload.state.index];
 
-	vhost_session_stop_one(s, v);
+	vhost_queues_stop_one(s, v);
 	/* It starts again only with a new one. */
 	vring_set_kick(v, -1);
 	vhost_session_when_quiet(s, answer_vring_base);
@@ -160,7 +161,7 @@ int vhost_set_vring_kick(struct vhost_session *s, struct vhost_message *m)
 {
 	int r = set_vring_fd(s, m, vring_set_kick, true);
 
-	return r ? r : vhost_session_start(s);
+	return r ? r : vhost_queues_start(s);
 }
 
 int vhost_set_vring_call(struct vhost_session *s, struct vhost_message *m)
@@ -185,5 +186,5 @@ int vhost_set_vring_enable(struct vhost_session *s, struct vhost_message *m)
 					      "not negotiated");
 	v->enabled = m->payload.state.num;
 	vring_update_pause(v);
-	return vhost_session_start(s);
+	return vhost_queues_start(s);
 }

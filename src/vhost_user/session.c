@@ -25,6 +25,8 @@
 
 #include "base/clock.h"
 #include "vhost_user/channel.h"
+#include "vhost_user/queues.h"
+#include "vhost_user/takeover.h"
 
 enum {
 	/* Messages handled in one turn of the loop. */
@@ -79,31 +81,6 @@ int vhost_session_wrong(struct vhost_session *s, const char *format, ...)
 	vsnprintf(s->reason, sizeof(s->reason), format, args);
 	va_end(args);
 	return -EPROTO;
-}
-
-/* ---- threads ---- */
-
-/* Whether queue i is the first one of its thread. */
-static bool first_of_thread(const struct vhost_session *s, unsigned int i)
-{
-	for (unsigned int j = 0; j < i; j++)
-		if (s->vring[j].thread == s->vring[i].thread)
-			return false;
-	return s->vring[i].thread != NULL;
-}
-
-void vhost_session_hold(struct vhost_session *s)
-{
-	for (unsigned int i = 0; i < s->dev->nqueues; i++)
-		if (first_of_thread(s, i))
-			thread_loop_hold(s->vring[i].thread);
-}
-
-void vhost_session_release(struct vhost_session *s)
-{
-	for (unsigned int i = 0; i < s->dev->nqueues; i++)
-		if (first_of_thread(s, i))
-			thread_loop_release(s->vring[i].thread);
 }
 
 /* ---- changes that wait ---- */
@@ -200,12 +177,12 @@ static void forget(struct vhost_session *s)
 
 static void close_drained(struct vhost_session *s)
 {
-	vhost_session_stop(s);
+	vhost_queues_stop(s);
 	for (unsigned int i = 0; i < s->dev->nqueues; i++)
 		vring_finish(&s->vring[i]);
 	regions_clear(&s->regions);
 	mapping_close(&s->regions.log.map);
-	vhost_session_set_area(s, NULL, -1);
+	vhost_takeover_set_area(s, NULL, -1);
 	if (s->backend_fd >= 0)
 		close(s->backend_fd);
 	s->backend_fd = -1;
@@ -224,7 +201,7 @@ static void begin_close(struct vhost_session *s)
 	s->closing = true;
 	s->until_quiet = false;
 	loop_disarm(s->loop, &s->stall);
-	vhost_session_drain(s, vhost_session_running(s), close_drained);
+	vhost_session_drain(s, vhost_queues_running(s), close_drained);
 }
 
 /* The front end has gone, or is not heard any more. */
@@ -236,7 +213,7 @@ static void give_up(struct vhost_session *s)
 
 void vhost_session_close(struct vhost_session *s)
 {
-	vhost_session_wind_up(s);
+	vhost_queues_wind_up(s);
 	begin_close(s);
 }
 
@@ -458,7 +435,7 @@ static void look_after(struct vhost_session *s)
 		tell_config(s);
 	if (s->then)
 		drain_step(s);
-	else if (vhost_session_start(s))
+	else if (vhost_queues_start(s))
 		close_wrong(s);
 }
 

@@ -97,12 +97,6 @@ int vhost_session_open(struct vhost_session *s, int fd);
 bool vhost_session_is_open(const struct vhost_session *s);
 
 /*
- * What owner's state() says has changed: keep it where it outlives us. In any
- * thread.
- */
-void vhost_session_keep(struct vhost_session *s);
-
-/*
  * We end by ourselves: when the requests in flight are done, or left to whoever
  * serves the driver next; then owner's closed().
  */
@@ -153,43 +147,5 @@ static inline bool vhost_session_packed(const struct vhost_session *s)
 {
 	return s->features & VIRTIO_FEATURE(VIRTIO_F_RING_PACKED);
 }
-
-/* Bits of the queues that run. */
-uint32_t vhost_session_running(const struct vhost_session *s);
-
-/* Start the queues that can: 0, or a negative errno with a reason. */
-int vhost_session_start(struct vhost_session *s);
-
-/*
- * We end by ourselves, and the driver goes on with somebody else: a long
- * request is left where the front end keeps what is in flight, and given back
- * to the ring where that is possible; else it is finished.
- */
-void vhost_session_wind_up(struct vhost_session *s);
-
-/* Stop all queues, or one: they are drained. */
-void vhost_session_stop(struct vhost_session *s);
-void vhost_session_stop_one(struct vhost_session *s, struct vring *v);
-
-/*
- * Say so where a front end wants the pages logged that its queues write, and
- * has given no log, or one that is too small.
- */
-void vhost_check_logging(struct vhost_session *s);
-
-/* A queue that is mapped is about to start: what is known of its driver? */
-void vhost_session_settle(struct vhost_session *s, const struct vring *v,
-			  const void *inflight);
-
-/*
- * Take the in-flight area that `of` tells of, or none (NULL), instead of the
- * one before. 0 or a negative errno of inflight_open().
- */
-int vhost_session_set_area(struct vhost_session *s,
-			   const struct vhost_inflight *of, int fd);
-
-/* Make all queues' threads stand still while what they share changes. */
-void vhost_session_hold(struct vhost_session *s);
-void vhost_session_release(struct vhost_session *s);
 
 #endif

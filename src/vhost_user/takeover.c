@@ -19,11 +19,11 @@
  *
  * Failure: what the area says is the front end's; the owner checks it.
  */
+#include "vhost_user/takeover.h"
+
 #include <pthread.h>
 
-#include "vhost_user/session.h"
-
-void vhost_session_keep(struct vhost_session *s)
+void vhost_takeover_keep(struct vhost_session *s)
 {
 	const struct vhost_owner_ops *ops = s->owner->ops;
 
@@ -34,8 +34,8 @@ void vhost_session_keep(struct vhost_session *s)
 	pthread_mutex_unlock(&s->area_lock);
 }
 
-int vhost_session_set_area(struct vhost_session *s,
-			   const struct vhost_inflight *of, int fd)
+int vhost_takeover_set_area(struct vhost_session *s,
+			    const struct vhost_inflight *of, int fd)
 {
 	int r = 0;
 
@@ -57,8 +57,8 @@ static bool shows_other(const struct vhost_session *s)
 	       !s->had_driver;
 }
 
-void vhost_session_settle(struct vhost_session *s, const struct vring *v,
-			  const void *inflight)
+void vhost_takeover_settle(struct vhost_session *s, const struct vring *v,
+			   const void *inflight)
 {
 	const struct vhost_owner_ops *ops = s->owner->ops;
 	bool over = vring_is_taken_over(v, vhost_session_packed(s), inflight);
@@ -77,5 +77,5 @@ void vhost_session_settle(struct vhost_session *s, const struct vring *v,
 	s->taken_over = over;
 	s->known = true;
 	s->had_driver = true;
-	vhost_session_keep(s);
+	vhost_takeover_keep(s);
 }

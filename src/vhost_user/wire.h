@@ -77,6 +77,7 @@ enum vhost_header_flag {
 };
 
 enum {
+	VHOST_REGIONS_MAX = 256,     /* at a time, as we say */
 	VHOST_TABLE_REGIONS_MAX = 8, /* of one SET_MEM_TABLE */
 	VHOST_CONFIG_BYTES_MAX = 256,
 	VHOST_FDS_MAX = VHOST_TABLE_REGIONS_MAX, /* with one message */

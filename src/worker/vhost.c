@@ -34,6 +34,7 @@
 #include "worker/vhost_state.h"
 #include "vhost_user/bus_guard.h"
 #include "vhost_user/session.h"
+#include "vhost_user/takeover.h"
 
 enum {
 	/*
@@ -204,7 +205,7 @@ static void lost(struct block_image *image)
 {
 	struct vhost *vh = container_of(image, struct vhost, image);
 
-	vhost_session_keep(&vh->session);
+	vhost_takeover_keep(&vh->session);
 }
 
 /* ---- the end of the driver ---- */

@@ -461,7 +461,7 @@ static void peer_taken_over(struct vhost_owner *owner, const uint32_t *state,
 static void peer_lost(struct block_image *image)
 {
 	(void)image;
-	vhost_session_keep(&peer.session);
+	vhost_takeover_keep(&peer.session);
 }
 
 static const struct vhost_owner_ops peer_ops = {

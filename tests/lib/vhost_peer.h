@@ -29,7 +29,9 @@
 #include "lib/model_image.h"
 #include "worker/vhost_state.h"
 #include "vhost_user/bus_guard.h"
+#include "vhost_user/queues.h"
 #include "vhost_user/session.h"
+#include "vhost_user/takeover.h"
 
 enum {
 	PEER_QUEUES = 3,

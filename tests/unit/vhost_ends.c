@@ -187,7 +187,7 @@ static void reset_leaves_nothing(void **state)
 	assert_int_equal(kind->handle(&peer.session, m), VHOST_ANSWER_LATER);
 	look();
 	turn_ns(NS_PER_MS);
-	assert_int_equal(vhost_session_running(&peer.session), 0);
+	assert_int_equal(vhost_queues_running(&peer.session), 0);
 	assert_int_equal(in->desc[0].inflight, 0);
 	assert_int_equal(slot_status(0, 0), VIRTIO_BLK_S_IOERR);
 	drop_area();

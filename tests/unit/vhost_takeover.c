@@ -330,7 +330,7 @@ static void left_state_is_not_overwritten(void **state)
 	peer_restart("auto");
 	connect_anew();
 	give_area();
-	vhost_session_keep(&peer.session);
+	vhost_takeover_keep(&peer.session);
 	all_go_on();
 	assert_false(writes_back());
 }
