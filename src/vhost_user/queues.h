@@ -19,9 +19,9 @@ void vhost_queues_stop(struct vhost_session *s);
 void vhost_queues_stop_one(struct vhost_session *s, struct vring *v);
 
 /*
- * We end by ourselves, and the driver goes on with somebody else: a long request
- * is left where the front end keeps what is in flight, and given back to the
- * ring where that is possible; else it is finished.
+ * We end by ourselves, and the driver goes on with somebody else: a long
+ * request is left where the front end keeps what is in flight, and given back
+ * to the ring where that is possible; else it is finished.
  */
 void vhost_queues_wind_up(struct vhost_session *s);
 
@@ -33,8 +33,8 @@ void vhost_queues_release(struct vhost_session *s);
 void vhost_queues_update_log(struct vhost_session *s);
 
 /*
- * Say so where a front end wants the pages logged that its queues write, and has
- * given no log, or one that is too small.
+ * Say so where a front end wants the pages logged that its queues write, and
+ * has given no log, or one that is too small.
  */
 void vhost_queues_check_log(struct vhost_session *s);
 

@@ -15,8 +15,8 @@
 void vhost_takeover_keep(struct vhost_session *s);
 
 /*
- * Take the in-flight area that `of` tells of, or none (NULL), instead of the one
- * before. 0 or a negative errno of inflight_open().
+ * Take the in-flight area that `of` tells of, or none (NULL), instead of the
+ * one before. 0 or a negative errno of inflight_open().
  */
 int vhost_takeover_set_area(struct vhost_session *s,
 			    const struct vhost_inflight *of, int fd);
