@@ -95,7 +95,8 @@ ALL_CPPFLAGS = -I. -I$(SRC)/include -I$(SRC)/src -D_GNU_SOURCE \
 ALL_CFLAGS = -std=gnu11 $(CFLAGS) $(HARDEN) $(WARN_CFLAGS) \
 	$(XEN_CFLAGS) $(LIBURING_CFLAGS) -MMD -MP
 ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now $(LDFLAGS)
-ALL_LIBS = $(XEN_LIBS) $(LIBURING_LIBS) $(LIBAIO_LIBS) $(LIBS) -ldl -lpthread
+# Not Xen's libraries, which are loaded by who needs them (base/library.h).
+ALL_LIBS = $(LIBURING_LIBS) $(LIBAIO_LIBS) $(LIBS) -ldl -lpthread
 SAN := -fsanitize=address,undefined -fno-sanitize-recover=undefined \
 	-fno-omit-frame-pointer
 

@@ -18,6 +18,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "toolstack/library.h"
 
 #define RECONNECT_NS NS_PER_SECOND
 
@@ -113,8 +114,10 @@ static void reconnect_due(struct loop_timer *timer)
 
 int store_open(struct store *store, struct loop *loop)
 {
-	int r;
+	int r = toolstack_library_load();
 
+	if (r)
+		return r;
 	store->loop = loop;
 	store->reconnect.due = reconnect_due;
 	r = reconnect(store);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "xen/libraries.h"
 #include "xen/logger.h"
 
 static int missing(struct xen_handles *xen, const char *what)
@@ -23,7 +24,11 @@ static int missing(struct xen_handles *xen, const char *what)
 
 int xen_handles_open(struct xen_handles *xen)
 {
+	int r = xen_libraries_load();
+
 	memset(xen, 0, sizeof(*xen));
+	if (r)
+		return r;
 	xen->model = xendevicemodel_open(xen_logger(), 0);
 	if (!xen->model)
 		return missing(xen, "Xen's device model interface");
