@@ -13,6 +13,10 @@
  * The page cache would be no way around: a page that is read for such a write,
  * and an O_DIRECT write of its neighbour, lose one of the two in the same way.
  *
+ * Each knows for how many it waits, and who leaves tells those behind it. So a
+ * change costs one walk of the list as it comes and one as it goes, if any in
+ * the list is of a part or waits.
+ *
  * Drivers that keep to blk_size never write a part: then a change costs a lock
  * and a link, and nothing is searched. Images whose blocks are 512 bytes have
  * no gate.
@@ -58,25 +62,32 @@ void block_gate_close(struct block_image *image)
 	free(gate);
 }
 
-/* Has this one to wait for an earlier one? */
-static bool is_shut(const struct block_gate *gate,
-		    const struct block_gate_entry *entry)
+/* Has the later of the two to wait for the earlier? */
+static bool collide(const struct block_gate_entry *a,
+		    const struct block_gate_entry *b)
+{
+	return (a->alone || b->alone) && a->begin < b->end && b->begin < a->end;
+}
+
+/* For how many of those before it has this one to wait? */
+static unsigned int count_ahead(const struct block_gate *gate,
+				const struct block_gate_entry *entry)
 {
 	const struct block_gate_entry *e;
+	unsigned int n = 0;
 
 	if (gate->nalone == 0)
-		return false;
+		return 0;
 	for (e = entry->prev; e; e = e->prev)
-		if ((e->alone || entry->alone) && e->begin < entry->end &&
-		    entry->begin < e->end)
-			return true;
-	return false;
+		n += collide(e, entry);
+	return n;
 }
 
 bool block_gate_enter(struct block_gate *gate, struct block_gate_entry *entry)
 {
 	bool waits;
 
+	assert(entry->begin < entry->end);
 	pthread_mutex_lock(&gate->lock);
 	entry->next = NULL;
 	entry->prev = gate->last;
@@ -86,7 +97,8 @@ bool block_gate_enter(struct block_gate *gate, struct block_gate_entry *entry)
 		gate->first = entry;
 	gate->last = entry;
 	gate->nalone += entry->alone;
-	waits = entry->waits = is_shut(gate, entry);
+	entry->ahead = count_ahead(gate, entry);
+	waits = entry->ahead > 0;
 	gate->nwaiting += waits;
 	pthread_mutex_unlock(&gate->lock);
 	return !waits;
@@ -111,12 +123,11 @@ void block_gate_leave(struct block_gate *gate, struct block_gate_entry *entry)
 	struct block_gate_entry *e;
 
 	pthread_mutex_lock(&gate->lock);
-	assert(!entry->waits);
+	assert(entry->ahead == 0);
 	remove_entry(gate, entry);
-	for (e = gate->first; e && gate->nwaiting; e = e->next) {
-		if (!e->waits || is_shut(gate, e))
+	for (e = entry->next; e && gate->nwaiting; e = e->next) {
+		if (!collide(entry, e) || --e->ahead > 0)
 			continue;
-		e->waits = false;
 		gate->nwaiting--;
 		block_outbox_post(e->outbox, e->token);
 	}

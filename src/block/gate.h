@@ -22,7 +22,7 @@ struct block_gate_entry {
 
 	/* The gate's own. */
 	struct block_gate_entry *prev, *next;
-	bool waits;
+	unsigned int ahead; /* for how many it waits */
 };
 
 /* Make image->gate. Returns 0 or a negative errno. */

@@ -4,7 +4,7 @@
  * names, and what is said of those that are not there. libm is everywhere, and
  * no test needs it otherwise.
  */
-#include "model_memory.h"
+#include "lib/model_memory.h"
 
 #include <math.h>
 #include <unistd.h>
