@@ -2,8 +2,8 @@
 /*
  * Loading a shared library; see base/library.h.
  *
- * Failure: a library that is not installed, or lacks a function, is named in the
- * log, with what the loader says of it.
+ * Failure: a library that is not installed, or lacks a function, is named in
+ * the log, with what the loader says of it.
  */
 #include "base/library.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Shared libraries that only some uses of the program need. Each costs a process
- * two pages of memory at least, also where none of it is called; so these are
- * not the program's when it starts, but loaded by who uses them.
+ * Shared libraries that only some uses of the program need. Each costs a
+ * process two pages of memory at least, also where none of it is called; so
+ * these are not the program's when it starts, but loaded by who uses them.
  *
  * Their functions are called by their own names all the same: LIBRARY_CALL()
  * defines one as a call of what was loaded.
@@ -19,8 +19,8 @@ struct library_function {
 
 /*
  * Load the library called `soname` with all of `functions`; one that is loaded
- * already stays. It is never unloaded. Returns 0, or a negative errno and a line
- * in the log.
+ * already stays. It is never unloaded. Returns 0, or a negative errno and a
+ * line in the log.
  */
 int library_load(const char *soname, const struct library_function *functions,
 		 size_t n);
