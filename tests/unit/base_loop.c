@@ -582,25 +582,40 @@ static void test_idle_loop_sleeps(void **state)
 	loop_finish(&loop);
 }
 
-/* Work that comes soon after falling asleep makes the loop poll longer. */
+/* Whether 30 times of work that comes at once are found by polling soon. */
+static bool polls_for_soon_work(struct loop *loop, int fd)
+{
+	uint64_t one = 1;
+	unsigned long before = loop->sleeps;
+
+	loop->poll_ns = 0;
+	for (int i = 0; i < 30; i++) {
+		assert_int_equal(loop_run(loop), 0);
+		assert_int_equal(write(fd, &one, 8), 8);
+	}
+	/* Soon no sleep is begun any more. */
+	return loop->poll_ns > 0 && loop->sleeps - before <= 20;
+}
+
+/*
+ * Work that comes soon after falling asleep makes the loop poll longer. Where
+ * others have the CPU meanwhile it does not come soon: that is another try.
+ */
 static void test_polling_adapts(void **state)
 {
 	struct loop loop;
 	struct watched w;
-	uint64_t one = 1;
+	bool polls = false;
 
 	(void)state;
 	loop_init(&loop);
 	loop.poll_max_ns = 100 * NS_PER_MS;
 	watch(&w, &loop);
 	w.quit = true;
-	for (int i = 0; i < 30; i++) {
-		assert_int_equal(loop_run(&loop), 0);
-		assert_int_equal(write(w.source.fd, &one, 8), 8);
-	}
-	/* Soon it is found by polling, and no sleep is begun any more. */
-	assert_true(loop.poll_ns > 0);
-	assert_in_range(loop.sleeps, 1, 20);
+	for (int i = 0; i < 50 && !polls; i++)
+		polls = polls_for_soon_work(&loop, w.source.fd);
+	assert_true(polls);
+	assert_true(loop.sleeps > 0);
 	/* And long sleeps make it fall to nothing. */
 	loop.poll_max_ns = NS_PER_MS;
 	loop_remove(&loop, &w.source);
