@@ -23,10 +23,17 @@ enum {
 	FDS_ROOM = 2 * VHOST_FDS_MAX,
 };
 
-void vhost_message_init(struct vhost_message *m)
+static void empty(struct vhost_message *m)
 {
 	m->nfds = 0;
 	m->got = 0;
+	m->reply_fd = -1;
+}
+
+void vhost_message_init(struct vhost_message *m, int sock)
+{
+	m->sock = sock;
+	empty(m);
 }
 
 void vhost_message_clear(struct vhost_message *m)
@@ -34,7 +41,9 @@ void vhost_message_clear(struct vhost_message *m)
 	for (unsigned int i = 0; i < m->nfds; i++)
 		if (m->fd[i] >= 0)
 			peer_fd_close(m->fd[i]);
-	vhost_message_init(m);
+	if (m->reply_fd >= 0)
+		close(m->reply_fd);
+	empty(m);
 }
 
 int vhost_message_take_fd(struct vhost_message *m, unsigned int i)
@@ -87,7 +96,7 @@ static int take_control(struct vhost_message *m, struct msghdr *msg)
 }
 
 /* Receive up to `len` bytes at `to`: how many, 0 for later, or an errno. */
-static int receive(struct vhost_message *m, int sock, void *to, size_t len)
+static int receive(struct vhost_message *m, void *to, size_t len)
 {
 	union {
 		struct cmsghdr align;
@@ -100,7 +109,7 @@ static int receive(struct vhost_message *m, int sock, void *to, size_t len)
 		.msg_control = &control,
 		.msg_controllen = sizeof(control),
 	};
-	ssize_t n = recvmsg(sock, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	ssize_t n = recvmsg(m->sock, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	int r;
 
 	if (n < 0)
@@ -121,10 +130,10 @@ static bool header_ok(const struct vhost_header *h)
 	       h->size <= sizeof(union vhost_payload);
 }
 
-int vhost_message_receive(struct vhost_message *m, int sock)
+int vhost_message_receive(struct vhost_message *m)
 {
 	while (m->got < sizeof(m->header)) {
-		int r = receive(m, sock, (char *)&m->header + m->got,
+		int r = receive(m, (char *)&m->header + m->got,
 				sizeof(m->header) - m->got);
 
 		if (r <= 0)
@@ -137,7 +146,7 @@ int vhost_message_receive(struct vhost_message *m, int sock)
 	}
 	while (m->got < sizeof(m->header) + m->header.size) {
 		size_t at = m->got - sizeof(m->header);
-		int r = receive(m, sock, (char *)&m->payload + at,
+		int r = receive(m, (char *)&m->payload + at,
 				m->header.size - at);
 
 		if (r <= 0)
@@ -146,7 +155,7 @@ int vhost_message_receive(struct vhost_message *m, int sock)
 	return 1;
 }
 
-int vhost_message_reply(const struct vhost_message *m, int sock, int fd)
+int vhost_message_reply(const struct vhost_message *m)
 {
 	union {
 		struct cmsghdr align;
@@ -164,15 +173,16 @@ int vhost_message_reply(const struct vhost_message *m, int sock, int fd)
 	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 2 };
 	ssize_t n;
 
-	if (fd >= 0) {
+	if (m->reply_fd >= 0) {
 		msg.msg_control = &control;
 		msg.msg_controllen = sizeof(control);
 		control.align.cmsg_level = SOL_SOCKET;
 		control.align.cmsg_type = SCM_RIGHTS;
-		control.align.cmsg_len = CMSG_LEN(sizeof(fd));
-		memcpy(CMSG_DATA(&control.align), &fd, sizeof(fd));
+		control.align.cmsg_len = CMSG_LEN(sizeof(m->reply_fd));
+		memcpy(CMSG_DATA(&control.align), &m->reply_fd,
+		       sizeof(m->reply_fd));
 	}
-	n = sendmsg(sock, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+	n = sendmsg(m->sock, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
 	if (n < 0)
 		return -errno;
 	/* A message this small does not fit only if nobody reads. */

@@ -138,6 +138,43 @@ int vhost_queues_start(struct vhost_session *s)
 	return r;
 }
 
+/* ---- draining ---- */
+
+static void set_held(struct vhost_session *s, uint32_t queues, bool held)
+{
+	for (unsigned int i = 0; i < s->dev->nqueues; i++) {
+		if (!(queues & (1u << i)))
+			continue;
+		s->vring[i].held = held;
+		vring_update_pause(&s->vring[i]);
+	}
+}
+
+void vhost_queues_pause(struct vhost_session *s, uint32_t queues)
+{
+	set_held(s, queues, true);
+}
+
+void vhost_queues_resume(struct vhost_session *s, uint32_t queues)
+{
+	set_held(s, queues, false);
+}
+
+bool vhost_queues_are_drained(struct vhost_session *s, uint32_t queues)
+{
+	for (unsigned int i = 0; i < s->dev->nqueues; i++)
+		if ((queues & (1u << i)) && !vring_is_drained(&s->vring[i]))
+			return false;
+	return true;
+}
+
+void vhost_queues_forget(struct vhost_session *s)
+{
+	for (unsigned int i = 0; i < s->dev->nqueues; i++)
+		s->vring[i].vq->leaves = false;
+	virtio_device_abandon(s->dev);
+}
+
 void vhost_queues_wind_up(struct vhost_session *s)
 {
 	for (unsigned int i = 0; i < s->dev->nqueues; i++) {

@@ -6,6 +6,9 @@
 #ifndef VHOST_USER_QUEUES_H
 #define VHOST_USER_QUEUES_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "vhost_user/session.h"
 
 /* Bits of the queues that run. */
@@ -17,6 +20,17 @@ int vhost_queues_start(struct vhost_session *s);
 /* Stop all, or one: they are drained. */
 void vhost_queues_stop(struct vhost_session *s);
 void vhost_queues_stop_one(struct vhost_session *s, struct vring *v);
+
+/*
+ * Let these queues take nothing more, until what is in flight of them is done;
+ * and go on, those that still run.
+ */
+void vhost_queues_pause(struct vhost_session *s, uint32_t queues);
+bool vhost_queues_are_drained(struct vhost_session *s, uint32_t queues);
+void vhost_queues_resume(struct vhost_session *s, uint32_t queues);
+
+/* The driver wants no answers any more, and nobody will go on with requests. */
+void vhost_queues_forget(struct vhost_session *s);
 
 /*
  * We end by ourselves, and the driver goes on with somebody else: a long

@@ -1,30 +1,42 @@
 /* SPDX-License-Identifier: MIT */
-/* The handlers of a front end's requests that are not in requests.c itself. */
+/*
+ * The table of a front end's requests: what each has to look like, what it waits
+ * for, and who handles it.
+ */
 #ifndef VHOST_USER_REQUESTS_H
 #define VHOST_USER_REQUESTS_H
 
-#include "vhost_user/session.h"
+#include <stdbool.h>
+#include <stdint.h>
 
-/* The message becomes a reply with this number. */
-int vhost_reply_u64(struct vhost_message *m, uint64_t value);
+struct vhost_message;
+struct vhost_session;
 
-/* requests_memory.c: regions, dirty log, requests in flight */
-int vhost_set_mem_table(struct vhost_session *s, struct vhost_message *m);
-int vhost_get_max_mem_slots(struct vhost_session *s, struct vhost_message *m);
-int vhost_add_mem_reg(struct vhost_session *s, struct vhost_message *m);
-int vhost_rem_mem_reg(struct vhost_session *s, struct vhost_message *m);
-int vhost_set_log_base(struct vhost_session *s, struct vhost_message *m);
-int vhost_get_inflight_fd(struct vhost_session *s, struct vhost_message *m);
-int vhost_set_inflight_fd(struct vhost_session *s, struct vhost_message *m);
+struct vhost_request_kind {
+	const char *name;
+	/*
+	 * Called once, when the message is as the rest of this struct says and
+	 * the queues have drained: enum vhost_answer, or a negative errno with a
+	 * reason.
+	 */
+	int (*handle)(struct vhost_session *s, struct vhost_message *m);
+	/*
+	 * Bits of the queues of which nothing may be in flight then; NULL: none.
+	 * The message is not looked at otherwise.
+	 */
+	uint32_t (*drains)(const struct vhost_session *s,
+			   const struct vhost_message *m);
+	bool abandons;     /* nobody needs what is in flight to be done */
+	bool settles;      /* answered when the owner is quiet */
+	bool replies;      /* its own way, so never acknowledged */
+	uint16_t size_min; /* bytes of payload */
+	uint16_t size_max;
+	uint8_t fds_min;
+	uint8_t fds_max;
+	uint64_t needs; /* protocol features, negotiated before */
+};
 
-/* requests_vring.c: queues */
-int vhost_set_vring_num(struct vhost_session *s, struct vhost_message *m);
-int vhost_set_vring_addr(struct vhost_session *s, struct vhost_message *m);
-int vhost_set_vring_base(struct vhost_session *s, struct vhost_message *m);
-int vhost_get_vring_base(struct vhost_session *s, struct vhost_message *m);
-int vhost_set_vring_kick(struct vhost_session *s, struct vhost_message *m);
-int vhost_set_vring_call(struct vhost_session *s, struct vhost_message *m);
-int vhost_set_vring_err(struct vhost_session *s, struct vhost_message *m);
-int vhost_set_vring_enable(struct vhost_session *s, struct vhost_message *m);
+/* NULL for a number that is no request of a front end we know. */
+const struct vhost_request_kind *vhost_request_kind(uint32_t request);
 
 #endif

@@ -44,7 +44,7 @@ int vhost_takeover_set_area(struct vhost_session *s,
 	inflight_close(&s->inflight);
 	if (of)
 		r = inflight_open(&s->inflight, of, fd, s->dev->nqueues,
-				  vhost_session_packed(s), s->wake.fd);
+				  vhost_session_packed(s), s->wake_fd);
 	pthread_mutex_unlock(&s->area_lock);
 	return r;
 }

@@ -33,7 +33,7 @@
 #include "worker/vhost_socket.h"
 #include "worker/vhost_state.h"
 #include "vhost_user/bus_guard.h"
-#include "vhost_user/session.h"
+#include "vhost_user/connection.h"
 #include "vhost_user/takeover.h"
 
 enum {
@@ -70,7 +70,7 @@ struct vhost {
 	struct size_watch size; /* of it */
 	struct disk disk;
 	struct handover handover;
-	struct vhost_session session;
+	struct vhost_connection connection;
 	struct thread_loop thread[VIRTIO_QUEUES_MAX];
 };
 
@@ -129,7 +129,7 @@ static void accept_one(struct vhost *vh)
 
 	if (fd == -EAGAIN)
 		return;
-	r = fd < 0 ? fd : vhost_session_open(&vh->session, fd);
+	r = fd < 0 ? fd : vhost_connection_open(&vh->connection, fd);
 	if (r) {
 		accept_failed(vh, r);
 		return;
@@ -144,7 +144,7 @@ static void somebody_came(struct loop_source *source, uint32_t events)
 	struct vhost *vh = container_of(source, struct vhost, source);
 
 	(void)events;
-	if (!vhost_session_is_open(&vh->session))
+	if (!vhost_connection_is_open(&vh->connection))
 		accept_one(vh);
 	else
 		log_limited(&vh->waiting, LOG_LEVEL_WARNING,
@@ -165,7 +165,7 @@ static int serve(struct vhost_owner *owner, unsigned int queue)
 		return r;
 	return disk_serve_queue(&vh->disk, queue,
 				thread ? &thread->loop : vh->loop,
-				&vh->session.transport);
+				&vh->connection.session.transport);
 }
 
 static void resubmit(struct vhost_owner *owner, unsigned int queue)
@@ -205,7 +205,7 @@ static void lost(struct block_image *image)
 {
 	struct vhost *vh = container_of(image, struct vhost, image);
 
-	vhost_takeover_keep(&vh->session);
+	vhost_takeover_keep(&vh->connection.session);
 }
 
 /* ---- the end of the driver ---- */
@@ -229,7 +229,7 @@ static void given(struct handover *handover)
 {
 	struct vhost *vh = container_of(handover, struct vhost, handover);
 
-	transport_stopped(&vh->session.transport);
+	vhost_session_wake(&vh->connection.session);
 }
 
 static void closed(struct vhost_owner *owner)
@@ -297,7 +297,7 @@ static int open_disk(struct vhost *vh, const struct disk_options *given,
 			    name, error);
 	serial_of(serial, &o, &vh->image);
 	o.serial = serial;
-	queue_memory_init(&vh->memory, &vh->session.regions);
+	queue_memory_init(&vh->memory, &vh->connection.session.regions);
 	return disk_open(&vh->disk, name, &vh->image, &o, &vh->memory.mem,
 			 error);
 }
@@ -312,7 +312,7 @@ static int begin(struct vhost *vh)
 		return watch_listener(vh);
 	}
 	vh->once = true;
-	return vhost_session_open(&vh->session, vh->listener.fd);
+	return vhost_connection_open(&vh->connection, vh->listener.fd);
 }
 
 static int serve_disk(struct vhost *vh, const struct disk_options *o,
@@ -329,14 +329,14 @@ static int serve_disk(struct vhost *vh, const struct disk_options *o,
 	if (r == 0)
 		r = start_threads(vh, o->iothreads);
 	if (r == 0)
-		r = vhost_session_init(&vh->session, vh->disk.name,
-				       &vh->disk.blk.dev, &vh->owner, vh->loop,
-				       vh->thread_of);
+		r = vhost_connection_init(&vh->connection, vh->disk.name,
+					  &vh->disk.blk.dev, &vh->owner,
+					  vh->loop, vh->thread_of);
 	if (r == 0) {
 		vh->serving = true;
 		vh->image.lost = lost;
 		/* Its configuration may change before any queue is served. */
-		vh->disk.transport = &vh->session.transport;
+		vh->disk.transport = &vh->connection.session.transport;
 		size_watch_add(&vh->size, &vh->image, vh->disk.name, vh->loop);
 		r = begin(vh);
 	}
@@ -367,12 +367,12 @@ static void finish_requests(struct vhost *vh)
 	vh->once = true;
 	vh->ending = true;
 	if (vh->serving)
-		vhost_session_close(&vh->session);
+		vhost_connection_close(&vh->connection);
 	vh->pause.due = look_again;
 	/* Not all of them are the session's. */
 	while (r == 0 &&
 	       (disk_in_flight(&vh->disk) || handover_is_busy(&vh->handover) ||
-		(vh->serving && vhost_session_is_open(&vh->session)))) {
+		(vh->serving && vhost_connection_is_open(&vh->connection)))) {
 		loop_arm(vh->loop, &vh->pause, PAUSE_NS);
 		r = loop_run(vh->loop);
 	}
@@ -388,8 +388,8 @@ static void end(struct vhost *vh)
 	size_watch_remove(&vh->size);
 	disk_close(&vh->disk);
 	block_image_close(&vh->image);
-	if (vh->serving && !vhost_session_is_open(&vh->session))
-		vhost_session_finish(&vh->session);
+	if (vh->serving && !vhost_connection_is_open(&vh->connection))
+		vhost_connection_finish(&vh->connection);
 	/* A connected socket is the session's. */
 	if (vh->listener.connected && vh->serving)
 		vh->listener.fd = -1;

@@ -301,7 +301,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		read_answers();
 	}
 	disconnect_peer();
-	assert_int_equal(peer.session.regions.n, 0);
+	assert_int_equal(peer.connection.session.regions.n, 0);
 	assert_int_equal(disk_in_flight(&peer.disk), 0);
 	assert_true(fds_are(fds_before));
 	return 0;

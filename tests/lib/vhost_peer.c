@@ -29,7 +29,7 @@ void turn(void)
 
 bool peer_open(void)
 {
-	return vhost_session_is_open(&peer.session);
+	return vhost_connection_is_open(&peer.connection);
 }
 
 /* ---- messages ---- */
@@ -436,7 +436,7 @@ static int peer_serve(struct vhost_owner *owner, unsigned int q)
 	return disk_serve_queue(&peer.disk, q,
 				peer.thread_of[q] ? &peer.thread_of[q]->loop :
 						    &peer.loop,
-				&peer.session.transport);
+				&peer.connection.session.transport);
 }
 
 static uint32_t peer_state(struct vhost_owner *owner)
@@ -461,7 +461,7 @@ static void peer_taken_over(struct vhost_owner *owner, const uint32_t *state,
 static void peer_lost(struct block_image *image)
 {
 	(void)image;
-	vhost_takeover_keep(&peer.session);
+	vhost_takeover_keep(&peer.connection.session);
 }
 
 static const struct vhost_owner_ops peer_ops = {
@@ -480,7 +480,7 @@ void connect_peer(void)
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv),
 			 0);
 	peer.sock = sv[0];
-	assert_int_equal(vhost_session_open(&peer.session, sv[1]), 0);
+	assert_int_equal(vhost_connection_open(&peer.connection, sv[1]), 0);
 }
 
 void disconnect_peer(void)
@@ -541,7 +541,7 @@ static void make_disk(const char *engine)
 	} else {
 		o.size = PEER_DISK;
 	}
-	queue_memory_init(&peer.boot, &peer.session.regions);
+	queue_memory_init(&peer.boot, &peer.connection.session.regions);
 	if (model_disk_open(&peer.disk, &peer.image, &o, &peer.boot.mem, error))
 		fail_msg("%s", error);
 }
@@ -557,9 +557,9 @@ static void serve_early(void *arg)
 static void make_device(const char *engine)
 {
 	make_disk(engine);
-	assert_int_equal(vhost_session_init(&peer.session, "test",
-					    &peer.disk.blk.dev, &peer.owner,
-					    &peer.loop, peer.thread_of),
+	assert_int_equal(vhost_connection_init(&peer.connection, "test",
+					       &peer.disk.blk.dev, &peer.owner,
+					       &peer.loop, peer.thread_of),
 			 0);
 	peer.image.lost = peer_lost;
 	for (unsigned int q = 0; q < PEER_QUEUES; q++)
@@ -580,8 +580,8 @@ void peer_start(const char *engine, unsigned int nthreads)
 static void finish_device(void)
 {
 	model_disk_close(&peer.disk);
-	vhost_session_finish(&peer.session);
-	memset(&peer.session, 0, sizeof(peer.session));
+	vhost_connection_finish(&peer.connection);
+	memset(&peer.connection, 0, sizeof(peer.connection));
 }
 
 void peer_restart(const char *engine)

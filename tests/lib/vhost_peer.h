@@ -29,8 +29,9 @@
 #include "lib/model_image.h"
 #include "worker/vhost_state.h"
 #include "vhost_user/bus_guard.h"
+#include "vhost_user/connection.h"
 #include "vhost_user/queues.h"
-#include "vhost_user/session.h"
+#include "vhost_user/requests.h"
 #include "vhost_user/takeover.h"
 
 enum {
@@ -51,7 +52,7 @@ struct peer {
 	struct block_image image;
 	struct disk disk;
 	struct queue_memory boot;
-	struct vhost_session session;
+	struct vhost_connection connection;
 	struct vhost_owner owner;
 	struct thread_loop thread[PEER_QUEUES];
 	struct thread_loop *thread_of[PEER_QUEUES];

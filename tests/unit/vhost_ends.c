@@ -6,8 +6,6 @@
  */
 #include "lib/vhost_peer.h"
 
-#include "vhost_user/requests.h"
-
 enum { RANGES = 32 };
 
 static struct vhost_inflight area;
@@ -64,6 +62,14 @@ static void look(void)
 	assert_int_equal(peer.disk.blk.queue[0].vq.in_flight, 0);
 }
 
+/* What the front end has sent is looked at, and no queue is. */
+static void hear(void)
+{
+	struct loop_source *socket = &peer.connection.socket;
+
+	socket->ready(socket, EPOLLIN);
+}
+
 static void set_up_one(void)
 {
 	negotiate();
@@ -93,7 +99,7 @@ static void nobody_goes_on(void **state)
 	begin_list();
 	close(peer.sock);
 	peer.sock = -1;
-	peer.session.socket.ready(&peer.session.socket, EPOLLIN);
+	hear();
 	look();
 	expect_closed();
 	assert_true(used_is(0, 1));
@@ -109,7 +115,7 @@ static void it_goes_back_to_the_ring(void **state)
 	(void)state;
 	set_up_one();
 	begin_list();
-	vhost_session_close(&peer.session);
+	vhost_connection_close(&peer.connection);
 	look();
 	disconnect_peer();
 	assert_true(used_is(0, 0));
@@ -136,7 +142,7 @@ static void it_is_finished(void **state)
 	assert_true(used_is(0, 1));
 	assert_int_equal(slot_status(0, 1), VIRTIO_BLK_S_OK);
 	assert_int_equal(peer.disk.blk.queue[0].vq.in_flight, 1);
-	vhost_session_close(&peer.session);
+	vhost_connection_close(&peer.connection);
 	await(0);
 	assert_int_equal(slot_status(0, 0), VIRTIO_BLK_S_OK);
 	disconnect_peer();
@@ -151,7 +157,7 @@ static void the_next_goes_on(void **state)
 	share_memory();
 	set_up_queue(0);
 	begin_list();
-	vhost_session_close(&peer.session);
+	vhost_connection_close(&peer.connection);
 	look();
 	disconnect_peer();
 	assert_true(used_is(0, 0));
@@ -172,9 +178,6 @@ static void the_next_goes_on(void **state)
 /* A reset forgets what is in flight: nobody may find it noted. */
 static void reset_leaves_nothing(void **state)
 {
-	const struct vhost_request_kind *kind;
-	struct vhost_message *m = &peer.session.message;
-
 	(void)state;
 	negotiate();
 	get_area();
@@ -182,15 +185,79 @@ static void reset_leaves_nothing(void **state)
 	share_memory();
 	set_up_queue(0);
 	begin_list();
-	m->header = (struct vhost_header){ .request = VHOST_RESET_DEVICE };
-	kind = vhost_request_kind(VHOST_RESET_DEVICE);
-	assert_int_equal(kind->handle(&peer.session, m), VHOST_ANSWER_LATER);
+	send_message(VHOST_RESET_DEVICE, NULL, 0, NULL, 0);
+	hear();
+	assert_int_equal(peer.connection.stage, VHOST_STAGE_DRAIN);
 	look();
 	turn_ns(NS_PER_MS);
-	assert_int_equal(vhost_queues_running(&peer.session), 0);
+	assert_int_equal(vhost_queues_running(&peer.connection.session), 0);
 	assert_int_equal(in->desc[0].inflight, 0);
 	assert_int_equal(slot_status(0, 0), VIRTIO_BLK_S_IOERR);
 	drop_area();
+}
+
+/* Whether the loop tells of the connection, now. */
+static bool socket_is_told_of(void)
+{
+	struct epoll_event events[8];
+	int n = epoll_wait(peer.loop.epoll_fd, events, 8, 0);
+
+	assert_true(n >= 0);
+	while (n--)
+		if (events[n].data.ptr == &peer.connection.socket)
+			return true;
+	return false;
+}
+
+/* No message is read while one waits, but the end of the front end is seen. */
+static void goes_while_waited_for(void (*begin_wait)(void))
+{
+	struct virtqueue *vq = &peer.disk.blk.queue[0].vq;
+
+	set_up_one();
+	begin_list();
+	submit(0, 1, VIRTIO_BLK_T_IN, 0, 512);
+	peer.disk.queue[0].poller.poll(&peer.disk.queue[0].poller);
+	begin_wait();
+	assert_true(peer_open());
+	send_message(VHOST_GET_FEATURES, NULL, 0, NULL, 0);
+	assert_false(socket_is_told_of());
+	assert_false(virtqueue_is_abandoned(vq));
+	close(peer.sock);
+	peer.sock = -1;
+	assert_true(socket_is_told_of());
+	hear();
+	assert_true(virtqueue_is_abandoned(vq));
+	/* And it is told of once. */
+	assert_false(socket_is_told_of());
+	expect_closed();
+	assert_int_equal(slot_status(0, 0), VIRTIO_BLK_S_IOERR);
+}
+
+static void ask_for_base(void)
+{
+	const struct vhost_vring_state state = { .index = 0 };
+
+	send_message(VHOST_GET_VRING_BASE, &state, sizeof(state), NULL, 0);
+	hear();
+	assert_int_equal(peer.connection.stage, VHOST_STAGE_DRAIN);
+}
+
+static void it_goes_while_a_queue_stops(void **state)
+{
+	(void)state;
+	goes_while_waited_for(ask_for_base);
+}
+
+static void end_ourselves(void)
+{
+	vhost_connection_close(&peer.connection);
+}
+
+static void it_goes_while_we_end(void **state)
+{
+	(void)state;
+	goes_while_waited_for(end_ourselves);
 }
 
 static int begin(void **state)
@@ -214,7 +281,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(nobody_goes_on),       TEST(it_goes_back_to_the_ring),
 		TEST(it_is_finished),       TEST(the_next_goes_on),
-		TEST(reset_leaves_nothing),
+		TEST(reset_leaves_nothing), TEST(it_goes_while_a_queue_stops),
+		TEST(it_goes_while_we_end),
 	};
 
 	assert_int_equal(bus_guard_install(), 0);

@@ -35,7 +35,7 @@ static int end(void **state)
 	}
 	/* Both ends of the connection are gone, and nothing else came. */
 	assert_int_equal(count_fds(), fds_before - 2);
-	assert_int_equal(peer.session.regions.n, 0);
+	assert_int_equal(peer.connection.session.regions.n, 0);
 	peer.sock = -1;
 	peer_end();
 	return 0;
@@ -106,9 +106,9 @@ static void cut_short(void **state)
 		send_raw(bytes, n, &peer.memfd, 1);
 		turn();
 		/* The rest is not waited for for ever. */
-		assert_true(peer.session.stall.armed);
+		assert_true(peer.connection.stall.armed);
 		if (n % 2)
-			peer.session.stall.due(&peer.session.stall);
+			peer.connection.stall.due(&peer.connection.stall);
 		again();
 		assert_int_equal(count_fds(), fds_before);
 	}
@@ -365,7 +365,7 @@ static void rings_outside_of_memory(void **state)
 		ask_ok(VHOST_SET_VRING_ADDR, &addr, sizeof(addr), NULL, 0);
 		ask_fd(VHOST_SET_VRING_KICK, 0, peer.kick[0]);
 		ask_state(VHOST_SET_VRING_ENABLE, 0, 1);
-		assert_false(peer.session.vring[0].running);
+		assert_false(peer.connection.session.vring[0].running);
 		kick(0);
 		expect_closed();
 		again();

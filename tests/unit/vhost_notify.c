@@ -88,7 +88,7 @@ static void takeover_notifies(const uint32_t *positions, unsigned int n)
 	share_memory();
 	for (unsigned int i = 0; i < n; i++) {
 		start_at(positions[i]);
-		assert_true(peer.session.vring[0].running);
+		assert_true(peer.connection.session.vring[0].running);
 		assert_true(was_called(0));
 		vring_base(0);
 	}
@@ -269,7 +269,7 @@ static void kick_descriptor_that_blocks(void **state)
 /* A kick that is not watched is none: the queue is not ready to start. */
 static void kick_descriptor_that_cannot_be_watched(void **state)
 {
-	struct vring *v = &peer.session.vring[0];
+	struct vring *v = &peer.connection.session.vring[0];
 	int fd = new_eventfd();
 
 	(void)state;

@@ -179,7 +179,8 @@ static int start(void **state)
 	log_set_level(LOG_LEVEL_ERROR);
 	peer_start(engine, 0);
 	negotiate();
-	assert_int_equal(vhost_session_packed(&peer.session), peer_packed);
+	assert_int_equal(vhost_session_packed(&peer.connection.session),
+			 peer_packed);
 	share_memory();
 	memset(shadow, 0, sizeof(shadow));
 	memory = (struct model_memory){
@@ -258,7 +259,7 @@ static void open_log(void)
 /* As QEMU does it while the queues run. */
 static void set_logging(bool on)
 {
-	uint64_t features = peer.session.features;
+	uint64_t features = peer.connection.session.features;
 
 	features &= ~VHOST_BIT(VHOST_F_LOG_ALL);
 	ask_u64(VHOST_SET_FEATURES,

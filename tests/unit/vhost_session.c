@@ -122,7 +122,8 @@ static void stops_and_goes_on(void **state)
 		base = vring_base(0);
 		assert_int_equal(base, ring_used(0)->idx);
 		turn_ns(NS_PER_MS);
-		assert_int_equal(peer.session.vring[0].running, false);
+		assert_int_equal(peer.connection.session.vring[0].running,
+				 false);
 		ask_state(VHOST_SET_VRING_BASE, 0, ring_used(0)->idx);
 		ask_ok(VHOST_SET_VRING_ADDR, &addr, sizeof(addr), NULL, 0);
 		ask_fd(VHOST_SET_VRING_KICK, 0, peer.kick[0]);
@@ -329,7 +330,7 @@ static void dirty_pages_are_logged(void **state)
 	assert_int_equal(ftruncate(fd, (off_t)bytes), 0);
 	bits = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	set_up();
-	features = peer.session.features;
+	features = peer.connection.session.features;
 	do_io(0, 0, 1);
 	ask_ok(VHOST_SET_LOG_BASE, &log, sizeof(log), &fd, 1);
 	do_io(0, 0, 2);
@@ -461,7 +462,7 @@ static void truncated_areas_are_survived(void **state)
 			ask_ok(VHOST_SET_INFLIGHT_FD, &in, sizeof(in), &fd, 1);
 		if (i == 0)
 			ask_u64(VHOST_SET_FEATURES,
-				peer.session.features |
+				peer.connection.session.features |
 					VHOST_BIT(VHOST_F_LOG_ALL));
 		set_up_queue(0);
 		do_io(0, 0, 1);

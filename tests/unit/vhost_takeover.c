@@ -330,7 +330,7 @@ static void left_state_is_not_overwritten(void **state)
 	peer_restart("auto");
 	connect_anew();
 	give_area();
-	vhost_takeover_keep(&peer.session);
+	vhost_takeover_keep(&peer.connection.session);
 	all_go_on();
 	assert_false(writes_back());
 }
@@ -354,7 +354,7 @@ static void ring_taken_over_is_logged(void **state)
 	negotiate();
 	share_memory();
 	ask_u64(VHOST_SET_FEATURES,
-		peer.session.features | VHOST_BIT(VHOST_F_LOG_ALL));
+		peer.connection.session.features | VHOST_BIT(VHOST_F_LOG_ALL));
 	ask_ok(VHOST_SET_LOG_BASE, &log, sizeof(log), &fd, 1);
 	if (peer_packed)
 		addr.log = at;
@@ -415,7 +415,7 @@ static void tails_of_noise(void **state)
 		give_area();
 		/* Nothing that is odd is believed. */
 		go_on(0);
-		assert_true(peer.session.vring[0].running);
+		assert_true(peer.connection.session.vring[0].running);
 		assert_false(writes_back());
 		assert_int_equal(flush_of(0), VIRTIO_BLK_S_OK);
 		memcpy(tail, was, sizeof(was));

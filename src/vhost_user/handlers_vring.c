@@ -5,12 +5,13 @@
  * A queue that runs keeps its size, position and rings: to change them it is
  * stopped before. Its event descriptors may be exchanged at any time.
  */
+#include "vhost_user/handlers.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
 #include "vhost_user/queues.h"
-#include "vhost_user/requests.h"
 
 /* The queue called `index`, or NULL with a reason. */
 static struct vring *vring_of(struct vhost_session *s, uint64_t index)
@@ -102,33 +103,18 @@ int vhost_set_vring_base(struct vhost_session *s, struct vhost_message *m)
 	return VHOST_ANSWER_OK;
 }
 
-static void answer_vring_base(struct vhost_session *s)
-{
-	struct vhost_vring_state *state = &s->message.payload.state;
-
-	state->num = s->vring[state->index].base;
-	vhost_session_answer(s, VHOST_ANSWER_REPLY);
-}
-
-/* With the answer to the last one the disk may go on elsewhere. */
-static void get_vring_base_drained(struct vhost_session *s)
-{
-	struct vring *v = &s->vring[s->message.payload.state.index];
-
-	vhost_queues_stop_one(s, v);
-	/* It starts again only with a new one. */
-	vring_set_kick(v, -1);
-	vhost_session_when_quiet(s, answer_vring_base);
-}
-
+/* With the answer for the last one the disk may go on elsewhere. */
 int vhost_get_vring_base(struct vhost_session *s, struct vhost_message *m)
 {
 	struct vring *v = vring_of(s, m->payload.state.index);
 
 	if (!v)
 		return -EPROTO;
-	vhost_session_drain(s, 1u << v->index, get_vring_base_drained);
-	return VHOST_ANSWER_LATER;
+	vhost_queues_stop_one(s, v);
+	/* It starts again only with a new one. */
+	vring_set_kick(v, -1);
+	m->payload.state.num = v->base;
+	return VHOST_ANSWER_REPLY;
 }
 
 /*

@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The requests of a vhost-user front end that are about memory which it shares
- * with us: the guest's regions, the dirty log, the area of requests in flight.
+ * with us: the guest's regions, the dirty log, the area of requests in flight;
+ * see vhost_user/handlers.h.
  *
  * The table of regions changes while the queues' threads stand still; a region
  * is unmapped only when nothing is in flight, since the kernel may be writing
  * to it until then.
  */
+#include "vhost_user/handlers.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
 #include "vhost_user/queues.h"
-#include "vhost_user/requests.h"
 #include "vhost_user/takeover.h"
 
 /* ---- regions ---- */
@@ -40,7 +42,7 @@ static const char *why_not_mapped(int r)
 static int add_region(struct vhost_session *s, const struct vhost_region *new,
 		      int fd)
 {
-	int r = regions_add(&s->regions, new, fd, s->wake.fd);
+	int r = regions_add(&s->regions, new, fd, s->wake_fd);
 
 	if (r == 0)
 		return 0;
@@ -65,9 +67,10 @@ static uint32_t to_go_on(const struct vhost_session *s)
 	return queues;
 }
 
-static void set_mem_table_drained(struct vhost_session *s)
+/* Exchange all regions, and start the queues again that ran. */
+static int exchange(struct vhost_session *s,
+		    const struct vhost_mem_table *table, const int *fd)
 {
-	const struct vhost_mem_table *table = &s->message.payload.table;
 	uint32_t needed = to_go_on(s);
 	int r = 0;
 
@@ -75,14 +78,14 @@ static void set_mem_table_drained(struct vhost_session *s)
 	vhost_queues_hold(s);
 	regions_clear(&s->regions);
 	for (unsigned int i = 0; r == 0 && i < table->n; i++)
-		r = add_region(s, &table->region[i], s->message.fd[i]);
+		r = add_region(s, &table->region[i], fd[i]);
 	vhost_queues_release(s);
 	if (r == 0)
 		r = vhost_queues_start(s);
 	if (r == 0 && (needed & ~vhost_queues_running(s)))
 		r = vhost_session_wrong(s, "a running queue has lost its "
 					   "rings");
-	vhost_session_answer(s, r);
+	return r;
 }
 
 int vhost_set_mem_table(struct vhost_session *s, struct vhost_message *m)
@@ -96,14 +99,13 @@ int vhost_set_mem_table(struct vhost_session *s, struct vhost_message *m)
 					   "%" PRIu32 " regions in %" PRIu32
 					   " bytes with %u descriptors",
 					   table->n, m->header.size, m->nfds);
-	vhost_session_drain(s, vhost_queues_running(s), set_mem_table_drained);
-	return VHOST_ANSWER_LATER;
+	return exchange(s, table, m->fd);
 }
 
 int vhost_get_max_mem_slots(struct vhost_session *s, struct vhost_message *m)
 {
 	(void)s;
-	return vhost_reply_u64(m, VHOST_REGIONS_MAX);
+	return vhost_message_number(m, VHOST_REGIONS_MAX);
 }
 
 int vhost_add_mem_reg(struct vhost_session *s, struct vhost_message *m)
@@ -117,26 +119,16 @@ int vhost_add_mem_reg(struct vhost_session *s, struct vhost_message *m)
 }
 
 /* Queues whose rings go with the region stay stopped. */
-static void rem_mem_reg_drained(struct vhost_session *s)
+int vhost_rem_mem_reg(struct vhost_session *s, struct vhost_message *m)
 {
 	int r;
 
 	vhost_queues_stop(s);
 	vhost_queues_hold(s);
-	r = regions_remove(&s->regions, &s->message.payload.reg.region);
+	r = regions_remove(&s->regions, &m->payload.reg.region);
 	vhost_queues_release(s);
-	if (r)
-		r = vhost_session_wrong(s, "there is no such region");
-	else
-		r = vhost_queues_start(s);
-	vhost_session_answer(s, r);
-}
-
-int vhost_rem_mem_reg(struct vhost_session *s, struct vhost_message *m)
-{
-	(void)m;
-	vhost_session_drain(s, vhost_queues_running(s), rem_mem_reg_drained);
-	return VHOST_ANSWER_LATER;
+	return r ? vhost_session_wrong(s, "there is no such region") :
+		   vhost_queues_start(s);
 }
 
 /* ---- dirty log ---- */
@@ -149,7 +141,7 @@ int vhost_set_log_base(struct vhost_session *s, struct vhost_message *m)
 
 	if (log->size < dirty_log_bytes(regions_last(&s->regions)))
 		return vhost_session_wrong(s, "the log is too small");
-	r = mapping_open(&map, m->fd[0], log->offset, log->size, s->wake.fd);
+	r = mapping_open(&map, m->fd[0], log->offset, log->size, s->wake_fd);
 	if (r)
 		return vhost_session_wrong(s, "the log cannot be mapped: %s",
 					   why_not_mapped(r));
@@ -158,7 +150,7 @@ int vhost_set_log_base(struct vhost_session *s, struct vhost_message *m)
 	s->regions.log.map = map;
 	vhost_queues_update_log(s);
 	vhost_queues_release(s);
-	return vhost_reply_u64(m, 0);
+	return vhost_message_number(m, 0);
 }
 
 /* ---- requests in flight ---- */
@@ -173,7 +165,7 @@ int vhost_get_inflight_fd(struct vhost_session *s, struct vhost_message *m)
 					   m->payload.inflight.num_queues,
 					   m->payload.inflight.queue_size,
 					   strerror(-fd));
-	s->reply_fd = fd;
+	m->reply_fd = fd;
 	return VHOST_ANSWER_REPLY;
 }
 
