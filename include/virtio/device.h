@@ -114,11 +114,22 @@ bool virtio_device_wants_reset(const struct virtio_device *dev);
 
 /*
  * For a transport whose front end negotiates with the driver itself, and which
- * starts and stops the queues: the driver is up and has accepted what of
- * `features` was offered; nothing where it is up. And it is down: what it has
- * chosen for the device is kept.
+ * starts and stops the queues. What it has accepted, also bits that are the
+ * transport's own, which may change while the driver is up; nobody may use the
+ * device meanwhile.
  */
-void virtio_device_up(struct virtio_device *dev, uint64_t features);
+void virtio_device_accept(struct virtio_device *dev, uint64_t features);
+
+static inline uint64_t virtio_device_accepted(const struct virtio_device *dev)
+{
+	return dev->state->driver_features;
+}
+
+/*
+ * The driver is up, with what it has accepted of what was offered; nothing where
+ * it is up. And it is down: what it has chosen for the device is kept.
+ */
+void virtio_device_up(struct virtio_device *dev);
 void virtio_device_down(struct virtio_device *dev);
 
 /*

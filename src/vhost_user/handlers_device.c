@@ -43,7 +43,7 @@ int vhost_get_features(struct vhost_session *s, struct vhost_message *m)
 int vhost_set_features(struct vhost_session *s, struct vhost_message *m)
 {
 	uint64_t features = m->payload.u64;
-	uint64_t changed = features ^ s->features;
+	uint64_t changed = features ^ virtio_device_accepted(s->dev);
 
 	if (features & ~offered(s))
 		return vhost_session_wrong(s,
@@ -53,7 +53,7 @@ int vhost_set_features(struct vhost_session *s, struct vhost_message *m)
 	if (vhost_queues_running(s) && (changed & ~VHOST_BIT(VHOST_F_LOG_ALL)))
 		return vhost_session_wrong(s, "queues are running");
 	vhost_queues_hold(s);
-	s->features = features;
+	virtio_device_accept(s->dev, features);
 	vhost_queues_update_log(s);
 	vhost_queues_release(s);
 	vhost_queues_check_log(s);

@@ -167,7 +167,7 @@ int vhost_set_vring_enable(struct vhost_session *s, struct vhost_message *m)
 	if (!v)
 		return -EPROTO;
 	if (m->payload.state.num > 1 ||
-	    !(s->features & VHOST_BIT(VHOST_F_PROTOCOL_FEATURES)))
+	    !vhost_session_has(s, VHOST_F_PROTOCOL_FEATURES))
 		return vhost_session_wrong(s, "not 0 or 1, or its feature was "
 					      "not negotiated");
 	v->enabled = m->payload.state.num;

@@ -96,7 +96,7 @@ static int start_mapped(struct vhost_session *s, struct vring *v)
 	void *inflight = inflight_for(s, v);
 	int r;
 
-	virtio_device_up(s->dev, s->features);
+	virtio_device_up(s->dev);
 	vhost_takeover_settle(s, v, inflight);
 	/* For the back end after this one, where it gets to see them. */
 	v->vq->leaves = inflight != s->dev->inflight[v->index];
@@ -232,7 +232,7 @@ void vhost_queues_release(struct vhost_session *s)
 
 void vhost_queues_update_log(struct vhost_session *s)
 {
-	bool logging = (s->features & VHOST_BIT(VHOST_F_LOG_ALL)) &&
+	bool logging = vhost_session_has(s, VHOST_F_LOG_ALL) &&
 		       s->regions.log.map.data;
 
 	for (unsigned int i = 0; i < s->dev->nqueues; i++)
@@ -258,7 +258,7 @@ static uint64_t log_needed(const struct vhost_session *s)
 void vhost_queues_check_log(struct vhost_session *s)
 {
 	const struct mapping *map = &s->regions.log.map;
-	bool wanted = (s->features & VHOST_BIT(VHOST_F_LOG_ALL)) &&
+	bool wanted = vhost_session_has(s, VHOST_F_LOG_ALL) &&
 		      vhost_queues_running(s);
 	bool missing = wanted && (!map->data || map->size < log_needed(s));
 

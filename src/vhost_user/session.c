@@ -127,7 +127,7 @@ void vhost_session_tell(struct vhost_session *s)
 
 static void forget(struct vhost_session *s)
 {
-	s->features = 0;
+	virtio_device_accept(s->dev, 0);
 	s->protocol = 0;
 	s->status = 0;
 	__atomic_store_n(&s->config_changed, false, __ATOMIC_RELAXED);

@@ -34,9 +34,9 @@ struct vhost_session {
 	struct write_guard guard;      /* of the queues' event descriptors */
 	char reason[VHOST_REASON_MAX]; /* why it is to end */
 
-	uint64_t features;   /* of the front end, vhost's bits included */
-	uint64_t protocol;   /* protocol features of the front end */
-	uint8_t status;      /* as the front end wrote it */
+	uint64_t protocol; /* protocol features of the front end */
+	/* What the front end wrote, to be read back; the queues say what is. */
+	uint8_t status;
 	bool needs_reset;    /* ... was told to the front end */
 	bool config_changed; /* the front end is to be told; atomic */
 	int backend_fd;      /* channel for our requests, or -1 */
@@ -89,10 +89,16 @@ int vhost_session_check(struct vhost_session *s);
 /* Tell the front end what other threads have noticed. */
 void vhost_session_tell(struct vhost_session *s);
 
-/* Whether the front end has taken packed virtqueues. */
+/* Whether the front end has accepted a feature, also one of vhost's own. */
+static inline bool vhost_session_has(const struct vhost_session *s,
+				     unsigned int bit)
+{
+	return virtio_device_accepted(s->dev) & VHOST_BIT(bit);
+}
+
 static inline bool vhost_session_packed(const struct vhost_session *s)
 {
-	return s->features & VIRTIO_FEATURE(VIRTIO_F_RING_PACKED);
+	return vhost_session_has(s, VIRTIO_F_RING_PACKED);
 }
 
 #endif

@@ -78,13 +78,21 @@ bool virtio_device_wants_reset(const struct virtio_device *dev)
 	return shared_load(&dev->state->status) & VIRTIO_STATUS_NEEDS_RESET;
 }
 
-void virtio_device_up(struct virtio_device *dev, uint64_t features)
+void virtio_device_accept(struct virtio_device *dev, uint64_t features)
+{
+	struct virtio_device_state *s = dev->state;
+
+	assert(!shared_load(&s->status) ||
+	       !((features ^ s->driver_features) & dev->offered));
+	s->driver_features = features;
+}
+
+void virtio_device_up(struct virtio_device *dev)
 {
 	struct virtio_device_state *s = dev->state;
 
 	if (shared_load(&s->status))
 		return;
-	s->driver_features = features;
 	/* Pollers of queues that do not run look at it as well. */
 	shared_store(&s->status, VIRTIO_STATUS_ACKNOWLEDGE |
 					 VIRTIO_STATUS_DRIVER |

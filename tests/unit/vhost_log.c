@@ -177,7 +177,7 @@ static void logs_of_dirty_pages(void **state)
 	(void)state;
 	assert_int_equal(ftruncate(fd, (off_t)bytes), 0);
 	set_up();
-	features = peer.connection.session.features;
+	features = virtio_device_accepted(&peer.disk.blk.dev);
 	ask_ok(VHOST_SET_LOG_BASE, &log, sizeof(log), &fd, 1);
 	ask_u64(VHOST_SET_FEATURES, features | VHOST_BIT(VHOST_F_LOG_ALL));
 	assert_int_equal(lines("its log"), 0);

@@ -259,7 +259,7 @@ static void open_log(void)
 /* As QEMU does it while the queues run. */
 static void set_logging(bool on)
 {
-	uint64_t features = peer.connection.session.features;
+	uint64_t features = virtio_device_accepted(&peer.disk.blk.dev);
 
 	features &= ~VHOST_BIT(VHOST_F_LOG_ALL);
 	ask_u64(VHOST_SET_FEATURES,

@@ -330,7 +330,7 @@ static void dirty_pages_are_logged(void **state)
 	assert_int_equal(ftruncate(fd, (off_t)bytes), 0);
 	bits = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	set_up();
-	features = peer.connection.session.features;
+	features = virtio_device_accepted(&peer.disk.blk.dev);
 	do_io(0, 0, 1);
 	ask_ok(VHOST_SET_LOG_BASE, &log, sizeof(log), &fd, 1);
 	do_io(0, 0, 2);
@@ -462,7 +462,7 @@ static void truncated_areas_are_survived(void **state)
 			ask_ok(VHOST_SET_INFLIGHT_FD, &in, sizeof(in), &fd, 1);
 		if (i == 0)
 			ask_u64(VHOST_SET_FEATURES,
-				peer.connection.session.features |
+				virtio_device_accepted(&peer.disk.blk.dev) |
 					VHOST_BIT(VHOST_F_LOG_ALL));
 		set_up_queue(0);
 		do_io(0, 0, 1);

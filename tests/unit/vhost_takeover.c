@@ -353,8 +353,8 @@ static void ring_taken_over_is_logged(void **state)
 	bits = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	negotiate();
 	share_memory();
-	ask_u64(VHOST_SET_FEATURES,
-		peer.connection.session.features | VHOST_BIT(VHOST_F_LOG_ALL));
+	ask_u64(VHOST_SET_FEATURES, virtio_device_accepted(&peer.disk.blk.dev) |
+					    VHOST_BIT(VHOST_F_LOG_ALL));
 	ask_ok(VHOST_SET_LOG_BASE, &log, sizeof(log), &fd, 1);
 	if (peer_packed)
 		addr.log = at;

@@ -496,20 +496,23 @@ static void test_up_and_down(void **state)
 	model_blk_init(&m, (struct model_setup){ 0 });
 	features = virtio_device_offered(dev);
 	assert_false(virtio_device_live(dev));
-	virtio_device_up(dev, features | foreign);
+	virtio_device_accept(dev, features | foreign);
+	virtio_device_up(dev);
 	assert_true(virtio_device_live(dev));
 	assert_int_equal(virtio_device_features(dev), features);
-	virtio_device_up(dev, 0);
+	virtio_device_up(dev);
 	assert_int_equal(virtio_device_features(dev), features);
 	assert_false(virtio_device_wants_reset(dev));
 	virtio_device_needs_reset(dev);
 	assert_true(virtio_device_wants_reset(dev));
-	virtio_device_up(dev, features);
+	virtio_device_up(dev);
 	assert_false(virtio_device_live(dev));
 	virtio_device_down(dev);
 	assert_false(virtio_device_wants_reset(dev));
 	assert_int_equal(virtio_device_features(dev), 0);
-	virtio_device_up(dev, features & ~VIRTIO_FEATURE(VIRTIO_BLK_F_FLUSH));
+	virtio_device_accept(dev,
+			     features & ~VIRTIO_FEATURE(VIRTIO_BLK_F_FLUSH));
+	virtio_device_up(dev);
 	assert_true(virtio_device_live(dev));
 	/* It has no way to flush. */
 	assert_int_equal(m.blk.config.writeback, 0);
