@@ -37,7 +37,7 @@ struct vhost_session {
 	uint64_t protocol; /* protocol features of the front end */
 	/* What the front end wrote, to be read back; the queues say what is. */
 	uint8_t status;
-	bool needs_reset;    /* ... was told to the front end */
+	bool needs_reset;    /* that the device does was told */
 	bool config_changed; /* the front end is to be told; atomic */
 	int backend_fd;      /* channel for our requests, or -1 */
 	struct inflight inflight;
