@@ -79,7 +79,16 @@ static void give_up(struct vhost_connection *c)
 		begin_end(c);
 }
 
-/* The message is wrong, or the session is, for a reason that it knows. */
+/* For a reason that the session knows, and no message is about. */
+static void give_up_session(struct vhost_connection *c)
+{
+	log_limited(&c->limit.wrong, LOG_LEVEL_WARNING,
+		    "%s: closing the session: %s", c->session.name,
+		    c->session.reason);
+	give_up(c);
+}
+
+/* The message is wrong, for a reason that the session knows. */
 static void give_up_wrong(struct vhost_connection *c)
 {
 	uint32_t request = c->message.header.request;
@@ -310,7 +319,7 @@ static void stalled(struct loop_timer *timer)
 		container_of(timer, struct vhost_connection, stall);
 
 	vhost_session_wrong(&c->session, "the rest of a message does not come");
-	give_up_wrong(c);
+	give_up_session(c);
 	go_on(c);
 	rest(c);
 }
@@ -333,7 +342,7 @@ static void start_late(struct vhost_connection *c)
 	if (c->stage != VHOST_STAGE_RECEIVE || c->socket.fd < 0 ||
 	    vhost_queues_start(&c->session) == 0)
 		return;
-	give_up_wrong(c);
+	give_up_session(c);
 	go_on(c);
 }
 
@@ -347,7 +356,7 @@ static void woken(struct loop_source *source, uint32_t events)
 	if (read(source->fd, &n, sizeof(n)) != sizeof(n) || c->socket.fd < 0)
 		return;
 	if (c->stage != VHOST_STAGE_END && look_after(c))
-		give_up_wrong(c);
+		give_up_session(c);
 	vhost_session_tell(&c->session);
 	go_on(c);
 	start_late(c);

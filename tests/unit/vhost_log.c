@@ -85,6 +85,25 @@ static void wrong_messages(void **state)
 	connect_peer();
 }
 
+/* What no message is about is not said of the message before. */
+static void no_message_is_wrong(void **state)
+{
+	(void)state;
+	set_up();
+	peer.connection.stall.due(&peer.connection.stall);
+	assert_int_equal(lines("test: closing the session: the rest of a "
+			       "message does not come"),
+			 1);
+	again();
+	set_up();
+	peer.connection.deaf = true;
+	vhost_session_wake(&peer.connection.session);
+	expect_closed();
+	assert_int_equal(lines("test: closing the session: its messages "
+			       "cannot be awaited"),
+			 1);
+}
+
 static void refused_changes(void **state)
 {
 	(void)state;
@@ -204,6 +223,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(connections, start, end),
 		cmocka_unit_test_setup_teardown(wrong_messages, start, end),
+		cmocka_unit_test_setup_teardown(no_message_is_wrong, start,
+						end),
 		cmocka_unit_test_setup_teardown(refused_changes, start, end),
 		cmocka_unit_test_setup_teardown(areas, start, end),
 		cmocka_unit_test_setup_teardown(lost_descriptors, start, end),
