@@ -249,6 +249,24 @@ static void it_goes_while_a_queue_stops(void **state)
 	goes_while_waited_for(ask_for_base);
 }
 
+/* A kick that comes meanwhile is looked at: here it is one too early. */
+static void a_kick_while_a_queue_stops(void **state)
+{
+	struct vhost_vring_addr addr = ring_addr(1, 0);
+
+	(void)state;
+	set_up_one();
+	addr.desc = PEER_USER + PEER_MEMORY;
+	ask_state(VHOST_SET_VRING_NUM, 1, PEER_RING);
+	ask_ok(VHOST_SET_VRING_ADDR, &addr, sizeof(addr), NULL, 0);
+	ask_fd(VHOST_SET_VRING_KICK, 1, peer.kick[1]);
+	ask_state(VHOST_SET_VRING_ENABLE, 1, 1);
+	begin_list();
+	ask_for_base();
+	kick(1);
+	expect_closed();
+}
+
 static void end_ourselves(void)
 {
 	vhost_connection_close(&peer.connection);
@@ -282,7 +300,7 @@ int main(void)
 		TEST(nobody_goes_on),       TEST(it_goes_back_to_the_ring),
 		TEST(it_is_finished),       TEST(the_next_goes_on),
 		TEST(reset_leaves_nothing), TEST(it_goes_while_a_queue_stops),
-		TEST(it_goes_while_we_end),
+		TEST(it_goes_while_we_end), TEST(a_kick_while_a_queue_stops),
 	};
 
 	assert_int_equal(bus_guard_install(), 0);
