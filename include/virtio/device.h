@@ -126,8 +126,8 @@ static inline uint64_t virtio_device_accepted(const struct virtio_device *dev)
 }
 
 /*
- * The driver is up, with what it has accepted of what was offered; nothing where
- * it is up. And it is down: what it has chosen for the device is kept.
+ * The driver is up, with what it has accepted of what was offered; nothing
+ * where it is up. And it is down: what it has chosen for the device is kept.
  */
 void virtio_device_up(struct virtio_device *dev);
 void virtio_device_down(struct virtio_device *dev);

@@ -11,8 +11,9 @@
  *	settle	where the table says so: until the owner is quiet
  *	answer	as the handler has said
  *
- * Nothing of that blocks: no further message is read until this one is answered,
- * and the loop goes on. The end of a session is a drain as well, of all queues.
+ * Nothing of that blocks: no further message is read until this one is
+ * answered, and the loop goes on. The end of a session is a drain as well, of
+ * all queues.
  *
  * The struct lives as long as the device and serves one front end at a time.
  */
@@ -61,7 +62,7 @@ struct vhost_connection {
 	struct {
 		struct log_limit end, wrong;
 	} limit;
-	struct vhost_session session; /* last: large, and most of it never used */
+	struct vhost_session session; /* last: large, most of it never used */
 };
 
 /*

@@ -3,7 +3,8 @@
  * The handlers of a front end's requests, one each. A handler gets a message
  * whose size, descriptors and protocol features are right, with nothing in
  * flight where the table of requests says so; it checks the rest before it
- * changes anything. Returns enum vhost_answer, or a negative errno with a reason.
+ * changes anything. Returns enum vhost_answer, or a negative errno with a
+ * reason.
  *
  * Everything about memory that the queues share with it happens while their
  * threads stand still, or, where the driver could notice, while nothing is in

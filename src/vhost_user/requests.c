@@ -2,8 +2,8 @@
 /*
  * The table of a vhost-user front end's requests; see vhost_user/requests.h.
  *
- * A request that is not in it ends the session, as does a message that is not as
- * its row says.
+ * A request that is not in it ends the session, as does a message that is not
+ * as its row says.
  */
 #include "vhost_user/requests.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The table of a front end's requests: what each has to look like, what it waits
- * for, and who handles it.
+ * The table of a front end's requests: what each has to look like, what it
+ * waits for, and who handles it.
  */
 #ifndef VHOST_USER_REQUESTS_H
 #define VHOST_USER_REQUESTS_H
@@ -16,14 +16,11 @@ struct vhost_request_kind {
 	const char *name;
 	/*
 	 * Called once, when the message is as the rest of this struct says and
-	 * the queues have drained: enum vhost_answer, or a negative errno with a
-	 * reason.
+	 * the queues have drained: enum vhost_answer, or a negative errno with
+	 * a reason.
 	 */
 	int (*handle)(struct vhost_session *s, struct vhost_message *m);
-	/*
-	 * Bits of the queues of which nothing may be in flight then; NULL: none.
-	 * The message is not looked at otherwise.
-	 */
+	/* Bits of the queues of which nothing may be in flight then, or NULL. */
 	uint32_t (*drains)(const struct vhost_session *s,
 			   const struct vhost_message *m);
 	bool abandons;     /* nobody needs what is in flight to be done */

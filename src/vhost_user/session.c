@@ -4,8 +4,8 @@
  *
  * Failures: a front end that truncates a file which it shares, or makes one of
  * its event descriptors block, is found out when the session is looked at. A
- * driver that breaks its ring makes the device ask for a reset, and the front end
- * is told by the error descriptor. The device itself outlives all of that.
+ * driver that breaks its ring makes the device ask for a reset, and the front
+ * end is told by the error descriptor. The device itself outlives all of that.
  */
 #include "vhost_user/session.h"
 
