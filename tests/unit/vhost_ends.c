@@ -234,6 +234,50 @@ static void goes_while_waited_for(void (*begin_wait)(void))
 	assert_int_equal(slot_status(0, 0), VIRTIO_BLK_S_IOERR);
 }
 
+/* What of the messages waits while a list is under way, and what does not. */
+static void what_waits(void **state)
+{
+	const struct vhost_mem_reg reg = { .region = whole_memory() };
+	const struct vhost_vring_state other = { .index = 1 };
+	const uint64_t zero = 0, driver_ok = 4;
+	struct vhost_mem_table table = { .n = 1, .region = { reg.region } };
+	const struct {
+		uint32_t request;
+		const void *payload;
+		uint32_t size;
+		unsigned int nfds;
+		bool waits;
+	} all[] = {
+		{ VHOST_SET_MEM_TABLE, &table, VHOST_MEM_TABLE_HEAD + 32, 1,
+		  true },
+		{ VHOST_REM_MEM_REG, &reg, sizeof(reg), 0, true },
+		{ VHOST_GET_VRING_BASE, &zero, 8, 0, true },
+		{ VHOST_GET_VRING_BASE, &other, 8, 0, false },
+		{ VHOST_SET_STATUS, &zero, 8, 0, true },
+		{ VHOST_SET_STATUS, &driver_ok, 8, 0, false },
+		{ VHOST_RESET_DEVICE, NULL, 0, 0, true },
+		{ VHOST_GET_STATUS, NULL, 0, 0, false },
+		{ VHOST_GET_FEATURES, NULL, 0, 0, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		set_up_one();
+		begin_list();
+		send_message(all[i].request, all[i].payload, all[i].size,
+			     &peer.memfd, all[i].nfds);
+		hear();
+		assert_int_equal(peer.connection.stage,
+				 all[i].waits ? VHOST_STAGE_DRAIN :
+						VHOST_STAGE_RECEIVE);
+		assert_true(peer.connection.session.vring[0].running);
+		assert_int_equal(peer.connection.session.regions.n, 1);
+		assert_int_equal(peer.disk.blk.queue[0].vq.in_flight, 1);
+		disconnect_peer();
+		connect_peer();
+	}
+}
+
 static void ask_for_base(void)
 {
 	const struct vhost_vring_state state = { .index = 0 };
@@ -297,10 +341,15 @@ static int end(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(nobody_goes_on),       TEST(it_goes_back_to_the_ring),
-		TEST(it_is_finished),       TEST(the_next_goes_on),
-		TEST(reset_leaves_nothing), TEST(it_goes_while_a_queue_stops),
-		TEST(it_goes_while_we_end), TEST(a_kick_while_a_queue_stops),
+		TEST(nobody_goes_on),
+		TEST(it_goes_back_to_the_ring),
+		TEST(it_is_finished),
+		TEST(the_next_goes_on),
+		TEST(reset_leaves_nothing),
+		TEST(what_waits),
+		TEST(it_goes_while_a_queue_stops),
+		TEST(it_goes_while_we_end),
+		TEST(a_kick_while_a_queue_stops),
 	};
 
 	assert_int_equal(bus_guard_install(), 0);
