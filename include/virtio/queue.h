@@ -217,7 +217,8 @@ struct virtqueue {
 	uint64_t notifications; /* publish() calls that asked for one */
 	/* Of other threads as well, so not beside those above. */
 	bool abandoned; /* see virtqueue_abandon(); atomic */
-	bool stop;      /* ... or virtqueue_wind_up(); atomic */
+	bool wound_up;  /* see virtqueue_wind_up(); atomic */
+	bool stop;      /* one of the two; atomic */
 	bool leaves;    /* what is abandoned stays in flight */
 
 	/* Of a packed ring. */
@@ -337,10 +338,12 @@ static inline void virtqueue_abandon(struct virtqueue *q)
 /*
  * Whoever serves this queue after us knows its ring only, so a request may end
  * early just where it can be given back to that: see virtqueue_is_last(). Any
- * other one is finished. For any thread; ends with the next virtqueue_start().
+ * other one is finished, or answered as failed where the queue is abandoned as
+ * well. For any thread; ends with the next virtqueue_start().
  */
 static inline void virtqueue_wind_up(struct virtqueue *q)
 {
+	__atomic_store_n(&q->wound_up, true, __ATOMIC_RELAXED);
 	__atomic_store_n(&q->stop, true, __ATOMIC_RELAXED);
 }
 
@@ -348,6 +351,11 @@ static inline void virtqueue_wind_up(struct virtqueue *q)
 static inline bool virtqueue_is_ending(const struct virtqueue *q)
 {
 	return __atomic_load_n(&q->stop, __ATOMIC_RELAXED);
+}
+
+static inline bool virtqueue_is_wound_up(const struct virtqueue *q)
+{
+	return __atomic_load_n(&q->wound_up, __ATOMIC_RELAXED);
 }
 
 static inline bool virtqueue_is_abandoned(const struct virtqueue *q)

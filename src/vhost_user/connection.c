@@ -74,6 +74,8 @@ static void begin_end(struct vhost_connection *c)
 static void give_up(struct vhost_connection *c)
 {
 	c->gone = true;
+	/* A front end may come back, and its driver never have gone. */
+	vhost_queues_wind_up(&c->session);
 	virtio_device_abandon(c->session.dev);
 	if (c->stage != VHOST_STAGE_END)
 		begin_end(c);

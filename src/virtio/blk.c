@@ -238,16 +238,18 @@ static bool goes_on(struct virtio_blk_request *slot)
 static bool leave(struct virtio_blk_request *slot)
 {
 	struct virtqueue *vq = &slot->queue->vq;
-	bool abandoned = virtqueue_is_abandoned(vq);
 
-	if (slot->block.result != -ECANCELED || !virtqueue_is_ending(vq) ||
-	    (abandoned && !vq->leaves))
+	if (slot->block.result != -ECANCELED || !virtqueue_is_ending(vq))
+		return false;
+	if (vq->leaves) {
+		unmap(slot);
+		virtqueue_leave(vq, slot->head);
+		return true;
+	}
+	if (!virtqueue_is_wound_up(vq) || !virtqueue_is_last(vq, slot->head))
 		return false;
 	unmap(slot);
-	if (abandoned)
-		virtqueue_leave(vq, slot->head);
-	else
-		virtqueue_unpop(vq, slot->head);
+	virtqueue_unpop(vq, slot->head);
 	return true;
 }
 

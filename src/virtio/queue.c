@@ -77,6 +77,7 @@ int virtqueue_start(struct virtqueue *q, const struct virtq_rings *rings,
 	q->broken = false;
 	q->paused = false;
 	q->abandoned = false;
+	q->wound_up = false;
 	q->stop = false;
 	r = packed ? virtq_packed_start(q, base) : virtq_split_start(q, base);
 	q->running = r == 0;

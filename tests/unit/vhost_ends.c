@@ -91,19 +91,55 @@ static void set_up_again(void)
 	ask_state(VHOST_SET_VRING_ENABLE, 0, 1);
 }
 
-/* The front end goes: whoever comes next has nothing to do with the list. */
-static void nobody_goes_on(void **state)
+/* Give the device a list, and answer what was asked for after it. */
+static void begin_list_and_pass(void)
 {
-	(void)state;
-	set_up_one();
+	struct loop_poller *poller = &peer.disk.queue[0].poller;
+
 	begin_list();
+	submit(0, 1, VIRTIO_BLK_T_IN, 0, 512);
+	poller->poll(poller);
+	poller->poll(poller);
+	assert_true(used_is(0, 1));
+	assert_int_equal(slot_status(0, 1), VIRTIO_BLK_S_OK);
+	assert_int_equal(peer.disk.blk.queue[0].vq.in_flight, 1);
+}
+
+static void front_end_goes(void)
+{
 	close(peer.sock);
 	peer.sock = -1;
 	hear();
 	look();
 	expect_closed();
-	assert_true(used_is(0, 1));
+}
+
+/* The front end goes, and whoever comes next cannot know of the list. */
+static void nobody_goes_on(void **state)
+{
+	(void)state;
+	set_up_one();
+	begin_list_and_pass();
+	front_end_goes();
+	assert_true(used_is(0, 2));
 	assert_int_equal(slot_status(0, 0), VIRTIO_BLK_S_IOERR);
+}
+
+/* It goes, but may come back: its driver finds no failure that is none. */
+static void it_comes_back(void **state)
+{
+	(void)state;
+	set_up_one();
+	begin_list();
+	front_end_goes();
+	assert_true(used_is(0, 0));
+	assert_int_equal(slot_status(0, 0), 0xee);
+	connect_peer();
+	negotiate();
+	share_memory();
+	go_on(0);
+	await(0);
+	assert_int_equal(slot_status(0, 0), VIRTIO_BLK_S_OK);
 }
 
 /*
@@ -131,17 +167,9 @@ static void it_goes_back_to_the_ring(void **state)
 /* We end, and the ring tells of it no more: it is finished. */
 static void it_is_finished(void **state)
 {
-	struct loop_poller *poller = &peer.disk.queue[0].poller;
-
 	(void)state;
 	set_up_one();
-	begin_list();
-	submit(0, 1, VIRTIO_BLK_T_IN, 0, 512);
-	poller->poll(poller);
-	poller->poll(poller);
-	assert_true(used_is(0, 1));
-	assert_int_equal(slot_status(0, 1), VIRTIO_BLK_S_OK);
-	assert_int_equal(peer.disk.blk.queue[0].vq.in_flight, 1);
+	begin_list_and_pass();
 	vhost_connection_close(&peer.connection);
 	await(0);
 	assert_int_equal(slot_status(0, 0), VIRTIO_BLK_S_OK);
@@ -341,15 +369,11 @@ static int end(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(nobody_goes_on),
-		TEST(it_goes_back_to_the_ring),
-		TEST(it_is_finished),
-		TEST(the_next_goes_on),
-		TEST(reset_leaves_nothing),
-		TEST(what_waits),
-		TEST(it_goes_while_a_queue_stops),
-		TEST(it_goes_while_we_end),
-		TEST(a_kick_while_a_queue_stops),
+		TEST(nobody_goes_on),       TEST(it_goes_back_to_the_ring),
+		TEST(it_comes_back),        TEST(it_is_finished),
+		TEST(the_next_goes_on),     TEST(reset_leaves_nothing),
+		TEST(what_waits),           TEST(it_goes_while_a_queue_stops),
+		TEST(it_goes_while_we_end), TEST(a_kick_while_a_queue_stops),
 	};
 
 	assert_int_equal(bus_guard_install(), 0);

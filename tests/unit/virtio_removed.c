@@ -338,8 +338,7 @@ static void test_given_back(void **state)
 		/* The next one finds it in the ring. */
 		req = virtio_blk_pop(&m.blk.queue[0]);
 		assert_non_null(req);
-		virtqueue_abandon(vq);
-		assert_false(goes_on_after(req, 0));
+		assert_false(goes_on_after(req, -EIO));
 		virtqueue_publish(vq);
 		assert_true(model_used(&m.ring[0], &elem));
 		model_blk_finish(&m);
@@ -377,7 +376,25 @@ static void test_not_given_back(void **state)
 	}
 }
 
-/* ... unless everything is given up then. */
+/* What can be is given back also where everything is given up. */
+static void test_given_back_when_given_up(void **state)
+{
+	struct model_blk m;
+	struct block_request *list;
+	uint64_t status;
+
+	(void)state;
+	model_blk_start(&m, ranges);
+	list = list_under_way(&m, 4, &status);
+	virtqueue_wind_up(&m.blk.queue[0].vq);
+	virtio_device_abandon(&m.blk.dev);
+	assert_false(goes_on_after(list, -ECANCELED));
+	assert_int_equal(m.blk.queue[0].vq.in_flight, 0);
+	assert_int_equal(*model_byte(&m, status), 0xee);
+	model_blk_finish(&m);
+}
+
+/* ... and anything else is finished, unless everything is given up then. */
 static void test_given_up_while_wound_up(void **state)
 {
 	struct model_blk m;
@@ -578,6 +595,7 @@ int main(void)
 		cmocka_unit_test(test_left_in_flight),
 		cmocka_unit_test(test_given_back),
 		cmocka_unit_test(test_not_given_back),
+		cmocka_unit_test(test_given_back_when_given_up),
 		cmocka_unit_test(test_given_up_while_wound_up),
 		cmocka_unit_test(test_row_is_given_back),
 		cmocka_unit_test(test_failure_is_answered),
