@@ -185,8 +185,8 @@ check-quick: all check-layers check-conformance check-manual \
 
 # ---- the rest of the tests -----------------------------------------------
 
-check-layers: config.h
-	@CC="$(CC)" $(SRC)/tests/check-layers $(SRC)
+check-layers: $(objects)
+	@CC="$(CC)" $(SRC)/tests/check-layers $(SRC) $(objects)
 
 lint: config.h
 	@$(SRC)/tests/lint $(SRC) -- $(ALL_CPPFLAGS) -std=gnu11 $(XEN_CFLAGS) \

@@ -10,6 +10,7 @@
  * does not take; one that is given twice, of which one would be forgotten; and
  * what does not go together, or is of no use beside the rest.
  */
+#include "config/key_text.h"
 #include "config/command_line.h"
 
 #include <assert.h>
@@ -276,7 +277,7 @@ static int take_help(struct options *options, const char *argument)
 	      "Keys of --disk, with their [defaults]; each is given once, a "
 	      "comma in a value\nis written twice:\n",
 	      stdout);
-	keys_help(stdout);
+	key_text_help(stdout);
 	fputs("\n"
 	      "Signals: TERM and INT end it after the requests in flight (long "
 	      "ones may be left\n"

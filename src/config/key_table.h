@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "config/keys.h"
+#include "config/disk_options.h"
 
 enum key_kind {
 	KIND_TEXT,   /* char *, owned; `min` to `max` bytes */

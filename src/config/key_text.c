@@ -131,7 +131,7 @@ static void dump(FILE *to, const struct disk_options *disk)
 	}
 }
 
-char *keys_dump(const struct disk_options *disk)
+char *key_text_dump(const struct disk_options *disk)
 {
 	char *text = NULL;
 	size_t bytes;
@@ -167,7 +167,7 @@ static void help_default(FILE *to, const struct key_row *row)
 	fputc(']', to);
 }
 
-void keys_help(FILE *to)
+void key_text_help(FILE *to)
 {
 	char values[KEY_TEXT_MAX];
 

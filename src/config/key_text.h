@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the values of a key may be, as text.
+ * The keys of a disk as text: for the help, for errors, for the log.
  */
 #ifndef CONFIG_KEY_TEXT_H
 #define CONFIG_KEY_TEXT_H
+
+#include <stdio.h>
 
 #include "config/key_table.h"
 
@@ -14,5 +16,14 @@ void key_text_values(const struct key_row *row, char text[KEY_TEXT_MAX]);
 
 /* For a sentence that ends with it: "... has to be a number, 1..16". */
 void key_text_allowed(const struct key_row *row, char text[KEY_TEXT_MAX]);
+
+/*
+ * What is given, in one line that keys_parse() takes; the caller frees it. NULL
+ * if there is no memory.
+ */
+char *key_text_dump(const struct disk_options *disk);
+
+/* The keys, each with its values, a line about it and its default. */
+void key_text_help(FILE *to);
 
 #endif

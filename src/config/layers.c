@@ -11,6 +11,7 @@
  */
 #include "config/layers.h"
 
+#include <stdio.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>

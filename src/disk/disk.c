@@ -18,6 +18,7 @@
  * which a guest can cause only so many. A ring that breaks the rules stops this
  * device (NEEDS_RESET) and no other.
  */
+#include "config/key_text.h"
 #include "disk/disk.h"
 
 #include <assert.h>
@@ -335,7 +336,8 @@ err:
 
 void disk_log_keys(const struct disk *disk, const struct disk_options *options)
 {
-	char *keys = log_enabled(LOG_LEVEL_DEBUG) ? keys_dump(options) : NULL;
+	char *keys = log_enabled(LOG_LEVEL_DEBUG) ? key_text_dump(options) :
+						    NULL;
 
 	if (keys)
 		log_debug("%s: %s", disk->name, keys);

@@ -20,7 +20,9 @@ struct vhost_request_kind {
 	 * a reason.
 	 */
 	int (*handle)(struct vhost_session *s, struct vhost_message *m);
-	/* Bits of the queues of which nothing may be in flight then, or NULL. */
+	/*
+	 * Bits of the queues of which nothing may be in flight then, or NULL.
+	 */
 	uint32_t (*drains)(const struct vhost_session *s,
 			   const struct vhost_message *m);
 	bool abandons;     /* nobody needs what is in flight to be done */

@@ -8,6 +8,7 @@
 #include <getopt.h>
 #include <stdio.h>
 
+#include "config/key_text.h"
 #include "config/command_line.h"
 #include "config/layers.h"
 #include "virtio/blk_wire.h"
@@ -54,11 +55,11 @@ static void check_dump(const struct disk_options *d)
 {
 	char error[BLOCK_ERROR_MAX];
 	struct disk_options again = { 0 };
-	char *text = keys_dump(d), *second;
+	char *text = key_text_dump(d), *second;
 
 	assert_int_equal(keys_parse(&again, text, error), 0);
 	assert_int_equal(again.given, d->given);
-	second = keys_dump(&again);
+	second = key_text_dump(&again);
 	assert_string_equal(text, second);
 	free(text);
 	free(second);

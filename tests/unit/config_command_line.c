@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "config/key_text.h"
 #include "config/command_line.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -288,7 +289,7 @@ static void test_the_disk_of_vhost_user_is_settled(void **state)
 	assert_int_equal(run(&o, out, sizeof(out),
 			     ARGS("-s", "/x", "-k", "file=/y,queues=2")),
 			 -1);
-	text = keys_dump(&o.disk[0]);
+	text = key_text_dump(&o.disk[0]);
 	assert_string_equal(text, "file=/y,format=raw,readonly=off,cache=auto,"
 				  "discard=auto,engine=auto,queues=2,"
 				  "queue-size=1024,packed=off,iothreads=0");
@@ -298,7 +299,7 @@ static void test_the_disk_of_vhost_user_is_settled(void **state)
 	assert_int_equal(run(&o, out, sizeof(out),
 			     ARGS("-d", "a", "-k", "id=x,readonly=off")),
 			 -1);
-	text = keys_dump(&o.disk[0]);
+	text = key_text_dump(&o.disk[0]);
 	assert_string_equal(text, "id=x,readonly=off");
 	free(text);
 	options_finish(&o);

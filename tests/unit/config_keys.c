@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "block/engine.h"
+#include "config/key_text.h"
 #include "config/keys.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -353,7 +354,7 @@ static void test_a_dump_says_the_same_again(void **state)
 		/* The last one's serial is two commas, and so on. */
 		if (parse(&d, texts[i]))
 			fail_msg("%s: %s", texts[i], error);
-		text = keys_dump(&d);
+		text = key_text_dump(&d);
 		assert_string_equal(text, texts[i]);
 		free(text);
 		keys_finish(&d);
@@ -368,7 +369,7 @@ static void test_help_lists_each_key(void **state)
 	FILE *to = open_memstream(&text, &bytes);
 
 	(void)state;
-	keys_help(to);
+	key_text_help(to);
 	fclose(to);
 	for (unsigned int i = 0; i < KEYS; i++) {
 		char line[40];

@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 
+#include "config/key_text.h"
 #include "config/layers.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -46,7 +47,7 @@ static void settles_to(const char *below, const char *above,
 
 	if (settle(&disk, below, above, front))
 		fail_msg("%s; %s: %s", below, above, error);
-	text = keys_dump(&disk);
+	text = key_text_dump(&disk);
 	assert_string_equal(text, wanted);
 	free(text);
 	keys_finish(&disk);
@@ -95,7 +96,7 @@ static void test_the_later_layer_counts_in_either_direction(void **state)
 							   "file=/a");
 		if (settle(&disk, below, cases[i].above, DISK_FOR_XEN))
 			fail_msg("%s; %s: %s", below, cases[i].above, error);
-		text = keys_dump(&disk);
+		text = key_text_dump(&disk);
 		if (!strstr(text, cases[i].after))
 			fail_msg("%s; %s: %s is not in %s", below,
 				 cases[i].above, cases[i].after, text);
