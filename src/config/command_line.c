@@ -453,7 +453,7 @@ static int take(struct options *options, int c, uint32_t *given)
 	return row->take(options, optarg);
 }
 
-int options_parse(struct options *options, int argc, char **argv)
+int command_line_parse(struct options *options, int argc, char **argv)
 {
 	struct option longs[LONGS_MAX];
 	char letters[LETTERS_MAX];
@@ -477,7 +477,7 @@ int options_parse(struct options *options, int argc, char **argv)
 	return check(options);
 }
 
-void options_finish(struct options *options)
+void command_line_finish(struct options *options)
 {
 	free(options->domain);
 	free(options->vhost_socket);

@@ -28,10 +28,10 @@ struct options {
 /*
  * Parse the command line. Returns -1 to go on, or the exit status for a program
  * that has said all there is to say (--help, --version, a wrong option).
- * options_finish() in any case.
+ * command_line_finish() in any case.
  */
-int options_parse(struct options *options, int argc, char **argv);
+int command_line_parse(struct options *options, int argc, char **argv);
 
-void options_finish(struct options *options);
+void command_line_finish(struct options *options);
 
 #endif

@@ -59,13 +59,13 @@ int main(int argc, char **argv)
 	/* Without them there is nowhere to say so. */
 	if (standard_fds_reserve())
 		return 1;
-	status = options_parse(&options, argc, argv);
+	status = command_line_parse(&options, argc, argv);
 	if (status < 0) {
 		if (options.verbose)
 			log_set_level(LOG_LEVEL_DEBUG);
 		status = run(&options);
 	}
-	options_finish(&options);
+	command_line_finish(&options);
 	log_flush();
 	return status;
 }

@@ -118,7 +118,7 @@ static void parse_line(char *text)
 	     arg = strtok_r(NULL, "\n", &save))
 		argv[argc++] = arg;
 	optind = 0;
-	r = options_parse(&options, argc, argv);
+	r = command_line_parse(&options, argc, argv);
 	assert_true(r == -1 || r == 0 || r == 2);
 	if (r == -1) {
 		assert_true(options.vhost || options.domain);
@@ -127,7 +127,7 @@ static void parse_line(char *text)
 		for (unsigned int i = 0; i < options.ndisks; i++)
 			check_disk(&options.disk[i]);
 	}
-	options_finish(&options);
+	command_line_finish(&options);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -32,7 +32,7 @@ static int run(struct options *o, char *output, size_t room,
 		dup2(fd, i + 1);
 	}
 	optind = 0;
-	r = options_parse(o, argc, argv);
+	r = command_line_parse(o, argc, argv);
 	fflush(NULL);
 	for (int i = 0; i < 2; i++) {
 		dup2(saved[i], i + 1);
@@ -64,10 +64,10 @@ static void test_each_option_is_taken(void **state)
 	assert_true(o.disk[1].readonly);
 	assert_true(o.verbose);
 	assert_int_equal(o.poll_max_us, 0);
-	options_finish(&o);
+	command_line_finish(&o);
 	assert_int_equal(run(&o, out, sizeof(out), ARGS("--domain=7")), -1);
 	assert_int_equal(o.poll_max_us, 1000);
-	options_finish(&o);
+	command_line_finish(&o);
 }
 
 static void test_help_and_version_are_printed(void **state)
@@ -90,10 +90,10 @@ static void test_help_and_version_are_printed(void **state)
 		snprintf(key, sizeof(key), "\n  %s=", keys_name(i));
 		assert_non_null(strstr(out, key));
 	}
-	options_finish(&o);
+	command_line_finish(&o);
 	assert_int_equal(run(&o, out, sizeof(out), ARGS("-V")), 0);
 	assert_string_equal(out, "virtio-disk " VERSION "\n");
-	options_finish(&o);
+	command_line_finish(&o);
 }
 
 struct line {
@@ -114,7 +114,7 @@ static void check_lines(const struct line *lines, size_t n)
 		memcpy(&args[1], lines[i].args, sizeof(lines[i].args));
 		assert_int_equal(run(&o, out, sizeof(out), args),
 				 lines[i].says ? 2 : -1);
-		options_finish(&o);
+		command_line_finish(&o);
 		if (!lines[i].says) {
 			assert_string_equal(out, "");
 			continue;
@@ -200,21 +200,21 @@ static void test_legacy_is_for_xen_guests(void **state)
 			     ARGS("-d", "a", "-k", "id=x,legacy=on")),
 			 -1);
 	assert_true(o.disk[0].legacy);
-	options_finish(&o);
+	command_line_finish(&o);
 	assert_int_equal(run(&o, out, sizeof(out),
 			     ARGS("-d", "a", "-k", "id=x,packed=on,legacy=on")),
 			 2);
 	assert_non_null(strstr(out, "legacy=on and packed=on"));
-	options_finish(&o);
+	command_line_finish(&o);
 	assert_int_equal(run(&o, out, sizeof(out),
 			     ARGS("-s", "/x", "-k", "file=/y,legacy=on")),
 			 2);
 	assert_non_null(strstr(out, "legacy=on: not with vhost-user"));
-	options_finish(&o);
+	command_line_finish(&o);
 	assert_int_equal(run(&o, out, sizeof(out),
 			     ARGS("-s", "/x", "-k", "file=/y,legacy=off")),
 			 -1);
-	options_finish(&o);
+	command_line_finish(&o);
 }
 
 static void test_sixteen_disks_and_no_more(void **state)
@@ -235,12 +235,12 @@ static void test_sixteen_disks_and_no_more(void **state)
 	}
 	assert_int_equal(run(&o, out, sizeof(out), args), -1);
 	assert_int_equal(o.ndisks, DISKS_MAX);
-	options_finish(&o);
+	command_line_finish(&o);
 	args[n++] = "-k";
 	args[n++] = text[DISKS_MAX];
 	assert_int_equal(run(&o, out, sizeof(out), args), 2);
 	assert_non_null(strstr(out, "16"));
-	options_finish(&o);
+	command_line_finish(&o);
 }
 
 /* Nothing that is said is ignored, and nothing that matters may be left out. */
@@ -294,7 +294,7 @@ static void test_the_disk_of_vhost_user_is_settled(void **state)
 				  "discard=auto,engine=auto,queues=2,"
 				  "queue-size=1024,packed=off,iothreads=0");
 	free(text);
-	options_finish(&o);
+	command_line_finish(&o);
 	/* A layer for a guest's. */
 	assert_int_equal(run(&o, out, sizeof(out),
 			     ARGS("-d", "a", "-k", "id=x,readonly=off")),
@@ -302,7 +302,7 @@ static void test_the_disk_of_vhost_user_is_settled(void **state)
 	text = key_text_dump(&o.disk[0]);
 	assert_string_equal(text, "id=x,readonly=off");
 	free(text);
-	options_finish(&o);
+	command_line_finish(&o);
 }
 
 int main(void)
