@@ -336,5 +336,6 @@ help:
 -include $(patsubst %.o,%.d,$(objects) $(san_objects) $(hooked_objects) \
 	$(main_source:%.c=build/obj/%.o) build/san/tests/filter.o \
 	$(unit_tests:build/tests/%=build/san/tests/unit/%.o) \
+	$(foreach kind,san cov fuzz,$(fixtures:%=build/$(kind)/%)) \
 	$(cov_objects) $(cov_tests:build/cov/%=build/cov/tests/unit/%.o) \
 	$(fuzz_objects) $(fuzz_targets:build/fuzz/%=build/fuzz/tests/fuzz/%.o))
