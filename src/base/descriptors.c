@@ -7,6 +7,7 @@
  */
 #include "base/descriptors.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <sys/resource.h>
@@ -21,6 +22,13 @@ void descriptors_raise(void)
 		return;
 	limit.rlim_cur = limit.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+const char *descriptors_advice(int error)
+{
+	if (error == EMFILE)
+		return ": raise LimitNOFILE= of the unit, or ulimit -n";
+	return error == ENFILE ? ": raise fs.file-max" : "";
 }
 
 unsigned int descriptors_left(void)

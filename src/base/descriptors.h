@@ -9,6 +9,9 @@
  */
 void descriptors_raise(void);
 
+/* What to do where there is none left, to stand behind strerror(); or "". */
+const char *descriptors_advice(int error);
+
 /* How many more can be opened. */
 unsigned int descriptors_left(void);
 

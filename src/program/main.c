@@ -5,14 +5,15 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/descriptors.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/standard_fds.h"
-#include "base/descriptors.h"
-#include "monitor/guest.h"
 #include "config/command_line.h"
-#include "program/signals.h"
+#include "monitor/guest.h"
 #include "monitor/size_watch.h"
+#include "monitor/vhost_disk.h"
+#include "program/signals.h"
 #include "worker/vhost.h"
 
 static const struct signals_owner_ops vhost_signals = {
@@ -42,7 +43,7 @@ static int run(const struct options *options)
 		r = log_detach();
 	if (r == 0) {
 		loop.poll_max_ns = options->poll_max_us * NS_PER_US;
-		status = options->vhost ? vhost_serve(&loop, options) :
+		status = options->vhost ? vhost_disk_serve(&loop, options) :
 					  guest_serve(&loop, options);
 	} else {
 		log_error("cannot start: %s", strerror(-r));

@@ -2,12 +2,12 @@
 /*
  * Serving one disk to vhost-user front ends; see worker/vhost.h.
  *
- * Happy path: open the image, start the threads, listen. A queue is given to
- * its thread when it is first started, since many never are. While a front end
- * is connected the next one waits its turn. At the end, on a signal as well,
- * the requests in flight are finished and told to the driver before the
- * connection is closed, but for long ones that whoever serves the driver next
- * can take up.
+ * Happy path: make a device of the image, start the threads, listen. A queue is
+ * given to its thread when it is first started, since many never are. While a
+ * front end is connected the next one waits its turn. At the end, on a signal
+ * as well, the requests in flight are finished and told to the driver before
+ * the connection is closed, but for long ones that whoever serves the driver
+ * next can take up.
  *
  * Failure: what a front end does wrong ends its session (src/vhost_user), never
  * this loop. Without a descriptor for the next front end it is asked for again
@@ -23,13 +23,10 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/thread_loop.h"
 #include "base/descriptors.h"
+#include "base/log.h"
+#include "base/thread_loop.h"
 #include "disk/disk.h"
-#include "monitor/disk_image.h"
-#include "monitor/handover.h"
-#include "monitor/serial.h"
-#include "monitor/size_watch.h"
 #include "worker/vhost_socket.h"
 #include "worker/vhost_state.h"
 #include "vhost_user/bus_guard.h"
@@ -53,6 +50,8 @@ enum {
 
 struct vhost {
 	struct vhost_owner owner;
+	struct vhost_image_owner *image_owner;
+	struct vhost_settings settings;
 	struct loop *loop;
 	struct vhost_socket listener;
 	struct loop_source source; /* the listener */
@@ -66,10 +65,8 @@ struct vhost {
 	unsigned int nthreads;
 	struct thread_loop *thread_of[VIRTIO_QUEUES_MAX]; /* by queue */
 	struct queue_memory memory; /* of the device, until a session's */
-	struct block_image image;
-	struct size_watch size; /* of it */
 	struct disk disk;
-	struct handover handover;
+	bool giving; /* the image's lock is being given away */
 	struct vhost_connection connection;
 	struct thread_loop thread[VIRTIO_QUEUES_MAX];
 };
@@ -94,20 +91,14 @@ static int accept_next(struct vhost *vh)
 	return watch_listener(vh);
 }
 
-static const char *advice(int r)
-{
-	if (r == -EMFILE)
-		return ": raise LimitNOFILE= of the unit, or ulimit -n";
-	return r == -ENFILE ? ": raise fs.file-max" : "";
-}
-
 /* They wait in the backlog, and it would be an event without end. */
 static void accept_failed(struct vhost *vh, int r)
 {
 	if (!vh->failing)
 		log_limited(&vh->failures, LOG_LEVEL_ERROR,
 			    "%s: a front end cannot be accepted: %s%s",
-			    vh->disk.name, strerror(-r), advice(r));
+			    vh->disk.name, strerror(-r),
+			    descriptors_advice(-r));
 	vh->failing = true;
 	loop_remove(vh->loop, &vh->source);
 	loop_arm(vh->loop, &vh->retry, RETRY_NS);
@@ -159,8 +150,11 @@ static int serve(struct vhost_owner *owner, unsigned int queue)
 {
 	struct vhost *vh = container_of(owner, struct vhost, owner);
 	struct thread_loop *thread = vh->thread_of[queue];
-	int r = handover_take(&vh->handover);
+	int r;
 
+	/* Still ours, if it was about to be given away. */
+	vh->giving = false;
+	r = vh->image_owner->ops->take(vh->image_owner);
 	if (r)
 		return r;
 	return disk_serve_queue(&vh->disk, queue,
@@ -194,17 +188,11 @@ static void taken_over(struct vhost_owner *owner, const uint32_t *state,
 			      state, chosen);
 }
 
-static void size_changed(struct size_watch *watch)
-{
-	struct vhost *vh = container_of(watch, struct vhost, size);
-
-	disk_resize(&vh->disk, vh->image.size);
-}
-
 static void lost(struct block_image *image)
 {
-	struct vhost *vh = container_of(image, struct vhost, image);
+	struct vhost *vh = &the_vhost;
 
+	(void)image;
 	vhost_takeover_keep(&vh->connection.session);
 }
 
@@ -216,19 +204,19 @@ static void stopped(struct vhost_owner *owner)
 
 	/* At our own end the image is closed. */
 	if (!vh->ending)
-		handover_give(&vh->handover);
+		vh->giving = vh->image_owner->ops->give(vh->image_owner);
 }
 
 static bool is_quiet(struct vhost_owner *owner)
 {
-	return !handover_is_giving(
-		&container_of(owner, struct vhost, owner)->handover);
+	return !container_of(owner, struct vhost, owner)->giving;
 }
 
-static void given(struct handover *handover)
+void vhost_given(void)
 {
-	struct vhost *vh = container_of(handover, struct vhost, handover);
+	struct vhost *vh = &the_vhost;
 
+	vh->giving = false;
 	vhost_session_wake(&vh->connection.session);
 }
 
@@ -279,27 +267,13 @@ static void stop_threads(struct vhost *vh)
 
 /* ---- life ---- */
 
-static int open_disk(struct vhost *vh, const struct disk_options *given,
-		     char error[BLOCK_ERROR_MAX])
+static int open_disk(struct vhost *vh, char error[BLOCK_ERROR_MAX])
 {
-	struct disk_options o = *given;
-	const char *name = o.id ? o.id : "vhost-user";
-	char serial[SERIAL_MAX];
-	int r;
+	const struct vhost_settings *settings = &vh->settings;
 
-	o.lends = true;
-	r = disk_image_open(&vh->image, &o, error);
-	if (r)
-		return r;
-	if (vh->image.lends && !vh->image.locked)
-		log_warning("%s: waits for a live migration, until which no "
-			    "queue can start: %s",
-			    name, error);
-	serial_of(serial, &o, &vh->image);
-	o.serial = serial;
 	queue_memory_init(&vh->memory, &vh->connection.session.regions);
-	return disk_open(&vh->disk, name, &vh->image, &o, &vh->memory.mem,
-			 error);
+	return disk_open(&vh->disk, settings->name, settings->image,
+			 settings->options, &vh->memory.mem, error);
 }
 
 /* Listen, or talk to who is connected already. */
@@ -315,35 +289,31 @@ static int begin(struct vhost *vh)
 	return vhost_connection_open(&vh->connection, vh->listener.fd);
 }
 
-static int serve_disk(struct vhost *vh, const struct disk_options *o,
-		      char error[BLOCK_ERROR_MAX])
+static int cannot_serve(int r, char error[BLOCK_ERROR_MAX])
+{
+	if (r)
+		snprintf(error, BLOCK_ERROR_MAX, "cannot serve: %s",
+			 strerror(-r));
+	return r;
+}
+
+static int open_session(struct vhost *vh, char error[BLOCK_ERROR_MAX])
 {
 	int r = bus_guard_install();
 
-	vh->size.changed = size_changed;
-	vh->handover.file = o->file;
-	vh->handover.name = vh->disk.name;
-	vh->handover.size = &vh->size;
 	if (r == 0)
-		r = handover_init(&vh->handover, &vh->image, vh->loop, given);
-	if (r == 0)
-		r = start_threads(vh, o->iothreads);
+		r = start_threads(vh, vh->settings.options->iothreads);
 	if (r == 0)
 		r = vhost_connection_init(&vh->connection, vh->disk.name,
 					  &vh->disk.blk.dev, &vh->owner,
 					  vh->loop, vh->thread_of);
 	if (r == 0) {
 		vh->serving = true;
-		vh->image.lost = lost;
+		vh->settings.image->lost = lost;
 		/* Its configuration may change before any queue is served. */
 		vh->disk.transport = &vh->connection.session.transport;
-		size_watch_add(&vh->size, &vh->image, vh->disk.name, vh->loop);
-		r = begin(vh);
 	}
-	if (r)
-		snprintf(error, BLOCK_ERROR_MAX, "cannot serve: %s",
-			 strerror(-r));
-	return r;
+	return cannot_serve(r, error);
 }
 
 static void look_again(struct loop_timer *timer)
@@ -371,7 +341,7 @@ static void finish_requests(struct vhost *vh)
 	vh->pause.due = look_again;
 	/* Not all of them are the session's. */
 	while (r == 0 &&
-	       (disk_in_flight(&vh->disk) || handover_is_busy(&vh->handover) ||
+	       (disk_in_flight(&vh->disk) ||
 		(vh->serving && vhost_connection_is_open(&vh->connection)))) {
 		loop_arm(vh->loop, &vh->pause, PAUSE_NS);
 		r = loop_run(vh->loop);
@@ -379,15 +349,24 @@ static void finish_requests(struct vhost *vh)
 	loop_disarm(vh->loop, &vh->pause);
 }
 
-static void end(struct vhost *vh)
+void vhost_drain(void)
 {
+	struct vhost *vh = &the_vhost;
+
+	if (!vh->loop)
+		return;
 	loop_disarm(vh->loop, &vh->retry);
 	finish_requests(vh);
 	stop_threads(vh);
-	handover_finish(&vh->handover);
-	size_watch_remove(&vh->size);
 	disk_close(&vh->disk);
-	block_image_close(&vh->image);
+}
+
+void vhost_close(void)
+{
+	struct vhost *vh = &the_vhost;
+
+	if (!vh->loop)
+		return;
 	if (vh->serving && !vhost_connection_is_open(&vh->connection))
 		vhost_connection_finish(&vh->connection);
 	/* A connected socket is the session's. */
@@ -396,15 +375,16 @@ static void end(struct vhost *vh)
 	vhost_socket_close(&vh->listener);
 }
 
-static void log_start(const struct vhost *vh, const struct options *options)
+static void log_start(const struct vhost *vh)
 {
+	const struct vhost_settings *settings = &vh->settings;
+
 	log_info("%s: %" PRIu64 " MiB, %u queues, %u threads, on %s",
-		 options->disk[0].file ? options->disk[0].file : "no file",
-		 vh->image.size >> 20, vh->disk.blk.dev.nqueues,
+		 settings->options->file ? settings->options->file : "no file",
+		 settings->image->size >> 20, vh->disk.blk.dev.nqueues,
 		 vh->nthreads ? vh->nthreads : 1,
-		 options->vhost_socket ? options->vhost_socket :
-					 "an inherited socket");
-	disk_log_keys(&vh->disk, &options->disk[0]);
+		 settings->socket ? settings->socket : "an inherited socket");
+	disk_log_keys(&vh->disk, settings->options);
 }
 
 /* Rather now than when a guest is there that uses all of it. */
@@ -423,31 +403,41 @@ static void check_descriptors(const struct vhost *vh)
 			    left);
 }
 
-int vhost_serve(struct loop *loop, const struct options *options)
+int vhost_open(const struct vhost_settings *settings, struct loop *loop,
+	       struct vhost_image_owner *owner, char error[BLOCK_ERROR_MAX])
 {
 	struct vhost *vh = &the_vhost;
-	char error[BLOCK_ERROR_MAX];
 	int r;
 
 	vh->owner.ops = &owner_ops;
+	vh->image_owner = owner;
+	vh->settings = *settings;
+	vh->once = settings->once;
 	vhost_socket_init(&vh->listener);
 	vh->loop = loop;
-	vh->once = options->once;
-	r = open_disk(vh, &options->disk[0], error);
+	r = open_disk(vh, error);
 	/* Who finds the socket finds the disk. */
 	if (r == 0)
-		r = vhost_socket_open(&vh->listener, options, error);
-	if (r == 0)
-		r = serve_disk(vh, &options->disk[0], error);
-	if (r) {
-		log_error("%s%s", error, advice(r));
-	} else {
-		check_descriptors(vh);
-		log_start(vh, options);
-		r = loop_run(loop);
-	}
-	end(vh);
-	return r ? 1 : 0;
+		r = vhost_socket_open(&vh->listener, settings->socket,
+				      settings->fd, error);
+	return r ? r : open_session(vh, error);
+}
+
+int vhost_begin(char error[BLOCK_ERROR_MAX])
+{
+	struct vhost *vh = &the_vhost;
+	int r = cannot_serve(begin(vh), error);
+
+	if (r)
+		return r;
+	check_descriptors(vh);
+	log_start(vh);
+	return 0;
+}
+
+void vhost_resize(uint64_t bytes)
+{
+	disk_resize(&the_vhost.disk, bytes);
 }
 
 void vhost_abandon(void)

@@ -52,16 +52,13 @@ static int make(struct vhost_socket *vs, const char *path,
 	return socket_path_take(&vs->path, path, vs->fd, error);
 }
 
-int vhost_socket_open(struct vhost_socket *vs, const struct options *options,
+int vhost_socket_open(struct vhost_socket *vs, const char *path, int fd,
 		      char error[BLOCK_ERROR_MAX])
 {
 	vhost_socket_init(vs);
-	if (options->vhost_socket)
-		return make(vs, options->vhost_socket, error);
-	return adopt(vs,
-		     options->vhost_fd >= 0 ? options->vhost_fd :
-					      LISTEN_FDS_START,
-		     error);
+	if (path)
+		return make(vs, path, error);
+	return adopt(vs, fd >= 0 ? fd : LISTEN_FDS_START, error);
 }
 
 /*

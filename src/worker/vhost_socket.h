@@ -9,7 +9,6 @@
 #include <stdbool.h>
 
 #include "block/image.h"
-#include "config/command_line.h"
 #include "worker/socket_path.h"
 
 struct vhost_socket {
@@ -21,8 +20,11 @@ struct vhost_socket {
 /* Before anything else: nothing is open. */
 void vhost_socket_init(struct vhost_socket *vs);
 
-/* 0, or a negative errno and a sentence in `error`. */
-int vhost_socket_open(struct vhost_socket *vs, const struct options *options,
+/*
+ * Listen at `path`, or if that is NULL take the inherited descriptor `fd`; -1:
+ * the one of systemd. 0, or a negative errno and a sentence in `error`.
+ */
+int vhost_socket_open(struct vhost_socket *vs, const char *path, int fd,
 		      char error[BLOCK_ERROR_MAX]);
 
 /* Who connected, never waiting: -EAGAIN if there is nobody. Or an errno. */

@@ -3,6 +3,8 @@
 
 #include "lib/model_daemon.h"
 
+#include "monitor/vhost_disk.h"
+
 static char model_folder[64];
 
 int model_make_folder(void **state)
@@ -90,7 +92,7 @@ static void daemon_run(const struct options *options, int control)
 	if (loop_init(&self.loop) ||
 	    loop_add(&self.loop, &self.control, EPOLLIN))
 		_exit(97);
-	_exit(vhost_serve(&self.loop, options));
+	_exit(vhost_disk_serve(&self.loop, options));
 }
 
 void daemon_start(struct daemon *d, const struct options *options)

@@ -29,6 +29,7 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
+#include "config/command_line.h"
 #include "worker/vhost.h"
 #include "vhost_user/wire.h"
 #include "virtio/blk_wire.h"

@@ -51,14 +51,10 @@ static const char *at(const char *name)
 
 static int open_at(struct vhost_socket *vs, const char *path)
 {
-	struct options options = {
-		.vhost_socket = (char *)path,
-		.vhost_fd = -1,
-	};
 	int r;
 
 	error[0] = '\0';
-	r = vhost_socket_open(vs, &options, error);
+	r = vhost_socket_open(vs, path, -1, error);
 	if (r)
 		vhost_socket_close(vs);
 	return r;
@@ -422,12 +418,11 @@ static void test_relative(void **state)
 static void test_inherited_listener(void **state)
 {
 	int listener = listen_without_lock(at("s"));
-	struct options options = { .vhost_fd = listener };
 	struct vhost_socket vs;
 	int fd;
 
 	(void)state;
-	assert_int_equal(vhost_socket_open(&vs, &options, error), 0);
+	assert_int_equal(vhost_socket_open(&vs, NULL, listener, error), 0);
 	assert_false(vs.connected);
 	alarm(60);
 	for (int i = 0; i < 2; i++) {
