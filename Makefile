@@ -338,4 +338,5 @@ help:
 	$(unit_tests:build/tests/%=build/san/tests/unit/%.o) \
 	$(foreach kind,san cov fuzz,$(fixtures:%=build/$(kind)/%)) \
 	$(cov_objects) $(cov_tests:build/cov/%=build/cov/tests/unit/%.o) \
-	$(fuzz_objects) $(fuzz_targets:build/fuzz/%=build/fuzz/tests/fuzz/%.o))
+	$(fuzz_objects) $(fuzz_targets:build/fuzz/%=build/fuzz/tests/fuzz/%.o) \
+	$(foreach kind,san cov fuzz,$(fixtures:%=build/$(kind)/%)))
