@@ -65,9 +65,9 @@ struct virtio_blk_options {
 	char serial[VIRTIO_BLK_ID_BYTES]; /* padded with NUL */
 };
 
-/* What the driver chose for its cache, in the state that is kept. */
+/* The cache mode. */
 enum virtio_blk_mode {
-	VIRTIO_BLK_MODE_START = 0, /* nothing: as the options say */
+	VIRTIO_BLK_MODE_START = 0, /* as the options say */
 	VIRTIO_BLK_MODE_WRITE_THROUGH = 1,
 	VIRTIO_BLK_MODE_WRITEBACK = 2,
 };
@@ -113,7 +113,7 @@ struct virtio_blk {
 	bool write_through; /* how the cache mode starts */
 	bool discard;       /* WRITE_ZEROES may deallocate */
 	char serial[VIRTIO_BLK_ID_BYTES];
-	struct virtio_blk_config config; /* capacity, writeback: atomic */
+	struct virtio_blk_state *state;
 	bool flush_owed; /* see virtio_blk_take_flush(); atomic */
 	bool switched;   /* the driver left write-back; atomic */
 	struct virtio_blk_queue queue[VIRTIO_QUEUES_MAX];
@@ -125,16 +125,31 @@ struct virtio_blk {
  */
 size_t virtio_blk_memory_bytes(const struct virtio_blk_options *options);
 
-/* Bytes of the state that survives the process: device and in-flight areas. */
+/* Bytes of the state that outlives the process; see virtio/state.h. */
 size_t virtio_blk_state_bytes(const struct virtio_blk_options *options);
 
 /*
- * Make a device. `memory` and `state` as told above, 16 bytes aligned, owned by
- * the caller and outliving the device, as does `mem`.
+ * Make a device with a new state. `memory` and `state` as told above, 16 bytes
+ * aligned, owned by the caller and outliving the device, as does `mem`. What was
+ * in `state` is lost.
  */
 void virtio_blk_init(struct virtio_blk *blk,
 		     const struct virtio_blk_options *options, void *memory,
 		     void *state, struct guest_memory *mem);
+
+/*
+ * Make a device that goes on with the state, `bytes` long, of another process, by
+ * options that may have another size, cache mode and serial than those that it was
+ * made with. virtio_device_resume() is to be called next, and the store has to be
+ * told of virtio_blk_flush_error(). 0; or, for a state that is not a device's of
+ * these options, is of another version, or that nobody can have left who works as
+ * this does, a negative errno and a sentence in `why`: then neither device nor
+ * state was touched.
+ */
+int virtio_blk_adopt(struct virtio_blk *blk,
+		     const struct virtio_blk_options *options, void *memory,
+		     void *state, size_t bytes, struct guest_memory *mem,
+		     const char **why);
 
 /*
  * The next request for the engine, or NULL if there is none now. Chains that
@@ -169,13 +184,22 @@ bool virtio_blk_resize(struct virtio_blk *blk, uint64_t size);
 bool virtio_blk_take_flush(struct virtio_blk *blk);
 
 /*
- * What the driver has chosen for its cache since the device was reset; and to
- * restore that, or to decide it where it got lost, before a queue runs: what
- * was written before is owed a flush then as well (virtio_blk_take_flush()).
- * For the thread that answers for the configuration space.
+ * The cache mode that is in force; and to restore it, or to decide it where it got
+ * lost, before a queue runs: what was written before is owed a flush then as well
+ * (virtio_blk_take_flush()). For the thread that answers for the configuration
+ * space.
  */
-enum virtio_blk_mode virtio_blk_mode(const struct virtio_blk *blk);
+bool virtio_blk_is_writeback(const struct virtio_blk *blk);
 void virtio_blk_set_mode(struct virtio_blk *blk, enum virtio_blk_mode mode);
+
+/*
+ * Why a flush failed (a negative errno, the first one that was noted) or 0, in the
+ * state that outlives the process; a reset leaves it. To be noted before any
+ * request is answered that failed for it, and to be given to the store by who
+ * adopts: the kernel tells it only once. For any thread.
+ */
+int virtio_blk_flush_error(const struct virtio_blk *blk);
+void virtio_blk_note_flush_error(struct virtio_blk *blk, int error);
 
 /* The queue that a request came from. */
 struct virtio_blk_queue *virtio_blk_queue_of(struct block_request *req);

@@ -4,8 +4,8 @@
  * configuration. VIRTIO 1.3, sections 2.1 to 2.5 and 3.1.
  *
  * What the driver negotiated lives in struct virtio_device_state, memory that
- * the caller provides, so that a process that starts with an existing one goes
- * on where the process before stopped.
+ * the caller provides (virtio/state.h), so that a process that adopts an existing
+ * one goes on where the process before stopped, or was killed.
  *
  * Reset, of the device or a queue, and stopping a queue take effect when
  * nothing is in flight any more: the driver may free the rings right after.
@@ -19,34 +19,7 @@
 #include <stdint.h>
 
 #include "virtio/queue.h"
-
-enum { VIRTIO_QUEUES_MAX = 16 }; /* per device */
-
-/* What the driver set for one queue. */
-struct virtio_queue_state {
-	uint64_t desc; /* guest addresses */
-	uint64_t driver;
-	uint64_t device;
-	uint32_t align; /* legacy: of the used ring */
-	uint32_t pfn;   /* legacy: where the ring is, in guest pages */
-	uint16_t size;  /* entries */
-	uint8_t ready;
-	uint8_t padding[5];
-};
-
-struct virtio_device_state {
-	uint64_t driver_features; /* as written by the driver */
-	uint32_t status;          /* enum virtio_status bits; atomic */
-	uint32_t interrupt_status;
-	uint32_t config_generation;
-	uint32_t device_features_sel;
-	uint32_t driver_features_sel;
-	uint32_t queue_sel;
-	uint32_t type_state;       /* the device type's own; 0 after a reset */
-	uint32_t guest_page_size;  /* legacy; a reset leaves it */
-	uint32_t legacy_driver_ok; /* the driver has written DRIVER_OK */
-	struct virtio_queue_state queue[VIRTIO_QUEUES_MAX];
-};
+#include "virtio/state.h"
 
 enum virtio_answer {
 	VIRTIO_DONE, /* the access has had its effect */
@@ -60,14 +33,15 @@ struct virtio_device_ops {
 	/* `size` bytes are written to the configuration space, within it. */
 	void (*config_write)(struct virtio_device *dev, uint32_t offset,
 			     const uint8_t *bytes, uint32_t size);
-	/* Other features are in force: FEATURES_OK, or none after a reset. */
-	void (*negotiated)(struct virtio_device *dev);
+	/* These features are in force; before the status says so. */
+	void (*negotiated)(struct virtio_device *dev, uint64_t features);
+	/* The driver has forgotten the device: no features, nothing chosen. */
+	void (*reset)(struct virtio_device *dev);
 };
 
 struct virtio_device {
 	const struct virtio_device_ops *ops; /* NULL: nothing to do */
 	uint32_t id;                         /* device type, section 5 */
-	uint64_t offered;                    /* feature bits */
 	bool legacy; /* the driver sees the legacy interface */
 	unsigned int nqueues;
 	struct virtqueue *queue[VIRTIO_QUEUES_MAX];
@@ -75,25 +49,37 @@ struct virtio_device {
 	const void *config;                /* device configuration space */
 	uint32_t config_bytes;
 	struct virtio_device_state *state;
-
-	/* Bits per queue; set by the driver's doing, cleared by who serves. */
-	uint32_t stopping;     /* is to be drained, then stopped */
-	uint32_t queue_resets; /* ... and has its defaults then */
-	bool resetting;        /* Status was set to 0; to be drained */
-	bool removed;          /* gone for the driver, for good */
-	bool config_changed;   /* the driver is to be told; atomic */
+	struct virtio_transport_state *transport;
+	bool config_changed; /* the driver is to be told; atomic */
 };
 
 /*
- * Make a device of zeroed memory. Queues, configuration, offer and id are
- * filled in by the device type before. `state` of an earlier process is kept
- * as it is; a zeroed one gets its defaults.
+ * Make a device with a new state: zeroed but for `offered`. All else but
+ * config_changed is filled in by the device type before.
  */
-void virtio_device_init(struct virtio_device *dev,
-			struct virtio_device_state *state);
+void virtio_device_init(struct virtio_device *dev);
+
+/*
+ * Take the state of another process, which was checked (virtio_state_check()),
+ * instead. Nothing runs until virtio_device_resume().
+ */
+void virtio_device_adopt(struct virtio_device *dev);
+
+/*
+ * Go on where the process before stopped, whose I/O is at its end: what waited for
+ * that happens, queues that ran are started with what they had in flight, which
+ * the owner then takes (virtio_blk_repop()), and the driver is to be told of a
+ * change of the configuration, for the process before may not have come to it. So
+ * may it not have come to notify for any queue. Called once after the adoption,
+ * before anything else but virtio_mmio_offer(), when the guest's memory is there.
+ */
+void virtio_device_resume(struct virtio_device *dev);
 
 /* The features in force: those accepted, 0 before FEATURES_OK. */
-uint64_t virtio_device_features(const struct virtio_device *dev);
+static inline uint64_t virtio_device_features(const struct virtio_device *dev)
+{
+	return __atomic_load_n(&dev->state->accepted, __ATOMIC_RELAXED);
+}
 
 static inline bool virtio_device_has(const struct virtio_device *dev,
 				     unsigned int bit)
@@ -104,9 +90,15 @@ static inline bool virtio_device_has(const struct virtio_device *dev,
 /* Whether requests may be taken: DRIVER_OK, no reset asked for or under way. */
 bool virtio_device_live(const struct virtio_device *dev);
 
+/* ... and of this queue: the driver does not stop it. */
+bool virtio_device_takes(const struct virtio_device *dev, unsigned int queue);
+
+/* Whether the driver waits for the end of a reset or of a queue. */
+bool virtio_device_is_awaited(const struct virtio_device *dev);
+
 static inline uint64_t virtio_device_offered(const struct virtio_device *dev)
 {
-	return dev->offered;
+	return dev->state->offered;
 }
 
 /* Whether the device asked for a reset that has not come yet. */

@@ -16,9 +16,17 @@
 #include "virtio/device.h"
 #include "virtio/mmio_wire.h"
 
+/* What this transport adds to a device's offer; the legacy interface has none. */
+static inline uint64_t virtio_mmio_features(bool legacy)
+{
+	return legacy ? 0 :
+			VIRTIO_FEATURE(VIRTIO_F_NOTIFICATION_DATA) |
+				VIRTIO_FEATURE(VIRTIO_F_RING_RESET);
+}
+
 /*
- * Offer what this transport adds, before the driver sees the device:
- * NOTIFICATION_DATA and RING_RESET.
+ * Offer it, before the driver sees the device; to one that was adopted it was
+ * offered, or not, by the process before.
  */
 void virtio_mmio_offer(struct virtio_device *dev);
 

@@ -85,11 +85,25 @@ static void flush_once(struct disk_queue *dq)
 	block_engine_commit(dq->engine);
 }
 
+/*
+ * Before a request is answered that failed for it: the kernel tells it once, and
+ * whoever serves the disk after us has to know.
+ */
+static void note_lost(struct disk *disk)
+{
+	int lost = __atomic_load_n(&disk->image->flush_error, __ATOMIC_SEQ_CST);
+
+	if (lost)
+		virtio_blk_note_flush_error(&disk->blk, lost);
+}
+
 /* Whether the request is done with; else it has to go to the engine again. */
 static bool answer(struct disk_queue *dq, struct block_request *req)
 {
-	if (req->result)
+	if (req->result) {
+		note_lost(dq->disk);
 		log_failure(dq, req);
+	}
 	if (req != &dq->flush)
 		return virtio_blk_complete(req);
 	dq->flushing = false;
@@ -119,9 +133,7 @@ static bool pass_up(struct disk_queue *dq)
 
 static bool may_take(const struct disk_queue *dq)
 {
-	const struct virtio_device *dev = &dq->disk->blk.dev;
-
-	return virtio_device_live(dev) && !(dev->stopping & (1u << dq->index));
+	return virtio_device_takes(&dq->disk->blk.dev, dq->index);
 }
 
 /*
@@ -155,7 +167,7 @@ static bool settle(struct disk_queue *dq)
 
 	if (dq->bq->vq.paused)
 		return dq->bq->vq.in_flight == 0;
-	return (dev->resetting || dev->stopping) && virtio_device_settle(dev);
+	return virtio_device_is_awaited(dev) && virtio_device_settle(dev);
 }
 
 /* What follows from the passes: notifications, and answers that waited. */

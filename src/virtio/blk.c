@@ -22,6 +22,7 @@
 
 #include "virtio/blk_config.h"
 #include "virtio/blk_range.h"
+#include "virtio/device_state.h"
 #include "virtio/shared.h"
 
 /* Pieces per slot: chains may have size_max descriptors, mapped in chunks. */
@@ -51,11 +52,24 @@ size_t virtio_blk_memory_bytes(const struct virtio_blk_options *options)
 	return options->nqueues * queue_memory_bytes(options);
 }
 
+static struct virtio_state_shape
+shape_of(const struct virtio_blk_options *options)
+{
+	return (struct virtio_state_shape){
+		.device_id = VIRTIO_ID_BLOCK,
+		.layout = (options->packed ? VIRTIO_STATE_PACKED : 0u) |
+			  (options->legacy ? VIRTIO_STATE_LEGACY : 0u),
+		.offer = virtio_blk_offer(options),
+		.nqueues = (uint16_t)options->nqueues,
+		.queue_size_max = options->queue_size,
+	};
+}
+
 size_t virtio_blk_state_bytes(const struct virtio_blk_options *options)
 {
-	return sizeof(struct virtio_device_state) +
-	       options->nqueues * virtq_inflight_bytes(options->queue_size,
-						       options->packed);
+	const struct virtio_state_shape shape = shape_of(options);
+
+	return virtio_state_bytes(&shape);
 }
 
 static void queue_init(struct virtio_blk *blk, unsigned int i,
@@ -78,13 +92,14 @@ static void queue_init(struct virtio_blk *blk, unsigned int i,
 	blk->dev.queue[i] = &bq->vq;
 }
 
-void virtio_blk_init(struct virtio_blk *blk,
-		     const struct virtio_blk_options *options, void *memory,
-		     void *state, struct guest_memory *mem)
+/* All of the device but its state, which is neither read nor written. */
+static void make(struct virtio_blk *blk,
+		 const struct virtio_blk_options *options, void *memory,
+		 struct virtio_state *state, struct guest_memory *mem)
 {
+	const struct virtio_state_shape shape = shape_of(options);
 	struct virtio_device *dev = &blk->dev;
-	uint8_t *inflight = (uint8_t *)state +
-			    sizeof(struct virtio_device_state);
+	uint8_t *inflight = (uint8_t *)(state + 1);
 
 	assert(options->size % VIRTIO_BLK_SECTOR_SIZE == 0);
 	assert(options->nqueues && options->nqueues <= VIRTIO_QUEUES_MAX);
@@ -94,18 +109,51 @@ void virtio_blk_init(struct virtio_blk *blk,
 	blk->write_through = options->write_through;
 	blk->discard = options->discard;
 	memcpy(blk->serial, options->serial, sizeof(blk->serial));
-	virtio_blk_config_init(blk, options);
+	blk->state = &state->blk;
 	dev->id = VIRTIO_ID_BLOCK;
 	dev->legacy = options->legacy;
 	dev->nqueues = options->nqueues;
+	dev->state = &state->device;
+	dev->transport = &state->transport;
 	for (unsigned int i = 0; i < options->nqueues; i++) {
 		queue_init(blk, i, options, memory, mem);
 		dev->inflight[i] = inflight;
-		inflight += virtq_inflight_bytes(options->queue_size,
-						 options->packed);
+		inflight += virtio_state_inflight_bytes(&shape);
 	}
-	virtio_device_init(dev, state);
-	virtio_blk_config_adopt(blk);
+	virtio_blk_config_attach(blk);
+}
+
+void virtio_blk_init(struct virtio_blk *blk,
+		     const struct virtio_blk_options *options, void *memory,
+		     void *state, struct guest_memory *mem)
+{
+	const struct virtio_state_shape shape = shape_of(options);
+
+	make(blk, options, memory, state, mem);
+	virtio_state_begin(state, &shape);
+	blk->dev.state->offered = virtio_blk_offer(options);
+	virtio_blk_config_init(blk, options);
+	virtio_device_init(&blk->dev);
+	virtio_state_complete(state);
+}
+
+int virtio_blk_adopt(struct virtio_blk *blk,
+		     const struct virtio_blk_options *options, void *memory,
+		     void *state, size_t bytes, struct guest_memory *mem,
+		     const char **why)
+{
+	const struct virtio_state_shape shape = shape_of(options);
+	const struct virtio_state *area = state;
+	int r = virtio_state_check(area, bytes, &shape, why);
+
+	if (r == 0)
+		r = virtio_blk_config_check(&area->blk, options, why);
+	if (r)
+		return r;
+	make(blk, options, memory, state, mem);
+	virtio_device_adopt(&blk->dev);
+	virtio_blk_config_adopt(blk, options);
+	return 0;
 }
 
 struct virtio_blk_queue *virtio_blk_queue_of(struct block_request *req)

@@ -8,8 +8,8 @@
  * queues' threads, so atomically; nothing is ordered by them.
  *
  * The cache mode. It starts as the options say, at 0 for a driver that cannot
- * flush, and returns to its start with a reset. What the driver chose is kept
- * in the state that outlives the process (type_state, an enum virtio_blk_mode).
+ * flush, and returns to its start with a reset. As all of the configuration space
+ * it is kept in the state that outlives the process.
  * When it becomes write-through, what was written before is owed a flush: such
  * a driver sends none any more. What is under way then gets one each, at its
  * end (virtio_blk_complete()). A legacy driver may write it before it writes
@@ -17,7 +17,12 @@
  */
 #include "virtio/blk_config.h"
 
-#include <string.h>
+#include <assert.h>
+#include <errno.h>
+
+#include "virtio/device_state.h"
+
+enum { ERRNO_MAX = 4095 };
 
 /* ---- geometry and topology ---- */
 
@@ -95,7 +100,7 @@ static void set_ranges(struct virtio_blk_config *config,
 
 /* ---- offer ---- */
 
-static uint64_t offer(const struct virtio_blk_options *o)
+uint64_t virtio_blk_offer(const struct virtio_blk_options *o)
 {
 	uint64_t features = VIRTIO_FEATURE(VIRTIO_F_VERSION_1) |
 			    VIRTIO_FEATURE(VIRTIO_F_INDIRECT_DESC) |
@@ -145,48 +150,48 @@ static void config_write(struct virtio_device *dev, uint32_t offset,
 
 static void start_mode(struct virtio_blk *blk)
 {
-	shared_store(&blk->config.writeback, !blk->write_through);
+	shared_store(&blk->state->config.writeback, !blk->write_through);
 	shared_store(&blk->switched, false);
 }
 
-enum virtio_blk_mode virtio_blk_mode(const struct virtio_blk *blk)
+bool virtio_blk_is_writeback(const struct virtio_blk *blk)
 {
-	return blk->dev.state->type_state;
+	return shared_load(&blk->state->config.writeback);
 }
 
 void virtio_blk_set_mode(struct virtio_blk *blk, enum virtio_blk_mode mode)
 {
-	uint8_t old = shared_load(&blk->config.writeback);
-	uint8_t new = mode == VIRTIO_BLK_MODE_WRITEBACK;
+	bool old = virtio_blk_is_writeback(blk);
+	bool new = mode == VIRTIO_BLK_MODE_WRITEBACK;
 
-	blk->dev.state->type_state = mode;
 	if (mode == VIRTIO_BLK_MODE_START) {
 		start_mode(blk);
 		return;
 	}
-	shared_store(&blk->config.writeback, new);
+	shared_store(&blk->state->config.writeback, new);
 	shared_store(&blk->switched, !new);
 	/* Pairs with virtio_blk_take_flush(): the switch before the flush. */
 	if (old && !new)
 		shared_store_release(&blk->flush_owed, true);
 }
 
-static void negotiated(struct virtio_device *dev)
+static void negotiated(struct virtio_device *dev, uint64_t features)
 {
-	struct virtio_blk *blk = blk_of(dev);
-	uint64_t features = virtio_device_features(dev);
+	if (!dev->legacy &&
+	    (features & VIRTIO_FEATURE(VIRTIO_BLK_F_CONFIG_WCE)) &&
+	    !(features & VIRTIO_FEATURE(VIRTIO_BLK_F_FLUSH)))
+		shared_store(&blk_of(dev)->state->config.writeback, 0);
+}
 
-	if (!(shared_load(&dev->state->status) & VIRTIO_STATUS_FEATURES_OK))
-		start_mode(blk);
-	else if (!dev->legacy &&
-		 (features & VIRTIO_FEATURE(VIRTIO_BLK_F_CONFIG_WCE)) &&
-		 !(features & VIRTIO_FEATURE(VIRTIO_BLK_F_FLUSH)))
-		shared_store(&blk->config.writeback, 0);
+static void reset(struct virtio_device *dev)
+{
+	start_mode(blk_of(dev));
 }
 
 static const struct virtio_device_ops ops = {
 	.config_write = config_write,
 	.negotiated = negotiated,
+	.reset = reset,
 };
 
 bool virtio_blk_take_flush(struct virtio_blk *blk)
@@ -195,13 +200,35 @@ bool virtio_blk_take_flush(struct virtio_blk *blk)
 	       __atomic_exchange_n(&blk->flush_owed, false, __ATOMIC_ACQUIRE);
 }
 
+/* ---- a flush that failed ---- */
+
+int virtio_blk_flush_error(const struct virtio_blk *blk)
+{
+	return shared_load(&blk->state->flush_error);
+}
+
+void virtio_blk_note_flush_error(struct virtio_blk *blk, int error)
+{
+	int32_t none = 0;
+
+	assert(error < 0 && error >= -ERRNO_MAX);
+	/* The first one is what the others follow from. */
+	__atomic_compare_exchange_n(&blk->state->flush_error, &none, error,
+				    false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+
 /* ---- life ---- */
 
-void virtio_blk_config_init(struct virtio_blk *blk,
-			    const struct virtio_blk_options *o)
+void virtio_blk_config_attach(struct virtio_blk *blk)
 {
-	struct virtio_blk_config *config = &blk->config;
+	blk->dev.ops = &ops;
+	blk->dev.config = &blk->state->config;
+	blk->dev.config_bytes = sizeof(blk->state->config);
+}
 
+static void fill(struct virtio_blk_config *config,
+		 const struct virtio_blk_options *o)
+{
 	config->capacity = o->size / VIRTIO_BLK_SECTOR_SIZE;
 	/* Header and status take a descriptor each; a ring of 2 has one. */
 	config->seg_max = o->queue_size > 3u ? o->queue_size - 2u : 1;
@@ -211,29 +238,68 @@ void virtio_blk_config_init(struct virtio_blk *blk,
 	set_geometry(config, config->capacity);
 	set_topology(config, o);
 	set_ranges(config, o);
-	blk->dev.ops = &ops;
-	blk->dev.offered = offer(o);
-	blk->dev.config = config;
-	blk->dev.config_bytes = sizeof(*config);
 }
 
-void virtio_blk_config_adopt(struct virtio_blk *blk)
+void virtio_blk_config_init(struct virtio_blk *blk,
+			    const struct virtio_blk_options *o)
 {
-	enum virtio_blk_mode mode = virtio_blk_mode(blk);
+	fill(&blk->state->config, o);
+}
 
-	negotiated(&blk->dev);
-	if (mode != VIRTIO_BLK_MODE_START)
-		virtio_blk_set_mode(blk, mode);
+/* Whether requests as the driver was told to make them are served. */
+static bool limits_ok(const struct virtio_blk_config *told,
+		      const struct virtio_blk_config *ours)
+{
+	return told->size_max == 0 && told->seg_max == ours->seg_max &&
+	       told->num_queues == ours->num_queues &&
+	       told->max_discard_seg <= VIRTIO_BLK_SEGMENTS_MAX &&
+	       told->max_write_zeroes_seg <= VIRTIO_BLK_SEGMENTS_MAX &&
+	       told->max_secure_erase_seg <= VIRTIO_BLK_SEGMENTS_MAX;
+}
+
+int virtio_blk_config_check(const struct virtio_blk_state *state,
+			    const struct virtio_blk_options *options,
+			    const char **why)
+{
+	struct virtio_blk_config ours = { 0 };
+
+	fill(&ours, options);
+	*why = "the configuration that its driver was shown is none of ours";
+	if (!limits_ok(&state->config, &ours) || state->config.writeback > 1 ||
+	    !virtio_state_is_zero(state->reserved, sizeof(state->reserved)))
+		return -EINVAL;
+	*why = "the failed flush that it tells of has no reason that there is";
+	if (state->flush_error > 0 || state->flush_error < -ERRNO_MAX)
+		return -EINVAL;
+	*why = "its store had blocks of another size";
+	return state->config.blk_size == ours.blk_size ? 0 : -EOPNOTSUPP;
+}
+
+void virtio_blk_config_adopt(struct virtio_blk *blk,
+			     const struct virtio_blk_options *options)
+{
+	struct virtio_blk_config *config = &blk->state->config;
+
+	/* The process before may have been killed before it came to either. */
+	if (!virtio_blk_is_writeback(blk)) {
+		shared_store(&blk->switched, true);
+		shared_store_release(&blk->flush_owed, true);
+	}
+	if (!virtio_blk_resize(blk, options->size))
+		set_geometry(config, config->capacity);
 }
 
 bool virtio_blk_resize(struct virtio_blk *blk, uint64_t size)
 {
 	uint64_t capacity = size / VIRTIO_BLK_SECTOR_SIZE;
+	struct virtio_blk_config *config = &blk->state->config;
 
-	if (capacity == blk->config.capacity)
+	if (capacity == config->capacity)
 		return false;
-	shared_store(&blk->config.capacity, capacity);
-	set_geometry(&blk->config, capacity);
+	/* Before: who is killed now has one generation too many, not too few. */
 	virtio_device_config_updated(&blk->dev);
+	shared_order();
+	shared_store(&config->capacity, capacity);
+	set_geometry(config, capacity);
 	return true;
 }

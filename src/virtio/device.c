@@ -13,10 +13,12 @@
 #include "virtio/device.h"
 
 #include <assert.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "virtio/shared.h"
 
+/* Within what is announced to end, so in any order. */
 static void queue_defaults(struct virtio_device *dev, unsigned int i)
 {
 	struct virtio_queue_state *qs = &dev->state->queue[i];
@@ -25,52 +27,44 @@ static void queue_defaults(struct virtio_device *dev, unsigned int i)
 	qs->size = dev->queue[i]->size_max;
 }
 
-static void negotiated(struct virtio_device *dev)
-{
-	if (dev->ops)
-		dev->ops->negotiated(dev);
-}
-
+/* All that a reset forgets; `resetting` ends with the last store. */
 static void defaults(struct virtio_device *dev)
 {
-	uint32_t generation = dev->state->config_generation;
-	/* Legacy drivers write it once, and reset the device after that. */
-	uint32_t page_size = dev->state->guest_page_size;
+	struct virtio_device_state *s = dev->state;
+	const size_t kept = offsetof(struct virtio_device_state,
+				     driver_features);
 
-	memset(dev->state, 0, sizeof(*dev->state));
-	dev->state->config_generation = generation;
-	dev->state->guest_page_size = page_size;
+	memset((uint8_t *)s + kept, 0, sizeof(*s) - kept);
 	for (unsigned int i = 0; i < dev->nqueues; i++)
 		queue_defaults(dev, i);
-	dev->stopping = 0;
-	dev->queue_resets = 0;
-	dev->resetting = false;
 	shared_store(&dev->config_changed, false);
-	negotiated(dev);
+	if (dev->ops)
+		dev->ops->reset(dev);
+	shared_store_release(&s->resetting, 0);
 }
 
 void virtio_device_config_write(struct virtio_device *dev, uint64_t offset,
 				const uint8_t *bytes, uint32_t size)
 {
-	if (dev->ops && !dev->resetting && !dev->removed &&
+	if (dev->ops && !dev->state->resetting && !dev->state->removed &&
 	    offset <= dev->config_bytes && size <= dev->config_bytes - offset)
 		dev->ops->config_write(dev, (uint32_t)offset, bytes, size);
 }
 
-void virtio_device_init(struct virtio_device *dev,
-			struct virtio_device_state *state)
+void virtio_device_init(struct virtio_device *dev)
 {
 	assert(dev->nqueues > 0 && dev->nqueues <= VIRTIO_QUEUES_MAX);
-	dev->state = state;
-	if (state->queue[0].size == 0)
-		defaults(dev);
+	defaults(dev);
 }
 
-uint64_t virtio_device_features(const struct virtio_device *dev)
+void virtio_device_adopt(struct virtio_device *dev)
 {
-	if (!(shared_load(&dev->state->status) & VIRTIO_STATUS_FEATURES_OK))
-		return 0;
-	return dev->state->driver_features & dev->offered;
+	struct virtio_device_state *s = dev->state;
+
+	/* It was killed between the two stores that accept features. */
+	if (!(s->status & VIRTIO_STATUS_FEATURES_OK))
+		s->accepted = 0;
+	shared_store(&dev->config_changed, false);
 }
 
 bool virtio_device_wants_reset(const struct virtio_device *dev)
@@ -78,13 +72,25 @@ bool virtio_device_wants_reset(const struct virtio_device *dev)
 	return shared_load(&dev->state->status) & VIRTIO_STATUS_NEEDS_RESET;
 }
 
+/* The features come into force with the status, which the caller stores next. */
+static void accept(struct virtio_device *dev)
+{
+	struct virtio_device_state *s = dev->state;
+	uint64_t features = s->driver_features & s->offered;
+
+	shared_store(&s->accepted, features);
+	if (dev->ops)
+		dev->ops->negotiated(dev, features);
+	shared_order();
+}
+
 void virtio_device_accept(struct virtio_device *dev, uint64_t features)
 {
 	struct virtio_device_state *s = dev->state;
 
 	assert(!shared_load(&s->status) ||
-	       !((features ^ s->driver_features) & dev->offered));
-	s->driver_features = features;
+	       !((features ^ s->driver_features) & s->offered));
+	shared_store(&s->driver_features, features);
 }
 
 void virtio_device_up(struct virtio_device *dev)
@@ -93,27 +99,39 @@ void virtio_device_up(struct virtio_device *dev)
 
 	if (shared_load(&s->status))
 		return;
+	accept(dev);
 	/* Pollers of queues that do not run look at it as well. */
 	shared_store(&s->status, VIRTIO_STATUS_ACKNOWLEDGE |
 					 VIRTIO_STATUS_DRIVER |
 					 VIRTIO_STATUS_FEATURES_OK |
 					 VIRTIO_STATUS_DRIVER_OK);
-	negotiated(dev);
 }
 
 void virtio_device_down(struct virtio_device *dev)
 {
 	shared_store(&dev->state->status, 0);
+	shared_store(&dev->state->accepted, 0);
 }
 
 bool virtio_device_live(const struct virtio_device *dev)
 {
+	const struct virtio_device_state *s = dev->state;
 	const uint32_t mask = VIRTIO_STATUS_DRIVER_OK |
 			      VIRTIO_STATUS_NEEDS_RESET;
 
-	return (shared_load(&dev->state->status) & mask) ==
-		       VIRTIO_STATUS_DRIVER_OK &&
-	       !dev->resetting && !dev->removed;
+	return (shared_load(&s->status) & mask) == VIRTIO_STATUS_DRIVER_OK &&
+	       !s->resetting && !s->removed;
+}
+
+bool virtio_device_takes(const struct virtio_device *dev, unsigned int queue)
+{
+	return virtio_device_live(dev) &&
+	       !(dev->state->stopping & (1u << queue));
+}
+
+bool virtio_device_is_awaited(const struct virtio_device *dev)
+{
+	return dev->state->resetting || dev->state->stopping;
 }
 
 void virtio_device_needs_reset(struct virtio_device *dev)
@@ -174,12 +192,40 @@ static bool rings_map(struct guest_memory *mem, struct virtq_rings *rings,
 	return false;
 }
 
+/*
+ * Run a queue on its rings, with what is in flight where it was `started` before:
+ * 0 or a negative errno.
+ */
+static int run(struct virtio_device *dev, unsigned int i,
+	       const struct virtq_rings *rings)
+{
+	struct virtio_queue_state *qs = &dev->state->queue[i];
+	uint64_t features = virtio_device_features(dev);
+	bool packed = features & VIRTIO_FEATURE(VIRTIO_F_RING_PACKED);
+	struct virtqueue *q = dev->queue[i];
+	int r;
+
+	if (!qs->started)
+		memset(dev->inflight[i], 0,
+		       virtq_inflight_bytes(qs->size, packed));
+	r = virtqueue_start(q, rings, qs->size, features,
+			    virtqueue_fresh_base(features), dev->inflight[i]);
+	if (r)
+		return r;
+	if (qs->started)
+		r = virtqueue_recover(q);
+	if (r < 0)
+		virtqueue_stop(q);
+	else
+		shared_store_release(&qs->started, 1);
+	return r < 0 ? r : 0;
+}
+
 /* Start a ready queue on the driver's rings, or ask for a reset. */
 static void queue_start(struct virtio_device *dev, unsigned int i)
 {
 	const struct virtio_queue_state *qs = &dev->state->queue[i];
-	uint64_t features = virtio_device_features(dev);
-	bool packed = features & VIRTIO_FEATURE(VIRTIO_F_RING_PACKED);
+	bool packed = virtio_device_has(dev, VIRTIO_F_RING_PACKED);
 	const struct vring_bytes bytes = vring_bytes(qs->size, packed);
 	struct virtqueue *q = dev->queue[i];
 	struct virtq_rings rings;
@@ -191,12 +237,17 @@ static void queue_start(struct virtio_device *dev, unsigned int i)
 		virtio_device_needs_reset(dev);
 		return;
 	}
-	memset(dev->inflight[i], 0, virtq_inflight_bytes(qs->size, packed));
-	if (virtqueue_start(q, &rings, qs->size, features,
-			    virtqueue_fresh_base(features), dev->inflight[i])) {
+	if (run(dev, i, &rings)) {
 		rings_unmap(q->mem, &rings, &bytes);
 		virtio_device_needs_reset(dev);
 	}
+}
+
+static void start_ready_queues(struct virtio_device *dev)
+{
+	for (unsigned int i = 0; i < dev->nqueues; i++)
+		if (dev->state->queue[i].ready)
+			queue_start(dev, i);
 }
 
 static void queue_stop(struct virtio_device *dev, unsigned int i)
@@ -223,17 +274,18 @@ static bool features_acceptable(const struct virtio_device *dev)
 
 	if (dev->legacy)
 		return true;
-	return !(wanted & ~dev->offered) &&
+	return !(wanted & ~dev->state->offered) &&
 	       (wanted & VIRTIO_FEATURE(VIRTIO_F_VERSION_1));
 }
 
 /* Whether nothing is in flight on the queues that somebody waits for. */
 static bool drained(const struct virtio_device *dev)
 {
-	bool all = dev->resetting || dev->removed;
+	const struct virtio_device_state *s = dev->state;
+	bool all = s->resetting || s->removed;
 
 	for (unsigned int i = 0; i < dev->nqueues; i++)
-		if ((all || (dev->stopping & (1u << i))) &&
+		if ((all || (s->stopping & (1u << i))) &&
 		    dev->queue[i]->in_flight)
 			return false;
 	return true;
@@ -247,7 +299,7 @@ void virtio_device_abandon(struct virtio_device *dev)
 
 void virtio_device_remove(struct virtio_device *dev)
 {
-	dev->removed = true;
+	dev->state->removed = 1;
 	virtio_device_abandon(dev);
 	virtio_device_settle(dev);
 }
@@ -259,7 +311,27 @@ enum virtio_answer virtio_device_end(const struct virtio_device *dev)
 
 static bool somebody_waits(const struct virtio_device *dev)
 {
-	return dev->resetting || dev->stopping || dev->removed;
+	return virtio_device_is_awaited(dev) || dev->state->removed;
+}
+
+/* Who is killed in here leaves queues to stop, which the next process does. */
+static void stop_awaited_queues(struct virtio_device *dev)
+{
+	struct virtio_device_state *s = dev->state;
+
+	for (unsigned int i = 0; i < dev->nqueues; i++) {
+		if (!(s->stopping & (1u << i)))
+			continue;
+		queue_stop(dev, i);
+		s->queue[i].started = 0;
+		s->queue[i].ready = 0;
+		if (s->queue_resets & (1u << i))
+			queue_defaults(dev, i);
+	}
+	shared_order();
+	shared_store(&s->queue_resets, 0);
+	shared_order();
+	shared_store(&s->stopping, 0);
 }
 
 /*
@@ -268,28 +340,29 @@ static bool somebody_waits(const struct virtio_device *dev)
  */
 bool virtio_device_settle(struct virtio_device *dev)
 {
+	struct virtio_device_state *s = dev->state;
+
 	if (!somebody_waits(dev) || !drained(dev))
 		return false;
-	if (dev->removed) {
+	if (s->removed) {
 		virtio_device_stop(dev);
-		return true;
-	}
-	if (dev->resetting) {
+	} else if (s->resetting) {
 		virtio_device_stop(dev);
 		defaults(dev);
-		return true;
+	} else {
+		stop_awaited_queues(dev);
 	}
-	for (unsigned int i = 0; i < dev->nqueues; i++) {
-		if (!(dev->stopping & (1u << i)))
-			continue;
-		queue_stop(dev, i);
-		dev->state->queue[i].ready = 0;
-		if (dev->queue_resets & (1u << i))
-			queue_defaults(dev, i);
-	}
-	dev->stopping = 0;
-	dev->queue_resets = 0;
 	return true;
+}
+
+void virtio_device_resume(struct virtio_device *dev)
+{
+	virtio_device_settle(dev);
+	if (dev->state->removed ||
+	    !(shared_load(&dev->state->status) & VIRTIO_STATUS_DRIVER_OK))
+		return;
+	start_ready_queues(dev);
+	shared_store(&dev->config_changed, true);
 }
 
 /*
@@ -315,24 +388,24 @@ enum virtio_answer virtio_device_set_status(struct virtio_device *dev,
 	if ((status & 0xff) == 0) {
 		bool waits = somebody_waits(dev);
 
-		dev->resetting = true;
+		shared_store(&s->resetting, 1);
 		virtio_device_abandon(dev);
 		return settle_or_wait(dev, waits);
 	}
-	if (dev->resetting)
+	if (s->resetting)
 		return VIRTIO_DONE;
 	/* Section 2.1.1: the driver sets bits and clears none but by reset. */
-	new = status &known & ~s->status;
+	new = status &known & ~shared_load(&s->status);
 	if ((new &VIRTIO_STATUS_FEATURES_OK) && !features_acceptable(dev))
 		new &= ~(uint32_t)VIRTIO_STATUS_FEATURES_OK;
 	if (!((s->status | new) & VIRTIO_STATUS_FEATURES_OK))
 		new &= ~(uint32_t)VIRTIO_STATUS_DRIVER_OK;
-	s->status |= new;
 	if (new &VIRTIO_STATUS_FEATURES_OK)
-		negotiated(dev);
-	for (unsigned int i = 0; i < dev->nqueues; i++)
-		if ((new &VIRTIO_STATUS_DRIVER_OK) && s->queue[i].ready)
-			queue_start(dev, i);
+		accept(dev);
+	/* Not over a NEEDS_RESET that a queue's thread sets. */
+	__atomic_fetch_or(&s->status, new, __ATOMIC_RELEASE);
+	if (new &VIRTIO_STATUS_DRIVER_OK)
+		start_ready_queues(dev);
 	return VIRTIO_DONE;
 }
 
@@ -341,35 +414,37 @@ void virtio_device_set_features(struct virtio_device *dev, uint32_t sel,
 {
 	struct virtio_device_state *s = dev->state;
 	unsigned int shift = sel * 32;
+	uint64_t others;
 
-	if (sel > 1 || (s->status & VIRTIO_STATUS_FEATURES_OK) ||
-	    dev->resetting)
+	if (sel > 1 || (s->status & VIRTIO_STATUS_FEATURES_OK) || s->resetting)
 		return;
-	s->driver_features &= ~(UINT64_C(0xffffffff) << shift);
-	s->driver_features |= (uint64_t)word << shift;
+	others = s->driver_features & ~(UINT64_C(0xffffffff) << shift);
+	shared_store(&s->driver_features, others | (uint64_t)word << shift);
 }
 
 enum virtio_answer virtio_device_set_ready(struct virtio_device *dev,
 					   unsigned int queue, bool ready)
 {
+	struct virtio_device_state *s = dev->state;
 	struct virtio_queue_state *qs;
 
-	if (queue >= dev->nqueues || dev->resetting)
+	if (queue >= dev->nqueues || s->resetting)
 		return VIRTIO_DONE;
-	qs = &dev->state->queue[queue];
+	qs = &s->queue[queue];
 	if (!ready) {
 		bool waits = somebody_waits(dev);
 
 		if (!qs->ready)
 			return VIRTIO_DONE;
-		dev->stopping |= 1u << queue;
+		s->stopping |= 1u << queue;
 		virtqueue_abandon(dev->queue[queue]);
 		return settle_or_wait(dev, waits);
 	}
-	if (qs->ready || (dev->stopping & (1u << queue)))
+	if (qs->ready || (s->stopping & (1u << queue)))
 		return VIRTIO_DONE;
-	qs->ready = 1;
-	if (dev->state->status & VIRTIO_STATUS_DRIVER_OK)
+	/* Size and addresses before it. */
+	shared_store_release(&qs->ready, 1);
+	if (s->status & VIRTIO_STATUS_DRIVER_OK)
 		queue_start(dev, queue);
 	return VIRTIO_DONE;
 }
@@ -377,13 +452,15 @@ enum virtio_answer virtio_device_set_ready(struct virtio_device *dev,
 enum virtio_answer virtio_device_reset_queue(struct virtio_device *dev,
 					     unsigned int queue)
 {
+	struct virtio_device_state *s = dev->state;
 	bool waits = somebody_waits(dev);
 
-	if (queue >= dev->nqueues || dev->resetting ||
+	if (queue >= dev->nqueues || s->resetting ||
 	    !virtio_device_has(dev, VIRTIO_F_RING_RESET))
 		return VIRTIO_DONE;
-	dev->stopping |= 1u << queue;
-	dev->queue_resets |= 1u << queue;
+	s->stopping |= 1u << queue;
+	shared_order();
+	s->queue_resets |= 1u << queue;
 	virtqueue_abandon(dev->queue[queue]);
 	return settle_or_wait(dev, waits);
 }

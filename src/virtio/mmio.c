@@ -23,10 +23,14 @@
 
 void virtio_mmio_offer(struct virtio_device *dev)
 {
-	/* The legacy interface has neither. */
-	if (!dev->legacy)
-		dev->offered |= VIRTIO_FEATURE(VIRTIO_F_NOTIFICATION_DATA) |
-				VIRTIO_FEATURE(VIRTIO_F_RING_RESET);
+	/* The driver of an adopted device has seen the offer. */
+	if (dev->transport->kind == VIRTIO_STATE_MMIO)
+		return;
+	/* First: the offer is checked by it. */
+	shared_store(&dev->transport->kind, VIRTIO_STATE_MMIO);
+	shared_order();
+	shared_store(&dev->state->offered,
+		     dev->state->offered | virtio_mmio_features(dev->legacy));
 }
 
 static uint64_t config_read(const struct virtio_device *dev, uint64_t offset,
@@ -57,7 +61,7 @@ static uint32_t features_read(const struct virtio_device *dev)
 {
 	uint32_t sel = dev->state->device_features_sel;
 
-	return sel > 1 ? 0 : (uint32_t)(dev->offered >> (sel * 32));
+	return sel > 1 ? 0 : (uint32_t)(dev->state->offered >> (sel * 32));
 }
 
 static uint32_t queue_read(const struct virtio_device *dev, uint64_t offset)
@@ -69,7 +73,7 @@ static uint32_t queue_read(const struct virtio_device *dev, uint64_t offset)
 	if (offset == VIRTIO_MMIO_QUEUE_READY)
 		return qs->ready;
 	if (offset == VIRTIO_MMIO_QUEUE_RESET)
-		return dev->queue_resets >> dev->state->queue_sel & 1;
+		return dev->state->queue_resets >> dev->state->queue_sel & 1;
 	return dev->queue[dev->state->queue_sel]->size_max;
 }
 
@@ -96,7 +100,7 @@ static uint32_t modern_read(const struct virtio_device *dev, uint64_t offset)
 uint64_t virtio_mmio_read(const struct virtio_device *dev, uint64_t offset,
 			  unsigned int size)
 {
-	if (dev->removed)
+	if (dev->state->removed)
 		return UINT64_MAX;
 	if (offset >= VIRTIO_MMIO_CONFIG)
 		return config_read(dev, offset - VIRTIO_MMIO_CONFIG, size);
@@ -125,12 +129,13 @@ uint64_t virtio_mmio_read(const struct virtio_device *dev, uint64_t offset,
 
 static void set_low(uint64_t *address, uint32_t value)
 {
-	*address = (*address & ~UINT64_C(0xffffffff)) | value;
+	shared_store(address, (*address & ~UINT64_C(0xffffffff)) | value);
 }
 
 static void set_high(uint64_t *address, uint32_t value)
 {
-	*address = (*address & UINT64_C(0xffffffff)) | (uint64_t)value << 32;
+	shared_store(address,
+		     (*address & UINT64_C(0xffffffff)) | (uint64_t)value << 32);
 }
 
 /* Size and addresses of the selected queue, while it is not in use. */
@@ -140,7 +145,7 @@ static void queue_write(struct virtio_device *dev, uint64_t offset,
 	struct virtio_queue_state *qs = virtio_mmio_selected(dev);
 
 	/* Section 4.2.2.2: not while QueueReady is set. */
-	if (!qs || qs->ready || dev->resetting)
+	if (!qs || qs->ready || dev->state->resetting)
 		return;
 	switch (offset) {
 	case VIRTIO_MMIO_QUEUE_NUM:
@@ -216,7 +221,7 @@ enum virtio_answer virtio_mmio_write(struct virtio_device *dev, uint64_t offset,
 	struct virtio_device_state *s = dev->state;
 	uint32_t value = (uint32_t)value64;
 
-	if (dev->removed)
+	if (dev->state->removed)
 		return removed_write(dev, offset);
 	if (offset >= VIRTIO_MMIO_CONFIG) {
 		config_write(dev, offset - VIRTIO_MMIO_CONFIG, size, value64);

@@ -75,7 +75,7 @@ static enum virtio_answer status_write(struct virtio_device *dev,
 	value &= 0xff;
 	if (value == 0)
 		return virtio_device_set_status(dev, 0);
-	if (dev->resetting)
+	if (dev->state->resetting)
 		return VIRTIO_DONE;
 	/* Nothing but these is no reset. */
 	if (value & ~translated)
@@ -114,7 +114,7 @@ static enum virtio_answer pfn_write(struct virtio_device *dev, uint32_t pfn)
 {
 	struct virtio_queue_state *qs = virtio_mmio_selected(dev);
 
-	if (!qs || dev->resetting)
+	if (!qs || dev->state->resetting)
 		return VIRTIO_DONE;
 	if (pfn == 0)
 		return virtio_device_set_ready(dev, dev->state->queue_sel,
@@ -132,14 +132,14 @@ static void align_write(struct virtio_device *dev, uint32_t align)
 {
 	struct virtio_queue_state *qs = virtio_mmio_selected(dev);
 
-	if (qs && !qs->ready && !dev->resetting)
+	if (qs && !qs->ready && !dev->state->resetting)
 		qs->align = align;
 }
 
 static void notified(struct virtio_device *dev, uint32_t queue)
 {
 	if (queue < dev->nqueues && dev->state->queue[queue].ready &&
-	    !dev->resetting)
+	    !dev->state->resetting)
 		begin(dev);
 }
 

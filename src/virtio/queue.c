@@ -139,7 +139,8 @@ static int oldest(const struct virtqueue *q)
 
 int virtqueue_repop(struct virtqueue *q, struct virtq_chain *chain)
 {
-	int head = oldest(q);
+	/* What was found by a recovery that failed is not to be believed. */
+	int head = q->running ? oldest(q) : -1;
 	int r;
 
 	if (head < 0)

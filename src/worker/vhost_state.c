@@ -25,8 +25,7 @@ static struct log_limit errors, unknowns;
 uint32_t vhost_state_of(const struct disk *disk)
 {
 	uint32_t error = (uint32_t)-block_image_flush_error(disk->image);
-	bool writeback = __atomic_load_n(&disk->blk.config.writeback,
-					 __ATOMIC_RELAXED);
+	bool writeback = virtio_blk_is_writeback(&disk->blk);
 
 	return error << ERROR_SHIFT |
 	       (writeback ? VIRTIO_BLK_MODE_WRITEBACK :
@@ -71,7 +70,7 @@ static void take_unknown(struct disk *disk)
 	struct virtio_blk *blk = &disk->blk;
 
 	if (!virtio_device_has(&blk->dev, VIRTIO_BLK_F_CONFIG_WCE) ||
-	    !blk->config.writeback || disk->image->readonly)
+	    !virtio_blk_is_writeback(blk) || disk->image->readonly)
 		return;
 	virtio_blk_set_mode(blk, VIRTIO_BLK_MODE_WRITE_THROUGH);
 	log_limited(&unknowns, LOG_LEVEL_WARNING,
@@ -94,5 +93,6 @@ void vhost_state_take_over(struct disk *disk, const uint32_t *state,
 	else
 		take_unknown(disk);
 	log_debug("%s: the guest goes on, %s", disk->name,
-		  disk->blk.config.writeback ? "write back" : "write through");
+		  virtio_blk_is_writeback(&disk->blk) ? "write back" :
+							"write through");
 }

@@ -79,7 +79,7 @@ static inline void fuzz_take(struct fuzz_device *d, unsigned int queue)
 	struct virtio_blk_queue *bq = &d->m.blk.queue[queue];
 	struct block_request *req;
 
-	if (!virtio_device_live(dev) || (dev->stopping & (1u << queue)))
+	if (!virtio_device_live(dev) || (dev->state->stopping & (1u << queue)))
 		return;
 	while (d->n < FUZZ_PENDING_MAX && (req = virtio_blk_pop(bq))) {
 		assert_ptr_equal(virtio_blk_queue_of(req), bq);
@@ -140,9 +140,9 @@ static inline void fuzz_drain(struct fuzz_device *d)
 	for (unsigned int i = 0; i < d->m.setup.nqueues; i++) {
 		const struct virtqueue *q = &d->m.blk.queue[i].vq;
 
-		for (int n = 0;
-		     n < FUZZ_DRAIN_MAX && virtqueue_pending(q) &&
-		     virtio_device_live(dev) && !(dev->stopping & (1u << i));
+		for (int n = 0; n < FUZZ_DRAIN_MAX && virtqueue_pending(q) &&
+				virtio_device_live(dev) &&
+				!(dev->state->stopping & (1u << i));
 		     n++) {
 			uint16_t before = q->last_avail;
 

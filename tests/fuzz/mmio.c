@@ -55,7 +55,8 @@ static void check_wait(struct window *w, enum virtio_answer answer)
 
 	if (answer == VIRTIO_WAIT)
 		w->waiting = true;
-	assert_int_equal(w->waiting, dev->resetting || dev->stopping);
+	assert_int_equal(w->waiting,
+			 dev->state->resetting || dev->state->stopping);
 	if (w->waiting && w->d.n == 0) {
 		assert_true(virtio_device_settle(dev));
 		w->waiting = false;

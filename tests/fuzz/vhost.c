@@ -230,7 +230,7 @@ static void good_set_up(struct fuzz_input *in)
 	const struct vhost_vring_state num = { q, PEER_RING };
 	const struct vhost_vring_state on = { q, 1 };
 	const uint64_t queue = q;
-	uint64_t features = peer.disk.blk.dev.offered |
+	uint64_t features = peer.disk.blk.dev.state->offered |
 			    VHOST_BIT(VHOST_F_PROTOCOL_FEATURES);
 
 	memset(peer.memory + ring_at(q), 0, 0x3000);

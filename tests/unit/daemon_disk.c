@@ -94,6 +94,26 @@ static void test_errors_of_the_store(void **state)
  * A batch ends with its bytes as well: what the page cache has is copied while
  * it is submitted, and messages, timers and signals wait for that.
  */
+/* What a store has lost is in the state that outlives the process. */
+static void test_lost_flush_is_noted(void **state)
+{
+	struct rig rig;
+	struct disk *disk = &rig.end[0].disk;
+
+	(void)state;
+	rig_init(&rig, "threads", 1);
+	offer(&rig, 0, 0, VIRTIO_BLK_T_FLUSH, 0);
+	run_until(&rig, 0, 1);
+	assert_int_equal(status(&rig, 0), VIRTIO_BLK_S_OK);
+	assert_int_equal(virtio_blk_flush_error(&disk->blk), 0);
+	__atomic_store_n(&disk->image->flush_error, -ENOSPC, __ATOMIC_SEQ_CST);
+	offer(&rig, 0, 1, VIRTIO_BLK_T_FLUSH, 0);
+	run_until(&rig, 0, 2);
+	assert_int_equal(status(&rig, 1), VIRTIO_BLK_S_IOERR);
+	assert_int_equal(virtio_blk_flush_error(&disk->blk), -ENOSPC);
+	rig_finish(&rig);
+}
+
 static void test_batch_of_large_requests(void **state)
 {
 	enum { LARGE = 400 << 10, OFFERED = 10 };
@@ -375,6 +395,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_write_flush_read),
 		cmocka_unit_test(test_errors_of_the_store),
+		cmocka_unit_test(test_lost_flush_is_noted),
 		cmocka_unit_test(test_batch_of_large_requests),
 		cmocka_unit_test(test_reset_with_requests_in_flight),
 		cmocka_unit_test(test_stopped_queue_takes_nothing),

@@ -355,8 +355,8 @@ static void test_discard_option(void **state)
 			    (struct disk_options){ .discard = values[i] });
 		assert_int_equal(!(model_offered(&e->disk.blk.dev) & feature),
 				 off);
-		assert_int_equal(e->disk.blk.config.write_zeroes_may_unmap,
-				 !off);
+		assert_int_equal(
+			e->disk.blk.state->config.write_zeroes_may_unmap, !off);
 		do_ranges(&rig, VIRTIO_BLK_T_WRITE_ZEROES, 0);
 		full = blocks_of(e);
 		do_ranges(&rig, VIRTIO_BLK_T_WRITE_ZEROES, 1);

@@ -3,8 +3,11 @@
  * A table of hostile register sequences: the wrong order, values, sizes and
  * addresses. Each row begins with a device in a known state and tells what has
  * become of it; afterwards the device serves, if need be after a reset, and
- * another device serves in any case.
+ * another device serves in any case. Each row is played twice: the second time
+ * the process is killed where it ends, with a request in flight if there can be
+ * one, and another one goes on, which nobody may notice.
  */
+#include "lib/model_adopt.h"
 #include "lib/model_hostile.h"
 
 /* Where a row begins. */
@@ -374,7 +377,51 @@ static void end_at(struct model_blk *m, enum to to)
 	hostile_end(false);
 }
 
-static void play(const struct register_case *row)
+/* All that a driver can read. */
+static void read_all(const struct virtio_device *dev,
+		     uint32_t value[VIRTIO_MMIO_WINDOW_SIZE])
+{
+	for (uint64_t at = 0; at < VIRTIO_MMIO_CONFIG; at += 4)
+		value[at] = (uint32_t)virtio_mmio_read(dev, at, 4);
+	for (uint64_t at = VIRTIO_MMIO_CONFIG; at < VIRTIO_MMIO_WINDOW_SIZE;
+	     at++)
+		value[at] = (uint32_t)virtio_mmio_read(dev, at, 1);
+}
+
+/* A request of the second queue, which is popped: the address of its status. */
+static uint64_t leave_in_flight(struct model_blk *m)
+{
+	uint64_t status;
+
+	status = model_request(m, 1, OTHER, IN, 7, 512);
+	assert_non_null(virtio_blk_pop(&m->blk.queue[1]));
+	return status;
+}
+
+/* Another process goes on. */
+static void adopt(struct model_blk *m)
+{
+	static uint32_t before[VIRTIO_MMIO_WINDOW_SIZE];
+	static uint32_t after[VIRTIO_MMIO_WINDOW_SIZE];
+	const struct virtio_device *dev = &m->blk.dev;
+	bool busy = virtio_device_takes(dev, 1) && m->blk.queue[1].vq.running;
+	uint64_t status = busy ? leave_in_flight(m) : 0;
+	struct vring_used_elem elem;
+
+	read_all(dev, before);
+	model_go_on(m);
+	read_all(dev, after);
+	assert_memory_equal(before, after, sizeof(before));
+	assert_int_equal(model_do_again(m, 0), 0);
+	assert_int_equal(model_do_again(m, 1), busy);
+	if (!busy)
+		return;
+	assert_true(model_used(&m->ring[1], &elem));
+	assert_int_equal(elem.len, 513);
+	assert_int_equal(*model_byte(m, status), OK);
+}
+
+static void play(const struct register_case *row, bool killed)
 {
 	struct model_blk *m = &hostile.m;
 
@@ -383,6 +430,10 @@ static void play(const struct register_case *row)
 	model_shadow(m);
 	for (unsigned int i = 0; i < ACCESSES_MAX && row->access[i].what; i++)
 		do_access(&m->blk.dev, &row->access[i]);
+	if (killed) {
+		adopt(m);
+		model_shadow(m);
+	}
 	end_at(m, row->to);
 }
 
@@ -390,7 +441,8 @@ static void play_table(const struct register_case *rows, size_t n)
 {
 	hostile_start((struct model_setup){ .ring_size = 256 });
 	for (size_t i = 0; i < n; i++)
-		play(&rows[i]);
+		for (int killed = 0; killed < 2; killed++)
+			play(&rows[i], killed);
 	hostile_finish();
 	print_message("# %zu cases\n", n);
 }
@@ -507,7 +559,7 @@ static const struct ring_place places[] = {
 	ENTRIES(0xffffffff, BROKEN),
 };
 
-static void play_place(const struct ring_place *row)
+static void play_place(const struct ring_place *row, bool killed)
 {
 	struct model_blk *m = &hostile.m;
 	struct virtio_device *dev = &m->blk.dev;
@@ -529,6 +581,10 @@ static void play_place(const struct ring_place *row)
 	model_set(dev, VIRTIO_MMIO_QUEUE_READY, 1);
 	model_shadow(m);
 	model_driver_ok(dev);
+	if (killed) {
+		adopt(m);
+		model_shadow(m);
+	}
 	/* A ring that is elsewhere is not the driver's: it is left alone. */
 	end_at(m, row->to == LIVE ? STOPPED : row->to);
 }
@@ -538,7 +594,8 @@ static void test_places(void **state)
 	(void)state;
 	hostile_start((struct model_setup){ .ring_size = 256 });
 	for (size_t i = 0; i < COUNT(places); i++)
-		play_place(&places[i]);
+		for (int killed = 0; killed < 2; killed++)
+			play_place(&places[i], killed);
 	hostile_finish();
 	print_message("# %zu cases\n", COUNT(places));
 }

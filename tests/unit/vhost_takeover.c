@@ -66,7 +66,7 @@ static void all_go_on(void)
 
 static bool writes_back(void)
 {
-	return peer.disk.blk.config.writeback;
+	return peer.disk.blk.state->config.writeback;
 }
 
 static void mode_outlives_the_process(void **state)

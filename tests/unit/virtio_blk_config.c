@@ -4,6 +4,7 @@
  * chooses and what follows from it, limits, hints, geometry, and a size that
  * changes while the device runs.
  */
+#include "lib/model_adopt.h"
 #include "lib/model_request.h"
 
 #define WCE VIRTIO_FEATURE(VIRTIO_BLK_F_CONFIG_WCE)
@@ -162,25 +163,30 @@ static void test_mode_after_reset(void **state)
 	}
 }
 
-/* The next process goes on with the mode that the driver chose. */
+/* The next process goes on with the mode, whatever it would have begun with. */
 static void test_mode_survives(void **state)
 {
 	struct model_blk m;
 
 	(void)state;
-	for (unsigned int start = 0; start < 2; start++) {
-		struct virtio_blk_options options;
-
+	for (unsigned int start = 0; start < 4; start++) {
 		model_blk_start(
-			&m, (struct model_setup){ .write_through = !start });
-		options = m.options;
+			&m, (struct model_setup){ .write_through = start & 1 });
+		m.options.write_through = start & 2;
+		model_go_on(&m);
+		assert_int_equal(mode(&m), !(start & 1));
 		for (unsigned int chosen = 0; chosen < 2; chosen++) {
 			set_mode(&m, chosen);
-			virtio_device_stop(&m.blk.dev);
-			virtio_blk_init(&m.blk, &options, m.memory, m.state,
-					&m.mem.memory);
+			model_go_on(&m);
 			assert_int_equal(mode(&m), chosen);
+			/* The one before may not have come to its flush. */
+			assert_int_equal(virtio_blk_take_flush(&m.blk),
+					 !chosen);
+			assert_int_equal(m.blk.switched, !chosen);
 		}
+		/* A driver that begins sees how this process begins. */
+		model_blk_restart(&m);
+		assert_int_equal(mode(&m), !(start & 2));
 		model_blk_finish(&m);
 	}
 }
@@ -191,11 +197,12 @@ static void test_mode_survives(void **state)
 static void test_limits(void **state)
 {
 	struct model_blk m;
-	const struct virtio_blk_config *c = &m.blk.config;
+	const struct virtio_blk_config *c;
 	static const uint8_t zeroes[24];
 
 	(void)state;
 	model_blk_start(&m, (struct model_setup){ 0 });
+	c = &m.blk.state->config;
 	assert_int_equal(c->unused0, 0);
 	assert_memory_equal(c->unused1, zeroes, sizeof(c->unused1));
 	assert_memory_equal(c->zoned, zeroes, sizeof(c->zoned));
@@ -214,6 +221,7 @@ static void test_limits(void **state)
 
 	model_blk_start(&m, (struct model_setup){ .discard = true,
 						  .secure_erase = true });
+	c = &m.blk.state->config;
 	assert_int_equal(c->max_discard_seg, 32);
 	assert_int_equal(c->discard_sector_alignment, 1);
 	assert_int_equal(c->write_zeroes_may_unmap, 1);
@@ -284,7 +292,7 @@ static void test_topology(void **state)
 		  1 },
 	};
 	struct model_blk m;
-	const struct virtio_blk_config *c = &m.blk.config;
+	const struct virtio_blk_config *c;
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(cases); i++) {
@@ -292,6 +300,7 @@ static void test_topology(void **state)
 
 		o.discard = true;
 		with_options(&m, o);
+		c = &m.blk.state->config;
 		assert_int_equal(c->blk_size, o.block_size);
 		assert_int_equal(c->physical_block_exp, cases[i].exp);
 		assert_int_equal(c->alignment_offset, cases[i].offset);
@@ -326,13 +335,14 @@ static void test_geometry(void **state)
 		UINT64_MAX / 512,
 	};
 	struct model_blk m;
-	const struct virtio_blk_config *c = &m.blk.config;
+	const struct virtio_blk_config *c;
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(capacities); i++) {
 		with_options(&m, (struct virtio_blk_options){
 					 .block_size = 512,
 					 .size = capacities[i] * 512 });
+		c = &m.blk.state->config;
 		assert_int_equal(c->capacity, capacities[i]);
 		assert_true(c->cylinders && c->heads && c->sectors);
 		assert_true((uint64_t)c->cylinders * c->heads * c->sectors <=
@@ -343,6 +353,7 @@ static void test_geometry(void **state)
 	with_options(&m,
 		     (struct virtio_blk_options){ .block_size = 512,
 						  .size = UINT64_C(8) << 30 });
+	c = &m.blk.state->config;
 	assert_int_equal(c->cylinders, 1044);
 	assert_int_equal(c->heads, 255);
 	assert_int_equal(c->sectors, 63);

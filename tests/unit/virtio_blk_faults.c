@@ -5,6 +5,7 @@
  * nothing stays mapped. Heads used twice, and requests taken over from another
  * process.
  */
+#include "lib/model_adopt.h"
 #include "lib/model_request.h"
 
 #define IN VIRTIO_BLK_T_IN
@@ -308,32 +309,6 @@ static void test_head_twice(void **state)
 
 /* ---- taking over --------------------------------------------------------- */
 
-/* A new process on the state of the old one, which died with requests. */
-static void take_over(struct model_blk *m)
-{
-	struct virtio_blk_options options = m->options;
-	const struct virtq_rings rings = { m->ring[0].desc, m->ring[0].avail,
-					   m->ring[0].used };
-	struct virtio_blk *blk = &m->blk;
-
-	/* Its mappings died with it. */
-	while (m->mem.maps) {
-		struct model_map *map = m->mem.maps;
-
-		m->mem.maps = map->next;
-		m->mem.live -= map->n;
-		free(map);
-	}
-	memset(m->memory, 0, virtio_blk_memory_bytes(&options));
-	virtio_blk_init(blk, &options, m->memory, m->state, &m->mem.memory);
-	assert_true(virtio_device_live(&blk->dev));
-	assert_int_equal(virtqueue_start(&blk->queue[0].vq, &rings,
-					 m->ring[0].size,
-					 virtio_device_features(&blk->dev), 0,
-					 blk->dev.inflight[0]),
-			 0);
-}
-
 static void test_requests_taken_over(void **state)
 {
 	struct model_blk m;
@@ -351,8 +326,8 @@ static void test_requests_taken_over(void **state)
 	}
 	model_run(&m, req[1]);
 	virtqueue_publish(&bq->vq);
-	take_over(&m);
-	assert_int_equal(virtqueue_recover(&bq->vq), 2);
+	model_go_on(&m);
+	assert_int_equal(bq->vq.in_flight, 2);
 	for (unsigned int i = 0; i < 3; i += 2) {
 		req[i] = virtio_blk_repop(bq);
 		assert_non_null(req[i]);
@@ -385,8 +360,8 @@ static void test_bad_requests_taken_over(void **state)
 	}
 	head = m.ring[0].avail->ring[0];
 	m.ring[0].desc[m.ring[0].desc[head].next].addr = NO_MEMORY;
-	take_over(&m);
-	assert_int_equal(virtqueue_recover(&bq->vq), 2);
+	model_go_on(&m);
+	assert_int_equal(bq->vq.in_flight, 2);
 	m.mem.fail_at = m.mem.calls + 3;
 	m.mem.fail_calls = 1;
 	m.mem.fail_with = -EAGAIN;
@@ -399,8 +374,8 @@ static void test_bad_requests_taken_over(void **state)
 	assert_non_null(virtio_blk_pop(bq));
 	head = m.ring[0].avail->ring[2];
 	m.ring[0].desc[head].next = 99;
-	take_over(&m);
-	assert_int_equal(virtqueue_recover(&bq->vq), 1);
+	model_go_on(&m);
+	assert_int_equal(bq->vq.in_flight, 1);
 	assert_null(virtio_blk_repop(bq));
 	assert_false(virtio_device_live(&m.blk.dev));
 	assert_int_equal(bq->vq.in_flight, 0);

@@ -178,9 +178,9 @@ static void test_limits(void **state)
 	(void)state;
 	setup.sectors = (1 << 17) + 8;
 	model_blk_start(&m, setup);
-	assert_int_equal(m.blk.config.max_write_zeroes_sectors, 1 << 22);
-	assert_int_equal(m.blk.config.max_discard_sectors, 1 << 22);
-	assert_int_equal(m.blk.config.max_secure_erase_sectors, 1 << 22);
+	assert_int_equal(m.blk.state->config.max_write_zeroes_sectors, 1 << 22);
+	assert_int_equal(m.blk.state->config.max_discard_sectors, 1 << 22);
+	assert_int_equal(m.blk.state->config.max_secure_erase_sectors, 1 << 22);
 	assert_int_equal(try_one(&m, ZEROES, 3, 1 << 17, 0), VIRTIO_BLK_S_OK);
 	assert_int_equal(try_one(&m, ZEROES, 3, (1 << 17) + 1, 0),
 			 VIRTIO_BLK_S_OK);
@@ -425,7 +425,8 @@ static void test_unmap(void **state)
 	for (unsigned int discard = 0; discard < 2; discard++) {
 		model_blk_start(&m, (struct model_setup){ .discard = discard,
 							  .pinnable = true });
-		assert_int_equal(m.blk.config.write_zeroes_may_unmap, discard);
+		assert_int_equal(m.blk.state->config.write_zeroes_may_unmap,
+				 discard);
 		assert_int_equal(try_one(&m, ZEROES, 1, 1, UNMAP),
 				 VIRTIO_BLK_S_OK);
 		assert_int_equal(m.range_flags, discard ? BLOCK_MAY_UNMAP : 0);

@@ -515,7 +515,7 @@ static void test_up_and_down(void **state)
 	virtio_device_up(dev);
 	assert_true(virtio_device_live(dev));
 	/* It has no way to flush. */
-	assert_int_equal(m.blk.config.writeback, 0);
+	assert_int_equal(m.blk.state->config.writeback, 0);
 	model_blk_finish(&m);
 }
 

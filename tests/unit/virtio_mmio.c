@@ -170,7 +170,7 @@ static void test_writes_without_effect(void **state)
 	(void)state;
 	model_blk_init(&m, (struct model_setup){ 0 });
 	before = m.blk.dev;
-	config = m.blk.config;
+	config = m.blk.state->config;
 	state_before = *m.blk.dev.state;
 	for (uint64_t at = 0; at < 0x300; at++) {
 		bool known = false;
@@ -190,7 +190,7 @@ static void test_writes_without_effect(void **state)
 	assert_memory_equal(&m.blk.dev, &before, sizeof(before));
 	assert_memory_equal(m.blk.dev.state, &state_before,
 			    sizeof(state_before));
-	assert_memory_equal(&m.blk.config, &config, sizeof(config));
+	assert_memory_equal(&m.blk.state->config, &config, sizeof(config));
 	model_blk_finish(&m);
 }
 
@@ -394,9 +394,10 @@ static uint64_t config_at(const struct virtio_blk *blk, uint64_t offset,
 {
 	uint64_t value = 0;
 
-	if (offset > sizeof(blk->config) || size > sizeof(blk->config) - offset)
+	if (offset > sizeof(blk->state->config) ||
+	    size > sizeof(blk->state->config) - offset)
 		return 0;
-	memcpy(&value, (const uint8_t *)&blk->config + offset, size);
+	memcpy(&value, (const uint8_t *)&blk->state->config + offset, size);
 	return value;
 }
 
@@ -413,8 +414,9 @@ static void test_config_bounds(void **state)
 	blk = malloc(sizeof(*blk));
 	assert_non_null(blk);
 	*blk = m.blk;
-	blk->dev.config = malloc(sizeof(blk->config));
-	memcpy((void *)blk->dev.config, &blk->config, sizeof(blk->config));
+	blk->dev.config = malloc(sizeof(blk->state->config));
+	memcpy((void *)blk->dev.config, &blk->state->config,
+	       sizeof(blk->state->config));
 	for (uint64_t at = 0; at <= 0x200; at++)
 		for (size_t i = 0; i < COUNT(sizes); i++)
 			assert_int_equal(
@@ -454,12 +456,12 @@ static void test_config_is_read_only(void **state)
 
 	(void)state;
 	model_blk_start(&m, (struct model_setup){ 0 });
-	before = m.blk.config;
+	before = m.blk.state->config;
 	for (uint64_t at = 0; at <= 0x200; at++)
 		for (unsigned int size = 1; size <= 8; size *= 2)
 			virtio_mmio_write(&m.blk.dev, VIRTIO_MMIO_CONFIG + at,
 					  size, UINT64_MAX);
-	assert_memory_equal(&m.blk.config, &before, sizeof(before));
+	assert_memory_equal(&m.blk.state->config, &before, sizeof(before));
 	model_blk_finish(&m);
 }
 

@@ -110,7 +110,7 @@ static void test_offer(void **state)
 		       (struct model_setup){ .nqueues = 2, .discard = true });
 	assert_int_equal(model_offered(&m.blk.dev),
 			 (uint32_t)model_offered(&modern.blk.dev));
-	assert_int_equal(m.blk.dev.offered >> 32, 0);
+	assert_int_equal(m.blk.dev.state->offered >> 32, 0);
 	model_blk_finish(&modern);
 	model_blk_finish(&m);
 }
@@ -239,7 +239,7 @@ static void test_requests(void **state)
 						  .refused = refused[i],
 						  .ring_size = i % 2 ? 4 : 8 });
 		assert_int_equal(virtio_device_features(&m.blk.dev),
-				 m.blk.dev.offered & ~refused[i]);
+				 m.blk.dev.state->offered & ~refused[i]);
 		for (unsigned int q = 0; q < 3; q++)
 			check_data(&m, q);
 		model_blk_restart(&m);
@@ -322,9 +322,9 @@ static void test_features(void **state)
 	model_legacy_features(dev, UINT64_MAX);
 	assert_int_equal(virtio_device_features(dev), 0);
 	model_driver_ok(dev);
-	assert_int_equal(virtio_device_features(dev), dev->offered);
+	assert_int_equal(virtio_device_features(dev), dev->state->offered);
 	model_write_features(dev, 0);
-	assert_int_equal(virtio_device_features(dev), dev->offered);
+	assert_int_equal(virtio_device_features(dev), dev->state->offered);
 	model_blk_finish(&m);
 }
 
@@ -344,7 +344,7 @@ static void test_use_before_driver_ok(void **state)
 	assert_false(virtio_device_live(dev));
 	assert_int_equal(m.mem.rings, 0);
 	assert_int_equal(request(&m, 0, VIRTIO_BLK_T_IN, 0, 512), 0);
-	assert_int_equal(virtio_device_features(dev), dev->offered);
+	assert_int_equal(virtio_device_features(dev), dev->state->offered);
 	assert_int_equal(get(&m, VIRTIO_MMIO_STATUS), ACK | DRIVER);
 	/* The second queue comes later. */
 	model_legacy_set_queue(dev, 1, &m.ring[1]);
@@ -475,7 +475,7 @@ static void test_cache_mode(void **state)
 						      .pinnable = true });
 		/* Written before the features are. */
 		virtio_mmio_write(dev, WRITEBACK, 1, mode);
-		model_legacy_features(dev, dev->offered & ~FLUSH);
+		model_legacy_features(dev, dev->state->offered & ~FLUSH);
 		model_legacy_set_queue(dev, 0, &m.ring[0]);
 		assert_int_equal(virtio_mmio_read(dev, WRITEBACK, 1), mode);
 		model_driver_ok(dev);
@@ -624,7 +624,7 @@ static void test_pfn_first(void **state)
 	set(&m, VIRTIO_MMIO_STATUS, 0);
 	/* Before QueueNum only. */
 	model_ring_reset(&m.ring[0], 0);
-	model_legacy_features(&m.blk.dev, m.blk.dev.offered);
+	model_legacy_features(&m.blk.dev, m.blk.dev.state->offered);
 	set(&m, VIRTIO_MMIO_QUEUE_ALIGN, MODEL_PAGE);
 	set(&m, VIRTIO_MMIO_QUEUE_PFN, PFN);
 	set(&m, VIRTIO_MMIO_QUEUE_NUM, 4);

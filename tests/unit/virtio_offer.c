@@ -80,7 +80,7 @@ static void offer_of(struct model_blk *m)
 	uint64_t offered = model_offered(&m->blk.dev);
 
 	check_offer(offered);
-	assert_int_equal(offered, m->blk.dev.offered);
+	assert_int_equal(offered, m->blk.dev.state->offered);
 	assert_int_equal(!(offered & BIT(VIRTIO_BLK_F_RO)), !m->setup.readonly);
 	assert_int_equal(!(offered & BIT(VIRTIO_BLK_F_MQ)),
 			 m->setup.nqueues == 1);

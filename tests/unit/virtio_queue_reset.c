@@ -219,6 +219,7 @@ static void test_stop_beside_it(void **state)
 	virtqueue_publish(&m.blk.queue[0].vq);
 	assert_true(virtio_device_settle(dev));
 	before.ready = 0;
+	before.started = 0;
 	assert_memory_equal(&dev->state->queue[0], &before, sizeof(before));
 	check_queue_defaults(&m, 1);
 	/* And the next stop is a stop only. */

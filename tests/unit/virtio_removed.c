@@ -73,9 +73,9 @@ static void test_nothing_has_an_effect(void **state)
 	(void)state;
 	for (unsigned int legacy = 0; legacy < 2; legacy++) {
 		model_blk_start(&m, (struct model_setup){ .legacy = legacy });
-		before = *m.blk.dev.state;
-		config = m.blk.config;
 		virtio_device_remove(&m.blk.dev);
+		before = *m.blk.dev.state;
+		config = m.blk.state->config;
 		for (uint64_t at = 0; at < VIRTIO_MMIO_WINDOW_SIZE; at++)
 			for (size_t v = 0; v < COUNT(values); v++)
 				for (unsigned int n = 1; n <= 8; n *= 2)
@@ -84,7 +84,8 @@ static void test_nothing_has_an_effect(void **state)
 								 n, values[v]),
 							 VIRTIO_DONE);
 		assert_memory_equal(&before, m.blk.dev.state, sizeof(before));
-		assert_memory_equal(&config, &m.blk.config, sizeof(config));
+		assert_memory_equal(&config, &m.blk.state->config,
+				    sizeof(config));
 		assert_false(virtio_blk_take_flush(&m.blk));
 		model_blk_finish(&m);
 	}
@@ -560,22 +561,19 @@ static void test_mode(void **state)
 	for (unsigned int through = 0; through < 2; through++) {
 		model_blk_start(
 			&m, (struct model_setup){ .write_through = through });
-		assert_int_equal(virtio_blk_mode(&m.blk),
-				 VIRTIO_BLK_MODE_START);
+		assert_int_equal(virtio_blk_is_writeback(&m.blk), !through);
 		virtio_blk_set_mode(&m.blk, VIRTIO_BLK_MODE_WRITE_THROUGH);
-		assert_int_equal(m.blk.config.writeback, 0);
+		assert_false(virtio_blk_is_writeback(&m.blk));
 		/* The process before may not have come to its flush. */
 		assert_int_equal(virtio_blk_take_flush(&m.blk), !through);
 		virtio_blk_set_mode(&m.blk, VIRTIO_BLK_MODE_WRITEBACK);
-		assert_int_equal(m.blk.config.writeback, 1);
+		assert_true(virtio_blk_is_writeback(&m.blk));
 		virtio_blk_set_mode(&m.blk, VIRTIO_BLK_MODE_START);
-		assert_int_equal(m.blk.config.writeback, !through);
+		assert_int_equal(virtio_blk_is_writeback(&m.blk), !through);
 		virtio_mmio_write(&m.blk.dev, WRITEBACK, 1, 0);
-		assert_int_equal(virtio_blk_mode(&m.blk),
-				 VIRTIO_BLK_MODE_WRITE_THROUGH);
+		assert_false(virtio_blk_is_writeback(&m.blk));
 		model_blk_restart(&m);
-		assert_int_equal(virtio_blk_mode(&m.blk),
-				 VIRTIO_BLK_MODE_START);
+		assert_int_equal(virtio_blk_is_writeback(&m.blk), !through);
 		assert_false(m.blk.switched);
 		model_blk_finish(&m);
 	}

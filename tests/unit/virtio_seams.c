@@ -108,7 +108,7 @@ static void test_queue_that_is_not_there(void **state)
 				 VIRTIO_DONE);
 		assert_int_equal(virtio_device_set_ready(dev, queue, false),
 				 VIRTIO_DONE);
-		assert_int_equal(dev->stopping, 0);
+		assert_int_equal(dev->state->stopping, 0);
 	}
 	assert_int_equal(model_get(dev, VIRTIO_MMIO_VENDOR_ID), 0x4b445658);
 	model_blk_finish(&m);

@@ -69,11 +69,20 @@ static void test_device_offer(void **state)
 	(void)state;
 	start(1);
 	model_blk_init(&m, (struct model_setup){ 0 });
-	m.blk.dev.offered &= ~added;
+	/* The model's device has been offered already. */
+	m.blk.dev.state->offered &= ~added;
+	m.blk.dev.transport->kind = VIRTIO_STATE_NO_TRANSPORT;
 	assert_int_equal(xen_device_open(&device, &f.server, &m.blk.dev, DEVICE,
 					 IRQ),
 			 0);
-	assert_int_equal(m.blk.dev.offered & added, added);
+	assert_int_equal(m.blk.dev.state->offered & added, added);
+	xen_device_close(&device);
+	/* To the driver of an adopted device the offer stays as it was. */
+	m.blk.dev.state->offered &= ~added;
+	assert_int_equal(xen_device_open(&device, &f.server, &m.blk.dev, DEVICE,
+					 IRQ),
+			 0);
+	assert_int_equal(m.blk.dev.state->offered & added, 0);
 	xen_device_close(&device);
 	model_blk_finish(&m);
 	finish();
