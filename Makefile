@@ -177,7 +177,7 @@ check-unit: $(if $(TESTS),$(TESTS:%=build/tests/%),$(unit_tests))
 
 # What takes most of the time of the unit tests, and finds least in a change.
 slow_tests := $(addprefix build/tests/,exhaustive_chains hostile_mutator \
-	virtio_blk_soak virtio_recover)
+	virtio_adopt_killed virtio_blk_soak virtio_recover)
 
 check-quick: all check-layers check-conformance check-manual \
 		$(filter-out $(slow_tests),$(unit_tests))

@@ -383,7 +383,7 @@ enum virtio_answer virtio_device_set_status(struct virtio_device *dev,
 	const uint32_t known = VIRTIO_STATUS_ACKNOWLEDGE |
 			       VIRTIO_STATUS_DRIVER | VIRTIO_STATUS_DRIVER_OK |
 			       VIRTIO_STATUS_FEATURES_OK | VIRTIO_STATUS_FAILED;
-	uint32_t new;
+	uint32_t added;
 
 	if ((status & 0xff) == 0) {
 		bool waits = somebody_waits(dev);
@@ -395,16 +395,16 @@ enum virtio_answer virtio_device_set_status(struct virtio_device *dev,
 	if (s->resetting)
 		return VIRTIO_DONE;
 	/* Section 2.1.1: the driver sets bits and clears none but by reset. */
-	new = status &known & ~shared_load(&s->status);
-	if ((new &VIRTIO_STATUS_FEATURES_OK) && !features_acceptable(dev))
-		new &= ~(uint32_t)VIRTIO_STATUS_FEATURES_OK;
-	if (!((s->status | new) & VIRTIO_STATUS_FEATURES_OK))
-		new &= ~(uint32_t)VIRTIO_STATUS_DRIVER_OK;
-	if (new &VIRTIO_STATUS_FEATURES_OK)
+	added = status & known & ~shared_load(&s->status);
+	if ((added & VIRTIO_STATUS_FEATURES_OK) && !features_acceptable(dev))
+		added &= ~(uint32_t)VIRTIO_STATUS_FEATURES_OK;
+	if (!((s->status | added) & VIRTIO_STATUS_FEATURES_OK))
+		added &= ~(uint32_t)VIRTIO_STATUS_DRIVER_OK;
+	if (added & VIRTIO_STATUS_FEATURES_OK)
 		accept(dev);
 	/* Not over a NEEDS_RESET that a queue's thread sets. */
-	__atomic_fetch_or(&s->status, new, __ATOMIC_RELEASE);
-	if (new &VIRTIO_STATUS_DRIVER_OK)
+	__atomic_fetch_or(&s->status, added, __ATOMIC_RELEASE);
+	if (added & VIRTIO_STATUS_DRIVER_OK)
 		start_ready_queues(dev);
 	return VIRTIO_DONE;
 }

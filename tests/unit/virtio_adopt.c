@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Adopting the state of a device that another process served: what is refused,
- * and how it goes on. Adoption in every state that a hostile driver reaches is
- * shown by hostile_registers.c.
+ * and how it goes on. That a process may be killed at any time is shown by
+ * virtio_adopt_killed.c, and adoption in every state that a hostile driver reaches
+ * by hostile_registers.c.
  */
 #include "lib/model_adopt.h"
 
