@@ -78,7 +78,7 @@ void virtio_device_resume(struct virtio_device *dev);
 /* The features in force: those accepted, 0 before FEATURES_OK. */
 static inline uint64_t virtio_device_features(const struct virtio_device *dev)
 {
-	return __atomic_load_n(&dev->state->accepted, __ATOMIC_RELAXED);
+	return __atomic_load_n(&dev->state->in_force, __ATOMIC_RELAXED);
 }
 
 static inline bool virtio_device_has(const struct virtio_device *dev,

@@ -89,7 +89,7 @@ struct virtio_device_state {
 
 	/* What it forgets: all from here on. */
 	uint64_t driver_features; /* as written by the driver */
-	uint64_t accepted;        /* in force; 0 before FEATURES_OK */
+	uint64_t in_force;        /* features; 0 before FEATURES_OK */
 	uint32_t status;          /* enum virtio_status bits; atomic */
 	uint32_t interrupt_status;
 	uint32_t device_features_sel;

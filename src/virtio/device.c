@@ -63,7 +63,7 @@ void virtio_device_adopt(struct virtio_device *dev)
 
 	/* It was killed between the two stores that accept features. */
 	if (!(s->status & VIRTIO_STATUS_FEATURES_OK))
-		s->accepted = 0;
+		s->in_force = 0;
 	shared_store(&dev->config_changed, false);
 }
 
@@ -73,12 +73,12 @@ bool virtio_device_wants_reset(const struct virtio_device *dev)
 }
 
 /* The features come into force with the status, which the caller stores next. */
-static void accept(struct virtio_device *dev)
+static void put_in_force(struct virtio_device *dev)
 {
 	struct virtio_device_state *s = dev->state;
 	uint64_t features = s->driver_features & s->offered;
 
-	shared_store(&s->accepted, features);
+	shared_store(&s->in_force, features);
 	if (dev->ops)
 		dev->ops->negotiated(dev, features);
 	shared_order();
@@ -99,7 +99,7 @@ void virtio_device_up(struct virtio_device *dev)
 
 	if (shared_load(&s->status))
 		return;
-	accept(dev);
+	put_in_force(dev);
 	/* Pollers of queues that do not run look at it as well. */
 	shared_store(&s->status, VIRTIO_STATUS_ACKNOWLEDGE |
 					 VIRTIO_STATUS_DRIVER |
@@ -110,7 +110,7 @@ void virtio_device_up(struct virtio_device *dev)
 void virtio_device_down(struct virtio_device *dev)
 {
 	shared_store(&dev->state->status, 0);
-	shared_store(&dev->state->accepted, 0);
+	shared_store(&dev->state->in_force, 0);
 }
 
 bool virtio_device_live(const struct virtio_device *dev)
@@ -401,7 +401,7 @@ enum virtio_answer virtio_device_set_status(struct virtio_device *dev,
 	if (!((s->status | added) & VIRTIO_STATUS_FEATURES_OK))
 		added &= ~(uint32_t)VIRTIO_STATUS_DRIVER_OK;
 	if (added & VIRTIO_STATUS_FEATURES_OK)
-		accept(dev);
+		put_in_force(dev);
 	/* Not over a NEEDS_RESET that a queue's thread sets. */
 	__atomic_fetch_or(&s->status, added, __ATOMIC_RELEASE);
 	if (added & VIRTIO_STATUS_DRIVER_OK)

@@ -183,13 +183,13 @@ static bool features_ok(const struct virtio_state *state,
 				  0 :
 				  VIRTIO_FEATURE(VIRTIO_F_VERSION_1);
 
-	if (s->accepted & ~s->offered)
+	if (s->in_force & ~s->offered)
 		return false;
 	/* Until the bit is set they are not in force. */
 	if (!(s->status & VIRTIO_STATUS_FEATURES_OK))
 		return true;
-	return s->accepted == (s->driver_features & s->offered) &&
-	       (s->accepted & needed) == needed;
+	return s->in_force == (s->driver_features & s->offered) &&
+	       (s->in_force & needed) == needed;
 }
 
 static bool interrupt_ok(const struct virtio_state *state,
@@ -214,7 +214,7 @@ static bool started_ok(const struct virtio_queue_state *qs,
 		       const struct virtio_device_state *s,
 		       const struct virtio_state_shape *shape)
 {
-	bool packed = s->accepted & VIRTIO_FEATURE(VIRTIO_F_RING_PACKED);
+	bool packed = s->in_force & VIRTIO_FEATURE(VIRTIO_F_RING_PACKED);
 
 	return qs->ready && (s->status & VIRTIO_STATUS_DRIVER_OK) &&
 	       qs->size > 0 && qs->size <= shape->queue_size_max &&

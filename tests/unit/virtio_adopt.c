@@ -214,8 +214,8 @@ static const struct damage damages[] = {
 	BAD(device.removed, 2),
 	BAD(device.resetting, 2),
 	BAD(device.resetting, UINT32_MAX),
-	BAD(device.accepted, UINT64_MAX),
-	BAD(device.accepted, 0),
+	BAD(device.in_force, UINT64_MAX),
+	BAD(device.in_force, 0),
 	BAD(device.driver_features, 0),
 	BAD(device.status, 4),  /* DRIVER_OK alone */
 	BAD(device.status, 11), /* queues run without it */
