@@ -27,8 +27,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "block/sync.h"
-
 static bool lends(const struct handover *h)
 {
 	return h->image && h->image->lends;
@@ -37,10 +35,7 @@ static bool lends(const struct handover *h)
 static void flush(struct handover *h)
 {
 	h->again = false;
-	h->flushing = true;
-	h->flush = (struct block_request){ .op = BLOCK_FLUSH };
-	h->flush.seen = __atomic_load_n(&h->image->failures, __ATOMIC_SEQ_CST);
-	block_sync_submit(h->image->sync, &h->outbox, &h->flush);
+	block_flush_start(h->flush);
 }
 
 static void give(struct handover *h)
@@ -64,14 +59,9 @@ static void give(struct handover *h)
 static void flushed(struct loop_source *source, uint32_t events)
 {
 	struct handover *h = container_of(source, struct handover, source);
-	struct block_request_list list = { .head = NULL };
 
 	(void)events;
-	block_outbox_listen(&h->outbox);
-	if (block_outbox_take(&h->outbox, &list, 1))
-		h->flushing = false;
-	block_outbox_settle(&h->outbox);
-	if (h->flushing || !h->giving)
+	if (!block_flush_collect(h->flush) || !h->giving)
 		return;
 	if (h->again)
 		flush(h);
@@ -86,14 +76,14 @@ int handover_init(struct handover *h, struct block_image *image,
 
 	if (!image->lends)
 		return 0;
-	r = block_outbox_init(&h->outbox);
+	r = block_flush_open(&h->flush, image);
 	if (r)
 		return r;
-	h->source = (struct loop_source){ .fd = h->outbox.fd,
+	h->source = (struct loop_source){ .fd = block_flush_fd(h->flush),
 					  .ready = flushed };
 	r = loop_add(loop, &h->source, EPOLLIN);
 	if (r) {
-		block_outbox_finish(&h->outbox);
+		block_flush_close(h->flush);
 		return r;
 	}
 	h->image = image;
@@ -108,7 +98,7 @@ void handover_finish(struct handover *h)
 	if (!h->image)
 		return;
 	loop_remove(h->loop, &h->source);
-	block_outbox_finish(&h->outbox);
+	block_flush_close(h->flush);
 	h->image = NULL;
 }
 
@@ -143,7 +133,7 @@ void handover_give(struct handover *h)
 	if (!lends(h) || !h->image->locked)
 		return;
 	h->giving = true;
-	if (h->flushing)
+	if (block_flush_is_busy(h->flush))
 		h->again = true;
 	else
 		flush(h);
@@ -156,5 +146,5 @@ bool handover_is_giving(const struct handover *h)
 
 bool handover_is_busy(const struct handover *h)
 {
-	return h->flushing;
+	return h->image && block_flush_is_busy(h->flush);
 }

@@ -10,9 +10,8 @@
 
 #include "base/log.h"
 #include "base/loop.h"
+#include "block/flush.h"
 #include "block/image.h"
-#include "block/outbox.h"
-#include "block/request.h"
 #include "monitor/size_watch.h"
 
 struct handover {
@@ -22,13 +21,11 @@ struct handover {
 	struct size_watch *size;   /* ... of it */
 	struct loop *loop;
 	void (*given)(struct handover *handover);
-	struct block_outbox outbox;
-	struct loop_source source; /* the outbox */
-	struct block_request flush;
-	bool flushing; /* ... is under way */
-	bool giving;   /* ... to give the lock away then */
-	bool again;    /* ... after another one: more was written */
-	bool waited;   /* another process had the lock */
+	struct block_flush *flush;
+	struct loop_source source; /* ... of it */
+	bool giving;               /* the lock, after it */
+	bool again;  /* ... and after another one: more was written */
+	bool waited; /* another process had the lock */
 	struct log_limit log;
 };
 
