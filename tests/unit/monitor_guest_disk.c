@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: MIT */
+/* LDFLAGS: -Wl,--wrap=worker_attach,--wrap=worker_detach */
+/*
+ * A disk as libxl sees it, state by state: for each state that it can be in,
+ * and each thing that libxl's directory can say then, what the next state is,
+ * what the worker is told, and what libxl reads. The table of guest_disk.c.
+ */
+#include "config.h"
+#include "lib/model_memory.h"
+
+#ifdef HAVE_XEN
+
+#include "lib/model_store.h"
+
+#include "monitor/guest_disk.h"
+
+enum { DOMID = 5, DEVID = 51712, IMAGE_BYTES = 1 << 20 };
+
+#define DIRECTORY "backend/virtio_disk/5/51712"
+#define FAILS "fails" /* instead of a state: it cannot be read now */
+
+static struct {
+	struct loop loop;
+	struct store store;
+	struct guest_disk_host host;
+	struct guest_disk gd;
+	char file[64];
+	unsigned int attached, detached;
+	int attach_fails;
+} rig;
+
+int __wrap_worker_attach(struct worker *worker, const struct worker_disk *disk,
+			 char error[BLOCK_ERROR_MAX]);
+void __wrap_worker_detach(struct worker *worker, uint64_t id);
+
+int __wrap_worker_attach(struct worker *worker, const struct worker_disk *disk,
+			 char error[BLOCK_ERROR_MAX])
+{
+	assert_null(worker);
+	assert_int_equal(disk->id, DEVID);
+	assert_string_equal(disk->name, "web/xvda");
+	assert_true(disk->image == &rig.gd.image && disk->image->fd >= 0);
+	assert_int_equal(disk->domid, DOMID);
+	assert_int_equal(disk->base, 0x2000000);
+	assert_int_equal(disk->irq, 33);
+	rig.attached++;
+	if (rig.attach_fails)
+		snprintf(error, BLOCK_ERROR_MAX, "the worker cannot");
+	return rig.attach_fails;
+}
+
+void __wrap_worker_detach(struct worker *worker, uint64_t id)
+{
+	assert_null(worker);
+	assert_int_equal(id, DEVID);
+	rig.detached++;
+}
+
+static void changed(struct store *store)
+{
+	(void)store;
+}
+
+/* libxl's directory, in one go; with a state as libxl and we write them. */
+static void say(const char *state)
+{
+	tool_write(DIRECTORY "/params", "%s", rig.file);
+	tool_write(DIRECTORY "/dev", "xvda");
+	tool_write(DIRECTORY "/mode", "w");
+	tool_write(DIRECTORY "/base", "%u", 0x2000000);
+	tool_write(DIRECTORY "/irq", "33");
+	tool_write(DIRECTORY "/online", "1");
+	tool_remove(DIRECTORY "/error");
+	if (!state)
+		tool_remove(DIRECTORY "/state");
+	else if (strcmp(state, FAILS) != 0)
+		tool_write(DIRECTORY "/state", "%s", state);
+}
+
+static void review(void)
+{
+	guest_disk_review(&rig.gd, false);
+}
+
+static void start(void)
+{
+	int fd;
+
+	memset(&rig, 0, sizeof(rig));
+	tool_start();
+	assert_int_equal(loop_init(&rig.loop), 0);
+	rig.store.changed = changed;
+	assert_int_equal(store_open(&rig.store, &rig.loop), 0);
+	strcpy(rig.file, "/tmp/guest-disk-XXXXXX");
+	fd = mkstemp(rig.file);
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, IMAGE_BYTES), 0);
+	close(fd);
+	rig.host = (struct guest_disk_host){
+		.store = &rig.store,
+		.loop = &rig.loop,
+		.guest = "web",
+		.domid = DOMID,
+	};
+	guest_disk_init(&rig.gd, &rig.host, DEVID);
+	assert_string_equal(rig.gd.path, DIRECTORY);
+}
+
+static void finish(void)
+{
+	assert_int_equal(guest_disk_is_active(&rig.gd), rig.gd.image.fd >= 0);
+	guest_disk_finish(&rig.gd);
+	store_close(&rig.store);
+	loop_finish(&rig.loop);
+	tool_stop();
+	unlink(rig.file);
+}
+
+/* Bring the disk into a state, the way that it comes into it. */
+static void bring(enum guest_disk_state state)
+{
+	if (state == GUEST_DISK_FOUND)
+		return;
+	say(state == GUEST_DISK_FOREIGN ? "2" : "1");
+	if (state == GUEST_DISK_UNTOLD)
+		tool_fail("transaction", EIO, 1);
+	review();
+	if (state == GUEST_DISK_CLOSING || state == GUEST_DISK_UNCLOSED ||
+	    state == GUEST_DISK_SETTLED)
+		guest_disk_detach(&rig.gd);
+	if (state == GUEST_DISK_UNCLOSED)
+		tool_fail("transaction", EIO, 1);
+	if (state == GUEST_DISK_UNCLOSED || state == GUEST_DISK_SETTLED)
+		guest_disk_ended(&rig.gd);
+	tool_fail("", EIO, 0);
+	assert_int_equal(rig.gd.state, state);
+}
+
+struct row {
+	enum guest_disk_state state;
+	const char *says; /* NULL: there is no state */
+	enum guest_disk_state next;
+	const char *reads; /* what is there then */
+};
+
+#define FOUND GUEST_DISK_FOUND
+#define UNTOLD GUEST_DISK_UNTOLD
+#define SERVED GUEST_DISK_SERVED
+#define CLOSING GUEST_DISK_CLOSING
+#define UNCLOSED GUEST_DISK_UNCLOSED
+#define SETTLED GUEST_DISK_SETTLED
+#define FOREIGN GUEST_DISK_FOREIGN
+
+static const struct row rows[] = {
+	{ FOUND, NULL, SETTLED, NULL },     { FOUND, "1", SERVED, "2" },
+	{ FOUND, "2", FOREIGN, "2" },       { FOUND, "5", SETTLED, "6" },
+	{ FOUND, "6", SETTLED, "6" },       { FOUND, "x", FOREIGN, "x" },
+	{ FOUND, "7", FOREIGN, "7" },       { FOUND, FAILS, FOUND, NULL },
+
+	{ UNTOLD, NULL, CLOSING, NULL },    { UNTOLD, "1", SERVED, "2" },
+	{ UNTOLD, "2", SERVED, "2" },       { UNTOLD, "5", CLOSING, "5" },
+	{ UNTOLD, "6", CLOSING, "6" },      { UNTOLD, "x", SERVED, "x" },
+	{ UNTOLD, FAILS, UNTOLD, "1" },
+
+	{ SERVED, NULL, CLOSING, NULL },    { SERVED, "1", CLOSING, "1" },
+	{ SERVED, "2", SERVED, "2" },       { SERVED, "5", CLOSING, "5" },
+	{ SERVED, "6", CLOSING, "6" },      { SERVED, "x", SERVED, "x" },
+	{ SERVED, FAILS, SERVED, "2" },
+
+	{ CLOSING, NULL, CLOSING, NULL },   { CLOSING, "1", CLOSING, "1" },
+	{ CLOSING, "2", CLOSING, "2" },     { CLOSING, "5", CLOSING, "5" },
+	{ CLOSING, "6", CLOSING, "6" },     { CLOSING, "x", CLOSING, "x" },
+	{ CLOSING, FAILS, CLOSING, "2" },
+
+	{ UNCLOSED, NULL, SETTLED, NULL },  { UNCLOSED, "1", SERVED, "2" },
+	{ UNCLOSED, "2", SETTLED, "6" },    { UNCLOSED, "5", SETTLED, "6" },
+	{ UNCLOSED, "6", SETTLED, "6" },    { UNCLOSED, "x", SETTLED, "6" },
+	{ UNCLOSED, FAILS, UNCLOSED, "2" },
+
+	{ SETTLED, NULL, SETTLED, NULL },   { SETTLED, "1", SERVED, "2" },
+	{ SETTLED, "2", SETTLED, "2" },     { SETTLED, "5", SETTLED, "6" },
+	{ SETTLED, "6", SETTLED, "6" },     { SETTLED, "x", SETTLED, "x" },
+	{ SETTLED, FAILS, SETTLED, "6" },
+
+	{ FOREIGN, NULL, FOREIGN, NULL },   { FOREIGN, "1", SERVED, "2" },
+	{ FOREIGN, "2", FOREIGN, "2" },     { FOREIGN, "5", FOREIGN, "5" },
+	{ FOREIGN, "6", FOREIGN, "6" },     { FOREIGN, "x", FOREIGN, "x" },
+	{ FOREIGN, FAILS, FOREIGN, "2" },
+};
+
+static void check_row(const struct row *row)
+{
+	unsigned int attached, detached;
+
+	start();
+	bring(row->state);
+	say(row->says);
+	attached = rig.attached;
+	detached = rig.detached;
+	if (row->says && !strcmp(row->says, FAILS))
+		tool_fail("/state", EIO, 1);
+	review();
+	if (rig.gd.state != row->next ||
+	    !tool_is(DIRECTORY "/state", row->reads))
+		fail_msg("in state %d, told %s: now %d, not %d, or not %s",
+			 row->state, row->says, rig.gd.state, row->next,
+			 row->reads);
+	assert_int_equal(rig.attached - attached,
+			 row->state != UNTOLD && row->state != SERVED &&
+				 row->next == SERVED);
+	assert_int_equal(rig.detached - detached,
+			 row->state != CLOSING && row->next == CLOSING);
+	finish();
+}
+
+static void test_each_state_and_word(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+		check_row(&rows[i]);
+}
+
+/* Also where its state says nothing of an end. */
+static void test_offline_disk_is_detached(void **state)
+{
+	(void)state;
+	start();
+	bring(SERVED);
+	tool_fail("/online", EIO, 1);
+	tool_write(DIRECTORY "/online", "0");
+	review();
+	assert_int_equal(rig.gd.state, SERVED);
+	review();
+	assert_int_equal(rig.gd.state, CLOSING);
+	/* It is told once, whoever else wants it to end. */
+	guest_disk_detach(&rig.gd);
+	assert_int_equal(rig.detached, 1);
+	guest_disk_ended(&rig.gd);
+	finish();
+}
+
+static void check_refused(const char *words)
+{
+	assert_int_equal(rig.gd.state, SETTLED);
+	assert_int_equal(rig.gd.image.fd, -1);
+	assert_true(tool_is(DIRECTORY "/state", NULL));
+	assert_true(tool_is(DIRECTORY "/error", words));
+}
+
+static void test_refused_disk_is_told_and_closed(void **state)
+{
+	(void)state;
+	start();
+	say("1");
+	rig.attach_fails = -EINVAL;
+	review();
+	check_refused("the worker cannot");
+	assert_int_equal(rig.attached, 1);
+	say("1");
+	guest_disk_review(&rig.gd, true);
+	check_refused("too many disks");
+	assert_int_equal(rig.attached, 1);
+	/* libxl asks once more, and now it can be had. */
+	say("1");
+	rig.attach_fails = 0;
+	review();
+	assert_int_equal(rig.gd.state, SERVED);
+	finish();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_each_state_and_word),
+		cmocka_unit_test(test_offline_disk_is_detached),
+		cmocka_unit_test(test_refused_disk_is_told_and_closed),
+	};
+
+	return cmocka_run_group_tests_name("monitor_guest_disk", tests, NULL,
+					   NULL);
+}
+
+#else
+#include "lib/model_needs_xen.h"
+#endif
