@@ -170,9 +170,11 @@ static bool put(const char *line, size_t bytes)
 
 	if (writer.lost)
 		n = (size_t)snprintf(lost, sizeof(lost),
-				     "%s%u lines were "
+				     "%s%u line%s %s "
 				     "lost: standard error was full\n",
-				     prefix(LOG_LEVEL_WARNING), writer.lost);
+				     prefix(LOG_LEVEL_WARNING), writer.lost,
+				     log_plural(writer.lost),
+				     writer.lost == 1 ? "was" : "were");
 	if (!is_room(n + bytes))
 		return false;
 	memcpy(writer.text + writer.end, lost, n);
@@ -301,8 +303,9 @@ bool log_limit_allows(struct log_limit *limit)
 
 	if (limit->since_ns == 0 || now - limit->since_ns > LOG_INTERVAL_NS) {
 		if (limit->dropped)
-			log_warning("%u similar lines were left out",
-				    limit->dropped);
+			log_warning("%u similar line%s left out",
+				    limit->dropped,
+				    limit->dropped == 1 ? " was" : "s were");
 		limit->since_ns = now;
 		limit->lines = 0;
 		limit->dropped = 0;

@@ -39,6 +39,12 @@ bool log_flush(void);
 void log_line(enum log_level level, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/* What a word for so many ends with: "%u queue%s". */
+static inline const char *log_plural(uint64_t n)
+{
+	return n == 1 ? "" : "s";
+}
+
 #define log_error(...) log_line(LOG_LEVEL_ERROR, __VA_ARGS__)
 #define log_warning(...) log_line(LOG_LEVEL_WARNING, __VA_ARGS__)
 #define log_info(...) log_line(LOG_LEVEL_INFO, __VA_ARGS__)

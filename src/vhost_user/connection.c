@@ -154,7 +154,8 @@ static int check(struct vhost_connection *c)
 		return vhost_session_wrong(s, "%" PRIu32 " bytes of payload",
 					   m->header.size);
 	if (m->nfds < kind->fds_min || m->nfds > kind->fds_max)
-		return vhost_session_wrong(s, "%u descriptors", m->nfds);
+		return vhost_session_wrong(s, "%u descriptor%s", m->nfds,
+					   log_plural(m->nfds));
 	if ((s->protocol & kind->needs) != kind->needs)
 		return vhost_session_wrong(s, "its protocol feature was not "
 					      "negotiated");

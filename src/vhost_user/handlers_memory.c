@@ -161,10 +161,11 @@ int vhost_get_inflight_fd(struct vhost_session *s, struct vhost_message *m)
 				 s->dev->queue[0]->size_max);
 
 	if (fd < 0)
-		return vhost_session_wrong(s, "%u queues of %u: %s",
-					   m->payload.inflight.num_queues,
-					   m->payload.inflight.queue_size,
-					   strerror(-fd));
+		return vhost_session_wrong(
+			s, "%u queue%s of %u: %s",
+			m->payload.inflight.num_queues,
+			log_plural(m->payload.inflight.num_queues),
+			m->payload.inflight.queue_size, strerror(-fd));
 	m->reply_fd = fd;
 	return VHOST_ANSWER_REPLY;
 }

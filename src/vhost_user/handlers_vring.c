@@ -132,8 +132,9 @@ static int set_vring_fd(struct vhost_session *s, struct vhost_message *m,
 		return -EPROTO;
 	if ((n & ~(uint64_t)(VHOST_VRING_INDEX_MASK | VHOST_VRING_NOFD)) ||
 	    m->nfds != !(n & VHOST_VRING_NOFD))
-		return vhost_session_wrong(
-			s, "0x%" PRIx64 " with %u descriptors", n, m->nfds);
+		return vhost_session_wrong(s,
+					   "0x%" PRIx64 " with %u descriptor%s",
+					   n, m->nfds, log_plural(m->nfds));
 	if (needed && m->nfds == 0)
 		return vhost_session_wrong(s, "a queue without kicks cannot be "
 					      "served");

@@ -44,10 +44,11 @@ static void tell_area(struct vhost_session *s, const struct vring *v)
 	if (s->inflight.map.data)
 		log_limited(&s->limit.area, LOG_LEVEL_WARNING,
 			    "%s: queue %u of %u entries has no place in the "
-			    "front end's in-flight area of %u queues of %u%s: "
+			    "front end's in-flight area of %u queue%s of %u%s: "
 			    "if this process is killed, the guest's requests "
 			    "under way are lost",
 			    s->name, v->index, v->size, s->inflight.nqueues,
+			    log_plural(s->inflight.nqueues),
 			    s->inflight.queue_size,
 			    s->inflight.packed ? ", packed" : "");
 	else
@@ -82,10 +83,11 @@ static void log_start(struct vhost_session *s, const struct vring *v)
 {
 	if (v->lost)
 		log_limited(&s->limit.lost, LOG_LEVEL_WARNING,
-			    "%s: queue %u: %u requests that a back end before "
-			    "this one had taken are lost; no in-flight area "
-			    "tells of them",
-			    s->name, v->index, v->lost);
+			    "%s: queue %u: %u request%s that a back end "
+			    "before this one had taken %s lost; no in-flight "
+			    "area tells of them",
+			    s->name, v->index, v->lost, log_plural(v->lost),
+			    v->lost == 1 ? "is" : "are");
 	log_debug("%s: queue %u starts at %u, size %u", s->name, v->index,
 		  v->base, v->size);
 }

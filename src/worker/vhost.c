@@ -331,9 +331,9 @@ static void finish_requests(struct vhost *vh)
 	int r = 0;
 
 	if (n)
-		log_info("%s: waiting for %u requests in flight; a second "
+		log_info("%s: waiting for %u request%s in flight; a second "
 			 "signal gives them up",
-			 vh->disk.name, n);
+			 vh->disk.name, n, log_plural(n));
 	vh->once = true;
 	vh->ending = true;
 	if (vh->serving)
@@ -378,11 +378,13 @@ void vhost_close(void)
 static void log_start(const struct vhost *vh)
 {
 	const struct vhost_settings *settings = &vh->settings;
+	unsigned int nqueues = vh->disk.blk.dev.nqueues;
+	unsigned int nthreads = vh->nthreads ? vh->nthreads : 1;
 
-	log_info("%s: %" PRIu64 " MiB, %u queues, %u threads, on %s",
+	log_info("%s: %" PRIu64 " MiB, %u queue%s, %u thread%s, on %s",
 		 settings->options->file ? settings->options->file : "no file",
-		 settings->image->size >> 20, vh->disk.blk.dev.nqueues,
-		 vh->nthreads ? vh->nthreads : 1,
+		 settings->image->size >> 20, nqueues, log_plural(nqueues),
+		 nthreads, log_plural(nthreads),
 		 settings->socket ? settings->socket : "an inherited socket");
 	disk_log_keys(&vh->disk, settings->options);
 }
@@ -390,17 +392,16 @@ static void log_start(const struct vhost *vh)
 /* Rather now than when a guest is there that uses all of it. */
 static void check_descriptors(const struct vhost *vh)
 {
-	unsigned int wanted = vh->disk.blk.dev.nqueues * QUEUE_DESCRIPTORS +
-			      SESSION_DESCRIPTORS;
+	unsigned int n = vh->disk.blk.dev.nqueues;
+	unsigned int wanted = n * QUEUE_DESCRIPTORS + SESSION_DESCRIPTORS;
 	unsigned int left = descriptors_left();
 
 	if (left < wanted)
-		log_warning("%s: a front end that uses all %u queues may need "
+		log_warning("%s: a front end that uses all %u queue%s may need "
 			    "%u more descriptors, and %u can be had: raise "
 			    "LimitNOFILE= of the unit, or ulimit -n, or lower "
 			    "queues=",
-			    vh->disk.name, vh->disk.blk.dev.nqueues, wanted,
-			    left);
+			    vh->disk.name, n, log_plural(n), wanted, left);
 }
 
 int vhost_open(const struct vhost_settings *settings, struct loop *loop,
@@ -461,9 +462,11 @@ void vhost_log_stats(void)
 		const struct virtio_blk_queue *bq = &vh->disk.blk.queue[i];
 
 		if (bq->requests)
-			log_info("%s: queue %u: %" PRIu64 " requests, %" PRIu64
-				 " failed, %" PRIu64 " notifications",
-				 vh->disk.name, i, bq->requests, bq->failed,
-				 bq->vq.notifications);
+			log_info("%s: queue %u: %" PRIu64 " request%s, %" PRIu64
+				 " failed, %" PRIu64 " notification%s",
+				 vh->disk.name, i, bq->requests,
+				 log_plural(bq->requests), bq->failed,
+				 bq->vq.notifications,
+				 log_plural(bq->vq.notifications));
 	}
 }

@@ -280,13 +280,14 @@ void worker_abandon(struct worker *w)
 {
 	for (unsigned int i = 0; i < DISKS_MAX; i++) {
 		const struct disk *disk = &w->device[i].disk;
+		unsigned int n = disk_in_flight(disk);
 
-		if (!disk_in_flight(disk))
+		if (!n)
 			continue;
 		w->server.in_flight = true;
-		log_error("%s: given up with %u requests in flight; destroy "
+		log_error("%s: given up with %u request%s in flight; destroy "
 			  "the guest, it waits for them",
-			  disk->name, disk_in_flight(disk));
+			  disk->name, n, log_plural(n));
 	}
 	if (w->up)
 		ioreq_server_end(&w->server);

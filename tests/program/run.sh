@@ -116,7 +116,7 @@ file_size_limit() {
 			--disk "file=$WORK/image,$1" 2>"$SOCKET.log"
 	) &
 	DAEMON=$!
-	wait_for grep -q "threads, on" "$SOCKET.log" || return 1
+	wait_for grep -q "threads*, on" "$SOCKET.log" || return 1
 	# Sector 2048 is at 1 MiB, which is the limit.
 	is "$(echo $(front_end write 0 write 2047 write 2048 write 0))" \
 		"0 0 1 0" && stop

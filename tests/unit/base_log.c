@@ -223,6 +223,11 @@ static void test_limit(void **state)
 	assert_int_equal(lines_of(s), LOG_BURST + 1);
 	assert_non_null(strstr(s, "warning: 990 similar lines"));
 	assert_non_null(strstr(s, "new 0\n"));
+	/* One is one. */
+	limit = (struct log_limit){ .since_ns = 1, .dropped = 1 };
+	capture();
+	log_limited(&limit, LOG_LEVEL_ERROR, "line");
+	assert_non_null(strstr(release(), "1 similar line was left out\n"));
 	/* Few lines are never held back. */
 	limit = (struct log_limit){ 0 };
 	capture();
@@ -276,8 +281,7 @@ static unsigned int drain_pipe(unsigned int *lost)
 	*lost = 0;
 	while (lines + *lost < FLOOD && next_line(in)) {
 		lines += sscanf(text, "virtio-disk: n %u\n", &n) == 1;
-		if (sscanf(text, "virtio-disk: warning: %u lines were lost",
-			   &n) == 1)
+		if (sscanf(text, "virtio-disk: warning: %u line", &n) == 1)
 			*lost += n;
 	}
 	dup2(saved, STDERR_FILENO);

@@ -83,10 +83,10 @@ static void start_two(struct daemon d[2])
 	char words[64];
 
 	start(&d[0], 0, true);
-	daemon_says(&d[0], " threads, on ");
+	daemon_says(&d[0], " MiB, ");
 	assert_int_equal(daemon_said(&d[0], "waits for"), 0);
 	start(&d[1], 1, true);
-	daemon_says(&d[1], " threads, on ");
+	daemon_says(&d[1], " MiB, ");
 	snprintf(words, sizeof(words), "another process (pid %ld)",
 		 (long)d[0].pid);
 	daemon_says(&d[1], "vhost-user: waits for a live migration");
@@ -283,7 +283,7 @@ static void test_reader_does_not_wait(void **state)
 
 	(void)state;
 	start(&d[0], 0, true);
-	daemon_says(&d[0], " threads, on ");
+	daemon_says(&d[0], " MiB, ");
 	start(&d[1], 1, false);
 	assert_int_equal(daemon_ended(&d[1]), 1);
 	assert_non_null(strstr(d[1].said, "already in use by another process"));

@@ -25,7 +25,7 @@ static struct options options_of(const char *name)
 static void start_as(struct daemon *d, const struct options *o)
 {
 	daemon_start(d, o);
-	daemon_says(d, " threads, on ");
+	daemon_says(d, " MiB, ");
 }
 
 static void start(struct daemon *d)

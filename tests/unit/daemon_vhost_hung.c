@@ -41,7 +41,7 @@ static void start(struct daemon *d, unsigned int iothreads)
 	o.disk[0].queue_size = 1024;
 	o.disk[0].iothreads = iothreads;
 	daemon_start(d, &o);
-	daemon_says(d, " threads, on ");
+	daemon_says(d, " MiB, ");
 }
 
 static void hang(bool on)
@@ -78,7 +78,7 @@ static void hang_up(struct daemon *d, struct front *f, unsigned int iothreads)
 	front_submit(f, VIRTIO_BLK_T_OUT, 0, 512);
 	wait_until_it_hangs();
 	daemon_order(d, DAEMON_QUIT);
-	daemon_says(d, "vhost-user: waiting for 1 requests in flight; a second "
+	daemon_says(d, "vhost-user: waiting for 1 request in flight; a second "
 		       "signal gives them up");
 }
 

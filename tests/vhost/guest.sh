@@ -212,7 +212,7 @@ readme() {
 	head -n 1 "$WORK/lines" >"$WORK/first"
 	. "$WORK/first" 2>"$SOCKET.log"
 	DAEMON=$!
-	wait_for grep -q "threads, on" "$SOCKET.log" || return 1
+	wait_for grep -q "threads*, on" "$SOCKET.log" || return 1
 	tail -n 1 "$WORK/lines" | sh 2>"$WORK/qemu" &
 	QEMU=$!
 	OTHERS="$OTHERS $QEMU"

@@ -55,7 +55,7 @@ start() {
 	: >"$SOCKET.log"
 	"$PROGRAM" ${VERBOSE:+-v} --vhost-user "$SOCKET" "$@" 2>"$SOCKET.log" &
 	DAEMON=$!
-	wait_for grep -q "threads, on" "$SOCKET.log"
+	wait_for grep -q "threads*, on" "$SOCKET.log"
 }
 
 # serve [KEYS]: the image, with those keys and with $KEYS.
