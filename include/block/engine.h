@@ -18,6 +18,7 @@
 #ifndef BLOCK_ENGINE_H
 #define BLOCK_ENGINE_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -27,21 +28,8 @@
 struct block_engine;
 struct block_outbox;
 
+/* The verbs: an engine's, or of what stands in front of one. */
 struct block_engine_ops {
-	const char *name; /* as in engine=NAME */
-	/*
-	 * Requests for which a commit of their own pays. A long row is started
-	 * in batches of so many, that the first are answered early.
-	 */
-	unsigned int batch;
-
-	/*
-	 * Make an engine for at most `depth` requests in flight on `image`,
-	 * which must outlive it. Returns 0 and stores the engine, or a negative
-	 * errno (-ENOSYS, -EPERM: this machine does not have the engine).
-	 */
-	int (*open)(struct block_engine **engine,
-		    const struct block_image *image, unsigned int depth);
 	/*
 	 * Take a request. At most `depth` are inside the engine at a time. A
 	 * FLUSH comes here only where there is nothing to flush, and what makes
@@ -58,26 +46,98 @@ struct block_engine_ops {
 	 */
 	struct block_request *(*reap)(struct block_engine *engine,
 				      unsigned int max);
-	/* Free the engine; nothing may be in flight. NULL is allowed. */
+	/* Free the engine; nothing may be in flight. */
 	void (*close)(struct block_engine *engine);
+	bool joins; /* it does neighbours as one */
+};
+
+/* What can be opened. */
+struct block_engine_kind {
+	const char *name; /* as in engine=NAME */
+	/*
+	 * Requests for which a commit of their own pays. A long row is started
+	 * in batches of so many, that the first are answered early.
+	 */
+	unsigned int batch;
+	/*
+	 * It has no store: an image without a file will do, and nothing is put
+	 * in front of it, nor flushed.
+	 */
+	bool stores_nothing;
+	/* Where the page cache is used, another one is better. */
+	bool for_direct;
+	/*
+	 * Make an engine for at most `depth` requests in flight on `image`,
+	 * which must outlive it. Returns 0 and stores the engine, or a negative
+	 * errno (-ENOSYS, -EPERM: this machine does not have the engine).
+	 */
+	int (*open)(struct block_engine **engine,
+		    const struct block_image *image, unsigned int depth);
 };
 
 /* What every engine starts with; each embeds it as its first member. */
 struct block_engine {
+	/* Set by open(): */
+	const struct block_engine_kind *kind;
 	const struct block_engine_ops *ops;
+	const struct block_image *image;
 	/* Readable (EPOLLIN) while completions wait for reap(). Owned. */
 	int fd;
-	unsigned int inflight; /* requests queued and not yet reaped */
-	/*
-	 * Where other threads put what they did for it; NULL: they do nothing
-	 */
+	/* Where others put what they did for it; only if it stores something */
 	struct block_outbox *outbox;
-	struct block_image *image; /* set by block_engine_open() ... */
-	struct block_sync *sync;   /* ... who flushes; NULL: the engine */
+
+	/* Of the one that block_engine_open() returns: */
+	unsigned int depth;
+	unsigned int inflight;   /* requests queued and not yet reaped */
+	struct block_sync *sync; /* who flushes; NULL: there is nothing to */
 };
 
-/* The engines of this build, best first, ended by NULL. */
-extern const struct block_engine_ops *const block_engines[];
+/*
+ * The verbs, called: by block_engine_queue() and its like, and by what stands in
+ * front of an engine. Each is called here only, so that here is asserted what
+ * the two sides owe each other. Nothing of it is for a guest to decide: the
+ * device has checked its requests, and what a store refuses is a result.
+ */
+static inline void block_verb_queue(struct block_engine *engine,
+				    struct block_request *req)
+{
+	assert(req->op < BLOCK_OPS);
+	engine->ops->queue(engine, req);
+}
+
+static inline void block_verb_commit(struct block_engine *engine)
+{
+	engine->ops->commit(engine);
+}
+
+/* The number of requests is stored in `n`. */
+static inline struct block_request *
+block_verb_reap(struct block_engine *engine, unsigned int max, unsigned int *n)
+{
+	struct block_request *list = engine->ops->reap(engine, max);
+	const struct block_request *req;
+
+	*n = 0;
+	for (req = list; req; req = req->next) {
+		assert(req->result <= 0);
+		++*n;
+	}
+	assert(*n <= max || engine->ops->joins);
+	return list;
+}
+
+/* NULL is allowed. */
+static inline void block_verb_close(struct block_engine *engine)
+{
+	if (engine)
+		engine->ops->close(engine);
+}
+
+/* The kinds of this build, best first, ended by NULL. */
+extern const struct block_engine_kind *const block_engines[];
+
+/* The kind of that name, or NULL. */
+const struct block_engine_kind *block_engine_find(const char *name);
 
 /*
  * Open the engine called `name`, or for "auto" the first of io_uring, libaio
@@ -93,6 +153,7 @@ int block_engine_open(struct block_engine **engine, const char *name,
 /* For block_engine_queue(). */
 void block_engine_flush(struct block_engine *engine, struct block_request *req);
 
+/* As the verbs above, of an engine that was opened here. */
 static inline void block_engine_queue(struct block_engine *engine,
 				      struct block_request *req)
 {
@@ -101,12 +162,12 @@ static inline void block_engine_queue(struct block_engine *engine,
 	if (req->op == BLOCK_FLUSH)
 		block_engine_flush(engine, req);
 	else
-		engine->ops->queue(engine, req);
+		block_verb_queue(engine, req);
 }
 
 static inline void block_engine_commit(struct block_engine *engine)
 {
-	engine->ops->commit(engine);
+	block_verb_commit(engine);
 }
 
 /*
@@ -124,6 +185,7 @@ static inline void block_engine_commit(struct block_engine *engine)
 struct block_request *block_engine_reap(struct block_engine *engine,
 					unsigned int max);
 
+/* NULL is allowed. */
 void block_engine_close(struct block_engine *engine);
 
 #endif

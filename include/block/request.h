@@ -21,6 +21,7 @@ enum block_op {
 	BLOCK_DISCARD,      /* the range's content is no longer needed */
 	BLOCK_WRITE_ZEROES, /* the range reads as zeroes afterwards */
 	BLOCK_SECURE_ERASE, /* ... is destroyed, wherever it was copied to */
+	BLOCK_OPS,          /* how many there are */
 };
 
 enum block_request_flags {

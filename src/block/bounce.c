@@ -29,10 +29,9 @@
  * `depth` requests.
  *
  * Failure modes: a piece that fails ends its request with that error; the guest
- * memory of a failed read piece is not touched. A request whose offset or
- * length is no multiple of a sector is -EINVAL: it goes to the inner engine as
- * an operation that no engine knows, which is the way that is already there for
- * an early answer. Nothing is allocated after open.
+ * memory of a failed read piece is not touched. A request whose offset or length
+ * is no multiple of a sector is -EINVAL; stores differ in what they make of it.
+ * Nothing is allocated after open.
  */
 #include <assert.h>
 #include <errno.h>
@@ -42,12 +41,12 @@
 #include "block/image.h"
 #include "arena.h"
 #include "bounce.h"
+#include "front.h"
 #include "gate.h"
 #include "request_list.h"
 #include "transfer.h"
 
-#define BOUNCE_REFUSED UINT8_MAX /* no enum block_op */
-#define BOUNCE_SECTOR 512u       /* of which every request is made */
+#define BOUNCE_SECTOR 512u /* of which every request is made */
 
 /* What a slot's piece is with the inner engine for. */
 enum bounce_step {
@@ -74,11 +73,7 @@ struct bounce_slot {
 };
 
 struct bounce {
-	struct block_engine engine;
-	/* The verbs are bounce's, name and batch the inner engine's. */
-	struct block_engine_ops ops;
-	struct block_engine *inner;
-	const struct block_image *image;
+	struct block_front front;
 	struct block_arena arena;
 	struct block_request_list waiting; /* owners, for memory */
 	bool queued;                       /* something, while reaping */
@@ -93,14 +88,17 @@ static struct bounce *to_bounce(struct block_engine *engine)
 	return (struct bounce *)engine;
 }
 
+static const struct block_image *image_of(const struct bounce *bounce)
+{
+	return bounce->front.engine.image;
+}
+
 /* The slot of a request that came back, NULL if it had passed through. */
 static struct bounce_slot *slot_of(struct bounce *bounce,
 				   struct block_request *req)
 {
-	uintptr_t first = (uintptr_t)bounce->slots;
-	uintptr_t at = (uintptr_t)req;
-
-	if (at < first || at >= (uintptr_t)(bounce->slots + bounce->nslots))
+	if (!block_front_owns(bounce->slots, bounce->nslots,
+			      sizeof(bounce->slots[0]), req))
 		return NULL;
 	/* The piece is the slot's first member. */
 	return (struct bounce_slot *)req;
@@ -116,8 +114,8 @@ static bool is_transfer(const struct block_request *req)
 /* Does the request begin or end inside of a block of the store? */
 static bool is_odd(const struct bounce *bounce, const struct block_request *req)
 {
-	return ((req->offset | req->length) & (bounce->image->dio_align - 1)) !=
-	       0;
+	return ((req->offset | req->length) &
+		(image_of(bounce)->dio_align - 1)) != 0;
 }
 
 /* Can the kernel not use the request's memory as it is? */
@@ -133,8 +131,8 @@ static bool is_needed(const struct bounce *bounce,
 		bases |= (uintptr_t)req->iov[i].base;
 		lengths |= req->iov[i].len;
 	}
-	return (bases & (bounce->image->dio_mem_align - 1)) ||
-	       (lengths & (bounce->image->dio_align - 1));
+	return (bases & (image_of(bounce)->dio_mem_align - 1)) ||
+	       (lengths & (image_of(bounce)->dio_align - 1));
 }
 
 /* Copy the piece's data from (write) or to (read) the owner's memory. */
@@ -187,7 +185,7 @@ static void queue_piece(struct bounce *bounce, struct bounce_slot *slot,
 		.iov = moves ? &slot->buffer : NULL,
 		.stop = moves ? NULL : owner->stop,
 	};
-	bounce->inner->ops->queue(bounce->inner, &slot->piece);
+	block_verb_queue(bounce->front.behind, &slot->piece);
 }
 
 /* How many bytes of the store the next piece is about, memory allowing. */
@@ -205,7 +203,7 @@ static uint64_t piece_length(const struct bounce_slot *slot, uint64_t left,
 static bool start_slot(struct bounce *bounce, struct bounce_slot *slot)
 {
 	struct block_request *owner = slot->owner;
-	uint64_t align = bounce->image->dio_align;
+	uint64_t align = image_of(bounce)->dio_align;
 	uint64_t at = owner->offset + owner->done;
 	uint64_t left = owner->length - owner->done;
 	uint64_t want, have;
@@ -291,7 +289,7 @@ static struct bounce_slot *enter_gate(struct bounce *bounce,
 static void leave_gate(struct bounce *bounce, struct bounce_slot *slot)
 {
 	if (slot->gated)
-		block_gate_leave(bounce->image->gate, &slot->entry);
+		block_gate_leave(image_of(bounce)->gate, &slot->entry);
 	slot->owner->engine_data = NULL;
 	slot->owner = NULL;
 	slot->next_free = bounce->free;
@@ -299,14 +297,13 @@ static void leave_gate(struct bounce *bounce, struct bounce_slot *slot)
 }
 
 /* All at once, with the memory that it has. */
-static void queue_whole(struct bounce *bounce, struct bounce_slot *slot,
-			uint8_t op)
+static void queue_whole(struct bounce *bounce, struct bounce_slot *slot)
 {
 	const struct block_request *owner = slot->owner;
 
 	slot->step = BOUNCE_WHOLE;
 	slot->piece = (struct block_request){
-		.op = op,
+		.op = owner->op,
 		.flags = owner->flags,
 		.niov = owner->niov,
 		.offset = owner->offset,
@@ -314,7 +311,7 @@ static void queue_whole(struct bounce *bounce, struct bounce_slot *slot,
 		.iov = owner->iov,
 		.stop = block_transfer_is_range(owner) ? owner->stop : NULL,
 	};
-	bounce->inner->ops->queue(bounce->inner, &slot->piece);
+	block_verb_queue(bounce->front.behind, &slot->piece);
 }
 
 static void queue_pieces(struct bounce *bounce, struct bounce_slot *slot)
@@ -332,26 +329,26 @@ static void start_change(struct bounce *bounce, struct bounce_slot *slot)
 	    (owner->op == BLOCK_WRITE && is_needed(bounce, owner)))
 		queue_pieces(bounce, slot);
 	else
-		queue_whole(bounce, slot, owner->op);
+		queue_whole(bounce, slot);
 }
 
 static void queue_at_gate(struct bounce *bounce, struct block_request *req)
 {
 	struct bounce_slot *slot = enter_gate(bounce, req);
-	uint64_t align = bounce->image->dio_align;
+	uint64_t align = image_of(bounce)->dio_align;
 	bool alone = req->op == BLOCK_WRITE || req->op == BLOCK_WRITE_ZEROES;
 
 	slot->entry = (struct block_gate_entry){
 		.begin = req->offset & ~(align - 1),
 		.end = (req->offset + req->length + align - 1) & ~(align - 1),
 		.alone = alone && is_odd(bounce, req),
-		.outbox = bounce->engine.outbox,
+		.outbox = bounce->front.engine.outbox,
 		.token = &slot->piece,
 	};
 	slot->piece = (struct block_request){ .op = req->op };
 	slot->step = BOUNCE_WAIT;
 	slot->gated = true;
-	if (block_gate_enter(bounce->image->gate, &slot->entry))
+	if (block_gate_enter(image_of(bounce)->gate, &slot->entry))
 		start_change(bounce, slot);
 }
 
@@ -362,24 +359,23 @@ static void queue_request(struct block_engine *engine,
 
 	if (req->length == 0 ||
 	    (!is_transfer(req) && !block_transfer_is_range(req)))
-		bounce->inner->ops->queue(bounce->inner, req);
+		block_verb_queue(bounce->front.behind, req);
 	else if (is_transfer(req) &&
 		 (req->offset | req->length) % BOUNCE_SECTOR)
-		queue_whole(bounce, enter_gate(bounce, req), BOUNCE_REFUSED);
-	else if (req->op != BLOCK_READ && bounce->image->gate)
+		/* The engine behind tells of it, as of its own. */
+		block_outbox_put(bounce->front.engine.outbox, req, -EINVAL);
+	else if (req->op != BLOCK_READ && image_of(bounce)->gate)
 		queue_at_gate(bounce, req);
 	else if (is_transfer(req) &&
 		 (is_odd(bounce, req) || is_needed(bounce, req)))
 		queue_pieces(bounce, enter_gate(bounce, req));
 	else
-		bounce->inner->ops->queue(bounce->inner, req);
+		block_verb_queue(bounce->front.behind, req);
 }
 
 static void commit_queued(struct block_engine *engine)
 {
-	struct block_engine *inner = to_bounce(engine)->inner;
-
-	inner->ops->commit(inner);
+	block_verb_commit(to_bounce(engine)->front.behind);
 }
 
 /*
@@ -436,11 +432,12 @@ static struct block_request *reap_done(struct block_engine *engine,
 				       unsigned int max)
 {
 	struct bounce *bounce = to_bounce(engine);
-	struct block_engine *inner = bounce->inner;
+	struct block_engine *behind = bounce->front.behind;
 	struct block_request *req, *next;
 	struct block_request_list list = { .head = NULL };
+	unsigned int n;
 
-	for (req = inner->ops->reap(inner, max); req; req = next) {
+	for (req = block_verb_reap(behind, max, &n); req; req = next) {
 		struct bounce_slot *slot = slot_of(bounce, req);
 
 		next = req->next;
@@ -453,7 +450,7 @@ static struct block_request *reap_done(struct block_engine *engine,
 			block_request_list_append(&list, req);
 	}
 	if (serve_waiting(bounce) || bounce->queued)
-		inner->ops->commit(inner);
+		block_verb_commit(behind);
 	bounce->queued = false;
 	return list.head;
 }
@@ -462,9 +459,7 @@ static void close_engine(struct block_engine *engine)
 {
 	struct bounce *bounce = to_bounce(engine);
 
-	if (!engine)
-		return;
-	bounce->inner->ops->close(bounce->inner);
+	block_verb_close(bounce->front.behind);
 	block_arena_finish(&bounce->arena);
 	free(bounce);
 }
@@ -476,14 +471,14 @@ static const struct block_engine_ops bounce_ops = {
 	.close = close_engine,
 };
 
-int block_bounce_open(struct block_engine **engine, struct block_engine *inner,
-		      const struct block_image *image, unsigned int depth)
+int block_bounce_open(struct block_engine **engine, struct block_engine *behind,
+		      unsigned int depth)
 {
 	struct bounce *bounce;
 	int rc;
 
-	assert(image->dio_align <= BLOCK_ARENA_GRANULE &&
-	       image->dio_mem_align <= BLOCK_ARENA_GRANULE);
+	assert(behind->image->dio_align <= BLOCK_ARENA_GRANULE &&
+	       behind->image->dio_mem_align <= BLOCK_ARENA_GRANULE);
 	bounce = calloc(1, sizeof(*bounce) + depth * sizeof(bounce->slots[0]));
 	if (!bounce)
 		return -ENOMEM;
@@ -492,16 +487,8 @@ int block_bounce_open(struct block_engine **engine, struct block_engine *inner,
 		free(bounce);
 		return rc;
 	}
-	/* Whoever asks which engine it is wants to know the one behind. */
-	bounce->ops = bounce_ops;
-	bounce->ops.name = inner->ops->name;
-	bounce->ops.batch = inner->ops->batch;
-	bounce->engine.ops = &bounce->ops;
-	bounce->engine.fd = inner->fd;
-	bounce->engine.outbox = inner->outbox;
-	bounce->inner = inner;
-	bounce->image = image;
+	block_front_init(&bounce->front, &bounce_ops, behind, depth);
 	bounce->nslots = depth;
-	*engine = &bounce->engine;
+	*engine = &bounce->front.engine;
 	return 0;
 }

@@ -11,11 +11,11 @@
 #define BLOCK_BOUNCE_PIECE_MAX (1u << 20)
 
 /*
- * Put bounce buffers in front of `inner`, which was opened for `image` and
+ * Put bounce buffers in front of `behind`, which was opened for
  * `depth` and is owned by the new engine on success. Returns 0 or a negative
  * errno.
  */
-int block_bounce_open(struct block_engine **engine, struct block_engine *inner,
-		      const struct block_image *image, unsigned int depth);
+int block_bounce_open(struct block_engine **engine, struct block_engine *behind,
+		      unsigned int depth);
 
 #endif

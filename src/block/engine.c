@@ -31,7 +31,7 @@
 #include "sync.h"
 #include "transfer.h"
 
-static const struct block_engine_ops *find_engine(const char *name)
+const struct block_engine_kind *block_engine_find(const char *name)
 {
 	unsigned int i;
 
@@ -41,15 +41,22 @@ static const struct block_engine_ops *find_engine(const char *name)
 	return NULL;
 }
 
-/* May "auto" take this engine for this image? */
-static bool suits(const struct block_engine_ops *ops,
+static int open_kind(struct block_engine **engine,
+		     const struct block_engine_kind *kind,
+		     const struct block_image *image, unsigned int depth)
+{
+	if (image->fd < 0 && !kind->stores_nothing)
+		return -EINVAL;
+	return kind->open(engine, image, depth);
+}
+
+/* May "auto" take this kind for this image? */
+static bool suits(const struct block_engine_kind *kind,
 		  const struct block_image *image)
 {
-	if (image->fd < 0)
-		return strcmp(ops->name, "null") == 0;
-	if (strcmp(ops->name, "libaio") == 0)
-		return image->direct;
-	return strcmp(ops->name, "null") != 0;
+	if (kind->stores_nothing || image->fd < 0)
+		return kind->stores_nothing && image->fd < 0;
+	return image->direct || !kind->for_direct;
 }
 
 static int open_auto(struct block_engine **engine,
@@ -61,7 +68,7 @@ static int open_auto(struct block_engine **engine,
 	for (i = 0; block_engines[i]; i++) {
 		if (!suits(block_engines[i], image))
 			continue;
-		rc = block_engines[i]->open(engine, image, depth);
+		rc = open_kind(engine, block_engines[i], image, depth);
 		if (rc == 0)
 			break;
 	}
@@ -69,23 +76,22 @@ static int open_auto(struct block_engine **engine,
 }
 
 /* Put in front of an engine what this image needs; it is one chain to close. */
-static int wrap_engine(struct block_engine **engine,
-		       const struct block_image *image, unsigned int depth)
+static int wrap_engine(struct block_engine **engine, unsigned int depth)
 {
 	int rc = 0;
 
-	/* The null engine touches no memory and does not care how often. */
-	if (strcmp((*engine)->ops->name, "null") == 0)
+	/* No memory is touched, and it does not matter how often. */
+	if ((*engine)->kind->stores_nothing)
 		return 0;
-	if (image->direct)
-		rc = block_bounce_open(engine, *engine, image, depth);
-	return rc ? rc : block_merge_open(engine, *engine, image, depth);
+	if ((*engine)->image->direct)
+		rc = block_bounce_open(engine, *engine, depth);
+	return rc ? rc : block_merge_open(engine, *engine, depth);
 }
 
 int block_engine_open(struct block_engine **enginep, const char *name,
 		      struct block_image *image, unsigned int depth)
 {
-	const struct block_engine_ops *ops = find_engine(name);
+	const struct block_engine_kind *kind = block_engine_find(name);
 	struct block_engine *engine;
 	int rc;
 
@@ -93,18 +99,17 @@ int block_engine_open(struct block_engine **enginep, const char *name,
 	if (strcmp(name, "auto") == 0)
 		rc = open_auto(&engine, image, depth);
 	else
-		rc = ops ? ops->open(&engine, image, depth) : -ENOENT;
+		rc = kind ? open_kind(&engine, kind, image, depth) : -ENOENT;
 	if (rc)
 		return rc;
-	rc = wrap_engine(&engine, image, depth);
+	rc = wrap_engine(&engine, depth);
 	if (rc) {
-		engine->ops->close(engine);
+		block_verb_close(engine);
 		return rc;
 	}
-	engine->image = image;
-	/* The null engine has no outbox, and nothing to flush. */
-	engine->sync = engine->outbox && !image->flush_is_noop ? image->sync :
-								 NULL;
+	engine->depth = depth;
+	if (!engine->kind->stores_nothing && !image->flush_is_noop)
+		engine->sync = image->sync;
 	*enginep = engine;
 	return 0;
 }
@@ -141,7 +146,7 @@ void block_engine_flush(struct block_engine *engine, struct block_request *req)
 	if (engine->sync)
 		block_sync_submit(engine->sync, engine->outbox, req);
 	else
-		engine->ops->queue(engine, req);
+		block_verb_queue(engine, req);
 }
 
 /* A write came back from the engine: has it to be flushed yet? */
@@ -195,13 +200,12 @@ static void break_promises(const struct block_image *image,
 struct block_request *block_engine_reap(struct block_engine *engine,
 					unsigned int max)
 {
-	struct block_request *list = engine->ops->reap(engine, max);
-	struct block_request *req;
+	unsigned int n;
+	struct block_request *list = block_verb_reap(engine, max, &n);
 
-	for (req = list; req; req = req->next) {
-		assert(engine->inflight > 0);
-		engine->inflight--;
-	}
+	/* No more than that may ever be inside. */
+	assert(n <= engine->inflight && engine->inflight <= engine->depth);
+	engine->inflight -= n;
 	if (!engine->sync)
 		return list;
 	list = look_at_result(engine, list);
@@ -212,8 +216,6 @@ struct block_request *block_engine_reap(struct block_engine *engine,
 
 void block_engine_close(struct block_engine *engine)
 {
-	if (!engine)
-		return;
-	assert(engine->inflight == 0);
-	engine->ops->close(engine);
+	assert(!engine || engine->inflight == 0);
+	block_verb_close(engine);
 }

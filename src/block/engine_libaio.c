@@ -63,7 +63,6 @@ struct aio_ring {
 
 struct libaio {
 	struct block_engine engine;
-	const struct block_image *image;
 	io_context_t context;
 	struct aio_ring *ring; /* the same, mapped */
 	struct block_outbox outbox;
@@ -102,7 +101,7 @@ static void prepare_transfer(struct libaio *aio, struct iocb *iocb,
 			     const struct block_request *req)
 {
 	bool read = req->op == BLOCK_READ;
-	int fd = aio->image->fd;
+	int fd = aio->engine.image->fd;
 	struct block_transfer t;
 	long long offset;
 
@@ -116,7 +115,7 @@ static void prepare_transfer(struct libaio *aio, struct iocb *iocb,
 		io_prep_preadv(iocb, fd, t.iov, (int)t.niov, offset);
 	else
 		io_prep_pwritev(iocb, fd, t.iov, (int)t.niov, offset);
-	if (block_transfer_is_dsync(aio->image, req))
+	if (block_transfer_is_dsync(aio->engine.image, req))
 		iocb->aio_rw_flags = RWF_DSYNC;
 }
 
@@ -224,7 +223,7 @@ static void queue_request(struct block_engine *engine,
 {
 	struct libaio *aio = to_libaio(engine);
 
-	if (block_transfer_begin(aio->image, req))
+	if (block_transfer_begin(aio->engine.image, req))
 		block_outbox_put(&aio->outbox, req, req->result);
 	else if (block_transfer_is_range(req))
 		block_request_list_append(&aio->aside, req);
@@ -365,8 +364,6 @@ static void close_engine(struct block_engine *engine)
 {
 	struct libaio *aio = to_libaio(engine);
 
-	if (!engine)
-		return;
 	stop_submitter(aio);
 	block_worker_pool_destroy(aio->pool);
 	if (aio->context)
@@ -382,19 +379,25 @@ static void close_engine(struct block_engine *engine)
 	free(aio);
 }
 
+static const struct block_engine_ops aio_ops = {
+	.queue = queue_request,
+	.commit = commit_queued,
+	.reap = reap_done,
+	.close = close_engine,
+};
+
 static int open_engine(struct block_engine **engine,
 		       const struct block_image *image, unsigned int depth)
 {
 	struct libaio *aio;
 	int rc;
 
-	if (image->fd < 0 || depth == 0)
-		return -EINVAL;
 	aio = calloc(1, sizeof(*aio));
 	if (!aio)
 		return -ENOMEM;
-	aio->engine.ops = &block_engine_libaio;
-	aio->image = image;
+	aio->engine.kind = &block_engine_libaio;
+	aio->engine.ops = &aio_ops;
+	aio->engine.image = image;
 	aio->depth = depth;
 	pthread_mutex_init(&aio->lock, NULL);
 	pthread_cond_init(&aio->work, NULL);
@@ -419,12 +422,9 @@ static int open_engine(struct block_engine **engine,
 	return 0;
 }
 
-const struct block_engine_ops block_engine_libaio = {
+const struct block_engine_kind block_engine_libaio = {
 	.name = "libaio",
 	.batch = 16,
+	.for_direct = true,
 	.open = open_engine,
-	.queue = queue_request,
-	.commit = commit_queued,
-	.reap = reap_done,
-	.close = close_engine,
 };

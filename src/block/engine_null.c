@@ -24,7 +24,6 @@
 
 struct null {
 	struct block_engine engine;
-	const struct block_image *image;
 	struct block_request_list queued;
 	struct block_request_list done;
 };
@@ -34,34 +33,12 @@ static struct null *to_null(struct block_engine *engine)
 	return (struct null *)engine;
 }
 
-static int open_engine(struct block_engine **engine,
-		       const struct block_image *image, unsigned int depth)
-{
-	struct null *null;
-
-	(void)depth; /* requests wait in a list that links themselves */
-	null = calloc(1, sizeof(*null));
-	if (!null)
-		return -ENOMEM;
-	null->engine.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (null->engine.fd < 0) {
-		int rc = -errno;
-
-		free(null);
-		return rc;
-	}
-	null->engine.ops = &block_engine_null;
-	null->image = image;
-	*engine = &null->engine;
-	return 0;
-}
-
 static void queue_request(struct block_engine *engine,
 			  struct block_request *req)
 {
 	struct null *null = to_null(engine);
 
-	block_transfer_begin(null->image, req);
+	block_transfer_begin(null->engine.image, req);
 	block_request_list_append(&null->queued, req);
 }
 
@@ -84,18 +61,43 @@ static struct block_request *reap_done(struct block_engine *engine,
 
 static void close_engine(struct block_engine *engine)
 {
-	if (!engine)
-		return;
 	close(engine->fd);
 	free(to_null(engine));
 }
 
-const struct block_engine_ops block_engine_null = {
-	.name = "null",
-	.batch = 8,
-	.open = open_engine,
+static const struct block_engine_ops null_ops = {
 	.queue = queue_request,
 	.commit = commit_queued,
 	.reap = reap_done,
 	.close = close_engine,
+};
+
+static int open_engine(struct block_engine **engine,
+		       const struct block_image *image, unsigned int depth)
+{
+	struct null *null;
+
+	(void)depth; /* requests wait in a list that links themselves */
+	null = calloc(1, sizeof(*null));
+	if (!null)
+		return -ENOMEM;
+	null->engine.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (null->engine.fd < 0) {
+		int rc = -errno;
+
+		free(null);
+		return rc;
+	}
+	null->engine.kind = &block_engine_null;
+	null->engine.ops = &null_ops;
+	null->engine.image = image;
+	*engine = &null->engine;
+	return 0;
+}
+
+const struct block_engine_kind block_engine_null = {
+	.name = "null",
+	.batch = 8,
+	.stores_nothing = true,
+	.open = open_engine,
 };

@@ -25,7 +25,6 @@
 
 struct threads {
 	struct block_engine engine;
-	const struct block_image *image;
 	struct block_worker_pool *pool;
 	struct block_outbox outbox;
 	struct block_request_list queued; /* since the last commit */
@@ -40,42 +39,9 @@ static void close_engine(struct block_engine *engine)
 {
 	struct threads *threads = to_threads(engine);
 
-	if (!engine)
-		return;
 	block_worker_pool_destroy(threads->pool);
 	block_outbox_finish(&threads->outbox);
 	free(threads);
-}
-
-static int open_engine(struct block_engine **engine,
-		       const struct block_image *image, unsigned int depth)
-{
-	struct threads *threads;
-	int rc;
-
-	if (image->fd < 0)
-		return -EINVAL;
-	threads = calloc(1, sizeof(*threads));
-	if (!threads)
-		return -ENOMEM;
-	rc = block_outbox_init(&threads->outbox);
-	if (rc)
-		goto out;
-	rc = block_worker_pool_create(&threads->pool, image, &threads->outbox,
-				      depth < THREADS_MAX ? depth :
-							    THREADS_MAX);
-	if (rc)
-		goto out;
-	threads->engine.ops = &block_engine_threads;
-	threads->engine.fd = threads->outbox.fd;
-	threads->engine.outbox = &threads->outbox;
-	threads->image = image;
-	*engine = &threads->engine;
-	return 0;
-
-out:
-	close_engine(&threads->engine);
-	return rc;
 }
 
 static void queue_request(struct block_engine *engine,
@@ -83,7 +49,7 @@ static void queue_request(struct block_engine *engine,
 {
 	struct threads *threads = to_threads(engine);
 
-	if (block_transfer_begin(threads->image, req))
+	if (block_transfer_begin(threads->engine.image, req))
 		block_outbox_put(&threads->outbox, req, req->result);
 	else
 		block_request_list_append(&threads->queued, req);
@@ -114,12 +80,45 @@ static struct block_request *reap_done(struct block_engine *engine,
 	return list.head;
 }
 
-const struct block_engine_ops block_engine_threads = {
-	.name = "threads",
-	.batch = 16,
-	.open = open_engine,
+static const struct block_engine_ops threads_ops = {
 	.queue = queue_request,
 	.commit = commit_queued,
 	.reap = reap_done,
 	.close = close_engine,
+};
+
+static int open_engine(struct block_engine **engine,
+		       const struct block_image *image, unsigned int depth)
+{
+	struct threads *threads;
+	int rc;
+
+	threads = calloc(1, sizeof(*threads));
+	if (!threads)
+		return -ENOMEM;
+	rc = block_outbox_init(&threads->outbox);
+	if (rc)
+		goto out;
+	rc = block_worker_pool_create(&threads->pool, image, &threads->outbox,
+				      depth < THREADS_MAX ? depth :
+							    THREADS_MAX);
+	if (rc)
+		goto out;
+	threads->engine.kind = &block_engine_threads;
+	threads->engine.ops = &threads_ops;
+	threads->engine.image = image;
+	threads->engine.fd = threads->outbox.fd;
+	threads->engine.outbox = &threads->outbox;
+	*engine = &threads->engine;
+	return 0;
+
+out:
+	close_engine(&threads->engine);
+	return rc;
+}
+
+const struct block_engine_kind block_engine_threads = {
+	.name = "threads",
+	.batch = 16,
+	.open = open_engine,
 };

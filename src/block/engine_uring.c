@@ -68,7 +68,6 @@
 
 struct uring {
 	struct block_engine engine;
-	const struct block_image *image;
 	struct io_uring ring;
 	bool ring_is_open;
 	unsigned int inkernel; /* entries taken by the kernel, not completed */
@@ -101,7 +100,7 @@ static void prepare_transfer(struct uring *u, struct io_uring_sqe *sqe,
 	else
 		io_uring_prep_rw(read ? IORING_OP_READV : IORING_OP_WRITEV, sqe,
 				 URING_FILE, t.iov, t.niov, t.offset);
-	if (block_transfer_is_dsync(u->image, req))
+	if (block_transfer_is_dsync(u->engine.image, req))
 		sqe->rw_flags = RWF_DSYNC;
 }
 
@@ -196,7 +195,7 @@ static void queue_request(struct block_engine *engine,
 {
 	struct uring *u = to_uring(engine);
 
-	if (block_transfer_begin(u->image, req))
+	if (block_transfer_begin(u->engine.image, req))
 		block_outbox_put(&u->outbox, req, req->result);
 	else if (block_transfer_is_range(req))
 		block_request_list_append(&u->aside, req);
@@ -209,14 +208,14 @@ static void commit_aside(struct uring *u)
 	struct block_request *req;
 
 	if (!u->pool)
-		block_worker_pool_create(&u->pool, u->image, &u->outbox,
+		block_worker_pool_create(&u->pool, u->engine.image, &u->outbox,
 					 URING_HELPERS);
 	if (u->pool) {
 		block_worker_pool_submit(u->pool, &u->aside);
 		return;
 	}
 	while ((req = block_request_list_pop(&u->aside)))
-		block_sync_perform(u->image->sync, &u->outbox, req);
+		block_sync_perform(u->engine.image->sync, &u->outbox, req);
 }
 
 static void commit_queued(struct block_engine *engine)
@@ -366,7 +365,7 @@ static int open_ring(struct uring *u, unsigned int depth)
 	if (rc)
 		return rc;
 	u->ring_is_open = true;
-	rc = io_uring_register_files(&u->ring, &u->image->fd, 1);
+	rc = io_uring_register_files(&u->ring, &u->engine.image->fd, 1);
 	if (rc == 0)
 		rc = restrict_ring(u);
 	if (rc == 0)
@@ -391,8 +390,6 @@ static void close_engine(struct block_engine *engine)
 {
 	struct uring *u = to_uring(engine);
 
-	if (!engine)
-		return;
 	block_worker_pool_destroy(u->pool);
 	if (u->engine.fd >= 0)
 		close(u->engine.fd);
@@ -408,21 +405,27 @@ static void close_engine(struct block_engine *engine)
 	free(u);
 }
 
+static const struct block_engine_ops uring_ops = {
+	.queue = queue_request,
+	.commit = commit_queued,
+	.reap = reap_done,
+	.close = close_engine,
+};
+
 static int open_engine(struct block_engine **engine,
 		       const struct block_image *image, unsigned int depth)
 {
 	struct uring *u;
 	int rc;
 
-	if (image->fd < 0 || depth == 0)
-		return -EINVAL;
 	u = calloc(1, sizeof(*u));
 	if (!u)
 		return -ENOMEM;
-	u->engine.ops = &block_engine_uring;
+	u->engine.kind = &block_engine_uring;
+	u->engine.ops = &uring_ops;
+	u->engine.image = image;
 	u->engine.fd = -1;
 	u->engine.outbox = &u->outbox;
-	u->image = image;
 	rc = block_outbox_init(&u->outbox);
 	if (rc == 0)
 		rc = open_ring(u, depth);
@@ -436,12 +439,8 @@ static int open_engine(struct block_engine **engine,
 	return 0;
 }
 
-const struct block_engine_ops block_engine_uring = {
+const struct block_engine_kind block_engine_uring = {
 	.name = "io_uring",
 	.batch = 16,
 	.open = open_engine,
-	.queue = queue_request,
-	.commit = commit_queued,
-	.reap = reap_done,
-	.close = close_engine,
 };

@@ -7,7 +7,7 @@
 
 #include "engines.h"
 
-const struct block_engine_ops *const block_engines[] = {
+const struct block_engine_kind *const block_engines[] = {
 #ifdef HAVE_LIBURING
 	&block_engine_uring,
 #endif

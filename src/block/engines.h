@@ -7,9 +7,9 @@
 
 #include "block/engine.h"
 
-extern const struct block_engine_ops block_engine_uring;
-extern const struct block_engine_ops block_engine_libaio;
-extern const struct block_engine_ops block_engine_threads;
-extern const struct block_engine_ops block_engine_null;
+extern const struct block_engine_kind block_engine_uring;
+extern const struct block_engine_kind block_engine_libaio;
+extern const struct block_engine_kind block_engine_threads;
+extern const struct block_engine_kind block_engine_null;
 
 #endif

@@ -28,6 +28,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "front.h"
 #include "merge.h"
 #include "request_list.h"
 #include "transfer.h"
@@ -43,11 +44,7 @@ struct merge_run {
 };
 
 struct merge {
-	struct block_engine engine;
-	/* The verbs are merge's, name and batch the inner engine's. */
-	struct block_engine_ops ops;
-	struct block_engine *inner;
-	const struct block_image *image;
+	struct block_front front;
 	struct block_request *held; /* the last request, or NULL */
 	uint64_t end;               /* where its neighbour begins */
 	unsigned int busy;          /* runs that are not free */
@@ -67,9 +64,7 @@ _Static_assert(offsetof(struct merge_run, whole) == 0, "run_of() casts");
 /* The run that a request is the whole of, NULL if it is a caller's. */
 static struct merge_run *run_of(struct merge *m, struct block_request *req)
 {
-	uintptr_t at = (uintptr_t)req;
-
-	if (at < (uintptr_t)m->runs || at >= (uintptr_t)(m->runs + m->nruns))
+	if (!block_front_owns(m->runs, m->nruns, sizeof(m->runs[0]), req))
 		return NULL;
 	return (struct merge_run *)req;
 }
@@ -98,7 +93,7 @@ static void give_run(struct merge *m, struct merge_run *run)
 static void give_on(struct merge *m)
 {
 	if (m->held)
-		m->inner->ops->queue(m->inner, m->held);
+		block_verb_queue(m->front.behind, m->held);
 	m->held = NULL;
 	m->end = MERGE_NOWHERE;
 }
@@ -137,7 +132,7 @@ static bool may_merge(const struct merge *m, const struct block_request *req)
 	if (req->op == BLOCK_READ)
 		return true;
 	return req->op == BLOCK_WRITE &&
-	       !block_transfer_is_stable(m->image, req);
+	       !block_transfer_is_stable(m->front.engine.image, req);
 }
 
 /* Whether a request that begins where the one held back ends goes with it. */
@@ -174,7 +169,7 @@ static void commit_queued(struct block_engine *engine)
 	struct merge *m = to_merge(engine);
 
 	give_on(m);
-	m->inner->ops->commit(m->inner);
+	block_verb_commit(m->front.behind);
 }
 
 /* A run came back well: so did all of its requests. */
@@ -193,8 +188,8 @@ static void retry_alone(struct merge *m, struct merge_run *run)
 	struct block_request *req;
 
 	while ((req = block_request_list_pop(&run->owners)))
-		m->inner->ops->queue(m->inner, req);
-	m->inner->ops->commit(m->inner);
+		block_verb_queue(m->front.behind, req);
+	block_verb_commit(m->front.behind);
 }
 
 static struct block_request *reap_done(struct block_engine *engine,
@@ -203,8 +198,9 @@ static struct block_request *reap_done(struct block_engine *engine,
 	struct merge *m = to_merge(engine);
 	struct block_request_list list = { .head = NULL };
 	struct block_request *req, *next;
+	unsigned int n;
 
-	req = m->inner->ops->reap(m->inner, max);
+	req = block_verb_reap(m->front.behind, max, &n);
 	if (m->busy == 0)
 		return req;
 	for (; req; req = next) {
@@ -228,9 +224,7 @@ static void close_engine(struct block_engine *engine)
 {
 	struct merge *m = to_merge(engine);
 
-	if (!engine)
-		return;
-	m->inner->ops->close(m->inner);
+	block_verb_close(m->front.behind);
 	munmap(m->runs, m->nruns * sizeof(m->runs[0]));
 	free(m);
 }
@@ -240,10 +234,11 @@ static const struct block_engine_ops merge_ops = {
 	.commit = commit_queued,
 	.reap = reap_done,
 	.close = close_engine,
+	.joins = true,
 };
 
-int block_merge_open(struct block_engine **engine, struct block_engine *inner,
-		     const struct block_image *image, unsigned int depth)
+int block_merge_open(struct block_engine **engine, struct block_engine *behind,
+		     unsigned int depth)
 {
 	struct merge *m = calloc(1, sizeof(*m));
 
@@ -258,16 +253,8 @@ int block_merge_open(struct block_engine **engine, struct block_engine *inner,
 		free(m);
 		return -ENOMEM;
 	}
-	m->ops = merge_ops;
-	/* Whoever asks which engine it is wants to know the one behind. */
-	m->ops.name = inner->ops->name;
-	m->ops.batch = inner->ops->batch;
-	m->engine.ops = &m->ops;
-	m->engine.fd = inner->fd;
-	m->engine.outbox = inner->outbox;
-	m->inner = inner;
-	m->image = image;
+	block_front_init(&m->front, &merge_ops, behind, depth);
 	m->end = MERGE_NOWHERE;
-	*engine = &m->engine;
+	*engine = &m->front.engine;
 	return 0;
 }

@@ -12,10 +12,10 @@
 #define BLOCK_MERGE_BYTES_MAX (256u << 10)
 
 /*
- * Put merging in front of `inner`, which was opened for `image` and `depth` and
+ * Put merging in front of `behind`, which was opened for `depth` and
  * is owned by the new engine on success. Returns 0 or a negative errno.
  */
-int block_merge_open(struct block_engine **engine, struct block_engine *inner,
-		     const struct block_image *image, unsigned int depth);
+int block_merge_open(struct block_engine **engine, struct block_engine *behind,
+		     unsigned int depth);
 
 #endif

@@ -79,9 +79,7 @@ bool block_transfer_begin(const struct block_image *image,
 	req->done = 0;
 	req->engine_data = NULL;
 	req->result = 0;
-	if (req->op > BLOCK_SECURE_ERASE)
-		req->result = -EINVAL;
-	else if (image->readonly && is_modifying(req))
+	if (image->readonly && is_modifying(req))
 		req->result = -EROFS;
 	/* One with something to flush does not come here: see sync.h. */
 	else if (req->op == BLOCK_FLUSH)

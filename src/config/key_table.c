@@ -40,11 +40,7 @@ static const char *const engines[] = { "auto",    "io_uring", "libaio",
 
 static bool has_engine(const char *word)
 {
-	bool found = !strcmp(word, "auto");
-
-	for (unsigned int i = 0; !found && block_engines[i]; i++)
-		found = !strcmp(word, block_engines[i]->name);
-	return found;
+	return !strcmp(word, "auto") || block_engine_find(word);
 }
 
 #define MEMBER(name) .offset = offsetof(struct disk_options, name)

@@ -16,6 +16,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "block/engine.h"
+
 enum { BLOCK_SIZE_DEFAULT = 512 }; /* of what has no store to ask */
 
 static int contradiction(char error[BLOCK_ERROR_MAX], const char *what)
@@ -26,7 +28,10 @@ static int contradiction(char error[BLOCK_ERROR_MAX], const char *what)
 
 static bool is_null(const struct disk_options *disk)
 {
-	return disk->engine && !strcmp(disk->engine, "null");
+	const struct block_engine_kind *kind =
+		disk->engine ? block_engine_find(disk->engine) : NULL;
+
+	return kind && kind->stores_nothing;
 }
 
 static int check_size(const struct disk_options *disk,

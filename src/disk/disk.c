@@ -157,7 +157,7 @@ static void pass_down(struct disk_queue *dq)
 	}
 	block_engine_commit(dq->engine);
 	dq->batch = req && dq->batch < BATCH_MAX ? 2 * dq->batch :
-						   dq->engine->ops->batch;
+						   dq->engine->kind->batch;
 }
 
 /* What waited for requests in flight happens, if none is left: true then. */
@@ -290,7 +290,7 @@ static int open_engine(struct disk_queue *dq, const char *name)
 
 	if (r)
 		return r;
-	dq->batch = dq->engine->ops->batch;
+	dq->batch = dq->engine->kind->batch;
 	dq->source = (struct loop_source){ .fd = dq->engine->fd,
 					   .ready = engine_ready };
 	return 0;
@@ -368,13 +368,13 @@ int disk_serve_queue(struct disk *disk, unsigned int queue, struct loop *loop,
 		return 0;
 	if (!dq->engine) {
 		r = open_engine(dq,
-				disk->any_engine ? "auto" : first->ops->name);
+				disk->any_engine ? "auto" : first->kind->name);
 		if (r == 0 &&
-		    strcmp(dq->engine->ops->name, first->ops->name) != 0)
+		    strcmp(dq->engine->kind->name, first->kind->name) != 0)
 			log_warning("%s: queue %u uses %s, for there is not "
 				    "enough for one more %s",
-				    disk->name, queue, dq->engine->ops->name,
-				    first->ops->name);
+				    disk->name, queue, dq->engine->kind->name,
+				    first->kind->name);
 	}
 	if (r == 0)
 		r = loop_add(loop, &dq->source, EPOLLIN);

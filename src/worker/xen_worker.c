@@ -161,7 +161,7 @@ static void log_served(const struct device *d, const struct worker_disk *disk)
 		 disk->name, disk->options->file ? disk->options->file : "null",
 		 image->size >> 20, image->readonly ? "read-only" : "writable",
 		 image->direct ? "O_DIRECT" : "page cache",
-		 d->disk.queue[0].engine->ops->name);
+		 d->disk.queue[0].engine->kind->name);
 	disk_log_keys(&d->disk, disk->options);
 }
 

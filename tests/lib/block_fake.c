@@ -41,7 +41,7 @@ static struct block_request *fake_reap(struct block_engine *engine,
 	struct block_request *req;
 
 	(void)engine;
-	while ((req = fake.ready)) {
+	for (; max && (req = fake.ready); max--) {
 		fake.ready = req->next;
 		block_request_list_append(&list, req);
 	}
@@ -58,9 +58,10 @@ static void fake_close(struct block_engine *engine)
 	block_outbox_finish(&fake.outbox);
 }
 
+static const struct block_engine_kind fake_kind = { .name = "fake",
+						    .batch = 1 };
+
 static const struct block_engine_ops fake_ops = {
-	.name = "fake",
-	.batch = 1,
 	.queue = fake_queue,
 	.commit = fake_commit,
 	.reap = fake_reap,
@@ -78,6 +79,8 @@ static int fake_perform(struct block_request *req)
 		memset(at, 0, req->length);
 	if (req->op > BLOCK_WRITE)
 		return req->op > BLOCK_WRITE_ZEROES ? -EINVAL : 0;
+	if ((req->offset | req->length) % 512)
+		return -EINVAL;
 	assert_false(image.direct && (req->flags & BLOCK_UNPINNABLE));
 	assert_int_equal(req->offset % image.dio_align, 0);
 	for (i = 0; i < req->niov; i++) {
@@ -109,7 +112,10 @@ void fake_complete(unsigned int i, int error)
 
 struct block_engine *fake_open(void)
 {
-	fake = (struct fake){ .engine = { .ops = &fake_ops, .fd = -1 } };
+	fake = (struct fake){ .engine = { .kind = &fake_kind,
+					  .ops = &fake_ops,
+					  .image = &image,
+					  .fd = -1 } };
 	assert_int_equal(block_outbox_init(&fake.outbox), 0);
 	fake.engine.outbox = &fake.outbox;
 	return &fake.engine;

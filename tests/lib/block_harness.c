@@ -106,7 +106,7 @@ struct block_engine *harness_open_engine(const char *name,
 		skip();
 	}
 	assert_int_equal(rc, 0);
-	assert_string_equal(engine->ops->name, name);
+	assert_string_equal(engine->kind->name, name);
 	return engine;
 }
 

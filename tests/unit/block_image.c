@@ -206,7 +206,7 @@ static void test_null_image(void **state)
 	assert_int_equal(image.size, 999936);
 	assert_false(image.direct);
 	assert_int_equal(block_engine_open(&engine, "auto", &image, 4), 0);
-	assert_string_equal(engine->ops->name, "null");
+	assert_string_equal(engine->kind->name, "null");
 	block_engine_close(engine);
 	assert_int_equal(block_engine_open(&engine, "threads", &image, 4),
 			 -EINVAL);
@@ -339,7 +339,7 @@ static void test_lock_pid(void **state)
 static void test_lock_after_engine(void **state)
 {
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
-	const struct block_engine_ops *const *ops;
+	const struct block_engine_kind *const *kind;
 	struct block_engine *engine;
 	struct block_image image;
 	char memory[512];
@@ -347,9 +347,9 @@ static void test_lock_after_engine(void **state)
 
 	(void)state;
 	free(harness_create("after", 4096));
-	for (ops = block_engines; *ops; ops++) {
+	for (kind = block_engines; *kind; kind++) {
 		harness_open_image(&image, "after", BLOCK_CACHE_WRITEBACK);
-		if (block_engine_open(&engine, (*ops)->name, &image, 4)) {
+		if (block_engine_open(&engine, (*kind)->name, &image, 4)) {
 			block_image_close(&image);
 			continue;
 		}

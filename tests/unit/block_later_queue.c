@@ -65,8 +65,8 @@ static int later_queue(const char *engine, bool same)
 	r = disk_serve_queue(disk, 1, &loop, &e.transport);
 	assert_int_equal(r == 0, disk->queue[1].engine != NULL);
 	if (r == 0)
-		assert_int_equal(!strcmp(disk->queue[0].engine->ops->name,
-					 disk->queue[1].engine->ops->name),
+		assert_int_equal(!strcmp(disk->queue[0].engine->kind->name,
+					 disk->queue[1].engine->kind->name),
 				 same);
 	model_disk_close(disk);
 	unlink(e.file);

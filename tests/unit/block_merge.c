@@ -18,11 +18,9 @@ static struct block_engine *open_merge(unsigned int depth)
 {
 	struct block_engine *engine;
 
-	assert_int_equal(block_merge_open(&engine, fake_open(), &image, depth),
-			 0);
-	assert_string_equal(engine->ops->name, "fake");
-	assert_int_equal(engine->ops->batch, 1);
-	engine->image = &image;
+	assert_int_equal(block_merge_open(&engine, fake_open(), depth), 0);
+	assert_string_equal(engine->kind->name, "fake");
+	assert_int_equal(engine->kind->batch, 1);
 	return engine;
 }
 
