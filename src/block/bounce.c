@@ -428,30 +428,44 @@ static bool piece_done(struct bounce *bounce, struct bounce_slot *slot)
 	return piece_moved(bounce, slot);
 }
 
-static struct block_request *reap_done(struct block_engine *engine,
-				       unsigned int max)
+/* What came back, without the pieces: true if more of them were started. */
+static bool sort_out(struct bounce *bounce, struct block_request *req,
+		     struct block_request_list *list)
 {
-	struct bounce *bounce = to_bounce(engine);
-	struct block_engine *behind = bounce->front.behind;
-	struct block_request *req, *next;
-	struct block_request_list list = { .head = NULL };
-	unsigned int n;
+	struct block_request *next;
+	bool anew;
 
-	for (req = block_verb_reap(behind, max, &n); req; req = next) {
+	for (; req; req = next) {
 		struct bounce_slot *slot = slot_of(bounce, req);
 
 		next = req->next;
 		if (!slot) {
-			block_request_list_append(&list, req);
+			block_request_list_append(list, req);
 			continue;
 		}
 		req = slot->owner;
 		if (piece_done(bounce, slot))
-			block_request_list_append(&list, req);
+			block_request_list_append(list, req);
 	}
-	if (serve_waiting(bounce) || bounce->queued)
-		block_verb_commit(behind);
+	anew = serve_waiting(bounce) || bounce->queued;
 	bounce->queued = false;
+	if (anew)
+		block_verb_commit(bounce->front.behind);
+	return anew;
+}
+
+static struct block_request *reap_done(struct block_engine *engine,
+				       unsigned int max)
+{
+	struct bounce *bounce = to_bounce(engine);
+	struct block_request_list list = { .head = NULL };
+	struct block_request *req;
+	unsigned int n;
+
+	/* NULL would say that nothing was completed by a commit; see engine.h */
+	do
+		req = block_verb_reap(bounce->front.behind, max, &n);
+	while (sort_out(bounce, req, &list) && !list.head);
 	return list.head;
 }
 

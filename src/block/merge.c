@@ -192,31 +192,46 @@ static void retry_alone(struct merge *m, struct merge_run *run)
 	block_verb_commit(m->front.behind);
 }
 
-static struct block_request *reap_done(struct block_engine *engine,
-				       unsigned int max)
+/* What came back, without the runs: true if something was started anew. */
+static bool sort_out(struct merge *m, struct block_request *req,
+		     struct block_request_list *list)
 {
-	struct merge *m = to_merge(engine);
-	struct block_request_list list = { .head = NULL };
-	struct block_request *req, *next;
-	unsigned int n;
+	struct block_request *next;
+	bool anew = false;
 
-	req = block_verb_reap(m->front.behind, max, &n);
-	if (m->busy == 0)
-		return req;
 	for (; req; req = next) {
 		struct merge_run *run = run_of(m, req);
 
 		next = req->next;
 		if (!run) {
-			block_request_list_append(&list, req);
+			block_request_list_append(list, req);
 			continue;
 		}
-		if (run->whole.result == 0)
-			complete_run(run, &list);
-		else
+		if (run->whole.result == 0) {
+			complete_run(run, list);
+		} else {
 			retry_alone(m, run);
+			anew = true;
+		}
 		give_run(m, run);
 	}
+	return anew;
+}
+
+static struct block_request *reap_done(struct block_engine *engine,
+				       unsigned int max)
+{
+	struct merge *m = to_merge(engine);
+	struct block_request_list list = { .head = NULL };
+	struct block_request *req;
+	unsigned int n;
+
+	/* NULL would say that nothing was completed by a commit; see engine.h */
+	do {
+		req = block_verb_reap(m->front.behind, max, &n);
+		if (m->busy == 0)
+			return req;
+	} while (sort_out(m, req, &list) && !list.head);
 	return list.head;
 }
 

@@ -22,6 +22,7 @@ struct fake {
 	unsigned int nheld;
 	unsigned int max_held;
 	unsigned int commits;
+	bool at_once; /* a commit completes all, and rings for none */
 	struct block_request *ready; /* completed, not reaped */
 	struct block_outbox outbox;  /* what others leave */
 };

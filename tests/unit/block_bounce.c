@@ -184,6 +184,27 @@ static void test_small_pieces(void **state)
 	free(memory);
 }
 
+/* A piece may be done by the commit that starts it, and nothing tells of it. */
+static void test_pieces_at_once(void **state)
+{
+	enum { SIZE = 3 << 20 };
+	struct block_engine *engine = open_bounce(4);
+	unsigned char *memory = malloc(SIZE);
+	struct virtio_iov iov = { memory, SIZE };
+	struct block_request req = make(BLOCK_READ, BLOCK_UNPINNABLE, 0, &iov);
+
+	(void)state;
+	fake.at_once = true;
+	block_engine_queue(engine, &req);
+	block_engine_commit(engine);
+	assert_ptr_equal(block_engine_reap(engine, 8), &req);
+	assert_int_equal(fake.commits, 3);
+	assert_memory_equal(memory, store, SIZE);
+	assert_null(block_engine_reap(engine, 8));
+	block_engine_close(engine);
+	free(memory);
+}
+
 #define STRESS_DEPTH 24u
 #define STRESS_ZONE (STORE_SIZE / 32)
 #define STRESS_SEGMENTS 60u
@@ -330,6 +351,7 @@ int main(void)
 		cmocka_unit_test(test_failed_piece),
 		cmocka_unit_test(test_exhaustion),
 		cmocka_unit_test(test_small_pieces),
+		cmocka_unit_test(test_pieces_at_once),
 		cmocka_unit_test(test_stress),
 	};
 

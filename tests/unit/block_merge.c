@@ -241,6 +241,22 @@ static void test_failure(void **state)
 	block_engine_close(engine);
 }
 
+/* What is done one by one may be done at once, and nothing would tell of it. */
+static void test_failure_at_once(void **state)
+{
+	struct block_engine *engine = open_merge(8);
+
+	(void)state;
+	for (unsigned int i = 0; i < 3; i++)
+		put(engine, i, BLOCK_WRITE, 0, 5 + i);
+	block_engine_commit(engine);
+	fake.at_once = true;
+	fake_complete(0, -EIO);
+	check_back(engine, 0, 3, 0);
+	assert_null(block_engine_reap(engine, BLOCKS));
+	block_engine_close(engine);
+}
+
 /* As many runs at once as there can be. */
 static void test_depth(void **state)
 {
@@ -318,6 +334,7 @@ int main(void)
 		cmocka_unit_test(test_write_through),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_failure),
+		cmocka_unit_test(test_failure_at_once),
 		cmocka_unit_test(test_depth),
 		cmocka_unit_test(test_stress),
 	};
