@@ -9,7 +9,8 @@
  *	a file		its file system (the id that statfs(2) says) and inode
  *	a device	the first that it has of the UUID of a logical volume or
  *			RAID, the WWID or serial of a disk, the file behind a
- *			loop device; and the number of a partition
+ *			loop device and where it begins in that; and the
+ *			number of a partition
  *	an id		which is longer than a serial
  *
  * Failure: a file system without an id has the numbers of its device, and so
@@ -68,6 +69,7 @@ void serial_device_words(char *words, size_t size, const char *sys,
 		"device/wwid", "device/serial", "serial",  "loop/backing_file",
 	};
 	char path[PATH_MAX_BYTES], value[PATH_MAX_BYTES], part[32] = "0";
+	char offset[32];
 	const char *disk = "";
 
 	snprintf(path, sizeof(path), "%s/%u:%u/partition", sys, major(device),
@@ -80,7 +82,14 @@ void serial_device_words(char *words, size_t size, const char *sys,
 			 major(device), minor(device), disk, known_by[i]);
 		if (!read_line(value, sizeof(value), path))
 			continue;
-		snprintf(words, size, "%s %s %s", known_by[i], value, part);
+		snprintf(path, sizeof(path), "%s/%u:%u%s/loop/offset", sys,
+			 major(device), minor(device), disk);
+		/* What begins at 0 has always been without it. */
+		if (!read_line(offset, sizeof(offset), path) ||
+		    strcmp(offset, "0") == 0)
+			offset[0] = '\0';
+		snprintf(words, size, "%s %s %s%s%s", known_by[i], value, part,
+			 offset[0] ? " " : "", offset);
 		return;
 	}
 	snprintf(words, size, "device %u:%u", major(device), minor(device));

@@ -87,6 +87,17 @@ static void test_devices(void **state)
 	assert_string_equal(words_of(254, 3), "dm/uuid LVM-abc 0");
 	put("7:4/loop/backing_file", "/srv/web.img\n");
 	assert_string_equal(words_of(7, 4), "loop/backing_file /srv/web.img 0");
+	/* Several parts of a file are several disks. */
+	put("7:4/loop/offset", "0\n");
+	assert_string_equal(words_of(7, 4), "loop/backing_file /srv/web.img 0");
+	put("7:4/loop/offset", "1048576\n");
+	assert_string_equal(words_of(7, 4),
+			    "loop/backing_file /srv/web.img 0 1048576");
+	put("7:4/loop4p2/partition", "2\n");
+	snprintf(path, sizeof(path), "%s/259:2", folder);
+	assert_int_equal(symlink("7:4/loop4p2", path), 0);
+	assert_string_equal(words_of(259, 2),
+			    "loop/backing_file /srv/web.img 2 1048576");
 	/* One that is empty is none. */
 	put("252:0/serial", "\n");
 	assert_string_equal(words_of(252, 0), "device 252:0");
