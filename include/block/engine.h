@@ -93,10 +93,10 @@ struct block_engine {
 };
 
 /*
- * The verbs, called: by block_engine_queue() and its like, and by what stands in
- * front of an engine. Each is called here only, so that here is asserted what
- * the two sides owe each other. Nothing of it is for a guest to decide: the
- * device has checked its requests, and what a store refuses is a result.
+ * The verbs, called: by block_engine_queue() and its like, and by what stands
+ * in front of an engine. Each is called here only, so that here is asserted
+ * what the two sides owe each other. Nothing of it is for a guest to decide:
+ * the device has checked its requests, and what a store refuses is a result.
  */
 static inline void block_verb_queue(struct block_engine *engine,
 				    struct block_request *req)

@@ -130,21 +130,21 @@ size_t virtio_blk_state_bytes(const struct virtio_blk_options *options);
 
 /*
  * Make a device with a new state. `memory` and `state` as told above, 16 bytes
- * aligned, owned by the caller and outliving the device, as does `mem`. What was
- * in `state` is lost.
+ * aligned, owned by the caller and outliving the device, as does `mem`. What
+ * was in `state` is lost.
  */
 void virtio_blk_init(struct virtio_blk *blk,
 		     const struct virtio_blk_options *options, void *memory,
 		     void *state, struct guest_memory *mem);
 
 /*
- * Make a device that goes on with the state, `bytes` long, of another process, by
- * options that may have another size, cache mode and serial than those that it was
- * made with. virtio_device_resume() is to be called next, and the store has to be
- * told of virtio_blk_flush_error(). 0; or, for a state that is not a device's of
- * these options, is of another version, or that nobody can have left who works as
- * this does, a negative errno and a sentence in `why`: then neither device nor
- * state was touched.
+ * Make a device that goes on with the state, `bytes` long, of another process,
+ * by options that may have another size, cache mode and serial than those that
+ * it was made with. virtio_device_resume() is to be called next, and the store
+ * has to be told of virtio_blk_flush_error(). 0; or, for a state that is not a
+ * device's of these options, is of another version, or that nobody can have
+ * left who works as this does, a negative errno and a sentence in `why`: then
+ * neither device nor state was touched.
  */
 int virtio_blk_adopt(struct virtio_blk *blk,
 		     const struct virtio_blk_options *options, void *memory,
@@ -184,19 +184,19 @@ bool virtio_blk_resize(struct virtio_blk *blk, uint64_t size);
 bool virtio_blk_take_flush(struct virtio_blk *blk);
 
 /*
- * The cache mode that is in force; and to restore it, or to decide it where it got
- * lost, before a queue runs: what was written before is owed a flush then as well
- * (virtio_blk_take_flush()). For the thread that answers for the configuration
- * space.
+ * The cache mode that is in force; and to restore it, or to decide it where it
+ * got lost, before a queue runs: what was written before is owed a flush then
+ * as well (virtio_blk_take_flush()). For the thread that answers for the
+ * configuration space.
  */
 bool virtio_blk_is_writeback(const struct virtio_blk *blk);
 void virtio_blk_set_mode(struct virtio_blk *blk, enum virtio_blk_mode mode);
 
 /*
- * Why a flush failed (a negative errno, the first one that was noted) or 0, in the
- * state that outlives the process; a reset leaves it. To be noted before any
- * request is answered that failed for it, and to be given to the store by who
- * adopts: the kernel tells it only once. For any thread.
+ * Why a flush failed (a negative errno, the first one that was noted) or 0, in
+ * the state that outlives the process; a reset leaves it. To be noted before
+ * any request is answered that failed for it, and to be given to the store by
+ * who adopts: the kernel tells it only once. For any thread.
  */
 int virtio_blk_flush_error(const struct virtio_blk *blk);
 void virtio_blk_note_flush_error(struct virtio_blk *blk, int error);

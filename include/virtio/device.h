@@ -4,8 +4,8 @@
  * configuration. VIRTIO 1.3, sections 2.1 to 2.5 and 3.1.
  *
  * What the driver negotiated lives in struct virtio_device_state, memory that
- * the caller provides (virtio/state.h), so that a process that adopts an existing
- * one goes on where the process before stopped, or was killed.
+ * the caller provides (virtio/state.h), so that a process that adopts an
+ * existing one goes on where the process before stopped, or was killed.
  *
  * Reset, of the device or a queue, and stopping a queue take effect when
  * nothing is in flight any more: the driver may free the rings right after.
@@ -66,12 +66,13 @@ void virtio_device_init(struct virtio_device *dev);
 void virtio_device_adopt(struct virtio_device *dev);
 
 /*
- * Go on where the process before stopped, whose I/O is at its end: what waited for
- * that happens, queues that ran are started with what they had in flight, which
- * the owner then takes (virtio_blk_repop()), and the driver is to be told of a
- * change of the configuration, for the process before may not have come to it. So
- * may it not have come to notify for any queue. Called once after the adoption,
- * before anything else but virtio_mmio_offer(), when the guest's memory is there.
+ * Go on where the process before stopped, whose I/O is at its end: what waited
+ * for that happens, queues that ran are started with what they had in flight,
+ * which the owner then takes (virtio_blk_repop()), and the driver is to be told
+ * of a change of the configuration, for the process before may not have come to
+ * it. So may it not have come to notify for any queue. Called once after the
+ * adoption, before anything else but virtio_mmio_offer(), when the guest's
+ * memory is there.
  */
 void virtio_device_resume(struct virtio_device *dev);
 

@@ -16,7 +16,9 @@
 #include "virtio/device.h"
 #include "virtio/mmio_wire.h"
 
-/* What this transport adds to a device's offer; the legacy interface has none. */
+/*
+ * What this transport adds to a device's offer; the legacy interface has none.
+ */
 static inline uint64_t virtio_mmio_features(bool legacy)
 {
 	return legacy ? 0 :

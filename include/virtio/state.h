@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What of a device outlives the process that serves it: one area of plain memory,
- * which another process may have mapped as well. All of it has a fixed width and a
- * fixed place, and nothing points anywhere.
+ * What of a device outlives the process that serves it: one area of plain
+ * memory, which another process may have mapped as well. All of it has a fixed
+ * width and a fixed place, and nothing points anywhere.
  *
  *	struct virtio_state	header, device with its queues, block device,
  *				transport
@@ -14,11 +14,12 @@
  * can write which of the two it needs. Who adopts believes nothing of it before
  * all of it was checked (virtio_blk_adopt()).
  *
- * A process may be killed between any two stores. So a register access has had its
- * effect here before it is answered, and is made again by the next process if it
- * was not: all of them may have their effect twice. What takes several stores is
- * announced by the first (`resetting`, `stopping`) or shown by the last (`magic`,
- * `status`, `ready`, `started`); in between it is undone or done again.
+ * A process may be killed between any two stores. So a register access has had
+ * its effect here before it is answered, and is made again by the next process
+ * if it was not: all of them may have their effect twice. What takes several
+ * stores is announced by the first (`resetting`, `stopping`) or shown by the
+ * last (`magic`, `status`, `ready`, `started`); in between it is undone or done
+ * again.
  *
  * Where a queue stands is told by its in-flight part and its ring together; see
  * virtqueue_recover().
@@ -96,7 +97,9 @@ struct virtio_device_state {
 	uint32_t driver_features_sel;
 	uint32_t queue_sel;
 	uint32_t legacy_driver_ok; /* the driver has written DRIVER_OK */
-	/* Bits per queue; set by the driver's doing, cleared when it is done. */
+	/*
+	 * Bits per queue; set by the driver's doing, cleared when it is done.
+	 */
 	uint32_t stopping;     /* is to be drained, then stopped */
 	uint32_t queue_resets; /* of them: ... and has its defaults then */
 	uint32_t reserved[2];
@@ -110,7 +113,9 @@ _Static_assert(sizeof(struct virtio_device_state) == 80 + 16 * 48, "state");
 
 /* Of a block device. */
 struct virtio_blk_state {
-	/* As the driver sees it: with the capacity and mode that it was told. */
+	/*
+	 * As the driver sees it: with the capacity and mode that it was told.
+	 */
 	struct virtio_blk_config config; /* capacity, writeback: atomic */
 	/*
 	 * Why a flush failed, a negative errno, or 0: from then on all do, for
@@ -123,8 +128,8 @@ struct virtio_blk_state {
 _Static_assert(sizeof(struct virtio_blk_state) == 128, "state");
 
 /*
- * Of what carries the device to its driver. On Xen the rest will tell which ioreq
- * server, window and interrupt line the device has; until then it is 0.
+ * Of what carries the device to its driver. On Xen the rest will tell which
+ * ioreq server, window and interrupt line the device has; until then it is 0.
  */
 enum virtio_state_transport {
 	VIRTIO_STATE_NO_TRANSPORT = 0,

@@ -29,9 +29,9 @@
  * `depth` requests.
  *
  * Failure modes: a piece that fails ends its request with that error; the guest
- * memory of a failed read piece is not touched. A request whose offset or length
- * is no multiple of a sector is -EINVAL; stores differ in what they make of it.
- * Nothing is allocated after open.
+ * memory of a failed read piece is not touched. A request whose offset or
+ * length is no multiple of a sector is -EINVAL; stores differ in what they make
+ * of it. Nothing is allocated after open.
  */
 #include <assert.h>
 #include <errno.h>
@@ -462,7 +462,9 @@ static struct block_request *reap_done(struct block_engine *engine,
 	struct block_request *req;
 	unsigned int n;
 
-	/* NULL would say that nothing was completed by a commit; see engine.h */
+	/*
+	 * NULL would say that nothing was completed by a commit; see engine.h
+	 */
 	do
 		req = block_verb_reap(bounce->front.behind, max, &n);
 	while (sort_out(bounce, req, &list) && !list.head);

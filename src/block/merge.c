@@ -226,7 +226,9 @@ static struct block_request *reap_done(struct block_engine *engine,
 	struct block_request *req;
 	unsigned int n;
 
-	/* NULL would say that nothing was completed by a commit; see engine.h */
+	/*
+	 * NULL would say that nothing was completed by a commit; see engine.h
+	 */
 	do {
 		req = block_verb_reap(m->front.behind, max, &n);
 		if (m->busy == 0)

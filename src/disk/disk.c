@@ -86,8 +86,8 @@ static void flush_once(struct disk_queue *dq)
 }
 
 /*
- * Before a request is answered that failed for it: the kernel tells it once, and
- * whoever serves the disk after us has to know.
+ * Before a request is answered that failed for it: the kernel tells it once,
+ * and whoever serves the disk after us has to know.
  */
 static void note_lost(struct disk *disk)
 {

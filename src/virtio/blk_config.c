@@ -8,12 +8,12 @@
  * queues' threads, so atomically; nothing is ordered by them.
  *
  * The cache mode. It starts as the options say, at 0 for a driver that cannot
- * flush, and returns to its start with a reset. As all of the configuration space
- * it is kept in the state that outlives the process.
- * When it becomes write-through, what was written before is owed a flush: such
- * a driver sends none any more. What is under way then gets one each, at its
- * end (virtio_blk_complete()). A legacy driver may write it before it writes
- * its features, so those leave it.
+ * flush, and returns to its start with a reset. As all of the configuration
+ * space it is kept in the state that outlives the process. When it becomes
+ * write-through, what was written before is owed a flush: such a driver sends
+ * none any more. What is under way then gets one each, at its end
+ * (virtio_blk_complete()). A legacy driver may write it before it writes its
+ * features, so those leave it.
  */
 #include "virtio/blk_config.h"
 
@@ -296,7 +296,9 @@ bool virtio_blk_resize(struct virtio_blk *blk, uint64_t size)
 
 	if (capacity == config->capacity)
 		return false;
-	/* Before: who is killed now has one generation too many, not too few. */
+	/*
+	 * Before: who is killed now has one generation too many, not too few.
+	 */
 	virtio_device_config_updated(&blk->dev);
 	shared_order();
 	shared_store(&config->capacity, capacity);

@@ -20,8 +20,9 @@ void virtio_blk_config_init(struct virtio_blk *blk,
 			    const struct virtio_blk_options *options);
 
 /*
- * Whether a device with these options can go on with what another process has told
- * the driver: 0, or a negative errno and a sentence as of virtio_state_check().
+ * Whether a device with these options can go on with what another process has
+ * told the driver: 0, or a negative errno and a sentence as of
+ * virtio_state_check().
  */
 int virtio_blk_config_check(const struct virtio_blk_state *state,
 			    const struct virtio_blk_options *options,

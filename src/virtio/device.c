@@ -72,7 +72,9 @@ bool virtio_device_wants_reset(const struct virtio_device *dev)
 	return shared_load(&dev->state->status) & VIRTIO_STATUS_NEEDS_RESET;
 }
 
-/* The features come into force with the status, which the caller stores next. */
+/*
+ * The features come into force with the status, which the caller stores next.
+ */
 static void put_in_force(struct virtio_device *dev)
 {
 	struct virtio_device_state *s = dev->state;
@@ -193,8 +195,8 @@ static bool rings_map(struct guest_memory *mem, struct virtq_rings *rings,
 }
 
 /*
- * Run a queue on its rings, with what is in flight where it was `started` before:
- * 0 or a negative errno.
+ * Run a queue on its rings, with what is in flight where it was `started`
+ * before: 0 or a negative errno.
  */
 static int run(struct virtio_device *dev, unsigned int i,
 	       const struct virtq_rings *rings)

@@ -2,14 +2,14 @@
 /*
  * The area of a device that outlives its process; see virtio/state.h.
  *
- * Happy path: begun with its header, filled by the device and its type, completed
- * with the magic; later checked by another process and taken.
+ * Happy path: begun with its header, filled by the device and its type,
+ * completed with the magic; later checked by another process and taken.
  *
  * Failure: whoever owned it before may have been broken, or taken over by a
- * guest. So nothing is used of what an owner could not have left by what device.c
- * does: what it has announced to end (`resetting`, `stopping`) is not looked at,
- * for it is forgotten; everything else has to be possible, or the state is refused
- * as a whole.
+ * guest. So nothing is used of what an owner could not have left by what
+ * device.c does: what it has announced to end (`resetting`, `stopping`) is not
+ * looked at, for it is forgotten; everything else has to be possible, or the
+ * state is refused as a whole.
  */
 #include "virtio/device_state.h"
 
@@ -78,7 +78,7 @@ bool virtio_state_is_zero(const void *memory, size_t bytes)
 	return bytes == 0;
 }
 
-/* ---- is it possible? ------------------------------------------------------ */
+/* ---- is it possible? ----------------------------------------------------- */
 
 struct check {
 	bool (*ok)(const struct virtio_state *state,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Making the area of virtio/state.h, and checking one that somebody else has made.
+ * Making the area of virtio/state.h, and checking one that somebody else has
+ * made.
  */
 #ifndef VIRTIO_DEVICE_STATE_H
 #define VIRTIO_DEVICE_STATE_H
@@ -33,8 +34,8 @@ void virtio_state_complete(struct virtio_state *state);
 /*
  * Whether an area of `bytes` is a state of this shape of which every field but
  * those of the device type is possible. 0; -EINVAL for one that nobody can have
- * left who works as this does, or -EOPNOTSUPP for one that this device cannot go
- * on with, and a sentence in `why`. Changes nothing.
+ * left who works as this does, or -EOPNOTSUPP for one that this device cannot
+ * go on with, and a sentence in `why`. Changes nothing.
  */
 int virtio_state_check(const struct virtio_state *state, size_t bytes,
 		       const struct virtio_state_shape *shape,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A process that dies and one that goes on with its device: memory of the driver
- * and state stay, everything else is gone.
+ * A process that dies and one that goes on with its device: memory of the
+ * driver and state stay, everything else is gone.
  */
 #ifndef MODEL_ADOPT_H
 #define MODEL_ADOPT_H

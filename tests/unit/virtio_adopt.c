@@ -2,8 +2,8 @@
 /*
  * Adopting the state of a device that another process served: what is refused,
  * and how it goes on. That a process may be killed at any time is shown by
- * virtio_adopt_killed.c, and adoption in every state that a hostile driver reaches
- * by hostile_registers.c.
+ * virtio_adopt_killed.c, and adoption in every state that a hostile driver
+ * reaches by hostile_registers.c.
  */
 #include "lib/model_adopt.h"
 
@@ -38,11 +38,11 @@ static void serves(struct model_blk *m, unsigned int queue)
 	assert_int_equal(*model_byte(m, status), VIRTIO_BLK_S_OK);
 }
 
-/* ---- what is refused ------------------------------------------------------ */
+/* ---- what is refused ----------------------------------------------------- */
 
 /*
- * Refused with a sentence; nothing was touched. So the device that had the state
- * goes on with it.
+ * Refused with a sentence; nothing was touched. So the device that had the
+ * state goes on with it.
  */
 static void refused_with(struct model_blk *m,
 			 const struct virtio_blk_options *options, size_t bytes,
@@ -399,7 +399,7 @@ static void test_hostile_contents(void **state)
 	assert_true(adopted > 1000 && nrefused > 1000);
 }
 
-/* ---- how it goes on ------------------------------------------------------- */
+/* ---- how it goes on ------------------------------------------------------ */
 
 /* Requests of all queues, oldest first, and the ring goes on behind them. */
 static void test_goes_on(void **state)
@@ -576,7 +576,9 @@ static void test_flush_error_stays(void **state)
 	model_blk_finish(&m);
 }
 
-/* The store has another size by now: another generation, and the driver told. */
+/*
+ * The store has another size by now: another generation, and the driver told.
+ */
 static void test_other_size(void **state)
 {
 	struct model_blk m;

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A process may be killed while it answers for a device, at any instruction: what
- * it leaves can be adopted.
+ * A process may be killed while it answers for a device, at any instruction:
+ * what it leaves can be adopted.
  *
  * A driver's life, from power-on to a reset, is played in a child process, one
  * machine instruction at a time. For every state that the device's area goes
- * through another process adopts a copy, together with the guest's memory of that
- * moment. It makes the access again that was not answered, as a transport does;
- * then the area is what it would have been, and the rest of the life goes on as if
- * nothing had happened.
+ * through another process adopts a copy, together with the guest's memory of
+ * that moment. It makes the access again that was not answered, as a transport
+ * does; then the area is what it would have been, and the rest of the life goes
+ * on as if nothing had happened.
  */
 #include "lib/test.h"
 
@@ -76,7 +76,7 @@ struct life {
 
 static struct life life; /* large */
 
-/* ---- the steps ------------------------------------------------------------ */
+/* ---- the steps ----------------------------------------------------------- */
 
 static void add(enum what what, unsigned int queue, uint32_t at, uint32_t value)
 {
@@ -231,7 +231,7 @@ static void do_step(struct model_blk *m, const struct step *s)
 	}
 }
 
-/* ---- a life without a kill ------------------------------------------------ */
+/* ---- a life without a kill ----------------------------------------------- */
 
 /* But for the generation, of which there may be one more. */
 static struct virtio_state comparable(const void *state)
@@ -267,7 +267,7 @@ static void live_through(void)
 	model_memory_check_idle(&m->mem);
 }
 
-/* ---- every moment of a life ----------------------------------------------- */
+/* ---- every moment of a life ---------------------------------------------- */
 
 /* Whether nothing has changed since the moment noted last. */
 static bool is_noted(const struct model_blk *m)
@@ -338,7 +338,7 @@ static void collect(void)
 	assert_int_equal(WEXITSTATUS(status), 0);
 }
 
-/* ---- the process that goes on --------------------------------------------- */
+/* ---- the process that goes on -------------------------------------------- */
 
 /* The store has its size since before the device was told. */
 static uint64_t size_at(unsigned int step)
