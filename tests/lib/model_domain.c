@@ -56,13 +56,17 @@ unsigned int logged(const char *text)
 struct block_request *__wrap_block_engine_reap(struct block_engine *engine,
 					       unsigned int max)
 {
-	if (__atomic_load_n(&dom.hold, __ATOMIC_ACQUIRE))
+	if (__atomic_load_n(&dom.hold, __ATOMIC_ACQUIRE)) {
+		if (engine->inflight)
+			__atomic_store_n(&dom.held, true, __ATOMIC_RELEASE);
 		return NULL;
+	}
 	return __real_block_engine_reap(engine, max);
 }
 
 void hold(bool on)
 {
+	__atomic_store_n(&dom.held, false, __ATOMIC_RELEASE);
 	__atomic_store_n(&dom.hold, on, __ATOMIC_RELEASE);
 	if (on)
 		return;

@@ -83,6 +83,7 @@ struct dom {
 	void (*on_unmap)(void);
 	void (*on_disable)(void);
 	bool hold; /* the store answers nothing */
+	bool held; /* ... and a request is there that waits for it */
 	char line[LINES_MAX][LINE_BYTES];
 	unsigned int nlines;
 	const char *disk_option[2]; /* --disk of the program; NULL: none */
