@@ -287,7 +287,7 @@ static int drain(struct guest *g)
 static void guest_close(struct guest *g)
 {
 	/* Without a loop, where that has failed. */
-	worker_close(g->worker);
+	worker_close(&g->worker);
 	guest_disks_forget(&g->disks);
 	loop_disarm(g->loop, &g->grace);
 	loop_disarm(g->loop, &g->again);
@@ -317,14 +317,17 @@ int guest_serve(struct loop *loop, const struct options *options)
 
 void guest_abandon(void)
 {
-	if (served)
-		worker_abandon(served->worker);
+	struct guest *g = served;
+
+	/* There is no worker at the very beginning and end. */
+	if (g && g->worker)
+		worker_abandon(g->worker);
 	log_flush();
 	_exit(1);
 }
 
 void guest_log_stats(void)
 {
-	if (served)
+	if (served && served->worker)
 		worker_log_stats(served->worker);
 }

@@ -71,9 +71,10 @@ void worker_detach(struct worker *worker, uint64_t id);
 
 /*
  * End all that is attached without a word to the owner, after waiting for what
- * is in flight if there is anything; then free the worker. NULL is allowed.
+ * is in flight if there is anything; then free the worker, which is NULL before
+ * it is gone: until then it may be abandoned. NULL is allowed.
  */
-void worker_close(struct worker *worker);
+void worker_close(struct worker **worker);
 
 /*
  * The process ends now, although requests are in flight: say which, and have

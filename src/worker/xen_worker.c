@@ -259,14 +259,17 @@ int worker_open(struct worker **worker, struct loop *loop,
 	return r;
 }
 
-void worker_close(struct worker *w)
+void worker_close(struct worker **worker)
 {
+	struct worker *w = *worker;
+
 	if (!w)
 		return;
 	for (unsigned int i = 0; i < DISKS_MAX; i++)
 		if (w->device[i].state != DEVICE_FREE)
 			end(&w->device[i]);
 	xen_handles_close(&w->xen);
+	*worker = NULL;
 	free(w);
 }
 
