@@ -86,24 +86,25 @@ static void flush_once(struct disk_queue *dq)
 }
 
 /*
- * Before a request is answered that failed for it: the kernel tells it once,
- * and whoever serves the disk after us has to know.
+ * Before the request is answered: what the store has lost the kernel tells
+ * once, and whoever serves the disk after us has to know.
  */
-static void note_lost(struct disk *disk)
+static __attribute__((cold, noinline)) void
+note_failure(struct disk_queue *dq, const struct block_request *req)
 {
+	struct disk *disk = dq->disk;
 	int lost = __atomic_load_n(&disk->image->flush_error, __ATOMIC_SEQ_CST);
 
 	if (lost)
 		virtio_blk_note_flush_error(&disk->blk, lost);
+	log_failure(dq, req);
 }
 
 /* Whether the request is done with; else it has to go to the engine again. */
 static bool answer(struct disk_queue *dq, struct block_request *req)
 {
-	if (req->result) {
-		note_lost(dq->disk);
-		log_failure(dq, req);
-	}
+	if (req->result)
+		note_failure(dq, req);
 	if (req != &dq->flush)
 		return virtio_blk_complete(req);
 	dq->flushing = false;
