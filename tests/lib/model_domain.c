@@ -76,6 +76,12 @@ void hold(bool on)
 	xs_unlock();
 }
 
+/* A kick is answered before it is acted on. */
+void wait_held(void)
+{
+	wait_until(__atomic_load_n(&dom.held, __ATOMIC_ACQUIRE));
+}
+
 /* ---- event channels ------------------------------------------------------ */
 
 xenevtchn_handle *xenevtchn_open(struct xentoollog_logger *logger,

@@ -130,6 +130,9 @@ struct block_request *__real_block_engine_reap(struct block_engine *engine,
 
 void hold(bool on);
 
+/* Until a request is there that is held. */
+void wait_held(void);
+
 void send_event(unsigned int v);
 
 /* Take what the program unmasked; called where a vCPU looks. */

@@ -276,7 +276,7 @@ static void test_made_anew_while_closing(void)
 	hold(true);
 	offer(&disk[0], 0, VIRTIO_BLK_T_IN, 1);
 	kick(&disk[0]);
-	reg_read(0, VIRTIO_MMIO_MAGIC_VALUE);
+	wait_held();
 	ask_detach(0);
 	wait_until(reg_read(0, VIRTIO_MMIO_MAGIC_VALUE) == UINT32_MAX);
 	xs_lock();

@@ -41,8 +41,7 @@ static void write_held(struct driver *d)
 	memset(request_at(d, 0) + BLOCK_BYTES, 0x5a, BLOCK_BYTES);
 	offer(d, 0, VIRTIO_BLK_T_OUT, 3);
 	kick(d);
-	/* The kick is answered before it is acted on. */
-	wait_until(__atomic_load_n(&dom.held, __ATOMIC_ACQUIRE));
+	wait_held();
 }
 
 static void begin_reset(unsigned int v, unsigned int i)
@@ -353,7 +352,7 @@ static void test_invalidate_with_io(void)
 		memset(data, 0, BLOCK_BYTES);
 		offer(&disk[0], 0, VIRTIO_BLK_T_IN, 3);
 		kick(&disk[0]);
-		reg_read(0, VIRTIO_MMIO_MAGIC_VALUE);
+		wait_held();
 		xs_lock();
 		take_unmasked();
 		late_invalidate();
