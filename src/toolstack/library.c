@@ -12,26 +12,26 @@
 
 LIBRARY_CALL(struct xs_handle *, xs_open, (unsigned long flags), (flags))
 LIBRARY_CALL(void, xs_close, (struct xs_handle * xs), (xs))
-LIBRARY_CALL(int, xs_fileno, (struct xs_handle * xs), (xs))
-LIBRARY_CALL(char **, xs_check_watch, (struct xs_handle * xs), (xs))
+LIBRARY_CALL(int, xs_fileno, (struct xs_handle * h), (h))
+LIBRARY_CALL(char **, xs_check_watch, (struct xs_handle * h), (h))
 LIBRARY_CALL(bool, xs_watch,
 	     (struct xs_handle * xs, const char *path, const char *token),
 	     (xs, path, token))
 LIBRARY_CALL(bool, xs_is_domain_introduced,
 	     (struct xs_handle * xs, unsigned int domain), (xs, domain))
-LIBRARY_CALL(xs_transaction_t, xs_transaction_start, (struct xs_handle * xs),
-	     (xs))
+LIBRARY_CALL(xs_transaction_t, xs_transaction_start, (struct xs_handle * h),
+	     (h))
 LIBRARY_CALL(bool, xs_transaction_end,
 	     (struct xs_handle * xs, xs_transaction_t t, bool abort),
 	     (xs, t, abort))
 LIBRARY_CALL(char **, xs_directory,
-	     (struct xs_handle * xs, xs_transaction_t t, const char *path,
+	     (struct xs_handle * h, xs_transaction_t t, const char *path,
 	      unsigned int *n),
-	     (xs, t, path, n))
+	     (h, t, path, n))
 LIBRARY_CALL(void *, xs_read,
-	     (struct xs_handle * xs, xs_transaction_t t, const char *path,
+	     (struct xs_handle * h, xs_transaction_t t, const char *path,
 	      unsigned int *length),
-	     (xs, t, path, length))
+	     (h, t, path, length))
 LIBRARY_CALL(bool, xs_write,
 	     (struct xs_handle * xs, xs_transaction_t t, const char *path,
 	      const void *data, unsigned int length),

@@ -16,75 +16,73 @@
 LIBRARY_CALL(xendevicemodel_handle *, xendevicemodel_open,
 	     (struct xentoollog_logger * logger, unsigned int flags),
 	     (logger, flags))
-LIBRARY_CALL(int, xendevicemodel_close, (xendevicemodel_handle * model),
-	     (model))
+LIBRARY_CALL(int, xendevicemodel_close, (xendevicemodel_handle * dmod), (dmod))
 LIBRARY_CALL(int, xendevicemodel_create_ioreq_server,
-	     (xendevicemodel_handle * model, domid_t domain, int bufioreq,
+	     (xendevicemodel_handle * dmod, domid_t domid, int bufioreq,
 	      ioservid_t *id),
-	     (model, domain, bufioreq, id))
+	     (dmod, domid, bufioreq, id))
 LIBRARY_CALL(int, xendevicemodel_destroy_ioreq_server,
-	     (xendevicemodel_handle * model, domid_t domain, ioservid_t id),
-	     (model, domain, id))
+	     (xendevicemodel_handle * dmod, domid_t domid, ioservid_t id),
+	     (dmod, domid, id))
 LIBRARY_CALL(int, xendevicemodel_set_ioreq_server_state,
-	     (xendevicemodel_handle * model, domid_t domain, ioservid_t id,
+	     (xendevicemodel_handle * dmod, domid_t domid, ioservid_t id,
 	      int enabled),
-	     (model, domain, id, enabled))
+	     (dmod, domid, id, enabled))
 LIBRARY_CALL(int, xendevicemodel_map_io_range_to_ioreq_server,
-	     (xendevicemodel_handle * model, domid_t domain, ioservid_t id,
+	     (xendevicemodel_handle * dmod, domid_t domid, ioservid_t id,
 	      int is_mmio, uint64_t start, uint64_t end),
-	     (model, domain, id, is_mmio, start, end))
+	     (dmod, domid, id, is_mmio, start, end))
 LIBRARY_CALL(int, xendevicemodel_unmap_io_range_from_ioreq_server,
-	     (xendevicemodel_handle * model, domid_t domain, ioservid_t id,
+	     (xendevicemodel_handle * dmod, domid_t domid, ioservid_t id,
 	      int is_mmio, uint64_t start, uint64_t end),
-	     (model, domain, id, is_mmio, start, end))
+	     (dmod, domid, id, is_mmio, start, end))
 LIBRARY_CALL(int, xendevicemodel_nr_vcpus,
-	     (xendevicemodel_handle * model, domid_t domain,
-	      unsigned int *vcpus),
-	     (model, domain, vcpus))
+	     (xendevicemodel_handle * dmod, domid_t domid, unsigned int *vcpus),
+	     (dmod, domid, vcpus))
 LIBRARY_CALL(int, xendevicemodel_set_irq_level,
-	     (xendevicemodel_handle * model, domid_t domain, unsigned int irq,
+	     (xendevicemodel_handle * dmod, domid_t domid, unsigned int irq,
 	      unsigned int level),
-	     (model, domain, irq, level))
+	     (dmod, domid, irq, level))
 
 LIBRARY_CALL(xenforeignmemory_handle *, xenforeignmemory_open,
 	     (struct xentoollog_logger * logger, unsigned int flags),
 	     (logger, flags))
-LIBRARY_CALL(int, xenforeignmemory_close, (xenforeignmemory_handle * memory),
-	     (memory))
+LIBRARY_CALL(int, xenforeignmemory_close, (xenforeignmemory_handle * fmem),
+	     (fmem))
 LIBRARY_CALL(void *, xenforeignmemory_map,
-	     (xenforeignmemory_handle * memory, uint32_t domain, int prot,
-	      size_t pages, const xen_pfn_t frames[], int errors[]),
-	     (memory, domain, prot, pages, frames, errors))
+	     (xenforeignmemory_handle * fmem, uint32_t domain, int prot,
+	      size_t pages, const xen_pfn_t arr[], int errors[]),
+	     (fmem, domain, prot, pages, arr, errors))
 LIBRARY_CALL(void *, xenforeignmemory_map2,
-	     (xenforeignmemory_handle * memory, uint32_t domain, void *at,
-	      int prot, int flags, size_t pages, const xen_pfn_t frames[],
+	     (xenforeignmemory_handle * fmem, uint32_t domain, void *addr,
+	      int prot, int flags, size_t pages, const xen_pfn_t arr[],
 	      int errors[]),
-	     (memory, domain, at, prot, flags, pages, frames, errors))
+	     (fmem, domain, addr, prot, flags, pages, arr, errors))
 LIBRARY_CALL(int, xenforeignmemory_unmap,
-	     (xenforeignmemory_handle * memory, void *at, size_t pages),
-	     (memory, at, pages))
+	     (xenforeignmemory_handle * fmem, void *addr, size_t pages),
+	     (fmem, addr, pages))
 LIBRARY_CALL(xenforeignmemory_resource_handle *, xenforeignmemory_map_resource,
-	     (xenforeignmemory_handle * memory, domid_t domain,
-	      unsigned int type, unsigned int id, unsigned long frame,
-	      unsigned long frames, void **at, int prot, int flags),
-	     (memory, domain, type, id, frame, frames, at, prot, flags))
+	     (xenforeignmemory_handle * fmem, domid_t domid, unsigned int type,
+	      unsigned int id, unsigned long frame, unsigned long frames,
+	      void **paddr, int prot, int flags),
+	     (fmem, domid, type, id, frame, frames, paddr, prot, flags))
 LIBRARY_CALL(int, xenforeignmemory_unmap_resource,
-	     (xenforeignmemory_handle * memory,
-	      xenforeignmemory_resource_handle *resource),
-	     (memory, resource))
+	     (xenforeignmemory_handle * fmem,
+	      xenforeignmemory_resource_handle *fres),
+	     (fmem, fres))
 
 LIBRARY_CALL(xenevtchn_handle *, xenevtchn_open,
 	     (struct xentoollog_logger * logger, unsigned int flags),
 	     (logger, flags))
-LIBRARY_CALL(int, xenevtchn_close, (xenevtchn_handle * events), (events))
-LIBRARY_CALL(int, xenevtchn_fd, (xenevtchn_handle * events), (events))
+LIBRARY_CALL(int, xenevtchn_close, (xenevtchn_handle * xce), (xce))
+LIBRARY_CALL(int, xenevtchn_fd, (xenevtchn_handle * xce), (xce))
 LIBRARY_CALL(xenevtchn_port_or_error_t, xenevtchn_bind_interdomain,
-	     (xenevtchn_handle * events, uint32_t domain, evtchn_port_t port),
-	     (events, domain, port))
+	     (xenevtchn_handle * xce, uint32_t domid, evtchn_port_t port),
+	     (xce, domid, port))
 LIBRARY_CALL(int, xenevtchn_unbind,
-	     (xenevtchn_handle * events, evtchn_port_t port), (events, port))
+	     (xenevtchn_handle * xce, evtchn_port_t port), (xce, port))
 LIBRARY_CALL(int, xenevtchn_notify,
-	     (xenevtchn_handle * events, evtchn_port_t port), (events, port))
+	     (xenevtchn_handle * xce, evtchn_port_t port), (xce, port))
 
 static const struct library_function model_functions[] = {
 	LIBRARY_FUNCTION(xendevicemodel_open),
