@@ -17,7 +17,9 @@
  * Failure modes: what cannot be found out counts as not possible, but for the
  * unit: then it is a block. A file that can do it nowhere, and says so with an
  * error that means something else, is offered; its guest is told by the first
- * request that it cannot.
+ * request that it cannot. One that can do it inside only, and says behind its
+ * end that it cannot at all, is not offered: to ask it inside, even where it
+ * says that it has a hole, would be at the guest's risk.
  */
 #define _GNU_SOURCE 1
 #include <errno.h>
