@@ -127,15 +127,14 @@ uint64_t virtio_mmio_read(const struct virtio_device *dev, uint64_t offset,
 	}
 }
 
-static void set_low(uint64_t *address, uint32_t value)
+static uint64_t with_low(uint64_t address, uint32_t value)
 {
-	shared_store(address, (*address & ~UINT64_C(0xffffffff)) | value);
+	return (address & ~UINT64_C(0xffffffff)) | value;
 }
 
-static void set_high(uint64_t *address, uint32_t value)
+static uint64_t with_high(uint64_t address, uint32_t value)
 {
-	shared_store(address,
-		     (*address & UINT64_C(0xffffffff)) | (uint64_t)value << 32);
+	return (address & UINT64_C(0xffffffff)) | (uint64_t)value << 32;
 }
 
 /* Size and addresses of the selected queue, while it is not in use. */
@@ -153,22 +152,22 @@ static void queue_write(struct virtio_device *dev, uint64_t offset,
 		qs->size = value > UINT16_MAX ? 0 : (uint16_t)value;
 		break;
 	case VIRTIO_MMIO_QUEUE_DESC_LOW:
-		set_low(&qs->desc, value);
+		shared_store(&qs->desc, with_low(qs->desc, value));
 		break;
 	case VIRTIO_MMIO_QUEUE_DESC_HIGH:
-		set_high(&qs->desc, value);
+		shared_store(&qs->desc, with_high(qs->desc, value));
 		break;
 	case VIRTIO_MMIO_QUEUE_DRIVER_LOW:
-		set_low(&qs->driver, value);
+		shared_store(&qs->driver, with_low(qs->driver, value));
 		break;
 	case VIRTIO_MMIO_QUEUE_DRIVER_HIGH:
-		set_high(&qs->driver, value);
+		shared_store(&qs->driver, with_high(qs->driver, value));
 		break;
 	case VIRTIO_MMIO_QUEUE_DEVICE_LOW:
-		set_low(&qs->device, value);
+		shared_store(&qs->device, with_low(qs->device, value));
 		break;
 	case VIRTIO_MMIO_QUEUE_DEVICE_HIGH:
-		set_high(&qs->device, value);
+		shared_store(&qs->device, with_high(qs->device, value));
 		break;
 	}
 }

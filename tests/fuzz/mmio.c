@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The register window: reads and writes of any size at any offset, among them
- * those that set a device up, while its queues are served.
+ * those that set a device up, while its queues are served. Whatever a driver
+ * has brought it to, another process can adopt the device.
  */
 #include "fuzz_device.h"
+
+#include "lib/model_adopt.h"
 
 struct window {
 	struct fuzz_device d;
@@ -127,6 +130,23 @@ static void settle(struct window *w)
 	w->waiting = false;
 }
 
+/* This process is killed, and another one goes on. */
+static void adopt(struct window *w)
+{
+	struct fuzz_device *d = &w->d;
+	struct block_request *req;
+
+	d->n = 0;
+	model_go_on(&d->m);
+	/* Nothing is in flight that was not popped again. */
+	assert_false(virtio_device_is_awaited(&d->m.blk.dev));
+	w->waiting = false;
+	for (unsigned int i = 0; i < d->m.setup.nqueues; i++)
+		while ((req = virtio_blk_repop(&d->m.blk.queue[i])))
+			d->pending[d->n++] = req;
+	fuzz_check_in_flight(d);
+}
+
 static void after_reset(const struct window *w)
 {
 	const struct virtio_device *dev = &w->d.m.blk.dev;
@@ -158,6 +178,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			break;
 		case 5:
 			settle(&w);
+			break;
+		case 6:
+			adopt(&w);
 			break;
 		default:
 			fuzz_device_step(&w.d, &in);
