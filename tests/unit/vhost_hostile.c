@@ -678,7 +678,7 @@ static void sessions_leave_nothing(void **state)
 }
 
 /* Requests that are right but for their content; some in a good session. */
-static void noise(void **state)
+static void messages_of_noise(void **state)
 {
 	unsigned int seed = 42;
 	const int fds[8] = {
@@ -754,7 +754,7 @@ int main(void)
 		TEST(answers_not_read),
 		TEST(repeats_leave_nothing),
 		TEST(sessions_leave_nothing),
-		TEST(noise),
+		TEST(messages_of_noise),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -56,7 +56,7 @@ static void again(void)
 	connect_peer();
 }
 
-static void connections(void **state)
+static void connections_are_logged_within_limits(void **state)
 {
 	(void)state;
 	for (unsigned int i = 0; i < TIMES; i++) {
@@ -114,7 +114,7 @@ static void refused_changes(void **state)
 }
 
 /* A queue that is served without what would protect it. */
-static void areas(void **state)
+static void area_that_protects_nothing_is_logged(void **state)
 {
 	struct vhost_inflight in = { 1 << 14, 0, PEER_QUEUES, 16, 0 };
 	int fd = memfd_create("area", MFD_CLOEXEC);
@@ -221,12 +221,14 @@ static void logs_of_dirty_pages(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(connections, start, end),
+		cmocka_unit_test_setup_teardown(
+			connections_are_logged_within_limits, start, end),
 		cmocka_unit_test_setup_teardown(wrong_messages, start, end),
 		cmocka_unit_test_setup_teardown(no_message_is_wrong, start,
 						end),
 		cmocka_unit_test_setup_teardown(refused_changes, start, end),
-		cmocka_unit_test_setup_teardown(areas, start, end),
+		cmocka_unit_test_setup_teardown(
+			area_that_protects_nothing_is_logged, start, end),
 		cmocka_unit_test_setup_teardown(lost_descriptors, start, end),
 		cmocka_unit_test_setup_teardown(logs_of_dirty_pages, start,
 						end),

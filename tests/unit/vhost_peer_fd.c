@@ -19,7 +19,7 @@
 
 #include "vhost_user/peer_fd.h"
 
-static void eventfds(void **state)
+static void eventfds_are_told_apart(void **state)
 {
 	static const int flags[] = { 0, EFD_NONBLOCK, EFD_SEMAPHORE };
 
@@ -79,7 +79,7 @@ static void not_eventfds(void **state)
 	assert_false(peer_fd_is_event(-1));
 }
 
-static void files(void **state)
+static void files_that_may_block(void **state)
 {
 	char name[] = "/var/tmp/vhost-test-XXXXXX";
 	int memory = memfd_create("file", 0);
@@ -299,9 +299,9 @@ static void many_at_once(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(eventfds),
+		cmocka_unit_test(eventfds_are_told_apart),
 		cmocka_unit_test(not_eventfds),
-		cmocka_unit_test(files),
+		cmocka_unit_test(files_that_may_block),
 		cmocka_unit_test(many_at_once),
 		cmocka_unit_test_teardown(file_system_of_the_peer, end),
 	};

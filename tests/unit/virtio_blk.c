@@ -61,7 +61,7 @@ static void test_read_write_read(void **state)
 	model_blk_finish(&m);
 }
 
-/* B11 of the reference: nothing beyond the end, whatever the arithmetic. */
+/* Nothing beyond the end, whatever the arithmetic. */
 static void test_sectors_out_of_range(void **state)
 {
 	static const struct {
@@ -169,7 +169,7 @@ static void test_data_above_the_limit(void **state)
 	model_blk_finish(&m);
 }
 
-/* P8 of the reference; whether or not the driver took the feature. */
+/* A read-only disk: whether or not the driver took the feature. */
 static void test_readonly(void **state)
 {
 	struct model_blk m;
@@ -197,7 +197,7 @@ static void test_readonly(void **state)
 	}
 }
 
-/* H2 of the reference: what is not known is answered, whatever it carries. */
+/* What is not known is answered, whatever it carries. */
 static void test_unknown_types(void **state)
 {
 	/* Those of zones, of lifetime, of ranges not offered among them. */
@@ -220,7 +220,7 @@ static void test_unknown_types(void **state)
 	model_blk_finish(&m);
 }
 
-/* B21 of the reference: never more than there is room for, padded with NUL. */
+/* Never more than there is room for, padded with NUL. */
 static void test_get_id(void **state)
 {
 	struct model_blk m;
@@ -308,7 +308,7 @@ static void offer_in_first_slot(struct model_blk *m, uint32_t type)
 	model_avail(ring, 0);
 }
 
-/* The flags of one write: P12 of the reference, clause 77 of the checklist. */
+/* The flags of one write: a driver that cannot flush has stable ones. */
 static uint8_t flags_of_write(struct model_setup setup)
 {
 	struct model_blk m;
@@ -348,7 +348,7 @@ static void test_flags(void **state)
 		BLOCK_STABLE | BLOCK_UNPINNABLE);
 }
 
-/* H8 of the reference: the ring is as long as the driver says. */
+/* The ring is as long as the driver says. */
 static void test_smaller_ring(void **state)
 {
 	(void)state;

@@ -142,7 +142,7 @@ static void add_spread(struct frame *f, bool write, const uint32_t *lens)
 
 /*
  * Each readable spread with each writable one and each type: no header, short
- * header, no status, runts, wrong lengths; B8, B9, B10 of the reference.
+ * header, no status, runts, wrong lengths.
  */
 static void all_spreads(struct model_setup setup, uint64_t piece)
 {

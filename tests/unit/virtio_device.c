@@ -45,7 +45,7 @@ static void test_every_valid_subset(void **state)
 	model_blk_finish(&m);
 }
 
-/* P3 of the reference: what was not offered, or lacks VERSION_1, is refused. */
+/* What was not offered, or lacks VERSION_1, is refused. */
 static void test_features_refused(void **state)
 {
 	struct model_blk m;
@@ -124,7 +124,7 @@ static void test_bits_stay_until_reset(void **state)
 	model_blk_finish(&m);
 }
 
-/* P4, P6 of the reference: nothing is taken before DRIVER_OK. */
+/* Nothing is taken before DRIVER_OK. */
 static void test_no_request_before_driver_ok(void **state)
 {
 	struct model_blk m;
@@ -395,7 +395,7 @@ static void check_needs_reset(struct model_blk *m)
 	assert_int_equal(status_of(m), 0);
 }
 
-/* B12, B13 of the reference; ready before DRIVER_OK and ready after it. */
+/* Ready before DRIVER_OK, and ready after it. */
 static void test_bad_rings(void **state)
 {
 	struct model_blk m;

@@ -100,7 +100,7 @@ static void test_power_on(void **state)
 	model_blk_finish(&m);
 }
 
-/* P5 of the reference: a reset clears everything that a driver can set. */
+/* A reset clears everything that a driver can set. */
 static void test_reset_is_power_on(void **state)
 {
 	struct model_blk m;
@@ -216,7 +216,7 @@ static void test_feature_words(void **state)
 	model_blk_finish(&m);
 }
 
-/* B2, B3, P7 of the reference: QueueSel is any number. */
+/* QueueSel is any number. */
 static void test_queues_that_do_not_exist(void **state)
 {
 	struct model_blk m;
@@ -401,7 +401,7 @@ static uint64_t config_at(const struct virtio_blk *blk, uint64_t offset,
 	return value;
 }
 
-/* B1 of the reference: every size at every offset, nothing from beyond. */
+/* Every size at every offset, nothing from beyond. */
 static void test_config_bounds(void **state)
 {
 	static const unsigned int sizes[] = { 1, 2, 4, 8 };

@@ -184,7 +184,7 @@ static void test_batch_is_shown_by_publish(void **state)
 	model_queue_finish(&m);
 }
 
-/* P2 of the reference: used.idx is never read back. */
+/* Used.idx is never read back. */
 static void test_used_index_of_the_guest_is_ignored(void **state)
 {
 	struct model_queue m;

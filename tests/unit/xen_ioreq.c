@@ -91,7 +91,7 @@ static void test_unknown_addresses(void **state)
 	finish();
 }
 
-/* What Xen on Arm never sends is answered as well: B18 of the reference. */
+/* What Xen on Arm never sends is answered as well. */
 static void test_odd_requests(void **state)
 {
 	(void)state;
