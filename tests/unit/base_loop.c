@@ -78,6 +78,31 @@ static void run_for(struct loop *loop, uint64_t ns)
 	loop_disarm(loop, &q.timer);
 }
 
+struct turns {
+	struct loop_timer timer;
+	struct loop *loop;
+	unsigned int left;
+};
+
+static void turn_due(struct loop_timer *timer)
+{
+	struct turns *turns = container_of(timer, struct turns, timer);
+
+	if (--turns->left)
+		loop_arm(turns->loop, timer, NS_PER_MS);
+	else
+		loop_quit(turns->loop);
+}
+
+/* So many turns, each of a millisecond at least, however busy the machine is. */
+static void run_turns(struct loop *loop, unsigned int n)
+{
+	struct turns turns = { { .due = turn_due }, loop, n };
+
+	loop_arm(loop, &turns.timer, NS_PER_MS);
+	assert_int_equal(loop_run(loop), 0);
+}
+
 static void test_no_descriptor_leaks(void **state)
 {
 	unsigned int before = open_descriptors();
@@ -101,7 +126,7 @@ static void test_descriptors_are_handled(void **state)
 	loop_init(&loop);
 	for (int i = 0; i < 100; i++)
 		watch(&w[i], &loop);
-	run_for(&loop, 20 * NS_PER_MS);
+	run_turns(&loop, 20);
 	for (int i = 0; i < 100; i++) {
 		assert_int_equal(w[i].calls, 1);
 		loop_remove(&loop, &w[i].source);
@@ -122,7 +147,7 @@ static void test_removed_by_another_handler(void **state)
 		watch(&w[i], &loop);
 	w[0].victim = &w[1];
 	w[1].victim = &w[0];
-	run_for(&loop, 10 * NS_PER_MS);
+	run_turns(&loop, 10);
 	assert_int_equal(w[0].calls + w[1].calls, 1);
 	for (int i = 0; i < 2; i++)
 		close(w[i].source.fd);
@@ -139,14 +164,14 @@ static void test_removed_by_itself(void **state)
 	loop_init(&loop);
 	watch(&w, &loop);
 	w.victim = &w;
-	run_for(&loop, 5 * NS_PER_MS);
+	run_turns(&loop, 5);
 	assert_int_equal(write(w.source.fd, &one, 8), 8);
-	run_for(&loop, 5 * NS_PER_MS);
+	run_turns(&loop, 5);
 	assert_int_equal(w.calls, 1);
 	/* Once removed it may come back. */
 	w.victim = NULL;
 	assert_int_equal(loop_add(&loop, &w.source, EPOLLIN), 0);
-	run_for(&loop, 5 * NS_PER_MS);
+	run_turns(&loop, 5);
 	assert_int_equal(w.calls, 2);
 	loop_remove(&loop, &w.source);
 	close(w.source.fd);
@@ -251,7 +276,7 @@ static void test_timers_disarmed_and_armed_anew(void **state)
 	loop_arm(&loop, &c.timer, 2 * NS_PER_MS);
 	loop_arm(&loop, &a.timer, 3600 * NS_PER_SECOND);
 	loop_arm(&loop, &a.timer, NS_PER_MS);
-	run_for(&loop, 30 * NS_PER_MS);
+	run_turns(&loop, 30);
 	assert_int_equal(b.at, 0);
 	assert_int_equal(n, 5); /* a four times, c once */
 	assert_false(a.timer.armed);
