@@ -17,77 +17,15 @@
  * front, a publish puts all entries of its batch back. The order of the stores
  * is such that a process that dies after any of them leaves an area of which
  * recover() can tell what was in flight. What pop and publish need to know of
- * it they keep for themselves.
+ * it they keep for themselves; recover() is in packed_recover.c.
  */
 #include <assert.h>
 #include <errno.h>
-#include <string.h>
 
 #include "virtio/chain.h"
+#include "virtio/packed.h"
 #include "virtio/ring.h"
 #include "virtio/shared.h"
-
-/* A position: index, and the wrap counter as the driver's event has it. */
-#define INDEX VRING_PACKED_INDEX
-#define WRAP VRING_PACKED_WRAP
-
-#define AVAIL_USED (VRING_PACKED_DESC_AVAIL | VRING_PACKED_DESC_USED)
-
-static uint16_t advance(const struct virtqueue *q, uint16_t position,
-			uint16_t n)
-{
-	uint16_t index = (uint16_t)((position & INDEX) + n);
-	uint16_t wrap = position & WRAP;
-
-	if (index >= q->size) {
-		index = (uint16_t)(index - q->size);
-		wrap ^= WRAP;
-	}
-	return index | wrap;
-}
-
-static uint16_t retreat(const struct virtqueue *q, uint16_t position,
-			uint16_t n)
-{
-	/* A round further back there is the same index with the other wrap. */
-	return advance(q, position ^ WRAP, (uint16_t)(q->size - n));
-}
-
-/* The AVAIL and USED flags of an available descriptor at `position`. */
-static uint16_t available_flags(uint16_t position)
-{
-	return position & WRAP ? VRING_PACKED_DESC_AVAIL :
-				 VRING_PACKED_DESC_USED;
-}
-
-static uint16_t used_flags(uint16_t position)
-{
-	return position & WRAP ? AVAIL_USED : 0;
-}
-
-static bool is_available(uint16_t flags, uint16_t position)
-{
-	return (flags & AVAIL_USED) == available_flags(position);
-}
-
-/* The used positions of the in-flight area, as one store. */
-static uint64_t positions(uint16_t used, uint16_t old)
-{
-	const union virtq_packed_positions p = {
-		.used_idx = used & INDEX,
-		.old_used_idx = old & INDEX,
-		.used_wrap = (uint8_t)(used >> 15),
-		.old_used_wrap = (uint8_t)(old >> 15),
-	};
-
-	return p.word;
-}
-
-/* Both ends of what happens to the free list, as one store. */
-static uint32_t free_heads(uint16_t head)
-{
-	return head | (uint32_t)head << 16;
-}
 
 static void area_init(struct virtqueue *q)
 {
@@ -97,7 +35,7 @@ static void area_init(struct virtqueue *q)
 		in->desc[i].next = (uint16_t)(i + 1);
 	in->desc_num = q->size;
 	in->free.heads = 0;
-	in->positions.word = positions(q->used_next, q->used_next);
+	in->positions.word = packed_positions(q->used_next, q->used_next);
 	shared_store_release(&in->version, 1);
 }
 
@@ -110,7 +48,8 @@ int virtq_packed_start(struct virtqueue *q, uint32_t base)
 	if (used == 0)
 		used = avail;
 	/* What was in flight is not known here: recover() knows. */
-	if ((avail & INDEX) >= q->size || (used & INDEX) >= q->size)
+	if ((avail & VRING_PACKED_INDEX) >= q->size ||
+	    (used & VRING_PACKED_INDEX) >= q->size)
 		return -EINVAL;
 	q->last_avail = avail;
 	q->used_next = used;
@@ -135,7 +74,9 @@ bool virtq_packed_pending(const struct virtqueue *q)
 {
 	uint16_t at = q->last_avail;
 
-	return is_available(shared_load(&q->packed_desc[at & INDEX].flags), at);
+	return packed_is_available(
+		shared_load(&q->packed_desc[at & VRING_PACKED_INDEX].flags),
+		at);
 }
 
 /* A descriptor, read once, as the two words that it is. */
@@ -198,7 +139,7 @@ static int walk(struct virtqueue *q, struct virtq_chain *chain,
 {
 	struct virtq_builder b = virtq_chain_begin(q);
 	unsigned int room = (unsigned int)(q->size - q->held);
-	unsigned int at = q->last_avail & INDEX;
+	unsigned int at = q->last_avail & VRING_PACKED_INDEX;
 	uint16_t entry = q->free_head;
 
 	buffer->entry = entry;
@@ -236,8 +177,8 @@ static void take(struct virtqueue *q, uint16_t id,
 	entry->inflight = 1;
 	q->free_head = q->next[buffer->last];
 	/* From here on it is. */
-	shared_store_release(&in->free.heads, free_heads(q->free_head));
-	q->last_avail = advance(q, q->last_avail, buffer->num);
+	shared_store_release(&in->free.heads, packed_free_heads(q->free_head));
+	q->last_avail = packed_advance(q, q->last_avail, buffer->num);
 	q->held = (uint16_t)(q->held + buffer->num);
 	q->in_flight++;
 }
@@ -253,8 +194,10 @@ int virtq_packed_pop(struct virtqueue *q, struct virtq_chain *chain)
 	 * Pairs with the driver's write barrier before it stores the flags of
 	 * the first descriptor of a chain: all the rest is read after it.
 	 */
-	if (!is_available(
-		    shared_load_acquire(&q->packed_desc[at & INDEX].flags), at))
+	if (!packed_is_available(
+		    shared_load_acquire(
+			    &q->packed_desc[at & VRING_PACKED_INDEX].flags),
+		    at))
 		return 0;
 	r = walk(q, chain, &buffer);
 	if (r == -EAGAIN) {
@@ -281,10 +224,10 @@ void virtq_packed_unpop(struct virtqueue *q, uint16_t id)
 	in->desc[buffer->last].next = q->free_head;
 	q->free_head = buffer->entry;
 	/* First free, then not in flight: recover() clears what is free. */
-	shared_store_release(&in->free.heads, free_heads(q->free_head));
+	shared_store_release(&in->free.heads, packed_free_heads(q->free_head));
 	shared_order();
 	shared_store(&in->desc[buffer->entry].inflight, 0);
-	q->last_avail = retreat(q, q->last_avail, buffer->num);
+	q->last_avail = packed_retreat(q, q->last_avail, buffer->num);
 	q->held = (uint16_t)(q->held - buffer->num);
 	q->in_flight--;
 	q->starved = true;
@@ -296,7 +239,7 @@ void virtq_packed_push(struct virtqueue *q, uint16_t id, uint32_t len)
 		.len = len,
 		.id = id,
 		/* Section 2.8.6: WRITE says that len means something. */
-		.flags = (uint16_t)(used_flags(q->used_next) |
+		.flags = (uint16_t)(packed_used_flags(q->used_next) |
 				    (len ? VRING_DESC_WRITE : 0)),
 	};
 	uint16_t num = q->buffer[id].num;
@@ -304,10 +247,11 @@ void virtq_packed_push(struct virtqueue *q, uint16_t id, uint32_t len)
 	if (q->npushed == 0)
 		q->first = answer.word;
 	else
-		shared_store(&q->packed_desc[q->used_next & INDEX].word,
-			     answer.word);
+		shared_store(
+			&q->packed_desc[q->used_next & VRING_PACKED_INDEX].word,
+			answer.word);
 	q->pushed[q->npushed++] = id;
-	q->used_next = advance(q, q->used_next, num);
+	q->used_next = packed_advance(q, q->used_next, num);
 	q->batch = (uint16_t)(q->batch + num);
 	q->in_flight--;
 }
@@ -326,7 +270,7 @@ static void batch_prepare(struct virtqueue *q)
 	}
 	shared_store(&in->free.head, q->free_head);
 	shared_store(&in->positions.word,
-		     positions(q->used_next, q->used_shown));
+		     packed_positions(q->used_next, q->used_shown));
 }
 
 /* Forget the batch, which has been shown, as in flight. */
@@ -340,12 +284,12 @@ static void batch_clear(struct virtqueue *q)
 		q->busy[id] = VIRTQ_IDLE;
 		shared_store(&in->desc[q->buffer[id].entry].inflight, 0);
 	}
-	shared_store_release(&in->free.heads, free_heads(q->free_head));
+	shared_store_release(&in->free.heads, packed_free_heads(q->free_head));
 	/*
 	 * Last: as long as the positions differ, recover() does it all again.
 	 */
 	shared_store_release(&in->positions.word,
-			     positions(q->used_next, q->used_next));
+			     packed_positions(q->used_next, q->used_next));
 	q->used_shown = q->used_next;
 	q->held = (uint16_t)(q->held - q->batch);
 	q->npushed = 0;
@@ -355,7 +299,7 @@ static void batch_clear(struct virtqueue *q)
 static bool wants_notification(const struct virtqueue *q, uint16_t batch)
 {
 	union vring_packed_event event;
-	uint16_t new = q->used_shown &INDEX;
+	uint16_t new = q->used_shown &VRING_PACKED_INDEX;
 	uint16_t at;
 
 	/*
@@ -369,8 +313,8 @@ static bool wants_notification(const struct virtqueue *q, uint16_t batch)
 		return false;
 	if (event.flags != VRING_PACKED_EVENT_DESC || !q->event_idx)
 		return true;
-	at = event.position & INDEX;
-	if ((event.position ^ q->used_shown) & WRAP)
+	at = event.position & VRING_PACKED_INDEX;
+	if ((event.position ^ q->used_shown) & VRING_PACKED_WRAP)
 		at = (uint16_t)(at - q->size); /* of the round before */
 	return virtq_passes(at, (uint16_t)(new - batch), new);
 }
@@ -384,7 +328,7 @@ static void wrote(const struct virtqueue *q, const void *part, uint64_t len)
 bool virtq_packed_publish(struct virtqueue *q)
 {
 	uint16_t batch = q->batch;
-	uint16_t at = q->used_shown & INDEX;
+	uint16_t at = q->used_shown & VRING_PACKED_INDEX;
 	bool notify;
 
 	batch_prepare(q);
@@ -426,160 +370,6 @@ void virtq_packed_notify_on(struct virtqueue *q)
 		set_event(q, q->last_avail, VRING_PACKED_EVENT_DESC);
 	else
 		set_event(q, 0, VRING_PACKED_EVENT_ENABLE);
-}
-
-/* ---- taking over from another process ------------------------------------ */
-
-/*
- * The last batch was shown if its first descriptor is not available any more:
- * it is used, or available again in the next round.
- */
-static bool batch_was_shown(const struct virtqueue *q, uint16_t old)
-{
-	uint16_t flags = shared_load(&q->packed_desc[old & INDEX].flags);
-
-	return !is_available(flags, old);
-}
-
-/* Where the last complete batch ended: a position, or a negative errno. */
-static int recover_used(struct virtqueue *q, uint16_t *free_head)
-{
-	struct virtq_inflight_packed *in = q->inflight_packed;
-	union virtq_packed_positions p;
-	union virtq_packed_free list;
-	uint16_t used, old;
-
-	p.word = shared_load(&in->positions.word);
-	list.heads = shared_load(&in->free.heads);
-	if (p.used_idx >= q->size || p.old_used_idx >= q->size ||
-	    p.used_wrap > 1 || p.old_used_wrap > 1)
-		return -EINVAL;
-	used = (uint16_t)(p.used_idx | p.used_wrap << 15);
-	old = (uint16_t)(p.old_used_idx | p.old_used_wrap << 15);
-	if (used == old || !batch_was_shown(q, old)) {
-		*free_head = list.old_head;
-		return old;
-	}
-	*free_head = list.head;
-	return used;
-}
-
-/* Walk the free list: nothing on it is in flight. Marks what it sees. */
-static int recover_free(struct virtqueue *q, uint16_t head, bool *seen)
-{
-	struct virtq_inflight_packed *in = q->inflight_packed;
-	unsigned int n = 0;
-
-	while (head < q->size) {
-		if (seen[head])
-			return -EINVAL;
-		seen[head] = true;
-		shared_store(&in->desc[head].inflight, 0);
-		head = q->next[head];
-		n++;
-	}
-	return (int)n;
-}
-
-/* The chain whose first entry is `head`: its length, or a negative errno. */
-static int recover_chain(struct virtqueue *q, uint16_t head, bool *seen)
-{
-	const struct virtq_packed_entry *entry =
-		&q->inflight_packed->desc[head];
-	struct virtq_buffer buffer = {
-		.entry = head,
-		.num = shared_load(&entry->num),
-	};
-	uint64_t counter = shared_load(&entry->counter);
-	uint16_t id;
-
-	for (uint16_t n = 0; n < buffer.num; n++) {
-		if (head >= q->size || seen[head])
-			return -EINVAL;
-		seen[head] = true;
-		buffer.last = head;
-		head = q->next[head];
-	}
-	id = shared_load(&q->inflight_packed->desc[buffer.last].id);
-	if (buffer.num == 0 || id >= q->size || q->busy[id] != VIRTQ_IDLE)
-		return -EINVAL;
-	q->buffer[id] = buffer;
-	q->busy[id] = VIRTQ_RECOVERED;
-	q->in_flight++;
-	if (counter > q->counter)
-		q->counter = counter;
-	return buffer.num;
-}
-
-/* All entries that are not free belong to chains: descriptors in flight. */
-static int recover_chains(struct virtqueue *q, bool *seen)
-{
-	int held = 0;
-
-	for (uint16_t i = 0; i < q->size; i++) {
-		int n;
-
-		if (seen[i] ||
-		    !shared_load(&q->inflight_packed->desc[i].inflight))
-			continue;
-		n = recover_chain(q, i, seen);
-		if (n < 0)
-			return n;
-		held += n;
-	}
-	return held;
-}
-
-/*
- * A process that died with an unfinished batch has left used descriptors behind
- * the one that would have shown them. The driver has not seen them, and must
- * not when we use what is before them: they are available again.
- */
-static void recover_ring(struct virtqueue *q)
-{
-	uint16_t at = q->used_next;
-
-	for (uint16_t n = q->held; n; n--) {
-		uint16_t *flags = &q->packed_desc[at & INDEX].flags;
-
-		if ((shared_load(flags) & AVAIL_USED) == used_flags(at))
-			shared_store(flags, available_flags(at));
-		at = advance(q, at, 1);
-	}
-}
-
-int virtq_packed_recover(struct virtqueue *q)
-{
-	struct virtq_inflight_packed *in = q->inflight_packed;
-	/* Scratch for popped chains, of which there are none yet. */
-	bool *seen = (bool *)q->ranges;
-	uint16_t head = 0;
-	int used, nfree, held;
-
-	if (in->version != 1 || in->desc_num != q->size)
-		return -EINVAL;
-	used = recover_used(q, &head);
-	if (used < 0)
-		return used;
-	memset(seen, 0, q->size * sizeof(*seen));
-	for (uint16_t i = 0; i < q->size; i++)
-		q->next[i] = shared_load(&in->desc[i].next);
-	nfree = recover_free(q, head, seen);
-	held = nfree < 0 ? nfree : recover_chains(q, seen);
-	if (held < 0 || nfree + held != q->size) {
-		q->in_flight = 0;
-		return -EINVAL;
-	}
-	q->free_head = head;
-	shared_store_release(&in->free.heads, free_heads(head));
-	shared_store_release(&in->positions.word,
-			     positions((uint16_t)used, (uint16_t)used));
-	q->used_next = (uint16_t)used;
-	q->used_shown = (uint16_t)used;
-	q->held = (uint16_t)held;
-	q->last_avail = advance(q, (uint16_t)used, (uint16_t)held);
-	recover_ring(q);
-	return q->in_flight;
 }
 
 uint64_t virtq_packed_counter(const struct virtqueue *q, uint16_t id)
