@@ -149,7 +149,7 @@ worker() {
 }
 
 mkdir -p "$top"
-rm -f "$top"/results.* "$top"/clean "$top"/*.log
+rm -f "$top"/results.* "$top"/clean* "$top"/*.log
 patches=
 for name in ${PLANTED:-$(cd "$src/tests/planted" && ls | sed 's/\.patch$//')}; do
     patches="$patches $src/tests/planted/$name.patch"
@@ -158,9 +158,17 @@ done
 # Without a patch the tests that come first pass.
 first=$(sed -n 's/^Caught-by: *//p' $patches | tr ' ' '\n' | sed 's/:.*//' |
     sort -u)
-if ! JOBS='' UNIT_TIME_LIMIT=$LIMIT_CLEAN "$src/tests/run-unit" \
-    $(for test in $first; do echo "build/tests/$test"; done) \
-    >"$top/clean" 2>&1; then
+# clean NAME...: runs them so; which fail.
+clean() {
+    UNIT_TIME_LIMIT=$LIMIT_CLEAN "$src/tests/run-unit" \
+        $(printf 'build/tests/%s\n' "$@") >"$top/clean.now" 2>&1 ||
+        sed -n 's/^  \([a-z_0-9]*\) .* FAILED .*/\1/p' "$top/clean.now"
+    cat "$top/clean.now" >>"$top/clean"
+}
+
+bad=$(JOBS='' clean $first)
+# One that others have disturbed has another try, alone.
+if [ -n "$bad" ] && [ -n "$(clean $bad)" ]; then
     cat "$top/clean"
     echo "not ok - tests fail without a patch"
     echo "0 passed, 1 failed"
