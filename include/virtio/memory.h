@@ -12,7 +12,6 @@
 #ifndef VIRTIO_MEMORY_H
 #define VIRTIO_MEMORY_H
 
-#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -122,14 +121,15 @@ void *guest_memory_map_ring(struct guest_memory *mem, uint64_t addr,
 void guest_memory_unmap_ring(struct guest_memory *mem, void *base,
 			     uint64_t len);
 
-/* Inline, for where nobody logs, which is nearly everywhere. */
+/* The call of guest_memory_written(), which is inline where nobody logs. */
+GUEST_MEMORY_APART void guest_memory_log(struct guest_memory *mem,
+					 const void *base, uint64_t len);
+
 static inline void guest_memory_written(struct guest_memory *mem,
 					const void *base, uint64_t len)
 {
-	if (!mem->ops->written)
-		return;
-	assert(base && len > 0);
-	mem->ops->written(mem, base, len);
+	if (mem->ops->written)
+		guest_memory_log(mem, base, len);
 }
 
 #endif

@@ -6,6 +6,7 @@
  */
 #include "virtio/memory.h"
 
+#include <assert.h>
 #include <errno.h>
 
 int guest_memory_map(struct guest_memory *mem, const struct guest_range *ranges,
@@ -45,4 +46,10 @@ void guest_memory_unmap_ring(struct guest_memory *mem, void *base, uint64_t len)
 {
 	assert(base && len > 0);
 	mem->ops->unmap_ring(mem, base, len);
+}
+
+void guest_memory_log(struct guest_memory *mem, const void *base, uint64_t len)
+{
+	assert(base && len > 0);
+	mem->ops->written(mem, base, len);
 }
