@@ -94,7 +94,9 @@ static void turn_due(struct loop_timer *timer)
 		loop_quit(turns->loop);
 }
 
-/* So many turns, each of a millisecond at least, however busy the machine is. */
+/*
+ * So many turns, each of a millisecond at least, however busy the machine is.
+ */
 static void run_turns(struct loop *loop, unsigned int n)
 {
 	struct turns turns = { { .due = turn_due }, loop, n };

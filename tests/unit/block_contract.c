@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What callers and engines owe each other: whoever breaks it is told at once, by
- * the function that calls the verb.
+ * What callers and engines owe each other: whoever breaks it is told at once,
+ * by the function that calls the verb.
  */
 #include "lib/test.h"
 
