@@ -331,7 +331,8 @@ void virtqueue_push(struct virtqueue *q, uint16_t head, uint32_t len);
  */
 static inline void virtqueue_abandon(struct virtqueue *q)
 {
-	__atomic_store_n(&q->abandoned, true, __ATOMIC_RELAXED);
+	/* Pairs with virtqueue_is_abandoned(): wound_up, if it is, before. */
+	__atomic_store_n(&q->abandoned, true, __ATOMIC_RELEASE);
 	__atomic_store_n(&q->stop, true, __ATOMIC_RELAXED);
 }
 
@@ -347,12 +348,10 @@ static inline void virtqueue_wind_up(struct virtqueue *q)
 	__atomic_store_n(&q->stop, true, __ATOMIC_RELAXED);
 }
 
-/* Whether long requests are to end early, by either of these. */
-static inline bool virtqueue_is_ending(const struct virtqueue *q)
-{
-	return __atomic_load_n(&q->stop, __ATOMIC_RELAXED);
-}
-
+/*
+ * What a request is to do follows from one of these alone: `stop` is for who
+ * moves its data, and may be seen before or after them.
+ */
 static inline bool virtqueue_is_wound_up(const struct virtqueue *q)
 {
 	return __atomic_load_n(&q->wound_up, __ATOMIC_RELAXED);
@@ -360,7 +359,7 @@ static inline bool virtqueue_is_wound_up(const struct virtqueue *q)
 
 static inline bool virtqueue_is_abandoned(const struct virtqueue *q)
 {
-	return __atomic_load_n(&q->abandoned, __ATOMIC_RELAXED);
+	return __atomic_load_n(&q->abandoned, __ATOMIC_ACQUIRE);
 }
 
 /*

@@ -244,7 +244,7 @@ static bool may_end(const struct virtio_blk_request *slot)
 	const struct virtqueue *vq = &slot->queue->vq;
 
 	return virtqueue_is_abandoned(vq) ||
-	       (virtqueue_is_ending(vq) && virtqueue_is_last(vq, slot->head));
+	       (virtqueue_is_wound_up(vq) && virtqueue_is_last(vq, slot->head));
 }
 
 /* More of a list: the next range, or the one again that was stopped. */
@@ -287,9 +287,11 @@ static bool leave(struct virtio_blk_request *slot)
 {
 	struct virtqueue *vq = &slot->queue->vq;
 
-	if (slot->block.result != -ECANCELED || !virtqueue_is_ending(vq))
+	if (slot->block.result != -ECANCELED)
 		return false;
 	if (vq->leaves) {
+		if (!virtqueue_is_abandoned(vq))
+			return false;
 		unmap(slot);
 		virtqueue_leave(vq, slot->head);
 		return true;

@@ -297,6 +297,60 @@ static void test_left_in_flight(void **state)
 	}
 }
 
+/*
+ * Another thread is about to abandon the queue, and of its two stores the one
+ * behind is seen already. The area is shared, so what is in it says nothing.
+ */
+static void test_seen_half_abandoned(void **state)
+{
+	(void)state;
+	for (unsigned int packed = 0; packed < 2; packed++) {
+		struct model_blk m;
+		struct virtqueue *vq = &m.blk.queue[0].vq;
+		struct block_request *req;
+		uint64_t status;
+
+		model_blk_start(&m, (struct model_setup){ .packed = packed });
+		vq->leaves = true;
+		req = list_under_way(&m, 8, &status);
+		__atomic_store_n(&vq->stop, true, __ATOMIC_RELAXED);
+		req->result = 0;
+		assert_false(virtio_blk_complete(req));
+		req->result = -ECANCELED;
+		assert_false(virtio_blk_complete(req));
+		virtqueue_abandon(vq);
+		assert_true(__atomic_load_n(req->stop, __ATOMIC_RELAXED));
+		req->result = -ECANCELED;
+		assert_true(virtio_blk_complete(req));
+		assert_int_equal(vq->in_flight, 0);
+		assert_int_equal(*model_byte(&m, status), 0xee);
+		model_blk_finish(&m);
+	}
+}
+
+/* ... or only the one before: it stays noted all the same. */
+static void test_seen_abandoned_before_stop(void **state)
+{
+	struct model_blk m;
+	struct virtqueue *vq = &m.blk.queue[0].vq;
+	struct vring_used_elem elem;
+	struct block_request *req;
+	uint64_t status;
+
+	(void)state;
+	model_blk_start(&m, ranges);
+	vq->leaves = true;
+	req = list_under_way(&m, 8, &status);
+	__atomic_store_n(&vq->abandoned, true, __ATOMIC_RELAXED);
+	req->result = 0;
+	assert_true(virtio_blk_complete(req));
+	virtqueue_publish(vq);
+	assert_false(model_used(&m.ring[0], &elem));
+	assert_int_equal(vq->in_flight, 0);
+	assert_int_equal(*model_byte(&m, status), 0xee);
+	model_blk_finish(&m);
+}
+
 /* A read or write behind the list, of the same queue. */
 static struct block_request *behind(struct model_blk *m, uint64_t *status)
 {
@@ -591,6 +645,8 @@ int main(void)
 		cmocka_unit_test(test_list_is_done_anyway),
 		cmocka_unit_test(test_new_start),
 		cmocka_unit_test(test_left_in_flight),
+		cmocka_unit_test(test_seen_half_abandoned),
+		cmocka_unit_test(test_seen_abandoned_before_stop),
 		cmocka_unit_test(test_given_back),
 		cmocka_unit_test(test_not_given_back),
 		cmocka_unit_test(test_given_back_when_given_up),
