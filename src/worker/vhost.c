@@ -349,13 +349,21 @@ static void finish_requests(struct vhost *vh)
 	loop_disarm(vh->loop, &vh->pause);
 }
 
+/* The loop goes on while what is left is done: nobody else shall come then. */
+static void stop_listening(struct vhost *vh)
+{
+	loop_disarm(vh->loop, &vh->retry);
+	if (vh->source.ready)
+		loop_remove(vh->loop, &vh->source);
+}
+
 void vhost_drain(void)
 {
 	struct vhost *vh = &the_vhost;
 
 	if (!vh->loop)
 		return;
-	loop_disarm(vh->loop, &vh->retry);
+	stop_listening(vh);
 	finish_requests(vh);
 	stop_threads(vh);
 	disk_close(&vh->disk);

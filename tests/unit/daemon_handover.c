@@ -194,11 +194,49 @@ static void test_gone(void **state)
 	take_away("here.lock");
 }
 
+static void wait_until_it_hangs(void)
+{
+	uint64_t until = clock_ns() + MODEL_WAIT_S * NS_PER_SECOND;
+
+	while (!there_is("hangs")) {
+		usleep(1000);
+		assert_true(clock_ns() < until);
+	}
+}
+
+/*
+ * The device is given up while the image is still being flushed: who connects
+ * then finds nobody, and not what is left of it.
+ */
+static void test_nobody_comes_at_the_end(void **state)
+{
+	struct daemon d;
+	struct front f;
+
+	(void)state;
+	start(&d, 0, true);
+	daemon_says(&d, " MiB, ");
+	front_open(&f, path[0]);
+	assert_true(front_start(&f));
+	write_block(&f, 5);
+	make("hang");
+	front_close(&f);
+	wait_until_it_hangs();
+	daemon_order(&d, DAEMON_QUIT);
+	daemon_sleeps(&d);
+	f.sock = model_connect(path[0]);
+	front_send(&f, VHOST_GET_FEATURES, NULL, 0, -1);
+	daemon_sleeps(&d);
+	take_away("hang");
+	assert_int_equal(daemon_ended(&d), 0);
+	assert_int_equal(daemon_said(&d, "has connected"), 1);
+	close(f.sock);
+}
+
 /* What is written is stable before the lock is free and that is answered. */
 static void test_flushed_before(void **state)
 {
 	const struct vhost_vring_state first = { .index = 0 };
-	uint64_t until = clock_ns() + MODEL_WAIT_S * NS_PER_SECOND;
 	union vhost_payload answer;
 	struct daemon d[2];
 	struct front f, other;
@@ -210,10 +248,7 @@ static void test_flushed_before(void **state)
 	write_block(&f, 4);
 	make("hang");
 	front_send(&f, VHOST_GET_VRING_BASE, &first, sizeof(first), -1);
-	while (!there_is("hangs")) {
-		usleep(1000);
-		assert_true(clock_ns() < until);
-	}
+	wait_until_it_hangs();
 	/* The loop goes on meanwhile. */
 	daemon_sleeps(&d[0]);
 	assert_int_equal(recv(f.sock, &answer, 1, MSG_DONTWAIT), -1);
@@ -296,9 +331,13 @@ static void test_reader_does_not_wait(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_migration),      TEST(test_gone),
-		TEST(test_flushed_before), TEST(test_flush_fails),
-		TEST(test_new_size),       TEST(test_reader_does_not_wait),
+		TEST(test_migration),
+		TEST(test_gone),
+		TEST(test_flushed_before),
+		TEST(test_flush_fails),
+		TEST(test_new_size),
+		TEST(test_reader_does_not_wait),
+		TEST(test_nobody_comes_at_the_end),
 	};
 
 	signal(SIGPIPE, SIG_IGN);
