@@ -395,3 +395,20 @@ void run_host_test(void **state)
 {
 	assert_int_equal(in_child(*(void (**)(void)) * state), 0);
 }
+
+void start_disks(struct driver *disk, unsigned int n)
+{
+	introduce(DOMID);
+	program_start();
+	for (unsigned int i = 0; i < n; i++) {
+		attach(&disk[i], i);
+		drive(&disk[i], i);
+	}
+}
+
+void remove_images(const struct driver *disk, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (disk[i].file[0])
+			unlink(disk[i].file);
+}

@@ -71,6 +71,12 @@ const char *node(unsigned int disk, const char *name);
 
 void make_image(struct driver *d);
 
+/* The program and a domain, with the first `n` disks attached and driven. */
+void start_disks(struct driver *disk, unsigned int n);
+
+/* Unlink the image of each of `n` disks that has one. */
+void remove_images(const struct driver *disk, size_t n);
+
 /* The directory of a new disk, in one go as libxl's transaction. */
 void make_directory(unsigned int disk, const char *file);
 

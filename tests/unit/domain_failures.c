@@ -28,20 +28,13 @@ static struct driver disk[3];
 static void start(unsigned int disks)
 {
 	memset(disk, 0, sizeof(disk));
-	introduce(DOMID);
-	program_start();
-	for (unsigned int i = 0; i < disks; i++) {
-		attach(&disk[i], i);
-		drive(&disk[i], i);
-	}
+	start_disks(disk, disks);
 }
 
 static void finish(void)
 {
 	end_program();
-	for (size_t i = 0; i < sizeof(disk) / sizeof(*disk); i++)
-		if (disk[i].file[0])
-			unlink(disk[i].file);
+	remove_images(disk, sizeof(disk) / sizeof(*disk));
 }
 
 static void check_serves(unsigned int i)

@@ -20,20 +20,13 @@ static struct driver disk[20];
 static void start(unsigned int disks)
 {
 	memset(disk, 0, sizeof(disk));
-	introduce(DOMID);
-	program_start();
-	for (unsigned int i = 0; i < disks; i++) {
-		attach(&disk[i], i);
-		drive(&disk[i], i);
-	}
+	start_disks(disk, disks);
 }
 
 static void finish(void)
 {
 	end_program();
-	for (size_t i = 0; i < sizeof(disk) / sizeof(*disk); i++)
-		if (disk[i].file[0])
-			unlink(disk[i].file);
+	remove_images(disk, sizeof(disk) / sizeof(*disk));
 }
 
 /* Something in the directory that means nothing: the program looks anew. */
