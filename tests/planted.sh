@@ -12,7 +12,8 @@
 # that fails anyway catches nothing. Where the function does not catch it, all
 # functions of that test run, and then all other tests.
 #
-# Two copies work at the same time. With PLANTED="NAME ..." only these patches.
+# One copy more than there are CPUs works at the same time, as some tests wait.
+# With PLANTED="NAME ..." only these patches.
 # A test that is too slow has neither caught nor missed anything: it runs again,
 # alone and with more time. One that is stopped then as well hangs, which it does
 # not without the patch.
@@ -79,7 +80,7 @@ limit_first() {
 # (-x) alone. A function that there is not catches nothing.
 passes() {
     case $2 in
-    *:*) FILTER=${2#*:}* ;;
+    *:*) FILTER=${2#*:} ;;
     *) FILTER= ;;
     esac
     export FILTER
@@ -95,7 +96,7 @@ fails() {
     (cd "$1" && "$MAKE" "build/tests/$program") >"$3" 2>&1 || return 2
     ! passes "$1" "$2" "$3" "$(limit_first "$program")" -s || return 1
     ! grep -q 'stopped after' "$3" ||
-        ! passes "$1" "$2" "$3" "$(limit "$program" 30)" -x
+        ! passes "$1" "$2" "$3" "$(limit "$program" 15)" -x
 }
 
 # caught_by LOG: the first test function that failed.
@@ -176,18 +177,21 @@ if [ -n "$bad" ] && [ -n "$(clean $bad)" ]; then
 fi
 
 # Of one file after another, so that little is built: dealt out by turns.
-one= two=
-for patch in $(grep -H '^+++ b/' $patches | sort -t: -k2 | cut -d: -f1); do
-    one="$one $patch"
-    set -- "$one" "$two"
-    one=$2 two=$1
-done
+workers=$(($(nproc) + 1))
+# share N: the patches of one worker.
+share() {
+    grep -H '^+++ b/' $patches | sort -t: -k2 | cut -d: -f1 |
+        awk -v n="$1" -v all="$workers" 'NR % all == n % all'
+}
+
 copy "$top/1"
-cp -a "$top/1" "$top/2.new"
-rm -rf "$top/2"
-mv "$top/2.new" "$top/2"
-worker "$top/1" "$top/results.1" $one &
-worker "$top/2" "$top/results.2" $two
+for n in $(seq 2 "$workers"); do
+    rm -rf "$top/$n"
+    cp -a "$top/1" "$top/$n"
+done
+for n in $(seq "$workers"); do
+    worker "$top/$n" "$top/results.$n" $(share "$n") &
+done
 wait
 
 passed=$(cat "$top"/results.* | grep -c '^ok ')

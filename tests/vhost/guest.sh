@@ -331,7 +331,7 @@ packed_small_area_threads() {
 }
 packed_live_migration() { migrates packed move_reader; }
 
-run_all readme guest_moves_data guest_large_requests guest_ext4 \
+run_by_two readme guest_moves_data guest_large_requests guest_ext4 \
 	guest_discards guest_sees_growth daemon_killed_under_guest \
 	cache_type_outlives_kill guest_reset live_migration \
 	live_migration_writable live_migration_writeback packed_daemon_killed \

@@ -36,9 +36,9 @@ fail() {
 	return 1
 }
 
-# wait_for COMMAND...: until it succeeds, 5 seconds at most.
+# wait_for COMMAND...: until it succeeds, 20 seconds at most.
 wait_for() {
-	for _ in $(seq 100); do
+	for _ in $(seq 400); do
 		"$@" 2>/dev/null && return 0
 		sleep 0.05
 	done
@@ -94,6 +94,35 @@ run_all() {
 	for _name in ${ONLY:-$*}; do
 		run "$_name"
 	done
+	echo "$passed passed, $failed failed"
+	[ "$failed" -eq 0 ]
+}
+
+# run_by_two NAME...: the same, by two processes: tests that mostly wait. The
+# other one shows its lines at its end.
+run_by_two() {
+	[ -z "${ONLY:-}" ] || { run_all "$@"; return; }
+	_mine= _others=
+	for _name; do
+		_mine="$_mine $_name"
+		set -- "$_mine" "$_others"
+		_mine=$2 _others=$1
+	done
+	ONLY=$_others "$0" "$PROGRAM" >"$WORK/half" 2>&1 &
+	_half=$!
+	for _name in $_mine; do
+		run "$_name"
+	done
+	wait "$_half"
+	grep -v '^[0-9]* passed, [0-9]* failed$' "$WORK/half"
+	_sum=$(tail -n 1 "$WORK/half")
+	case $_sum in
+	*" passed, "*" failed") ;;
+	*) _sum="0 passed, 1 failed" ;;
+	esac
+	_bad=${_sum#*, }
+	passed=$((passed + ${_sum%% *}))
+	failed=$((failed + ${_bad%% *}))
 	echo "$passed passed, $failed failed"
 	[ "$failed" -eq 0 ]
 }
