@@ -172,7 +172,7 @@ static struct loop_timer *next_timer(const struct loop *loop)
  */
 static void run_timers(struct loop *loop)
 {
-	uint64_t now = clock_ns();
+	uint64_t now = loop->timers ? clock_ns() : 0;
 	struct loop_timer *timer;
 
 	while ((timer = next_timer(loop)) && timer->at_ns <= now) {
@@ -185,11 +185,11 @@ static void run_timers(struct loop *loop)
 static int timeout_ms(const struct loop *loop)
 {
 	const struct loop_timer *timer = next_timer(loop);
-	uint64_t now = clock_ns();
-	uint64_t ms;
+	uint64_t now, ms;
 
 	if (!timer)
 		return -1;
+	now = clock_ns();
 	if (timer->at_ns <= now)
 		return 0;
 	ms = (timer->at_ns - now + NS_PER_MS - 1) / NS_PER_MS;

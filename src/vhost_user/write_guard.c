@@ -169,6 +169,7 @@ bool guarded_write_signal(struct guarded_write *w, int fd)
 		wake(w->guard);
 	/* A full counter that does not block is a signal already. */
 	ok = write(fd, &one, sizeof(one)) == sizeof(one) || errno != EINTR;
-	__atomic_fetch_add(&w->count, 1, __ATOMIC_SEQ_CST);
+	/* Nobody else counts; pairs with the load in look(). */
+	__atomic_store_n(&w->count, w->count + 1, __ATOMIC_RELEASE);
 	return ok;
 }
