@@ -63,6 +63,8 @@ config.mk config.h &: $(SRC)/configure $(SRC)/config.mk.in
 
 # ---- sources -------------------------------------------------------------
 
+# Names of files are the same wherever it is built.
+IN_SRC := $(patsubst ./%,%,$(SRC)/)
 sources = $(patsubst $(SRC)/%,%,$(wildcard $(SRC)/src/$(1)/*.c))
 
 core_sources := $(call sources,virtio)
@@ -89,10 +91,13 @@ lib_sources := $(filter-out $(main_source), $(core_sources) $(block_sources) \
 
 # ---- flags ---------------------------------------------------------------
 
-HARDEN := -fstack-protector-strong -fPIE -fno-strict-aliasing
-ALL_CPPFLAGS = -I. -I$(SRC)/include -I$(SRC)/src -D_GNU_SOURCE \
+# Of the program only: the tests have sanitizers. Nothing in it tells where it
+# was built, so that the same source makes the same program anywhere.
+FOLDERS := $(patsubst %,%/=,$(filter-out .,$(SRC))) $(CURDIR)=.
+HARDEN = $(HARDEN_CFLAGS) $(if $(PREFIX_MAP),$(FOLDERS:%=$(PREFIX_MAP)=%))
+ALL_CPPFLAGS = -I. -I$(IN_SRC)include -I$(IN_SRC)src -D_GNU_SOURCE \
 	-DVERSION='"$(VERSION)"' $(CPPFLAGS)
-ALL_CFLAGS = -std=gnu11 $(CFLAGS) $(HARDEN) $(WARN_CFLAGS) \
+ALL_CFLAGS = -std=gnu11 $(CFLAGS) -fPIE -fno-strict-aliasing $(WARN_CFLAGS) \
 	$(XEN_CFLAGS) $(LIBURING_CFLAGS) -MMD -MP
 ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now $(LDFLAGS)
 # Not Xen's libraries, which are loaded by who needs them (base/library.h).
@@ -106,14 +111,14 @@ objects := $(patsubst %.c,build/obj/%.o,$(lib_sources))
 
 virtio-disk: $(main_source:%.c=build/obj/%.o) $(objects)
 	@echo "  LINK    $@"
-	@$(CC) $(CFLAGS) $(LTO_FLAGS) $(ALL_LDFLAGS) $(SANITIZE_FLAGS) -o $@ $^ \
-		$(ALL_LIBS)
+	@$(CC) $(CFLAGS) $(HARDEN) $(LTO_FLAGS) $(ALL_LDFLAGS) $(HARDEN_LDFLAGS) \
+		$(SANITIZE_FLAGS) -o $@ $^ $(ALL_LIBS)
 
 build/obj/%.o: $(SRC)/%.c config.h
 	@mkdir -p $(@D)
 	@echo "  CC      $<"
-	@$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(LTO_FLAGS) $(SANITIZE_FLAGS) \
-		-c -o $@ $<
+	@$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(HARDEN) $(LTO_FLAGS) \
+		$(SANITIZE_FLAGS) -c -o $@ $<
 
 install: all
 	$(INSTALL) -d $(DESTDIR)$(sbindir) $(DESTDIR)$(mandir)/man8 \

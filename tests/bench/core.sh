@@ -43,6 +43,17 @@ sources() {
 	done
 }
 
+# What configure finds for the compiler of this kind.
+hardening() {
+	echo "-fstack-protector-strong -fstack-clash-protection"
+	[ "$CFLAGS" = "${CFLAGS#*-O[123s]}" ] ||
+		echo "-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3"
+	case $($CC -dumpmachine) in
+	x86_64-*) echo -fcf-protection=full ;;
+	aarch64-*) echo -mbranch-protection=standard ;;
+	esac
+}
+
 # build [uring]
 build() {
 	rm -rf "$BUILD"
@@ -53,7 +64,7 @@ build() {
 		echo "#define HAVE_LIBURING 1" >"$BUILD/config.h"
 		libs=-luring
 	fi
-	$CC -std=gnu11 $CFLAGS -g -fstack-protector-strong -fPIE -pie \
+	$CC -std=gnu11 $CFLAGS -g $(hardening) -fPIE -pie \
 		-fno-strict-aliasing -D_GNU_SOURCE -DVERSION='"bench"' \
 		-I"$BUILD" -I"$TOP/include" -I"$TOP/src" -I"$TOP/tests" \
 		"$HERE/core.c" $(sources "${1:-}") -o "$BUILD/core" \
