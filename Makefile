@@ -23,6 +23,8 @@ help_text = \
 	'check-program the started program: signals, limits, log, command line' \
 	'check-vhost   vhost-user with real clients (libblkio)' \
 	'check-vhost-guest  vhost-user under QEMU and a stock kernel' \
+	'check-torture survival of kill -9 over vhost-user, the short form' \
+	'torture       the same for hours (KILLS=10000 HELD=1000 ONLY=NAME)' \
 	'check-xen     scenarios on a real Xen' \
 	'coverage      lines and branches of src/virtio that the unit tests reach' \
 	'check-matrix  hostile tests by gcc and clang, -O0 to LTO (MATRIX=short)' \
@@ -287,6 +289,31 @@ check-vhost: virtio-disk
 check-vhost-guest: virtio-disk
 	@$(SRC)/tests/vhost/guest.sh ./virtio-disk
 
+# Programs of tests/torture: the drivers share what is not main().
+.PHONY: torture check-torture
+torture_mains := torture hazard leaks slow_store
+torture_shared := $(patsubst $(SRC)/tests/torture/%.c, \
+	build/torture/tests/torture/%.o, $(filter-out \
+	$(torture_mains:%=$(SRC)/tests/torture/%.c) \
+	$(SRC)/tests/torture/unlocked.c,$(wildcard $(SRC)/tests/torture/*.c)))
+torture_programs := $(patsubst $(SRC)/tests/torture/%.c,build/torture/%, \
+	$(wildcard $(torture_mains:%=$(SRC)/tests/torture/%.c)))
+
+build/torture/%.o: $(SRC)/%.c config.h
+	@mkdir -p $(@D)
+	@echo "  CC      $<"
+	@$(CC) -I$(SRC)/tests/torture $(ALL_CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
+
+build/torture/%: build/torture/tests/torture/%.o $(torture_shared)
+	@echo "  LINK    $@"
+	@$(CC) $(ALL_LDFLAGS) -o $@ $^ -lpthread
+
+check-torture: virtio-disk $(torture_programs)
+	@$(SRC)/tests/torture/run.sh ./virtio-disk build/torture
+
+torture: virtio-disk $(torture_programs)
+	@FORM=long $(SRC)/tests/torture/run.sh ./virtio-disk build/torture
+
 check-xen:
 	@$(SRC)/tests/rig/check-xen.sh
 
@@ -342,6 +369,7 @@ help:
 	$(main_source:%.c=build/obj/%.o) build/san/tests/filter.o \
 	$(unit_tests:build/tests/%=build/san/tests/unit/%.o) \
 	$(foreach kind,san cov fuzz,$(fixtures:%=build/$(kind)/%)) \
+	$(torture_shared) $(torture_mains:%=build/torture/tests/torture/%.o) \
 	$(cov_objects) $(cov_tests:build/cov/%=build/cov/tests/unit/%.o) \
 	$(fuzz_objects) $(fuzz_targets:build/fuzz/%=build/fuzz/tests/fuzz/%.o) \
 	$(foreach kind,san cov fuzz,$(fixtures:%=build/$(kind)/%)))

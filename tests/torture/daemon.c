@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The program under test; see daemon.h.
+ *
+ * One that was killed may take its time to end: a thread of it that waits for
+ * the store cannot be killed before the store answers. Nobody waits for it
+ * here; its successor has to.
+ */
+#include "daemon.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common.h"
+
+enum { DYING_MAX = 64 };
+
+static pid_t dying[DYING_MAX];
+static pid_t running;
+
+static void log_name(const struct daemon *d, unsigned int start, char *to,
+		     size_t size)
+{
+	snprintf(to, size, "%s.%u.log", d->socket, start % 2);
+}
+
+static _Noreturn void become(const struct daemon *d)
+{
+	char log[256];
+	int fd;
+
+	log_name(d, d->starts, log, sizeof(log));
+	fd = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0600);
+	if (fd >= 0)
+		dup2(fd, 2);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (d->preload)
+		setenv("LD_PRELOAD", d->preload, 1);
+	execl(d->program, d->program, "--vhost-user", d->socket, "--disk",
+	      d->disk, (char *)NULL);
+	_exit(127);
+}
+
+void daemon_start(struct daemon *d)
+{
+	daemon_reap();
+	d->starts++;
+	d->pid = fork();
+	if (d->pid < 0)
+		die("fork: %s", strerror(errno));
+	if (d->pid == 0)
+		become(d);
+	running = d->pid;
+}
+
+static bool log_has(const struct daemon *d, const char *text)
+{
+	char name[256], log[4096];
+	ssize_t n;
+	int fd;
+
+	log_name(d, d->starts, name, sizeof(name));
+	fd = open(name, O_RDONLY);
+	if (fd < 0)
+		return false;
+	n = read(fd, log, sizeof(log) - 1);
+	close(fd);
+	log[n < 0 ? 0 : n] = '\0';
+	return strstr(log, text);
+}
+
+bool daemon_is_alive(struct daemon *d)
+{
+	int status;
+	pid_t pid;
+
+	if (!d->pid)
+		return false;
+	pid = waitpid(d->pid, &status, WNOHANG);
+	if (pid == 0)
+		return true;
+	d->pid = 0;
+	running = 0;
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != 1 ||
+	    !log_has(d, "in use"))
+		die("the daemon ended by itself (status 0x%x), see %s.%u.log",
+		    status, d->socket, d->starts % 2);
+	d->refusals++;
+	return false;
+}
+
+static void wait_later(pid_t pid)
+{
+	for (unsigned int i = 0; i < DYING_MAX; i++)
+		if (!dying[i]) {
+			dying[i] = pid;
+			return;
+		}
+	die("too many daemons do not end");
+}
+
+void daemon_kill(struct daemon *d)
+{
+	if (!d->pid)
+		return;
+	kill(d->pid, SIGKILL);
+	wait_later(d->pid);
+	d->pid = 0;
+	running = 0;
+}
+
+void daemon_stop(struct daemon *d)
+{
+	uint64_t until = clock_ns() + WAIT_NS;
+	int status = 0;
+	pid_t pid;
+
+	kill(d->pid, SIGTERM);
+	while ((pid = waitpid(d->pid, &status, WNOHANG)) == 0) {
+		if (clock_ns() > until)
+			die("the daemon does not end on SIGTERM");
+		pause_ns(NS_PER_MS);
+	}
+	d->pid = 0;
+	running = 0;
+	if (status)
+		die("the daemon ended with status 0x%x", status);
+}
+
+unsigned int daemon_reap(void)
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < DYING_MAX; i++) {
+		if (dying[i] && waitpid(dying[i], NULL, WNOHANG) != 0)
+			dying[i] = 0;
+		n += dying[i] != 0;
+	}
+	return n;
+}
+
+void daemon_end_all(void)
+{
+	if (running)
+		kill(running, SIGKILL);
+	running = 0;
+	daemon_reap();
+}
