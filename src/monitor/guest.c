@@ -129,8 +129,12 @@ static const struct worker_owner_ops owner_ops = { .ended = ended };
 
 static void look_for_domain(struct guest *g)
 {
+	char error[BLOCK_ERROR_MAX];
+
 	if (!domain_find(&g->domain))
 		return;
+	/* Nothing that could fail is taken over. */
+	worker_begin(g->worker, (unsigned int)g->domain.id, -1, error);
 	loop_disarm(g->loop, &g->grace);
 	g->returns = false;
 	g->state = GUEST_SERVED;

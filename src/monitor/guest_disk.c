@@ -132,7 +132,7 @@ static int open_and_attach(struct guest_disk *gd, const struct backend *backend,
 		.name = gd->name,
 		.image = &gd->image,
 		.options = &all,
-		.domid = (unsigned int)gd->host->domid,
+		.state_fd = -1,
 		.base = backend->base,
 		.irq = (uint32_t)backend->irq,
 	};

@@ -4,15 +4,27 @@
  * it: the monitor has xenstore, images and their locks, the worker has the
  * guest's memory and moves the data.
  *
- *	monitor -> worker	attach, resize, detach
+ *	monitor -> worker	begin, attach, disown, resize, detach, leave
  *	worker -> monitor	ended
  *
- * What is said is plain structs. The monitor waits for the answer to an attach
- * alone; a detach is answered by `ended`, when what was in flight is done.
+ * What is said is plain structs and descriptors. The monitor waits for the
+ * answer to a begin and an attach alone; a detach is answered by `ended`, when
+ * what was in flight is done.
+ *
+ * The state of a guest's devices may lie in files that the monitor gives: one
+ * of the guest, one of each disk. Then another worker, which is given the same
+ * files, goes on where this one was left or killed:
+ *
+ *	begin		with the guest's file: its server is taken over; each
+ *	   |		disk of the worker before is awaited, and a vCPU that
+ *	   |		accesses it stands still
+ *	attach, disown	each of those, when nothing of the worker before is in
+ *			flight any more, which its image's lock tells
  */
 #ifndef WORKER_WORKER_H
 #define WORKER_WORKER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/loop.h"
@@ -41,9 +53,20 @@ struct worker_disk {
 	const char *name;          /* for the log */
 	struct block_image *image; /* open, and stays so until `ended` */
 	const struct disk_options *options; /* with nothing left to decide */
-	unsigned int domid; /* the same for all that are attached */
-	uint64_t base;      /* of its window, a guest address */
+	uint64_t base;                      /* of its window, a guest address */
 	uint32_t irq;
+	/*
+	 * Of a file for its state, which the worker sizes; stays the owner's.
+	 * Or -1: the disk ends with the process.
+	 */
+	int state_fd;
+	/*
+	 * Go on with the state in the file, if worker_awaits() it: what is not
+	 * awaited no guest has seen, and it is made anew as any other. Queues
+	 * and legacy interface are those of the state then, whatever the
+	 * options say.
+	 */
+	bool adopt;
 };
 
 /*
@@ -54,8 +77,36 @@ int worker_open(struct worker **worker, struct loop *loop,
 		struct worker_owner *owner);
 
 /*
- * Answer for a disk: 0, or a negative errno and a sentence in `error`. From
- * then on the guest may access it.
+ * The guest whose disks are attached from now on; none is at the time, and what
+ * was awaited is not any more. `state_fd` is of a file for what the guest's
+ * disks have in common, which the worker sizes if it is empty, or -1: nothing
+ * outlives the process. It stays the owner's and open.
+ *
+ * A server that the file tells of is taken over. 0, also if there is none or it
+ * is gone; or a negative errno and a sentence in `error`, then no disk can be
+ * attached, and file and guest are as they were: the owner may begin with
+ * another file.
+ */
+int worker_begin(struct worker *worker, unsigned int domid, int state_fd,
+		 char error[BLOCK_ERROR_MAX]);
+
+/*
+ * Whether disk `id` is one of the worker before this one, and neither attached
+ * nor disowned yet.
+ */
+bool worker_awaits(const struct worker *worker, uint64_t id);
+
+/*
+ * A disk that is awaited will not be attached: its window is unmapped, and who
+ * has accessed it goes on as where no device is. Nothing of the worker before
+ * may be in flight for it. One that is not awaited is left as it is.
+ */
+void worker_disown(struct worker *worker, uint64_t id);
+
+/*
+ * Answer for a disk: 0, or a negative errno and a sentence in `error`; one that
+ * was to be adopted is awaited as before then. From then on the guest may
+ * access it.
  */
 int worker_attach(struct worker *worker, const struct worker_disk *disk,
 		  char error[BLOCK_ERROR_MAX]);
@@ -77,9 +128,18 @@ void worker_detach(struct worker *worker, uint64_t id);
 void worker_close(struct worker **worker);
 
 /*
- * The process ends now, although requests are in flight: say which, and have
- * Xen send no more accesses. Also in another thread while the loop stands
- * still.
+ * The process ends and the guest goes on with the next one: no access and no
+ * request is taken any more, no vCPU is answered, nothing is undone at Xen.
+ * Waits for what is in flight, then frees the worker as worker_close() does.
+ * Only where every disk that is attached has a file for its state; what is
+ * awaited stays so.
+ */
+void worker_leave(struct worker **worker);
+
+/*
+ * The process ends now, although requests are in flight: say which. Where
+ * nothing outlives the process have Xen send no more accesses, else leave all
+ * to the next one. Also in another thread while the loop stands still.
  */
 void worker_abandon(struct worker *worker);
 

@@ -62,6 +62,7 @@ struct worker {
 	struct loop *loop;
 	struct worker_owner *owner;
 	struct xen_handles xen;
+	unsigned int domid;
 	bool up; /* server and cache are there */
 	struct ioreq_server server;
 	struct mapcache cache;
@@ -76,21 +77,19 @@ static void invalidate(struct ioreq_server *server)
 }
 
 /* Server and map cache, for the first disk. 0 or a negative errno, logged. */
-static int bring_up(struct worker *w, unsigned int domid)
+static int bring_up(struct worker *w)
 {
 	int r;
 
-	if (w->up) {
-		assert(w->server.domid == domid);
+	if (w->up)
 		return 0;
-	}
-	r = mapcache_init(&w->cache, w->xen.memory, domid,
+	r = mapcache_init(&w->cache, w->xen.memory, w->domid,
 			  MAPCACHE_CHUNKS_DEFAULT);
 	if (r)
 		return r;
 	memset(&w->server, 0, sizeof(w->server));
 	w->server.invalidate = invalidate;
-	r = ioreq_server_open(&w->server, &w->xen, w->loop, (domid_t)domid);
+	r = ioreq_server_open(&w->server, &w->xen, w->loop, (domid_t)w->domid);
 	if (r) {
 		ioreq_server_close(&w->server);
 		mapcache_finish(&w->cache);
@@ -186,7 +185,7 @@ static int open_device(struct device *d, const struct worker_disk *disk,
 		       char error[BLOCK_ERROR_MAX])
 {
 	struct worker *w = d->worker;
-	int r = bring_up(w, disk->domid);
+	int r = bring_up(w);
 
 	if (r) {
 		snprintf(error, BLOCK_ERROR_MAX, "no IOREQ server: %s",
@@ -196,6 +195,29 @@ static int open_device(struct device *d, const struct worker_disk *disk,
 	r = disk_open(&d->disk, disk->name, disk->image, disk->options,
 		      &w->cache.memory, error);
 	return r ? r : connect_device(d, disk, error);
+}
+
+int worker_begin(struct worker *w, unsigned int domid, int state_fd,
+		 char error[BLOCK_ERROR_MAX])
+{
+	(void)state_fd;
+	(void)error;
+	assert(!w->up);
+	w->domid = domid;
+	return 0;
+}
+
+bool worker_awaits(const struct worker *w, uint64_t id)
+{
+	(void)w;
+	(void)id;
+	return false;
+}
+
+void worker_disown(struct worker *w, uint64_t id)
+{
+	(void)w;
+	(void)id;
 }
 
 int worker_attach(struct worker *w, const struct worker_disk *disk,
@@ -271,6 +293,11 @@ void worker_close(struct worker **worker)
 	xen_handles_close(&w->xen);
 	*worker = NULL;
 	free(w);
+}
+
+void worker_leave(struct worker **worker)
+{
+	worker_close(worker);
 }
 
 /*

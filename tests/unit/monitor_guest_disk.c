@@ -40,7 +40,6 @@ int __wrap_worker_attach(struct worker *worker, const struct worker_disk *disk,
 	assert_int_equal(disk->id, DEVID);
 	assert_string_equal(disk->name, "web/xvda");
 	assert_true(disk->image == &rig.gd.image && disk->image->fd >= 0);
-	assert_int_equal(disk->domid, DOMID);
 	assert_int_equal(disk->base, 0x2000000);
 	assert_int_equal(disk->irq, 33);
 	rig.attached++;
