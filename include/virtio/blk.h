@@ -138,6 +138,18 @@ void virtio_blk_init(struct virtio_blk *blk,
 		     void *state, struct guest_memory *mem);
 
 /*
+ * Of `options` what the driver of a state, of which the first `bytes` are
+ * there, cannot do without: number and size of the queues, packed virtqueues,
+ * the legacy interface, and discards that it was offered, as far as `can_*`
+ * say that the store has them. The rest is left as it is. 0, or as
+ * virtio_blk_adopt(), which is still to be called. At least struct virtio_state
+ * has to be there.
+ */
+int virtio_blk_take_shape(struct virtio_blk_options *options, const void *state,
+			  size_t bytes, bool can_discard, bool can_secure_erase,
+			  const char **why);
+
+/*
  * Make a device that goes on with the state, `bytes` long, of another process,
  * by options that may have another size, cache mode and serial than those that
  * it was made with. virtio_device_resume() is to be called next, and the store

@@ -11,6 +11,7 @@
 #ifndef VIRTIO_MMIO_H
 #define VIRTIO_MMIO_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "virtio/device.h"
@@ -27,10 +28,16 @@ static inline uint64_t virtio_mmio_features(bool legacy)
 }
 
 /*
- * Offer it, before the driver sees the device; to one that was adopted it was
- * offered, or not, by the process before.
+ * Offer it, before the driver sees the device, whose register window is at
+ * guest address `base` and whose interrupt line is `irq`. To one that was
+ * adopted it was offered, or not, by the process before: see
+ * virtio_mmio_is_at().
  */
-void virtio_mmio_offer(struct virtio_device *dev);
+void virtio_mmio_offer(struct virtio_device *dev, uint64_t base, uint32_t irq);
+
+/* Whether it was offered to the driver at this place, or not at all. */
+bool virtio_mmio_is_at(const struct virtio_device *dev, uint64_t base,
+		       uint32_t irq);
 
 /*
  * Read `size` bytes (1, 2, 4 or 8) at `offset`. Registers answer to aligned

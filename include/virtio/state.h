@@ -38,7 +38,7 @@ enum { VIRTIO_QUEUES_MAX = 16 }; /* per device */
 
 #define VIRTIO_STATE_MAGIC UINT64_C(0x6b73696474726976) /* "virtdisk" */
 
-enum { VIRTIO_STATE_VERSION = 1 };
+enum { VIRTIO_STATE_VERSION = 2 };
 
 enum virtio_state_layout {
 	VIRTIO_STATE_PACKED =
@@ -127,18 +127,18 @@ struct virtio_blk_state {
 
 _Static_assert(sizeof(struct virtio_blk_state) == 128, "state");
 
-/*
- * Of what carries the device to its driver. On Xen the rest will tell which
- * ioreq server, window and interrupt line the device has; until then it is 0.
- */
+/* Of what carries the device to its driver. */
 enum virtio_state_transport {
 	VIRTIO_STATE_NO_TRANSPORT = 0,
 	VIRTIO_STATE_MMIO = 1,
 };
 
 struct virtio_transport_state {
-	uint32_t kind; /* enum virtio_state_transport */
-	uint32_t reserved[31];
+	uint32_t kind; /* enum virtio_state_transport; stored last */
+	/* Of MMIO; else they mean nothing: */
+	uint32_t irq;  /* interrupt line */
+	uint64_t base; /* of the register window, a guest address */
+	uint32_t reserved[28];
 };
 
 _Static_assert(sizeof(struct virtio_transport_state) == 128, "state");

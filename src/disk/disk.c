@@ -28,7 +28,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 enum {
 	REAP_MAX = 256, /* completions answered in one pass */
@@ -238,50 +237,6 @@ static void engine_ready(struct loop_source *source, uint32_t events)
 		block_engine_reap(dq->engine, REAP_MAX);
 }
 
-static void *map_memory(size_t bytes)
-{
-	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	return memory == MAP_FAILED ? NULL : memory;
-}
-
-static int blk_open(struct disk *disk, const struct disk_options *options,
-		    struct guest_memory *mem)
-{
-	struct virtio_blk_options blk = {
-		.size = disk->image->size,
-		.block_size = disk->image->block_size,
-		.readonly = disk->image->readonly,
-		.write_through = disk->image->write_through,
-		.discard = options->discard != DISK_DISCARD_OFF &&
-			   disk->image->discard_granularity,
-		.secure_erase = options->discard != DISK_DISCARD_OFF &&
-				disk->image->can_secure_erase,
-		.discard_granularity = disk->image->discard_granularity,
-		.physical_block_size = disk->image->physical_block_size,
-		.alignment_offset = disk->image->alignment_offset,
-		.min_io_size = disk->image->min_io_size,
-		.opt_io_size = disk->image->opt_io_size,
-		.nqueues = options->queues,
-		.queue_size = (uint16_t)options->queue_size,
-		.packed = options->packed,
-		.legacy = options->legacy,
-	};
-
-	if (options->serial)
-		memcpy(blk.serial, options->serial,
-		       strnlen(options->serial, sizeof(blk.serial)));
-	disk->memory_bytes = virtio_blk_memory_bytes(&blk);
-	disk->state_bytes = virtio_blk_state_bytes(&blk);
-	disk->memory = map_memory(disk->memory_bytes);
-	disk->state = map_memory(disk->state_bytes);
-	if (!disk->memory || !disk->state)
-		return -ENOMEM;
-	virtio_blk_init(&disk->blk, &blk, disk->memory, disk->state, mem);
-	return 0;
-}
-
 static int open_engine(struct disk_queue *dq, const char *name)
 {
 	struct disk *disk = dq->disk;
@@ -313,22 +268,28 @@ static int queues_open(struct disk *disk, const struct disk_options *options)
 	return open_engine(&disk->queue[0], options->engine);
 }
 
-int disk_open(struct disk *disk, const char *name, struct block_image *image,
-	      const struct disk_options *options, struct guest_memory *mem,
-	      char error[BLOCK_ERROR_MAX])
+int disk_open_kept(struct disk *disk, const char *name,
+		   struct block_image *image,
+		   const struct disk_options *options, struct guest_memory *mem,
+		   int state_fd, bool adopt, char error[BLOCK_ERROR_MAX])
 {
+	const struct disk_state_setup setup = {
+		.name = name,
+		.image = image,
+		.options = options,
+		.mem = mem,
+		.fd = state_fd,
+	};
 	int r;
 
 	assert(options->engine && options->queues && options->queue_size);
 	memset(disk, 0, sizeof(*disk));
 	snprintf(disk->name, sizeof(disk->name), "%s", name);
 	disk->image = image;
-	r = blk_open(disk, options, mem);
-	if (r) {
-		snprintf(error, BLOCK_ERROR_MAX, "no memory for the device: %s",
-			 strerror(-r));
+	r = adopt ? disk_state_adopt(&disk->state, &disk->blk, &setup, error) :
+		    disk_state_make(&disk->state, &disk->blk, &setup, error);
+	if (r)
 		goto err;
-	}
 	r = queues_open(disk, options);
 	if (r) {
 		snprintf(error, BLOCK_ERROR_MAX,
@@ -345,6 +306,14 @@ err:
 	disk_close(disk);
 	assert(r < 0);
 	return r;
+}
+
+int disk_open(struct disk *disk, const char *name, struct block_image *image,
+	      const struct disk_options *options, struct guest_memory *mem,
+	      char error[BLOCK_ERROR_MAX])
+{
+	return disk_open_kept(disk, name, image, options, mem, -1, false,
+			      error);
 }
 
 void disk_log_keys(const struct disk *disk, const struct disk_options *options)
@@ -408,6 +377,20 @@ void disk_resubmit(struct disk *disk, unsigned int queue)
 	block_engine_commit(dq->engine);
 	/* What could be answered at once was. */
 	tell_driver(dq, false);
+}
+
+void disk_resume(struct disk *disk)
+{
+	struct virtio_device *dev = &disk->blk.dev;
+
+	assert(disk->state.adopted && disk->transport);
+	virtio_device_resume(dev);
+	for (unsigned int i = 0; i < dev->nqueues; i++) {
+		disk_resubmit(disk, i);
+		/* Of what it did not come to, nothing tells. */
+		if (disk->blk.queue[i].vq.running)
+			transport_notify_queue(disk->transport, i);
+	}
 }
 
 void disk_resize(struct disk *disk, uint64_t bytes)
@@ -485,8 +468,17 @@ void disk_drain(struct disk *disk)
 	for (unsigned int i = 0; i < disk->blk.dev.nqueues; i++)
 		if (disk->queue[i].bq)
 			virtqueue_publish(&disk->queue[i].bq->vq);
-	if (disk->memory && disk->state)
+	if (disk->state.memory && disk->state.area)
 		virtio_device_stop(&disk->blk.dev);
+}
+
+void disk_leave(struct disk *disk)
+{
+	for (unsigned int i = 0; i < disk->blk.dev.nqueues; i++) {
+		disk->blk.queue[i].vq.leaves = true;
+		virtqueue_abandon(&disk->blk.queue[i].vq);
+	}
+	disk_drain(disk);
 }
 
 void disk_close(struct disk *disk)
@@ -494,9 +486,6 @@ void disk_close(struct disk *disk)
 	disk_drain(disk);
 	for (unsigned int i = 0; i < disk->blk.dev.nqueues; i++)
 		block_engine_close(disk->queue[i].engine);
-	if (disk->memory)
-		munmap(disk->memory, disk->memory_bytes);
-	if (disk->state)
-		munmap(disk->state, disk->state_bytes);
+	disk_state_unmap(&disk->state);
 	memset(disk, 0, sizeof(*disk));
 }

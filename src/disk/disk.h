@@ -18,6 +18,7 @@
 #include "block/engine.h"
 #include "block/image.h"
 #include "config/keys.h"
+#include "disk/disk_state.h"
 #include "virtio/blk.h"
 #include "virtio/transport.h"
 
@@ -42,11 +43,8 @@ struct disk {
 	struct block_image *image; /* not owned */
 	struct virtio_blk blk;
 	struct transport *transport;
-	void *memory; /* of blk; mapped, owned */
-	size_t memory_bytes;
-	void *state; /* of blk; mapped, owned */
-	size_t state_bytes;
-	bool any_engine; /* auto: each queue has the first that opens */
+	struct disk_state state; /* of blk */
+	bool any_engine;         /* auto: each queue has the first that opens */
 	struct loop_deferred *drained; /* when it closes; not owned */
 	struct disk_queue queue[VIRTIO_QUEUES_MAX];
 };
@@ -59,6 +57,26 @@ struct disk {
 int disk_open(struct disk *disk, const char *name, struct block_image *image,
 	      const struct disk_options *options, struct guest_memory *mem,
 	      char error[BLOCK_ERROR_MAX]);
+
+/*
+ * As disk_open(), with a state that outlives the process: in the file
+ * `state_fd`, which gets its size and stays the caller's. Or with the one that
+ * is in it, to go on where another process stopped, whose requests have to be
+ * at their end; then disk_resume() is to be called once the disk is served.
+ * Queues, packed virtqueues and legacy interface are as the state has them,
+ * whatever the options say, with a log line where they differ. A state that
+ * cannot be gone on with is left as it is.
+ */
+int disk_open_kept(struct disk *disk, const char *name,
+		   struct block_image *image,
+		   const struct disk_options *options, struct guest_memory *mem,
+		   int state_fd, bool adopt, char error[BLOCK_ERROR_MAX]);
+
+/*
+ * Go on: what the driver waited for happens, queues run and do again what they
+ * had in flight, and the driver is notified of all that it may have missed.
+ */
+void disk_resume(struct disk *disk);
 
 /* Log the keys that are in effect, for who wants all of it. */
 void disk_log_keys(const struct disk *disk, const struct disk_options *options);
@@ -100,6 +118,12 @@ unsigned int disk_in_flight(const struct disk *disk);
  * by the guest. Then stop the queues.
  */
 void disk_drain(struct disk *disk);
+
+/*
+ * As disk_drain(), for another process to go on: what can end early does, and
+ * stays in flight in the state; nobody is notified.
+ */
+void disk_leave(struct disk *disk);
 
 /* Drain and free; a disk that was never opened (zeroed) is allowed. */
 void disk_close(struct disk *disk);

@@ -72,6 +72,34 @@ size_t virtio_blk_state_bytes(const struct virtio_blk_options *options)
 	return virtio_state_bytes(&shape);
 }
 
+int virtio_blk_take_shape(struct virtio_blk_options *options, const void *state,
+			  size_t bytes, bool can_discard, bool can_secure_erase,
+			  const char **why)
+{
+	struct virtio_state_shape shape = { .device_id = VIRTIO_ID_BLOCK };
+	const struct virtio_state *area = state;
+	int r = virtio_state_shape_of(area, bytes, &shape, why);
+	uint64_t offered;
+
+	if (r == 0 && bytes < sizeof(*area)) {
+		*why = "it is shorter than it says";
+		r = -EINVAL;
+	}
+	if (r)
+		return r;
+	offered = area->device.offered;
+	options->nqueues = shape.nqueues;
+	options->queue_size = shape.queue_size_max;
+	options->packed = shape.layout & VIRTIO_STATE_PACKED;
+	options->legacy = shape.layout & VIRTIO_STATE_LEGACY;
+	options->discard |= can_discard &&
+			    (offered & VIRTIO_FEATURE(VIRTIO_BLK_F_DISCARD));
+	options->secure_erase |= can_secure_erase &&
+				 (offered &
+				  VIRTIO_FEATURE(VIRTIO_BLK_F_SECURE_ERASE));
+	return 0;
+}
+
 static void queue_init(struct virtio_blk *blk, unsigned int i,
 		       const struct virtio_blk_options *options,
 		       uint8_t *memory, struct guest_memory *mem)

@@ -248,16 +248,25 @@ static bool transport_ok(const struct virtio_state *state,
 	const struct virtio_transport_state *t = &state->transport;
 
 	(void)shape;
-	return t->kind <= VIRTIO_STATE_MMIO &&
-	       virtio_state_is_zero(t->reserved, sizeof(t->reserved));
+	if (!virtio_state_is_zero(t->reserved, sizeof(t->reserved)))
+		return false;
+	/* Who is killed before the kind is there has stored some of the rest */
+	if (t->kind == VIRTIO_STATE_NO_TRANSPORT)
+		return true;
+	return t->kind == VIRTIO_STATE_MMIO && t->irq && t->base &&
+	       t->base % sizeof(uint64_t) == 0 &&
+	       t->base <= UINT64_MAX - VIRTIO_MMIO_WINDOW_SIZE;
 }
 
 /* In this order: what comes first says what the rest means. */
-static const struct check header[] = {
+static const struct check origin[] = {
 	{ version_ok, -EOPNOTSUPP, "it is of another version of this program" },
 	{ parts_ok, -EINVAL,
 	  "its parts have lengths that its version has not" },
 	{ device_id_ok, -EOPNOTSUPP, "it is of another type of device" },
+};
+
+static const struct check header[] = {
 	{ layout_ok, -EOPNOTSUPP,
 	  "packed virtqueues or the legacy interface were chosen otherwise" },
 	{ nqueues_ok, -EOPNOTSUPP, "it has another number of queues" },
@@ -297,19 +306,54 @@ static int run(const struct check *checks, size_t n,
 #define RUN(checks) \
 	run(checks, sizeof(checks) / sizeof((checks)[0]), state, shape, why)
 
-int virtio_state_check(const struct virtio_state *state, size_t bytes,
-		       const struct virtio_state_shape *shape, const char **why)
+static int check_magic(const struct virtio_state *state, size_t bytes,
+		       const char **why)
 {
-	int r;
-
 	*why = "it is shorter than the state of such a device";
 	if (bytes < sizeof(state->header))
 		return -EINVAL;
-	if (shared_load_acquire(&state->header.magic) != VIRTIO_STATE_MAGIC) {
-		*why = "it is no state of a device, or nobody completed it";
+	*why = "it is no state of a device, or nobody completed it";
+	return shared_load_acquire(&state->header.magic) == VIRTIO_STATE_MAGIC ?
+		       0 :
+		       -EINVAL;
+}
+
+static bool is_size(unsigned int n)
+{
+	return n > 0 && n <= VIRTQUEUE_SIZE_MAX && !(n & (n - 1));
+}
+
+int virtio_state_shape_of(const struct virtio_state *state, size_t bytes,
+			  struct virtio_state_shape *shape, const char **why)
+{
+	const struct virtio_state_header *h = &state->header;
+	int r = check_magic(state, bytes, why);
+
+	if (r == 0)
+		r = RUN(origin);
+	if (r)
+		return r;
+	*why = "its queues or its layout are none that there are";
+	if (h->nqueues == 0 || h->nqueues > VIRTIO_QUEUES_MAX ||
+	    !is_size(h->queue_size_max) ||
+	    (h->layout != 0 && h->layout != VIRTIO_STATE_PACKED &&
+	     h->layout != VIRTIO_STATE_LEGACY))
 		return -EINVAL;
-	}
-	r = RUN(header);
+	shape->layout = h->layout;
+	shape->nqueues = h->nqueues;
+	shape->queue_size_max = h->queue_size_max;
+	return 0;
+}
+
+int virtio_state_check(const struct virtio_state *state, size_t bytes,
+		       const struct virtio_state_shape *shape, const char **why)
+{
+	int r = check_magic(state, bytes, why);
+
+	if (r == 0)
+		r = RUN(origin);
+	if (r == 0)
+		r = RUN(header);
 	if (r)
 		return r;
 	if (bytes < state->header.total_bytes) {

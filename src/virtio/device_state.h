@@ -32,6 +32,14 @@ void virtio_state_begin(struct virtio_state *state,
 void virtio_state_complete(struct virtio_state *state);
 
 /*
+ * What a state was made for, by its header: of `shape`, whose device_id is what
+ * it has to be, all but the offer is stored. As virtio_state_check(), which is
+ * still to be called.
+ */
+int virtio_state_shape_of(const struct virtio_state *state, size_t bytes,
+			  struct virtio_state_shape *shape, const char **why);
+
+/*
  * Whether an area of `bytes` is a state of this shape of which every field but
  * those of the device type is possible. 0; -EINVAL for one that nobody can have
  * left who works as this does, or -EOPNOTSUPP for one that this device cannot

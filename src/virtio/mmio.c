@@ -21,16 +21,28 @@
 /* Shown to drivers as the vendor; has no meaning to them. */
 #define VENDOR_ID 0x4b445658u /* "XVDK" */
 
-void virtio_mmio_offer(struct virtio_device *dev)
+void virtio_mmio_offer(struct virtio_device *dev, uint64_t base, uint32_t irq)
 {
 	/* The driver of an adopted device has seen the offer. */
 	if (dev->transport->kind == VIRTIO_STATE_MMIO)
 		return;
+	shared_store(&dev->transport->base, base);
+	shared_store(&dev->transport->irq, irq);
+	shared_order();
 	/* First: the offer is checked by it. */
 	shared_store(&dev->transport->kind, VIRTIO_STATE_MMIO);
 	shared_order();
 	shared_store(&dev->state->offered,
 		     dev->state->offered | virtio_mmio_features(dev->legacy));
+}
+
+bool virtio_mmio_is_at(const struct virtio_device *dev, uint64_t base,
+		       uint32_t irq)
+{
+	const struct virtio_transport_state *t = dev->transport;
+
+	return t->kind != VIRTIO_STATE_MMIO ||
+	       (t->base == base && t->irq == irq);
 }
 
 static uint64_t config_read(const struct virtio_device *dev, uint64_t offset,

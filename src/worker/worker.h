@@ -97,7 +97,7 @@ int worker_begin(struct worker *worker, unsigned int domid, int state_fd,
 bool worker_awaits(const struct worker *worker, uint64_t id);
 
 /*
- * A disk that is awaited will not be attached: its window is unmapped, and who
+ * A disk that is awaited will not be adopted: its window is unmapped, and who
  * has accessed it goes on as where no device is. Nothing of the worker before
  * may be in flight for it. One that is not awaited is left as it is.
  */

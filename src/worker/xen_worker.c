@@ -26,8 +26,23 @@
  *	   |
  *	tell	   the owner, who closes the image
  *
+ * A process before this one may have left server and devices behind, in files.
+ * Then worker_begin() takes the server, and a disk that is awaited begins
+ * otherwise:
+ *
+ *	adopt	   the device from its file, with what its driver knows
+ *	   |
+ *	window	   it is mapped, or is mapped again, and still awaited
+ *	   |
+ *	resume	   what waited happens, requests in flight are made again, the
+ *	   |	   interrupt is raised for what may not have been told
+ *	go on	   accesses that were sent meanwhile happen
+ *
+ * and worker_leave() is the end that leaves it like that for the next one.
+ *
  * Failure modes: a disk that cannot be attached is refused with a reason; the
- * others are not affected.
+ * others are not affected. One that was awaited stays so: the owner may try
+ * again, or disown it.
  */
 #include "worker/worker.h"
 
@@ -37,8 +52,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 
 #include "base/log.h"
+#include "base/shared_file.h"
 #include "disk/disk.h"
 #include "xen/device.h"
 #include "xen/mapcache.h"
@@ -58,12 +76,15 @@ struct device {
 	struct loop_deferred drained;
 };
 
+_Static_assert((int)IOREQ_WINDOWS_MAX >= (int)DISKS_MAX, "a row each");
+
 struct worker {
 	struct loop *loop;
 	struct worker_owner *owner;
 	struct xen_handles xen;
 	unsigned int domid;
-	bool up; /* server and cache are there */
+	struct ioreq_state *state; /* outlives the process; mapped; or NULL */
+	bool up;                   /* server and cache are there */
 	struct ioreq_server server;
 	struct mapcache cache;
 	struct device device[DISKS_MAX];
@@ -76,6 +97,15 @@ static void invalidate(struct ioreq_server *server)
 	mapcache_invalidate(&w->cache);
 }
 
+/* The cache, and a server that is closed. 0 or a negative errno, logged. */
+static int prepare(struct worker *w)
+{
+	memset(&w->server, 0, sizeof(w->server));
+	w->server.invalidate = invalidate;
+	return mapcache_init(&w->cache, w->xen.memory, w->domid,
+			     MAPCACHE_CHUNKS_DEFAULT);
+}
+
 /* Server and map cache, for the first disk. 0 or a negative errno, logged. */
 static int bring_up(struct worker *w)
 {
@@ -83,13 +113,10 @@ static int bring_up(struct worker *w)
 
 	if (w->up)
 		return 0;
-	r = mapcache_init(&w->cache, w->xen.memory, w->domid,
-			  MAPCACHE_CHUNKS_DEFAULT);
-	if (r)
-		return r;
-	memset(&w->server, 0, sizeof(w->server));
-	w->server.invalidate = invalidate;
-	r = ioreq_server_open(&w->server, &w->xen, w->loop, (domid_t)w->domid);
+	r = prepare(w);
+	if (r == 0)
+		r = ioreq_server_open(&w->server, &w->xen, w->loop,
+				      (domid_t)w->domid, w->state);
 	if (r) {
 		ioreq_server_close(&w->server);
 		mapcache_finish(&w->cache);
@@ -102,7 +129,7 @@ static int bring_up(struct worker *w)
 /* Give server and map cache up, unless there is a disk that needs them. */
 static void take_down(struct worker *w)
 {
-	if (!w->up)
+	if (!w->up || ioreq_server_awaits_any(&w->server))
 		return;
 	for (unsigned int i = 0; i < DISKS_MAX; i++)
 		if (w->device[i].state != DEVICE_FREE)
@@ -156,8 +183,9 @@ static void log_served(const struct device *d, const struct worker_disk *disk)
 {
 	const struct block_image *image = disk->image;
 
-	log_info("%s: serving %s (%" PRIu64 " MiB, %s, %s, engine %s)",
-		 disk->name, disk->options->file ? disk->options->file : "null",
+	log_info("%s: %s %s (%" PRIu64 " MiB, %s, %s, engine %s)", disk->name,
+		 d->disk.state.adopted ? "going on with" : "serving",
+		 disk->options->file ? disk->options->file : "null",
 		 image->size >> 20, image->readonly ? "read-only" : "writable",
 		 image->direct ? "O_DIRECT" : "page cache",
 		 d->disk.queue[0].engine->kind->name);
@@ -169,7 +197,7 @@ static int connect_device(struct device *d, const struct worker_disk *disk,
 			  char error[BLOCK_ERROR_MAX])
 {
 	struct worker *w = d->worker;
-	int r = xen_device_open(&d->xen, &w->server, &d->disk.blk.dev,
+	int r = xen_device_open(&d->xen, &w->server, &d->disk.blk.dev, disk->id,
 				disk->base, disk->irq);
 
 	if (r == 0)
@@ -192,33 +220,118 @@ static int open_device(struct device *d, const struct worker_disk *disk,
 			 xen_error(-r));
 		return r;
 	}
-	r = disk_open(&d->disk, disk->name, disk->image, disk->options,
-		      &w->cache.memory, error);
-	return r ? r : connect_device(d, disk, error);
+	r = disk_open_kept(&d->disk, disk->name, disk->image, disk->options,
+			   &w->cache.memory, disk->state_fd,
+			   disk->adopt && worker_awaits(w, disk->id), error);
+	if (r == 0)
+		r = connect_device(d, disk, error);
+	if (r == 0 && d->disk.state.adopted) {
+		disk_resume(&d->disk);
+		xen_device_go_on(&d->xen);
+	}
+	return r;
+}
+
+/* ---- what outlives the process ---- */
+
+/* The state in a file, which gets its size if it is empty. */
+static int map_state(struct worker *w, int fd, char error[BLOCK_ERROR_MAX])
+{
+	struct stat file;
+	void *memory;
+	int r = fstat(fd, &file) ? -errno : 0;
+
+	if (r == 0 && file.st_size == 0)
+		r = shared_file_make(fd, sizeof(*w->state));
+	if (r == 0)
+		r = shared_file_map(&memory, fd, sizeof(*w->state));
+	if (r) {
+		snprintf(error, BLOCK_ERROR_MAX,
+			 "the file for the state of the guest cannot be used: "
+			 "%s",
+			 r == -ENODATA ? "it is too short" : strerror(-r));
+		return r;
+	}
+	w->state = memory;
+	return 0;
+}
+
+static void unmap_state(struct worker *w)
+{
+	if (w->state)
+		munmap(w->state, sizeof(*w->state));
+	w->state = NULL;
+}
+
+/* The server of the process before, if there is one; as worker_begin(). */
+static int take_server(struct worker *w, char error[BLOCK_ERROR_MAX])
+{
+	const char *why = "there is no memory for its cache";
+	int r = prepare(w);
+
+	if (r == 0)
+		r = ioreq_server_adopt(&w->server, &w->xen, w->loop,
+				       (domid_t)w->domid, w->state, &why);
+	if (r == 0) {
+		w->up = true;
+		return 0;
+	}
+	mapcache_finish(&w->cache);
+	if (r == -ENOENT) {
+		log_warning("domain %u: %s; its disks begin anew", w->domid,
+			    why);
+		return 0;
+	}
+	snprintf(error, BLOCK_ERROR_MAX,
+		 "the state that the process before has left cannot be gone on "
+		 "with: %s",
+		 why);
+	return r;
+}
+
+/* The guest before, of which no disk is left. */
+static void end_guest(struct worker *w)
+{
+	for (unsigned int i = 0; i < DISKS_MAX; i++)
+		assert(w->device[i].state == DEVICE_FREE);
+	if (w->up) {
+		ioreq_server_close(&w->server);
+		mapcache_finish(&w->cache);
+	}
+	w->up = false;
+	unmap_state(w);
 }
 
 int worker_begin(struct worker *w, unsigned int domid, int state_fd,
 		 char error[BLOCK_ERROR_MAX])
 {
-	(void)state_fd;
-	(void)error;
-	assert(!w->up);
+	int r = 0;
+
+	end_guest(w);
 	w->domid = domid;
-	return 0;
+	if (state_fd >= 0)
+		r = map_state(w, state_fd, error);
+	if (r == 0 && w->state && !ioreq_state_is_empty(w->state))
+		r = take_server(w, error);
+	if (r)
+		unmap_state(w);
+	return r;
 }
 
 bool worker_awaits(const struct worker *w, uint64_t id)
 {
-	(void)w;
-	(void)id;
-	return false;
+	return w->up && ioreq_server_awaits(&w->server, id);
 }
 
 void worker_disown(struct worker *w, uint64_t id)
 {
-	(void)w;
-	(void)id;
+	if (!worker_awaits(w, id))
+		return;
+	ioreq_server_disown(&w->server, id);
+	take_down(w);
 }
+
+/* ---- attach, detach ---- */
 
 int worker_attach(struct worker *w, const struct worker_disk *disk,
 		  char error[BLOCK_ERROR_MAX])
@@ -227,6 +340,8 @@ int worker_attach(struct worker *w, const struct worker_disk *disk,
 	int r;
 
 	assert(!find(w, disk->id));
+	if (!disk->adopt)
+		worker_disown(w, disk->id);
 	if (!d) {
 		snprintf(error, BLOCK_ERROR_MAX, "more than %d disks",
 			 DISKS_MAX);
@@ -290,14 +405,42 @@ void worker_close(struct worker **worker)
 	for (unsigned int i = 0; i < DISKS_MAX; i++)
 		if (w->device[i].state != DEVICE_FREE)
 			end(&w->device[i]);
+	end_guest(w);
 	xen_handles_close(&w->xen);
 	*worker = NULL;
 	free(w);
 }
 
+/*
+ * First the server, so that no access has an effect in a device that is left.
+ * What it holds goes with the process; what it has mapped of the guest, when
+ * nothing is in flight any more.
+ */
 void worker_leave(struct worker **worker)
 {
-	worker_close(worker);
+	struct worker *w = *worker;
+
+	if (!w)
+		return;
+	assert(!w->up || w->state);
+	if (w->up)
+		ioreq_server_leave(&w->server);
+	for (unsigned int i = 0; i < DISKS_MAX; i++) {
+		struct device *d = &w->device[i];
+
+		if (d->state == DEVICE_FREE)
+			continue;
+		loop_undefer(w->loop, &d->drained);
+		disk_leave(&d->disk);
+		disk_close(&d->disk);
+	}
+	if (w->up)
+		mapcache_finish(&w->cache);
+	w->up = false;
+	unmap_state(w);
+	xen_handles_close(&w->xen);
+	*worker = NULL;
+	free(w);
 }
 
 /*
@@ -314,12 +457,18 @@ void worker_abandon(struct worker *w)
 
 		if (!n)
 			continue;
+		if (w->state) {
+			log_warning("%s: left with %u request%s in flight to "
+				    "the next process",
+				    disk->name, n, log_plural(n));
+			continue;
+		}
 		w->server.in_flight = true;
 		log_error("%s: given up with %u request%s in flight; destroy "
 			  "the guest, it waits for them",
 			  disk->name, n, log_plural(n));
 	}
-	if (w->up)
+	if (w->up && !w->state)
 		ioreq_server_end(&w->server);
 }
 

@@ -75,13 +75,17 @@ static const struct transport_ops xen_device_ops = {
 };
 
 int xen_device_open(struct xen_device *device, struct ioreq_server *server,
-		    struct virtio_device *dev, uint64_t base, uint32_t irq)
+		    struct virtio_device *dev, uint64_t id, uint64_t base,
+		    uint32_t irq)
 {
 	int r;
 
 	memset(device, 0, sizeof(*device));
 	device->transport.ops = &xen_device_ops;
+	if (!virtio_mmio_is_at(dev, base, irq))
+		return -EINVAL;
 	device->window = (struct ioreq_window){
+		.id = id,
 		.base = base,
 		.bytes = VIRTIO_MMIO_WINDOW_SIZE,
 		.read = window_read,
@@ -89,11 +93,16 @@ int xen_device_open(struct xen_device *device, struct ioreq_server *server,
 	};
 	device->dev = dev;
 	device->irq = irq;
-	virtio_mmio_offer(dev);
+	virtio_mmio_offer(dev, base, irq);
 	r = ioreq_server_add(server, &device->window);
 	if (r == 0)
 		device->server = server;
 	return r;
+}
+
+void xen_device_go_on(struct xen_device *device)
+{
+	ioreq_server_go_on(device->server, &device->window);
 }
 
 void xen_device_close(struct xen_device *device)

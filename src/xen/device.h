@@ -24,11 +24,17 @@ struct xen_device {
 };
 
 /*
- * Answer for `dev` at guest address `base`. From then on the guest may access
- * it. 0 or a negative errno.
+ * Answer for `dev` at guest address `base`, as window `id` of the server. From
+ * then on the guest may access it; where the window is awaited, with
+ * xen_device_go_on(). 0 or a negative errno: -EINVAL for a device that was
+ * adopted and has another place.
  */
 int xen_device_open(struct xen_device *device, struct ioreq_server *server,
-		    struct virtio_device *dev, uint64_t base, uint32_t irq);
+		    struct virtio_device *dev, uint64_t id, uint64_t base,
+		    uint32_t irq);
+
+/* The device has been resumed: what the guest has accessed is answered. */
+void xen_device_go_on(struct xen_device *device);
 
 /*
  * Give the window up and let go the vCPUs that wait: the device must be drained

@@ -31,7 +31,7 @@ TOLERANCE=3
 sources() {
 	for file in "$TOP"/src/virtio/*.c "$TOP"/src/block/*.c \
 		"$TOP"/src/base/*.c "$TOP"/src/vhost_user/*.c \
-		"$TOP/src/disk/disk.c" "$TOP/src/monitor/disk_image.c" \
+		"$TOP"/src/disk/*.c "$TOP/src/monitor/disk_image.c" \
 		"$TOP"/src/config/key*.c "$TOP/src/config/values.c" \
 		"$TOP/tests/lib/model_driver.c" "$TOP/tests/lib/model_image.c" \
 		"$TOP/tests/lib/model_memory.c" "$TOP/tests/lib/model_ring.c"; do

@@ -38,7 +38,7 @@ void model_go_on(struct model_blk *m)
 
 	if (model_adopt(m, &why))
 		fail_msg("refused: %s", why);
-	virtio_mmio_offer(&m->blk.dev);
+	virtio_mmio_offer(&m->blk.dev, MODEL_WINDOW, MODEL_IRQ);
 	virtio_device_resume(&m->blk.dev);
 }
 

@@ -84,7 +84,7 @@ void model_blk_init(struct model_blk *m, struct model_setup setup)
 	m->options = options;
 	memset(&m->blk, MODEL_POISON, sizeof(m->blk));
 	virtio_blk_init(&m->blk, &options, m->memory, m->state, &m->mem.memory);
-	virtio_mmio_offer(&m->blk.dev);
+	virtio_mmio_offer(&m->blk.dev, MODEL_WINDOW, MODEL_IRQ);
 	/* What the device has not written itself must reach nobody. */
 	memset(m->memory, MODEL_POISON, virtio_blk_memory_bytes(&options));
 }

@@ -117,7 +117,7 @@ void add_disk_as(struct rig *rig, struct disk_options options)
 	if (model_disk_open(&e->disk, &e->image, &options, &rig->mem.memory,
 			    error))
 		fail_msg("%s", error);
-	virtio_mmio_offer(&e->disk.blk.dev);
+	virtio_mmio_offer(&e->disk.blk.dev, MODEL_WINDOW, MODEL_IRQ);
 	assert_int_equal(disk_serve(&e->disk, &rig->loop, &e->transport), 0);
 	rig->heap = (model_ring_init(&e->ring, &rig->mem, rig->heap, RING) +
 		     MODEL_PAGE - 1) &

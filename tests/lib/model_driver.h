@@ -10,6 +10,9 @@
 
 #include "virtio/mmio.h"
 
+/* Where the device is. */
+enum { MODEL_WINDOW = 0x2000800, MODEL_IRQ = 33 };
+
 uint32_t model_get(const struct virtio_device *dev, uint64_t offset);
 
 enum virtio_answer model_set(struct virtio_device *dev, uint64_t offset,

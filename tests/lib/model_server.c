@@ -37,7 +37,8 @@ static void invalidate(struct ioreq_server *server)
 
 struct ioreq_window window_at(uint64_t base)
 {
-	return (struct ioreq_window){ .base = base,
+	return (struct ioreq_window){ .id = base,
+				      .base = base,
 				      .bytes = 0x200,
 				      .read = window_read,
 				      .write = window_write };
@@ -46,7 +47,8 @@ struct ioreq_window window_at(uint64_t base)
 int open_server(void)
 {
 	f.server.invalidate = invalidate;
-	return ioreq_server_open(&f.server, &xen_fake, &f.loop, XEN_DOMID);
+	return ioreq_server_open(&f.server, &xen_fake, &f.loop, XEN_DOMID,
+				 f.state);
 }
 
 void start(unsigned int nvcpus)

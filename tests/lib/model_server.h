@@ -16,6 +16,7 @@ enum { BASE = 0x2000000, OTHER = 0x2000400 }; /* of the windows */
 struct fixture {
 	struct loop loop;
 	struct ioreq_server server;
+	struct ioreq_state *state; /* that outlives the process; or NULL */
 	struct ioreq_window window, other;
 	unsigned int reads, writes, invalidates;
 	uint64_t offset, value;

@@ -259,7 +259,13 @@ static const struct damage damages[] = {
 	BAD(transport.kind, 2),
 	BAD(transport.kind, UINT32_MAX),
 	BAD(transport.reserved[0], 1),
-	BAD(transport.reserved[30], 1),
+	BAD(transport.reserved[27], 1),
+	BAD(transport.irq, 0),
+	BAD(transport.base, 0),
+	BAD(transport.base, 4), /* not aligned for every register */
+	BAD(transport.base, MODEL_WINDOW + 1),
+	BAD(transport.base, UINT64_MAX - 7),
+	BAD(transport.base, UINT64_MAX - VIRTIO_MMIO_WINDOW_SIZE + 1),
 };
 
 static void test_damage_refused(void **state)

@@ -249,7 +249,7 @@ static void power_on(struct model_blk *m)
 	memset(m->mem.bytes, 0, life.guest_bytes);
 	virtio_blk_init(&m->blk, &m->options, m->memory, m->state,
 			&m->mem.memory);
-	virtio_mmio_offer(&m->blk.dev);
+	virtio_mmio_offer(&m->blk.dev, MODEL_WINDOW, MODEL_IRQ);
 	for (unsigned int i = 0; i < 2; i++)
 		model_ring_reset(&m->ring[i], 0);
 }

@@ -26,7 +26,7 @@
 
 #include "xen/device.h"
 
-enum { DEVICE = 0x2000800, IRQ = 33 };
+enum { DEVICE = MODEL_WINDOW, IRQ = MODEL_IRQ };
 
 static void test_device(void **state)
 {
@@ -37,8 +37,8 @@ static void test_device(void **state)
 	(void)state;
 	start(1);
 	model_blk_start(&m, (struct model_setup){ 0 });
-	assert_int_equal(xen_device_open(&device, &f.server, &m.blk.dev, DEVICE,
-					 IRQ),
+	assert_int_equal(xen_device_open(&device, &f.server, &m.blk.dev, 7,
+					 DEVICE, IRQ),
 			 0);
 	ops = device.transport.ops;
 	assert_int_equal(access_now(0, DEVICE, 4, true, 0), 0x74726976);
@@ -72,18 +72,28 @@ static void test_device_offer(void **state)
 	/* The model's device has been offered already. */
 	m.blk.dev.state->offered &= ~added;
 	m.blk.dev.transport->kind = VIRTIO_STATE_NO_TRANSPORT;
-	assert_int_equal(xen_device_open(&device, &f.server, &m.blk.dev, DEVICE,
-					 IRQ),
+	assert_int_equal(xen_device_open(&device, &f.server, &m.blk.dev, 7,
+					 DEVICE, IRQ),
 			 0);
 	assert_int_equal(m.blk.dev.state->offered & added, added);
 	xen_device_close(&device);
 	/* To the driver of an adopted device the offer stays as it was. */
 	m.blk.dev.state->offered &= ~added;
-	assert_int_equal(xen_device_open(&device, &f.server, &m.blk.dev, DEVICE,
-					 IRQ),
+	assert_int_equal(xen_device_open(&device, &f.server, &m.blk.dev, 7,
+					 DEVICE, IRQ),
 			 0);
 	assert_int_equal(m.blk.dev.state->offered & added, 0);
 	xen_device_close(&device);
+	/* It is where it was offered, and nowhere else. */
+	assert_int_equal(xen_device_open(&device, &f.server, &m.blk.dev, 7,
+					 DEVICE + 0x200, IRQ),
+			 -EINVAL);
+	xen_device_close(&device);
+	assert_int_equal(xen_device_open(&device, &f.server, &m.blk.dev, 7,
+					 DEVICE, IRQ + 1),
+			 -EINVAL);
+	xen_device_close(&device);
+	assert_int_equal(xen.nranges, 2);
 	model_blk_finish(&m);
 	finish();
 }
@@ -98,7 +108,7 @@ static void test_device_reset_waits(void **state)
 	(void)state;
 	start(2);
 	model_blk_start(&m, (struct model_setup){ 0 });
-	xen_device_open(&device, &f.server, &m.blk.dev, DEVICE, IRQ);
+	xen_device_open(&device, &f.server, &m.blk.dev, 7, DEVICE, IRQ);
 	model_request(&m, 0, m.heap, VIRTIO_BLK_T_IN, 0, 512);
 	req = virtio_blk_pop(&m.blk.queue[0]);
 	assert_non_null(req);
@@ -127,7 +137,7 @@ static void test_interrupt_fails(void **state)
 	(void)state;
 	start(1);
 	model_blk_init(&m, (struct model_setup){ 0 });
-	xen_device_open(&device, &f.server, &m.blk.dev, DEVICE, IRQ);
+	xen_device_open(&device, &f.server, &m.blk.dev, 7, DEVICE, IRQ);
 	log_begin(&log);
 	for (int i = 0; i < 1000; i++) {
 		xen.fail_at = xen.calls + 1;
