@@ -1,0 +1,448 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The states of the guests' devices; see monitor/state_dir.h.
+ *
+ *	open	DIR, for life
+ *	take	DIR/DOMID; lock `server`; compare `vm`
+ *	remove	the disks' files as they end, then all of it with the guest
+ *
+ * The lock (flock) is of the open file, so it stays while anybody has it mapped
+ * or open, and the kernel lets go of it however a process ends. Who removes a
+ * guest's directory has its lock, and removes `server` as the last file: who
+ * has the lock of a file that is not called so any more begins again.
+ *
+ * Nothing is done by a path after DIR was opened. What lies there must be ours,
+ * and nobody else may be able to write it: a directory or a file that somebody
+ * else has prepared is refused, for what it says would be believed.
+ *
+ * Failure modes: a process that is killed between `vm` and its first disk
+ * leaves a directory without disks, which is as good as none. One of another
+ * guest, or with no `vm`, is emptied before it is used.
+ */
+#include "monitor/state_dir.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+	NAME_LEN_MAX = 24, /* of a number, with its NUL */
+	PID_LEN_MAX = 16,
+	/* A process that is ending holds its lock for a moment. */
+	LOCK_TRIES = 20,
+};
+
+#define LOCK_PAUSE_NS 25000000l
+
+static const char server_name[] = "server";
+static const char vm_name[] = "vm";
+static const char pid_name[] = "pid";
+
+__attribute__((format(printf, 3, 4))) static int
+explain(char error[BLOCK_ERROR_MAX], int rc, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(error, BLOCK_ERROR_MAX, format, args);
+	va_end(args);
+	return rc;
+}
+
+/* ---- what lies there ---- */
+
+/* Whether what `fd` has open is ours alone to write: 0 or a negative errno. */
+static int check_ours(int fd, mode_t type)
+{
+	struct stat st;
+
+	if (fstat(fd, &st))
+		return -errno;
+	if ((st.st_mode & S_IFMT) != type)
+		return -EEXIST;
+	return st.st_uid == geteuid() && !(st.st_mode & (S_IWGRP | S_IWOTH)) ?
+		       0 :
+		       -EPERM;
+}
+
+/* A descriptor, or a negative errno. */
+static int open_ours(int at, const char *name, int flags, mode_t type)
+{
+	int fd = openat(at, name,
+			flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY,
+			0600);
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	r = check_ours(fd, type);
+	if (r == 0)
+		return fd;
+	close(fd);
+	return r;
+}
+
+/* The same, made where it is not there. */
+static int open_dir(int at, const char *name)
+{
+	if (mkdirat(at, name, 0700) && errno != EEXIST)
+		return -errno;
+	return open_ours(at, name, O_RDONLY | O_DIRECTORY, S_IFDIR);
+}
+
+static int explain_open(char error[BLOCK_ERROR_MAX], int rc, const char *path,
+			const char *name)
+{
+	const char *slash = *name ? "/" : "";
+
+	if (rc == -EPERM)
+		return explain(error, rc,
+			       "%s%s%s belongs to somebody else, or others may "
+			       "write it: remove it, or choose another "
+			       "--state-dir",
+			       path, slash, name);
+	if (rc == -EEXIST || rc == -ENOTDIR || rc == -ELOOP)
+		return explain(error, rc,
+			       "%s%s%s is something else: remove it, or choose "
+			       "another --state-dir",
+			       path, slash, name);
+	return explain(error, rc, "%s%s%s cannot be opened: %s", path, slash,
+		       name, strerror(-rc));
+}
+
+/* What a small file says; "" where it says nothing. */
+static void read_text(int at, const char *name, char *text, size_t size)
+{
+	int fd = open_ours(at, name, O_RDONLY, S_IFREG);
+	ssize_t n = fd < 0 ? 0 : read(fd, text, size - 1);
+
+	text[n > 0 ? n : 0] = '\0';
+	if (fd >= 0)
+		close(fd);
+}
+
+static int write_text(int at, const char *name, const char *text)
+{
+	size_t n = strlen(text);
+	int fd = open_ours(at, name, O_WRONLY | O_CREAT | O_TRUNC, S_IFREG);
+	int r = fd < 0 ? fd : 0;
+
+	if (fd >= 0 && write(fd, text, n) != (ssize_t)n)
+		r = errno ? -errno : -EIO;
+	if (fd >= 0)
+		close(fd);
+	return r;
+}
+
+static bool is_number(const char *name)
+{
+	size_t n = strspn(name, "0123456789");
+
+	return n > 0 && n < NAME_LEN_MAX && name[n] == '\0';
+}
+
+/* Call `f` with each name in a directory until it says false. */
+static void for_each(int at, bool (*f)(void *arg, int at, const char *name),
+		     void *arg)
+{
+	int fd = openat(at, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *stream = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+
+	if (!stream) {
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	while ((entry = readdir(stream)))
+		if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, ".."))
+			if (!f(arg, at, entry->d_name))
+				break;
+	closedir(stream);
+}
+
+/* ---- the lock ---- */
+
+/* Whether what `fd` has open is what is called `name` now. */
+static bool is_named(int fd, int at, const char *name)
+{
+	struct stat a, b;
+
+	return fstat(fd, &a) == 0 &&
+	       fstatat(at, name, &b, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+/*
+ * `server` of a guest's directory, locked; or a negative errno: -EAGAIN while
+ * another process has it, or the directory was removed meanwhile.
+ */
+static int lock_server(int at, int flags)
+{
+	int fd = open_ours(at, server_name, O_RDWR | flags, S_IFREG);
+	int r = 0;
+
+	if (fd < 0)
+		return fd == -ENOENT ? -EAGAIN : fd;
+	if (flock(fd, LOCK_EX | LOCK_NB))
+		r = errno == EWOULDBLOCK ? -EAGAIN : -errno;
+	else if (!is_named(fd, at, server_name))
+		r = -EAGAIN;
+	if (r == 0)
+		return fd;
+	close(fd);
+	return r;
+}
+
+/* ---- removing ---- */
+
+static bool remove_file(void *arg, int at, const char *name)
+{
+	(void)arg;
+	if (strcmp(name, server_name) != 0)
+		unlinkat(at, name, 0);
+	return true;
+}
+
+static bool remove_disk(void *arg, int at, const char *name)
+{
+	(void)arg;
+	if (is_number(name))
+		unlinkat(at, name, 0);
+	return true;
+}
+
+/* All of a guest whose lock we have. */
+static void remove_guest(int root_fd, int fd, unsigned int domid)
+{
+	char name[NAME_LEN_MAX];
+
+	snprintf(name, sizeof(name), "%u", domid);
+	for_each(fd, remove_file, NULL);
+	unlinkat(fd, server_name, 0);
+	unlinkat(root_fd, name, AT_REMOVEDIR);
+}
+
+struct sweep {
+	bool (*gone)(void *arg, unsigned int domid, const char *vm);
+	void *arg;
+};
+
+static bool sweep_one(void *arg, int at, const char *name)
+{
+	const struct sweep *sweep = arg;
+	unsigned int domid = (unsigned int)strtoul(name, NULL, 10);
+	char vm[STATE_DIR_VM_MAX];
+	int fd, server_fd;
+
+	if (!is_number(name))
+		return true;
+	fd = open_ours(at, name, O_RDONLY | O_DIRECTORY, S_IFDIR);
+	if (fd < 0)
+		return true;
+	/* Also of a guest that never had one. */
+	server_fd = lock_server(fd, O_CREAT);
+	read_text(fd, vm_name, vm, sizeof(vm));
+	if (server_fd >= 0 && sweep->gone(sweep->arg, domid, vm))
+		remove_guest(at, fd, domid);
+	if (server_fd >= 0)
+		close(server_fd);
+	close(fd);
+	return true;
+}
+
+void state_dir_sweep(const struct state_dir *dir,
+		     bool (*gone)(void *arg, unsigned int domid,
+				  const char *vm),
+		     void *arg)
+{
+	struct sweep sweep = { .gone = gone, .arg = arg };
+
+	for_each(dir->root_fd, sweep_one, &sweep);
+}
+
+/* ---- from the first to the last ---- */
+
+int state_dir_open(struct state_dir *dir, const char *path,
+		   char error[BLOCK_ERROR_MAX])
+{
+	*dir = (struct state_dir){
+		.path = path,
+		.root_fd = -1,
+		.fd = -1,
+		.server_fd = -1,
+	};
+	dir->root_fd = open_dir(AT_FDCWD, path);
+	if (dir->root_fd >= 0)
+		return 0;
+	explain_open(error, dir->root_fd, path, "");
+	return dir->root_fd;
+}
+
+static void let_go(struct state_dir *dir)
+{
+	if (dir->server_fd >= 0)
+		close(dir->server_fd);
+	if (dir->fd >= 0)
+		close(dir->fd);
+	dir->server_fd = -1;
+	dir->fd = -1;
+}
+
+void state_dir_close(struct state_dir *dir)
+{
+	let_go(dir);
+	if (dir->root_fd >= 0)
+		close(dir->root_fd);
+	dir->root_fd = -1;
+}
+
+/* 0; -EAGAIN: to be tried again; or another negative errno and a sentence. */
+static int take_once(struct state_dir *dir, char error[BLOCK_ERROR_MAX])
+{
+	char name[NAME_LEN_MAX];
+
+	snprintf(name, sizeof(name), "%u", dir->domid);
+	dir->fd = open_dir(dir->root_fd, name);
+	if (dir->fd == -ENOENT)
+		return -EAGAIN;
+	if (dir->fd < 0)
+		return explain_open(error, dir->fd, dir->path, name);
+	dir->server_fd = lock_server(dir->fd, O_CREAT);
+	if (dir->server_fd >= 0 || dir->server_fd == -EAGAIN)
+		return dir->server_fd < 0 ? -EAGAIN : 0;
+	return explain_open(error, dir->server_fd, dir->path, name);
+}
+
+/* Say who has it. */
+static int explain_busy(const struct state_dir *dir,
+			char error[BLOCK_ERROR_MAX])
+{
+	char pid[PID_LEN_MAX];
+
+	read_text(dir->fd, pid_name, pid, sizeof(pid));
+	pid[strcspn(pid, "\n")] = '\0';
+	return explain(error, -EBUSY,
+		       "domain %u is served by %sprocess%s%s: stop that first",
+		       dir->domid, *pid ? "" : "another ", *pid ? " " : "",
+		       pid);
+}
+
+/* Those of another guest are removed. 0 or a negative errno. */
+static int claim(const struct state_dir *dir, const char *vm)
+{
+	char text[STATE_DIR_VM_MAX];
+	int r = 0;
+
+	read_text(dir->fd, vm_name, text, sizeof(text));
+	if (!*text || strcmp(text, vm) != 0) {
+		for_each(dir->fd, remove_disk, NULL);
+		r = ftruncate(dir->server_fd, 0) ?
+			    -errno :
+			    write_text(dir->fd, vm_name, vm);
+	}
+	snprintf(text, PID_LEN_MAX, "%ld\n", (long)getpid());
+	return r ? r : write_text(dir->fd, pid_name, text);
+}
+
+int state_dir_take(struct state_dir *dir, unsigned int domid, const char *vm,
+		   char error[BLOCK_ERROR_MAX])
+{
+	const struct timespec pause = { .tv_nsec = LOCK_PAUSE_NS };
+	int r;
+
+	assert(dir->root_fd >= 0 && dir->fd < 0 && *vm);
+	dir->domid = domid;
+	for (unsigned int try = 0;; try++) {
+		r = take_once(dir, error);
+		if (r == 0)
+			break;
+		if (r == -EAGAIN && try == LOCK_TRIES)
+			r = explain_busy(dir, error);
+		let_go(dir);
+		if (r != -EAGAIN)
+			return r;
+		nanosleep(&pause, NULL);
+	}
+	r = claim(dir, vm);
+	if (r == 0)
+		return 0;
+	explain(error, r, "%s/%u cannot be written: %s", dir->path, domid,
+		strerror(-r));
+	let_go(dir);
+	return r;
+}
+
+void state_dir_remove(struct state_dir *dir)
+{
+	if (dir->fd >= 0)
+		remove_guest(dir->root_fd, dir->fd, dir->domid);
+	let_go(dir);
+}
+
+bool state_dir_has_guest(const struct state_dir *dir)
+{
+	return dir->fd >= 0;
+}
+
+/* ---- disks ---- */
+
+int state_dir_open_disk(const struct state_dir *dir, uint64_t devid, bool make,
+			char error[BLOCK_ERROR_MAX])
+{
+	char name[2 * NAME_LEN_MAX];
+	int fd;
+
+	snprintf(name, sizeof(name), "%" PRIu64, devid);
+	fd = open_ours(dir->fd, name, O_RDWR | (make ? O_CREAT | O_TRUNC : 0),
+		       S_IFREG);
+	if (fd >= 0)
+		return fd;
+	snprintf(name, sizeof(name), "%u/%" PRIu64, dir->domid, devid);
+	return explain_open(error, fd, dir->path, name);
+}
+
+void state_dir_remove_disk(const struct state_dir *dir, uint64_t devid)
+{
+	char name[NAME_LEN_MAX];
+
+	snprintf(name, sizeof(name), "%" PRIu64, devid);
+	if (dir->fd >= 0)
+		unlinkat(dir->fd, name, 0);
+}
+
+struct list {
+	uint64_t *devid;
+	unsigned int n;
+};
+
+static bool list_one(void *arg, int at, const char *name)
+{
+	struct list *list = arg;
+
+	(void)at;
+	if (is_number(name))
+		list->devid[list->n++] = strtoull(name, NULL, 10);
+	return list->n < STATE_DIR_DISKS_MAX;
+}
+
+unsigned int state_dir_list(const struct state_dir *dir,
+			    uint64_t devid[STATE_DIR_DISKS_MAX])
+{
+	struct list list = { .devid = devid };
+
+	if (dir->fd >= 0)
+		for_each(dir->fd, list_one, &list);
+	return list.n;
+}

@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The directory of the states: made, locked, emptied and removed, by one
+ * process and by two; and what somebody else may have put there.
+ */
+#include "lib/test.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "monitor/state_dir.h"
+
+enum { DOMID = 5, DEVID = 51712 };
+
+#define VM "/vm/11111111-2222-3333-4444-555555555555"
+#define OTHER_VM "/vm/66666666-2222-3333-4444-555555555555"
+
+static char top[64]; /* of the test, with DIR in it */
+static char root[80];
+static char error[BLOCK_ERROR_MAX];
+
+static const char *path_of(const char *name)
+{
+	static char path[4][160];
+	static unsigned int next;
+	char *p = path[next++ % 4];
+
+	snprintf(p, sizeof(path[0]), "%s/%s", root, name);
+	return p;
+}
+
+static bool exists(const char *name)
+{
+	return access(path_of(name), F_OK) == 0;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	strcpy(top, "/tmp/state-dir-XXXXXX");
+	assert_non_null(mkdtemp(top));
+	snprintf(root, sizeof(root), "%s/states", top);
+	memset(error, 0, sizeof(error));
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	char command[100];
+
+	(void)state;
+	snprintf(command, sizeof(command), "rm -rf '%s'", top);
+	return system(command);
+}
+
+static unsigned int descriptors(void)
+{
+	unsigned int n = 0;
+
+	for (int fd = 0; fd < 256; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+static void open_dir(struct state_dir *dir)
+{
+	assert_int_equal(state_dir_open(dir, root, error), 0);
+}
+
+static void take(struct state_dir *dir, const char *vm)
+{
+	open_dir(dir);
+	assert_int_equal(state_dir_take(dir, DOMID, vm, error), 0);
+	assert_true(state_dir_has_guest(dir));
+}
+
+static void make_disk(const struct state_dir *dir, uint64_t devid)
+{
+	int fd = state_dir_open_disk(dir, devid, true, error);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, "state", 5), 5);
+	close(fd);
+}
+
+static mode_t mode_of(const char *name)
+{
+	struct stat st;
+
+	assert_int_equal(stat(path_of(name), &st), 0);
+	return st.st_mode & 07777;
+}
+
+static void test_made_private_and_removed(void **state)
+{
+	const unsigned int before = descriptors();
+	mode_t mask = umask(0);
+	struct state_dir dir;
+
+	(void)state;
+	take(&dir, VM);
+	make_disk(&dir, DEVID);
+	umask(mask);
+	assert_int_equal(mode_of("."), 0700);
+	assert_int_equal(mode_of("5"), 0700);
+	assert_int_equal(mode_of("5/server"), 0600);
+	assert_int_equal(mode_of("5/vm"), 0600);
+	assert_int_equal(mode_of("5/pid"), 0600);
+	assert_int_equal(mode_of("5/51712"), 0600);
+	state_dir_remove(&dir);
+	assert_false(state_dir_has_guest(&dir));
+	assert_false(exists("5"));
+	assert_true(exists("."));
+	/* The next one, with the same number or another. */
+	assert_int_equal(state_dir_take(&dir, DOMID + 1, VM, error), 0);
+	state_dir_remove(&dir);
+	state_dir_remove(&dir);
+	state_dir_close(&dir);
+	state_dir_close(&dir);
+	assert_int_equal(descriptors(), before);
+}
+
+static void test_closed_has_nothing(void **state)
+{
+	struct state_dir dir;
+	uint64_t devid[STATE_DIR_DISKS_MAX];
+
+	(void)state;
+	assert_int_equal(state_dir_open(&dir, "/proc/nowhere", error), -ENOENT);
+	assert_non_null(strstr(error, "/proc/nowhere"));
+	assert_false(state_dir_has_guest(&dir));
+	assert_int_equal(state_dir_list(&dir, devid), 0);
+	state_dir_remove_disk(&dir, DEVID);
+	state_dir_remove(&dir);
+	state_dir_close(&dir);
+}
+
+/* Left by one process, found by the next one. */
+static void test_left_for_the_next(void **state)
+{
+	uint64_t devid[STATE_DIR_DISKS_MAX];
+	struct state_dir dir;
+	char text[8];
+	int fd;
+
+	(void)state;
+	take(&dir, VM);
+	assert_int_equal(ftruncate(dir.server_fd, 4096), 0);
+	make_disk(&dir, DEVID);
+	make_disk(&dir, 7);
+	assert_int_equal(state_dir_open_disk(&dir, 8, false, error), -ENOENT);
+	assert_non_null(strstr(error, "/5/8 "));
+	state_dir_close(&dir);
+
+	take(&dir, VM);
+	assert_int_equal(lseek(dir.server_fd, 0, SEEK_END), 4096);
+	assert_int_equal(state_dir_list(&dir, devid), 2);
+	assert_int_equal(devid[0] + devid[1], DEVID + 7);
+	fd = state_dir_open_disk(&dir, DEVID, false, error);
+	assert_int_equal(read(fd, text, sizeof(text)), 5);
+	close(fd);
+	/* One that is made is empty. */
+	fd = state_dir_open_disk(&dir, 7, true, error);
+	assert_int_equal(read(fd, text, sizeof(text)), 0);
+	close(fd);
+	state_dir_remove_disk(&dir, DEVID);
+	state_dir_remove_disk(&dir, DEVID);
+	assert_int_equal(state_dir_list(&dir, devid), 1);
+	assert_int_equal(devid[0], 7);
+	state_dir_close(&dir);
+}
+
+/* Its number is another guest's now, or nobody knows whose it was. */
+static void found_empty(const char *vm)
+{
+	uint64_t devid[STATE_DIR_DISKS_MAX];
+	struct state_dir dir;
+
+	take(&dir, vm);
+	assert_int_equal(state_dir_list(&dir, devid), 0);
+	assert_int_equal(lseek(dir.server_fd, 0, SEEK_END), 0);
+	assert_int_equal(ftruncate(dir.server_fd, 4096), 0);
+	make_disk(&dir, DEVID);
+	state_dir_close(&dir);
+}
+
+static void test_another_guest_of_the_number(void **state)
+{
+	(void)state;
+	found_empty(VM);
+	found_empty(OTHER_VM);
+	assert_int_equal(truncate(path_of("5/vm"), 0), 0);
+	found_empty(OTHER_VM);
+	assert_int_equal(unlink(path_of("5/vm")), 0);
+	found_empty(OTHER_VM);
+}
+
+static bool gone_if_even(void *arg, unsigned int domid, const char *vm)
+{
+	(*(unsigned int *)arg)++;
+	assert_string_equal(vm, domid == DOMID ? "" : VM);
+	return domid % 2 == 0;
+}
+
+static void test_sweep(void **state)
+{
+	const unsigned int before = descriptors();
+	struct state_dir dir, other;
+	unsigned int asked = 0;
+
+	(void)state;
+	for (unsigned int domid = 6; domid < 10; domid++) {
+		open_dir(&other);
+		assert_int_equal(state_dir_take(&other, domid, VM, error), 0);
+		make_disk(&other, DEVID);
+		if (domid < 9)
+			state_dir_close(&other);
+	}
+	state_dir_remove(&other);
+	state_dir_close(&other);
+	/* One that is served, one that was killed at once, and neither. */
+	open_dir(&other);
+	assert_int_equal(state_dir_take(&other, 10, VM, error), 0);
+	assert_int_equal(mkdir(path_of("5"), 0700), 0);
+	assert_int_equal(mkdir(path_of("4a"), 0700), 0);
+	assert_int_equal(symlink("7", path_of("12")), 0);
+
+	open_dir(&dir);
+	state_dir_sweep(&dir, gone_if_even, &asked);
+	assert_int_equal(asked, 4);
+	assert_true(exists("5"));
+	assert_false(exists("6"));
+	assert_true(exists("7/51712"));
+	assert_false(exists("8"));
+	assert_true(exists("10/vm"));
+	assert_true(exists("4a"));
+	state_dir_close(&dir);
+	state_dir_close(&other);
+	assert_int_equal(descriptors(), before);
+}
+
+static void test_locked_by_another(void **state)
+{
+	struct state_dir dir, other;
+	char said[64];
+
+	(void)state;
+	take(&other, VM);
+	make_disk(&other, DEVID);
+	open_dir(&dir);
+	assert_int_equal(state_dir_take(&dir, DOMID, OTHER_VM, error), -EBUSY);
+	snprintf(said, sizeof(said), "domain 5 is served by process %ld: stop",
+		 (long)getpid());
+	assert_non_null(strstr(error, said));
+	/* Nothing of it was touched. */
+	assert_true(exists("5/51712"));
+	assert_false(state_dir_has_guest(&dir));
+	assert_int_equal(unlink(path_of("5/pid")), 0);
+	assert_int_equal(state_dir_take(&dir, DOMID, VM, error), -EBUSY);
+	assert_non_null(strstr(error, "is served by another process"));
+	state_dir_close(&other);
+	assert_int_equal(state_dir_take(&dir, DOMID, VM, error), 0);
+	state_dir_close(&dir);
+}
+
+/* Who waits for the lock of one that is removed gets a new one. */
+static void test_waits_for_one_that_ends(void **state)
+{
+	struct state_dir dir, other;
+	int status;
+	pid_t pid;
+
+	(void)state;
+	take(&other, VM);
+	make_disk(&other, DEVID);
+	fflush(NULL);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		usleep(100000);
+		state_dir_remove(&other);
+		_exit(0);
+	}
+	state_dir_close(&other);
+	open_dir(&dir);
+	assert_int_equal(state_dir_take(&dir, DOMID, VM, error), 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(exists("5/server"));
+	assert_false(exists("5/51712"));
+	state_dir_close(&dir);
+}
+
+static void refused(int rc, const char *words)
+{
+	const unsigned int before = descriptors();
+	struct state_dir dir;
+	int r = state_dir_open(&dir, root, error);
+
+	if (r == 0)
+		r = state_dir_take(&dir, DOMID, VM, error);
+	state_dir_close(&dir);
+	assert_int_equal(r, rc);
+	if (!strstr(error, words) || !strstr(error, root))
+		fail_msg("%s", error);
+	assert_int_equal(descriptors(), before);
+}
+
+static void test_what_others_have_put_there(void **state)
+{
+	(void)state;
+	assert_int_equal(symlink("/tmp", root), 0);
+	refused(-ENOTDIR, "is something else");
+	assert_int_equal(unlink(root), 0);
+	assert_int_equal(mkdir(root, 0700), 0);
+	assert_int_equal(chmod(root, 0777), 0);
+	refused(-EPERM, "others may write it");
+	assert_int_equal(chmod(root, 0755), 0);
+
+	assert_int_equal(symlink("/tmp", path_of("5")), 0);
+	refused(-ENOTDIR, "/5 is something else");
+	assert_int_equal(unlink(path_of("5")), 0);
+	assert_int_equal(mkdir(path_of("5"), 0700), 0);
+	assert_int_equal(chmod(path_of("5"), 0720), 0);
+	refused(-EPERM, "/5 belongs to somebody else, or others");
+	assert_int_equal(chmod(path_of("5"), 0700), 0);
+
+	assert_int_equal(mkfifo(path_of("5/server"), 0600), 0);
+	refused(-EEXIST, "/5 is something else");
+	assert_int_equal(unlink(path_of("5/server")), 0);
+	assert_int_equal(symlink("/etc/passwd", path_of("5/server")), 0);
+	refused(-ELOOP, "/5 is something else");
+	assert_int_equal(unlink(path_of("5/server")), 0);
+	assert_int_equal(symlink("/etc/passwd", path_of("5/vm")), 0);
+	refused(-ELOOP, "/5 cannot be written");
+}
+
+static void test_directory_of_another_owner(void **state)
+{
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	assert_int_equal(mkdir(root, 0700), 0);
+	assert_int_equal(chown(root, 65534, 65534), 0);
+	refused(-EPERM, "belongs to somebody else");
+	assert_int_equal(chown(root, 0, 0), 0);
+	assert_int_equal(mkdir(path_of("5"), 0700), 0);
+	assert_int_equal(chown(path_of("5"), 65534, 0), 0);
+	refused(-EPERM, "/5 belongs to somebody else");
+}
+
+/* A disk's file that is a link, of a process that had the same rights. */
+static void test_disk_that_is_no_file(void **state)
+{
+	struct state_dir dir;
+
+	(void)state;
+	take(&dir, VM);
+	assert_int_equal(symlink("server", path_of("5/51712")), 0);
+	assert_int_equal(state_dir_open_disk(&dir, DEVID, false, error),
+			 -ELOOP);
+	assert_non_null(strstr(error, "/5/51712 is something else"));
+	assert_int_equal(state_dir_open_disk(&dir, DEVID, true, error), -ELOOP);
+	state_dir_remove(&dir);
+	assert_false(exists("5"));
+	state_dir_close(&dir);
+}
+
+#define state_test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		state_test(test_made_private_and_removed),
+		state_test(test_closed_has_nothing),
+		state_test(test_left_for_the_next),
+		state_test(test_another_guest_of_the_number),
+		state_test(test_sweep),
+		state_test(test_locked_by_another),
+		state_test(test_waits_for_one_that_ends),
+		state_test(test_what_others_have_put_there),
+		state_test(test_directory_of_another_owner),
+		state_test(test_disk_that_is_no_file),
+	};
+
+	return cmocka_run_group_tests_name("monitor_state_dir", tests, NULL,
+					   NULL);
+}
