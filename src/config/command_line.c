@@ -45,6 +45,9 @@ enum {
 	HELP_COLUMN = 24, /* where the sentences of the help begin */
 };
 
+/* Of what outlives the process; on tmpfs, and the unit makes it as well. */
+static const char default_state_dir[] = "/run/virtio-disk";
+
 /* What is to be done after an option: go on, or an exit status. */
 enum { GO_ON = -1, STATUS_DONE = 0, STATUS_FAILED = 1, STATUS_WRONG = 2 };
 
@@ -113,6 +116,26 @@ static int take_fd(struct options *options, const char *argument)
 			     SHOWN_MAX, argument);
 	options->vhost_fd = (int)n;
 	return GO_ON;
+}
+
+static int take_end(struct options *options, const char *argument)
+{
+	if (!strcmp(argument, "leave"))
+		options->end = OPTIONS_LEAVE;
+	else if (!strcmp(argument, "detach"))
+		options->end = OPTIONS_DETACH;
+	else
+		return wrong("--end=%.*s: leave or detach is needed", SHOWN_MAX,
+			     argument);
+	options->end_given = true;
+	return GO_ON;
+}
+
+static int take_state_dir(struct options *options, const char *argument)
+{
+	return value_text(&options->state_dir, argument, 1, PATH_MAX - 1) ?
+		       wrong("--state-dir needs the path of a directory") :
+		       GO_ON;
 }
 
 static int take_once(struct options *options, const char *argument)
@@ -187,6 +210,19 @@ static const struct row table[] = {
 		.argument = "N",
 		.help = "the same on an inherited socket (as LISTEN_FDS)",
 		.take = take_fd,
+	},
+	{
+		.name = "end",
+		.argument = "leave|detach",
+		.help = "a guest's disks when this ends before the guest: leave\n"
+			"them to the next start, or take them away [leave]",
+		.take = take_end,
+	},
+	{
+		.name = "state-dir",
+		.argument = "DIR",
+		.help = "what the next start needs [/run/virtio-disk]",
+		.take = take_state_dir,
 	},
 	{
 		.name = "once",
@@ -279,9 +315,11 @@ static int take_help(struct options *options, const char *argument)
 	      stdout);
 	key_text_help(stdout);
 	fputs("\n"
-	      "Signals: TERM and INT end it after the requests in flight (long "
-	      "ones may be left\n"
-	      "to the next start), a second one at once;\n"
+	      "Signals: TERM and INT end it: a guest's disks are left to the "
+	      "next start, or with\n"
+	      "--end=detach and over vhost-user the requests in flight are "
+	      "finished before (long\n"
+	      "ones may be left); a second one ends it at once;\n"
 	      "USR1 logs statistics; HUP looks at the images' sizes.\n"
 	      "Exit status: 0 when the guest is gone for good or on a signal, "
 	      "1 for an error,\n"
@@ -318,6 +356,9 @@ static int check_vhost(struct options *options)
 	if (!options->vhost_socket && standard_fds_log_is(inherited))
 		return wrong("the socket is standard error as well: the log "
 			     "would go to the front end; send it elsewhere");
+	if (options->state_dir || options->end_given)
+		return wrong("--state-dir and --end are for --domain: the "
+			     "front end keeps what the next start needs");
 	if (options->ndisks != 1)
 		return wrong("vhost-user serves one --disk, and %u are given",
 			     options->ndisks);
@@ -342,7 +383,7 @@ static int check_disk_of_domain(const struct options *options,
 		       GO_ON;
 }
 
-static int check_domain(const struct options *options)
+static int check_domain(struct options *options)
 {
 	int r = GO_ON;
 
@@ -351,6 +392,9 @@ static int check_domain(const struct options *options)
 	if (options->once)
 		return wrong("--once is for vhost-user: with --domain it ends "
 			     "with the guest");
+	if (!options->state_dir &&
+	    value_text(&options->state_dir, default_state_dir, 1, PATH_MAX))
+		return wrong("no memory");
 	for (unsigned int i = 0; r == GO_ON && i < options->ndisks; i++)
 		r = check_disk_of_domain(options, &options->disk[i]);
 	return r;
@@ -480,6 +524,7 @@ int command_line_parse(struct options *options, int argc, char **argv)
 void command_line_finish(struct options *options)
 {
 	free(options->domain);
+	free(options->state_dir);
 	free(options->vhost_socket);
 	for (unsigned int i = 0; i < options->ndisks; i++)
 		keys_finish(&options->disk[i]);

@@ -9,8 +9,17 @@
 
 #include "config/keys.h"
 
+/* What becomes of a guest's disks where the program ends before it does. */
+enum options_end {
+	OPTIONS_LEAVE,  /* the next process goes on with them */
+	OPTIONS_DETACH, /* the guest loses them */
+};
+
 struct options {
-	char *domain;       /* name or id; owned */
+	char *domain;    /* name or id; owned */
+	char *state_dir; /* path, with `domain` only; owned */
+	enum options_end end;
+	bool end_given;
 	char *vhost_socket; /* path; owned */
 	int vhost_fd;       /* inherited socket; or -1 */
 	bool vhost;         /* serve vhost-user front ends, not a domain */

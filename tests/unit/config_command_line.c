@@ -64,6 +64,15 @@ static void test_each_option_is_taken(void **state)
 	assert_true(o.disk[1].readonly);
 	assert_true(o.verbose);
 	assert_int_equal(o.poll_max_us, 0);
+	assert_string_equal(o.state_dir, "/run/virtio-disk");
+	assert_int_equal(o.end, OPTIONS_LEAVE);
+	command_line_finish(&o);
+	assert_int_equal(
+		run(&o, out, sizeof(out),
+		    ARGS("-d", "web", "--state-dir", "/s", "--end", "detach")),
+		-1);
+	assert_string_equal(o.state_dir, "/s");
+	assert_int_equal(o.end, OPTIONS_DETACH);
 	command_line_finish(&o);
 	assert_int_equal(run(&o, out, sizeof(out), ARGS("--domain=7")), -1);
 	assert_int_equal(o.poll_max_us, 1000);
@@ -180,6 +189,11 @@ static void test_wrong_words_are_named(void **state)
 		{ { "--fd=-1", "-k", "file=/z" }, "--fd=-1" },
 		{ { "--fd=2147483648", "-k", "file=/z" }, "--fd=2147483648" },
 		{ { "-d", "a", "-s", "/x", "-k", "file=/z" }, "exclude" },
+		{ { "-d", "a", "--end=stay" }, "--end=stay: leave or detach" },
+		{ { "-d", "a", "--end" }, "--end needs leave|detach" },
+		{ { "-d", "a", "--end=leave", "--end=leave" }, "twice" },
+		{ { "-d", "a", "--state-dir=" }, "--state-dir needs the path" },
+		{ { "-d", "a", "--state-dir" }, "--state-dir needs DIR" },
 		{ { "-d", "a", "-v", "-v" }, NULL },
 		{ { "--dom", "a", "--poll=1" }, NULL },
 	};
@@ -270,6 +284,11 @@ static void test_what_goes_together(void **state)
 		{ { "-d", "a", "-k", "id=x,iothreads=1" }, "iothreads=" },
 		{ { "-d", "a", "-k", "id=x,iothreads=0" }, NULL },
 		{ { "-d", "a", "--once" }, "--once" },
+		{ { "-d", "a", "--end=leave", "--state-dir=/s" }, NULL },
+		{ { "-s", "/x", "-k", "file=/y", "--end=leave" },
+		  "--state-dir and --end are for --domain" },
+		{ { "-s", "/x", "-k", "file=/y", "--state-dir=/s" },
+		  "--state-dir and --end are for --domain" },
 		{ { "-d", "a", "-k", "id=x", "-k", "id=y" }, NULL },
 		{ { "-d", "a", "-k", "id=x", "-k", "id=x" }, "id=x" },
 	};
