@@ -23,7 +23,8 @@ struct block_image_options {
 	const char *file; /* path; NULL for a null image of `size` */
 	uint64_t size;    /* bytes, only without `file` */
 	bool readonly;
-	bool lends; /* the lock, if writable: see block_image_lock() */
+	bool lends;   /* the lock, if writable: see block_image_lock() */
+	bool at_once; /* do not wait for one that is in use */
 	enum block_cache cache;
 	unsigned int block_size; /* logical: 512, 4096; 0 = the store's */
 };
@@ -33,6 +34,7 @@ struct block_image {
 	int exclusive_fd; /* a block device's claim, or -1 */
 	bool locked;      /* it may be read and written */
 	bool lends;
+	bool at_once;
 	int64_t changed_ns;      /* when, as it was when it was unlocked */
 	uint64_t size;           /* bytes, whole blocks of block_size */
 	unsigned int block_size; /* logical block that the device offers */
@@ -86,6 +88,9 @@ struct block_image {
  * a mounted one is refused). Returns 0, or a negative errno and in `error` one
  * sentence that names the file, says what is wrong and what to do. The caller
  * closes.
+ *
+ * -EAGAIN (locked) or -EBUSY (claimed): it is in use, and was for half a
+ * second, or with `at_once` is now.
  *
  * One that lends is opened also while another process has it that lends as
  * well; then `locked` is false, and `error` says who has it.

@@ -158,15 +158,11 @@ static int explain(const char *file, bool readonly, int rc,
 			     strerror(-rc));
 }
 
-/* After try number `try` found the store in use: true to try again. */
-static bool pause_between(unsigned int try)
+static void pause_between(void)
 {
 	struct timespec pause = { .tv_nsec = CLAIM_PAUSE_NS };
 
-	if (try >= CLAIM_TRIES)
-		return false;
 	nanosleep(&pause, NULL);
-	return true;
 }
 
 /* A device may be read-only and yet have been opened for writing. */
@@ -195,9 +191,9 @@ static int check(const char *file, int fd, bool readonly, struct stat *st,
 	return rc;
 }
 
-static int open_node(const char *file, int flags)
+/* One that is in use is asked for `tries` times more. */
+static int try_node(const char *file, int flags, unsigned int tries)
 {
-	unsigned int try = 0;
 	int fd;
 
 	/* A guest's reads are no use of the file that its times should tell. */
@@ -206,11 +202,17 @@ static int open_node(const char *file, int flags)
 		/* Only the file's owner and root may ask for that. */
 		if (errno == EPERM && (flags & O_NOATIME))
 			flags &= ~O_NOATIME;
-		else if (errno != EINTR &&
-			 !(errno == EBUSY && pause_between(++try)))
+		else if (errno == EBUSY && tries--)
+			pause_between();
+		else if (errno != EINTR)
 			return -errno;
 	}
 	return fd;
+}
+
+static int open_node(const char *file, int flags)
+{
+	return try_node(file, flags, CLAIM_TRIES);
 }
 
 /* The path in /dev that the kernel has for a device; false if it has none. */
@@ -259,15 +261,16 @@ static int open_device(const char *file, dev_t device, int flags)
 /* Claim the device that `image` has open: its exclusive_fd, or an errno. */
 static int claim_device(const struct block_image *image, const char *file)
 {
+	const unsigned int tries = image->at_once ? 0 : CLAIM_TRIES;
 	struct stat st, again;
 	char path[32];
 	int fd;
 
 	/* The very device, also where its name is another one's by now. */
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", image->fd);
-	fd = open_node(path, O_RDWR | O_EXCL);
+	fd = try_node(path, O_RDWR | O_EXCL, tries);
 	if (fd == -ENOENT)
-		fd = open_node(file, O_RDWR | O_EXCL);
+		fd = try_node(file, O_RDWR | O_EXCL, tries);
 	if (fd >= 0 && (fstat(image->fd, &st) < 0 || fstat(fd, &again) < 0 ||
 			st.st_rdev != again.st_rdev)) {
 		close(fd);
@@ -282,7 +285,7 @@ int block_claim_lock(struct block_image *image, const char *file,
 	enum block_lock_mode mode = image->readonly ? BLOCK_LOCK_READ :
 				    image->lends    ? BLOCK_LOCK_LENT :
 						      BLOCK_LOCK_WRITE;
-	int rc = block_lock_take(image->fd, file, mode, error);
+	int rc = block_lock_take(image->fd, file, mode, image->at_once, error);
 
 	if (rc)
 		return rc;

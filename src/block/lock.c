@@ -26,7 +26,8 @@
  *
  * A process that died may still hold its lock for a moment: the kernel frees
  * its io_uring, which holds the file, in the background. So a store that is in
- * use is asked for again for half a second.
+ * use is asked for again for half a second, unless the caller has other things
+ * to do and asks again itself.
  *
  * Failure modes: a store whose file system has no locks is refused: without
  * one, two writers would destroy the disk unseen.
@@ -175,8 +176,9 @@ static int explain(const char *file, int fd, int rc, const struct flock *other,
 }
 
 int block_lock_take(int fd, const char *file, enum block_lock_mode mode,
-		    char error[BLOCK_ERROR_MAX])
+		    bool at_once, char error[BLOCK_ERROR_MAX])
 {
+	const unsigned int tries = at_once ? 0 : LOCK_TRIES;
 	const struct timespec pause = { .tv_nsec = LOCK_PAUSE_NS };
 	struct flock other = { .l_type = F_UNLCK };
 	int rc;
@@ -187,7 +189,7 @@ int block_lock_take(int fd, const char *file, enum block_lock_mode mode,
 			return 0;
 		/* What was locked until then. */
 		block_lock_release(fd);
-		if (rc != -EAGAIN || try == LOCK_TRIES)
+		if (rc != -EAGAIN || try == tries)
 			return explain(file, fd, rc, &other, error);
 		nanosleep(&pause, NULL);
 	}

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* LDFLAGS: -Wl,--wrap=nanosleep */
 /*
  * Whose an image is: beside QEMU's locks, over several nodes of one device, and
  * when it goes from one process to another.
@@ -154,6 +155,54 @@ static void test_qemu_beside_us(void **state)
 }
 
 /* ---- from one to the next ---- */
+
+static unsigned int pauses;
+
+int __wrap_nanosleep(const struct timespec *time, struct timespec *left);
+int __real_nanosleep(const struct timespec *time, struct timespec *left);
+
+int __wrap_nanosleep(const struct timespec *time, struct timespec *left)
+{
+	pauses++;
+	return __real_nanosleep(time, left);
+}
+
+/* Who has other disks to serve asks again by itself. */
+static void check_asked_once(const char *file, int rc, const char *words)
+{
+	struct block_image image;
+	struct block_image_options options = { .file = file, .at_once = true };
+
+	pauses = 0;
+	assert_int_equal(block_image_open(&image, &options, error), rc);
+	assert_int_equal(image.fd, -1);
+	assert_int_equal(pauses, 0);
+	assert_non_null(strstr(error, words));
+	options.at_once = false;
+	assert_int_equal(block_image_open(&image, &options, error), rc);
+	assert_true(pauses > 1);
+}
+
+static void test_in_use_is_told_at_once(void **state)
+{
+	char device[64];
+	struct block_image first;
+	int loop, fd;
+
+	(void)state;
+	free(harness_create("image", 4096));
+	assert_int_equal(open_image(&first, WRITER), 0);
+	check_asked_once(harness_path("image"), -EAGAIN, "already in use by");
+	block_image_close(&first);
+
+	free(harness_create("disk", 1 << 20));
+	loop = attach_loop("disk", device, sizeof(device), 512);
+	fd = open(device, O_RDWR | O_EXCL | O_CLOEXEC);
+	assert_true(fd >= 0);
+	check_asked_once(device, -EBUSY, "is mounted or in use");
+	close(fd);
+	close(loop);
+}
 
 static void test_lent(void **state)
 {
@@ -340,6 +389,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_beside_qemu),
 		cmocka_unit_test(test_qemu_beside_us),
+		cmocka_unit_test(test_in_use_is_told_at_once),
 		cmocka_unit_test(test_lent),
 		cmocka_unit_test(test_not_lent),
 		cmocka_unit_test(test_who),
