@@ -22,7 +22,7 @@ static int check_discard(const struct block_image *image,
 }
 
 int disk_image_open(struct block_image *image,
-		    const struct disk_options *options,
+		    const struct disk_options *options, bool at_once,
 		    char error[BLOCK_ERROR_MAX])
 {
 	const struct block_image_options wanted = {
@@ -30,6 +30,7 @@ int disk_image_open(struct block_image *image,
 		.size = options->size,
 		.readonly = options->readonly,
 		.lends = options->lends,
+		.at_once = at_once,
 		.cache = options->cache,
 		.block_size = options->block_size,
 	};

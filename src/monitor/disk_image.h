@@ -8,10 +8,11 @@
 
 /*
  * Open the image of a disk: 0, or a negative errno and a sentence in `error`,
- * and nothing is open (image->fd is -1).
+ * and nothing is open (image->fd is -1). With `at_once` one that is in use is
+ * not waited for: -EAGAIN or -EBUSY.
  */
 int disk_image_open(struct block_image *image,
-		    const struct disk_options *options,
+		    const struct disk_options *options, bool at_once,
 		    char error[BLOCK_ERROR_MAX]);
 
 #endif

@@ -6,14 +6,18 @@
  * against what is served, whatever the event was. The guest's life:
  *
  *	state	  event				what is done		next
- *	AWAITED	  its domain is there		stop the grace time	SERVED
+ *	AWAITED	  its domain is there		stop the grace time,	SERVED
+ *						take its states, begin
  *		  the grace time is over	leave the loop		ENDING
  *	SERVED	  a review			see guest_disk.c	SERVED
  *		  it has shut down		note whether it will	SERVED
  *						come back
  *		  it is dying or gone		detach all disks	LEAVING
  *	LEAVING	  the last disk has ended	forget the domain,	AWAITED
+ *						remove its states,
  *						start the grace time
+ *	SERVED	  the loop is left: a signal	leave all disks to the	-
+ *		  (unless --end=detach)		next process
  *	any	  the loop is left: a signal,	detach all disks	ENDING
  *		  or the grace time
  *	ENDING	  the last disk has ended	leave the loop again	-
@@ -21,10 +25,14 @@
  * The grace time is long after a reboot or crash, short otherwise, and there is
  * none before the first domain. Without a disk «the last has ended» at once.
  *
+ * Disks that another process has left, or was killed with, are taken up in the
+ * first review, or later, as their images get free.
+ *
  * Failure modes: what cannot be known is looked at again, later each time. A
- * xenstored that has forgotten everything takes no disk away. A guest found
- * running with disks of a vanished instance cannot be taken over: its next life
- * is served.
+ * xenstored that has forgotten everything takes no disk away. Where states
+ * cannot be had, the guest is served without, and is lost with the process; of
+ * a guest that is found running so only the next life is served. One that
+ * another process serves is not served.
  */
 #include "monitor/guest.h"
 
@@ -36,6 +44,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "monitor/guest_disks.h"
+#include "monitor/state_dir.h"
 #include "toolstack/domain.h"
 #include "xen/logger.h"
 
@@ -49,6 +58,13 @@
  */
 #define AGAIN_MIN_NS (100 * NS_PER_MS)
 #define AGAIN_MAX_NS (2 * NS_PER_SECOND)
+
+/*
+ * How long until the image of a disk that was left is tried again: twice as
+ * long each time.
+ */
+#define TAKE_UP_MIN_NS (20 * NS_PER_MS)
+#define TAKE_UP_MAX_NS (250 * NS_PER_MS)
 
 enum guest_state {
 	GUEST_AWAITED, /* there is no domain, or no more */
@@ -65,13 +81,17 @@ struct guest {
 	struct store store;
 	struct domain domain;
 	bool returns; /* it ended in a way that makes it come back */
+	bool failed;  /* the program ends with status 1 */
 	struct worker *worker;
+	struct state_dir states;
 	struct guest_disks disks;
 	struct loop_deferred look; /* a review that is due */
 	struct loop_timer grace;
 	struct loop_timer again;
 	uint64_t again_ns; /* how long it was armed for last; 0: it is not */
-	int trouble;       /* errno of xenstore's last refusal, or 0 */
+	struct loop_timer take_up;
+	uint64_t take_up_ns;     /* likewise */
+	int trouble;             /* errno of xenstore's last refusal, or 0 */
 	struct log_limit errors; /* of xenstore */
 };
 
@@ -85,6 +105,8 @@ static void left(struct guest *g)
 	log_info("%s: domain %d is gone%s", g->domain.name, g->domain.id,
 		 g->returns ? "; waiting for it to come back" : "");
 	guest_disks_forget(&g->disks);
+	g->disks.host.states = NULL;
+	state_dir_remove(&g->states);
 	domain_forget(&g->domain);
 	g->state = GUEST_AWAITED;
 	loop_arm(g->loop, &g->grace, g->returns ? GRACE_REBOOT_NS : GRACE_NS);
@@ -92,12 +114,22 @@ static void left(struct guest *g)
 	loop_defer(g->loop, &g->look);
 }
 
+/* Whether the last disk has ended, whose end was waited for. */
+static void look_for_end(struct guest *g)
+{
+	if (guest_disks_active(&g->disks))
+		return;
+	if (g->state == GUEST_LEAVING)
+		left(g);
+	else if (g->state == GUEST_ENDING)
+		loop_quit(g->loop);
+}
+
 static void leave(struct guest *g)
 {
 	g->state = GUEST_LEAVING;
 	guest_disks_detach(&g->disks);
-	if (!guest_disks_active(&g->disks))
-		left(g);
+	look_for_end(g);
 }
 
 static void grace_over(struct loop_timer *timer)
@@ -113,35 +145,88 @@ static void ended(struct worker_owner *owner, uint64_t id)
 	struct guest *g = container_of(owner, struct guest, owner);
 
 	guest_disks_ended(&g->disks, id);
-	if (!guest_disks_active(&g->disks)) {
-		if (g->state == GUEST_LEAVING)
-			left(g);
-		else if (g->state == GUEST_ENDING)
-			loop_quit(g->loop);
-	}
+	look_for_end(g);
 	/* There may be another one in its place. */
 	loop_defer(g->loop, &g->look);
 }
 
 static const struct worker_owner_ops owner_ops = { .ended = ended };
 
-/* ---- the review ---- */
+/* ---- its beginning ---- */
+
+static void warn_of_no_states(const struct guest *g, const char *why)
+{
+	log_warning("%s: the guest's disks cannot be taken over by the next "
+		    "process: %s",
+		    g->options->domain, why);
+}
+
+/*
+ * Those of the domain that was found, if it can have any. 0, or a negative
+ * errno: it is not to be served, or not yet.
+ */
+static int take_states(struct guest *g)
+{
+	char error[BLOCK_ERROR_MAX];
+	char *vm;
+	int r;
+
+	/* That was said when they were opened. */
+	if (g->states.root_fd < 0)
+		return 0;
+	r = domain_read_vm(&g->domain, &vm);
+	if (r == -ENOENT)
+		warn_of_no_states(g, "xenstore has no uuid of it");
+	if (r)
+		return r == -ENOENT ? 0 : r;
+	r = state_dir_take(&g->states, (unsigned int)g->domain.id, vm, error);
+	free(vm);
+	if (r == -EBUSY) {
+		log_error("%s: %s", g->options->domain, error);
+		g->failed = true;
+		loop_quit(g->loop);
+		return r;
+	}
+	if (r)
+		warn_of_no_states(g, error);
+	else
+		g->disks.host.states = &g->states;
+	return 0;
+}
+
+/* What cannot be taken over stays as it is, for who can. */
+static void begin(struct guest *g)
+{
+	const unsigned int domid = (unsigned int)g->domain.id;
+	char error[BLOCK_ERROR_MAX];
+
+	if (g->disks.host.states &&
+	    worker_begin(g->worker, domid, g->states.server_fd, error) == 0)
+		return;
+	if (g->disks.host.states)
+		log_error("%s: what another process has left of domain %u "
+			  "cannot be taken over: %s",
+			  g->domain.name, domid, error);
+	g->disks.host.states = NULL;
+	/* Nothing that could fail is taken over. */
+	worker_begin(g->worker, domid, -1, error);
+}
 
 static void look_for_domain(struct guest *g)
 {
-	char error[BLOCK_ERROR_MAX];
-
-	if (!domain_find(&g->domain))
+	if (g->failed || !domain_find(&g->domain) || take_states(g))
 		return;
-	/* Nothing that could fail is taken over. */
-	worker_begin(g->worker, (unsigned int)g->domain.id, -1, error);
+	begin(g);
 	loop_disarm(g->loop, &g->grace);
 	g->returns = false;
 	g->state = GUEST_SERVED;
 	g->disks.host.guest = g->domain.name;
 	g->disks.host.domid = g->domain.id;
+	guest_disks_find_left(&g->disks);
 	log_info("%s: serving domain %d", g->domain.name, g->domain.id);
 }
+
+/* ---- the review ---- */
 
 static void review_life(struct guest *g)
 {
@@ -184,10 +269,29 @@ static void look_again_later(struct guest *g, int error, bool forgotten)
 	loop_arm(g->loop, &g->again, g->again_ns);
 }
 
+static void take_up_later(struct guest *g)
+{
+	if (!guest_disks_left(&g->disks)) {
+		g->take_up_ns = 0;
+		return;
+	}
+	g->take_up_ns *= 2;
+	if (g->take_up_ns < TAKE_UP_MIN_NS)
+		g->take_up_ns = TAKE_UP_MIN_NS;
+	if (g->take_up_ns > TAKE_UP_MAX_NS)
+		g->take_up_ns = TAKE_UP_MAX_NS;
+	loop_arm(g->loop, &g->take_up, g->take_up_ns);
+}
+
 static void review(struct guest *g)
 {
 	bool forgotten = false;
 
+	if (g->state == GUEST_LEAVING || g->state == GUEST_ENDING) {
+		guest_disks_take_up(&g->disks);
+		take_up_later(g);
+		look_for_end(g);
+	}
 	if (g->state == GUEST_ENDING)
 		return;
 	if (g->state == GUEST_AWAITED)
@@ -196,6 +300,7 @@ static void review(struct guest *g)
 		forgotten = domain_is_forgotten(&g->domain);
 		if (!forgotten)
 			guest_disks_review(&g->disks);
+		take_up_later(g);
 		review_life(g);
 	}
 	look_again_later(g, store_take_trouble(&g->store), forgotten);
@@ -209,6 +314,11 @@ static void store_changed(struct store *store)
 static void again_due(struct loop_timer *timer)
 {
 	review(container_of(timer, struct guest, again));
+}
+
+static void take_up_due(struct loop_timer *timer)
+{
+	review(container_of(timer, struct guest, take_up));
 }
 
 static void look_due(struct loop_deferred *deferred)
@@ -238,17 +348,36 @@ static int watch_all(struct guest *g)
 	return 0;
 }
 
+static bool is_gone(void *arg, unsigned int domid, const char *vm)
+{
+	struct guest *g = arg;
+
+	return domain_is_gone(&g->domain, (int)domid, vm);
+}
+
+static void open_states(struct guest *g)
+{
+	char error[BLOCK_ERROR_MAX];
+
+	if (state_dir_open(&g->states, g->options->state_dir, error))
+		warn_of_no_states(g, error);
+	else
+		state_dir_sweep(&g->states, is_gone, g);
+}
+
 static int guest_open(struct guest *g, struct loop *loop,
 		      const struct options *options)
 {
 	int r;
 
 	g->options = options;
+	g->states = STATE_DIR_CLOSED;
 	g->loop = loop;
 	g->owner.ops = &owner_ops;
 	domain_init(&g->domain, &g->store, options->domain);
 	g->grace.due = grace_over;
 	g->again.due = again_due;
+	g->take_up.due = take_up_due;
 	g->look.run = look_due;
 	g->store.changed = store_changed;
 	r = worker_open(&g->worker, loop, &g->owner);
@@ -266,11 +395,38 @@ static int guest_open(struct guest *g, struct loop *loop,
 	if (r)
 		return r;
 	g->domain.ctl = xen_domctl_open(xen_logger());
+	open_states(g);
 	r = watch_all(g);
 	if (r)
 		return r;
 	log_info("waiting for domain %s", options->domain);
 	return 0;
+}
+
+/* ---- the end of the program ---- */
+
+/* Whether there is a guest that lives, and a next process can go on with. */
+static bool can_leave(struct guest *g)
+{
+	enum domain_shutdown reason;
+	enum domain_life life;
+
+	if (g->options->end != OPTIONS_LEAVE || g->state != GUEST_SERVED ||
+	    !g->disks.host.states || !guest_disks_active(&g->disks))
+		return false;
+	life = domain_life(&g->domain, &reason);
+	return life == DOMAIN_RUNS || life == DOMAIN_UNKNOWN;
+}
+
+static void leave_to_next(struct guest *g)
+{
+	unsigned int n = guest_disks_active(&g->disks);
+
+	worker_leave(&g->worker);
+	log_info("%s: left %u disk%s of domain %d to the next process; the "
+		 "guest waits for it: systemctl start virtio-disk@%s",
+		 g->domain.name, n, log_plural(n), g->domain.id,
+		 g->options->domain);
 }
 
 /*
@@ -283,8 +439,12 @@ static int drain(struct guest *g)
 
 	g->state = GUEST_ENDING;
 	guest_disks_detach(&g->disks);
+	take_up_later(g);
 	while (r == 0 && guest_disks_active(&g->disks))
 		r = loop_run(g->loop);
+	/* Those that could not be begun with are another one's still. */
+	if (r == 0 && g->disks.host.states)
+		state_dir_remove(&g->states);
 	return r;
 }
 
@@ -295,9 +455,12 @@ static void guest_close(struct guest *g)
 	guest_disks_forget(&g->disks);
 	loop_disarm(g->loop, &g->grace);
 	loop_disarm(g->loop, &g->again);
+	loop_disarm(g->loop, &g->take_up);
 	loop_undefer(g->loop, &g->look);
 	domain_finish(&g->domain);
 	store_close(&g->store);
+	/* Whoever goes on finds all of it free. */
+	state_dir_close(&g->states);
 }
 
 int guest_serve(struct loop *loop, const struct options *options)
@@ -311,8 +474,13 @@ int guest_serve(struct loop *loop, const struct options *options)
 	served = g;
 	if (r == 0)
 		r = loop_run(loop);
-	if (r == 0)
+	/* Also where the loop has failed. */
+	if (can_leave(g))
+		leave_to_next(g);
+	else if (r == 0)
 		r = drain(g);
+	if (g->failed)
+		r = -EBUSY;
 	guest_close(g);
 	served = NULL;
 	free(g);

@@ -10,6 +10,10 @@
  *		  5			     say 6		      SETTLED
  *		  6, no state		     -			      SETTLED
  *		  other			     log		      FOREIGN
+ *	LEFT	  any, image in use	     try again later	      LEFT
+ *		  5, 6, no state, offline    disown, say 6	      SETTLED
+ *		  other			     open, adopt	      UNTOLD
+ *		  other, that fails	     disown, say it	      SETTLED
  *	UNTOLD	  any			     say 2		      SERVED
  *	SERVED	  5, 6, no state, offline    detach		      CLOSING
  *		  1: it was made anew	     detach		      CLOSING
@@ -28,7 +32,14 @@
  * UNCLOSED is next, and where 2 fails the state stays: it is said again at the
  * next look. What cannot be known now leaves all as it is.
  *
- * Failure modes: a disk that cannot be served is logged and refused.
+ * LEFT, and not FOUND, is what the worker awaits: a disk of the process before
+ * this one. The guest may access it all the time. The lock of its image tells
+ * when the last request of that process has ended, which may write to image and
+ * guest until then; so the image is opened also where the disk is to go. Its
+ * state is removed when the disk has ended, before libxl is told.
+ *
+ * Failure modes: a disk that cannot be served is logged and refused. One that
+ * was left and whose image is in use is tried without end.
  */
 #include "monitor/guest_disk.h"
 
@@ -37,11 +48,17 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "config/layers.h"
 #include "monitor/disk_image.h"
 #include "monitor/serial.h"
+
+/* How long an image is in use before that is said, and until it is again. */
+#define IN_USE_NS NS_PER_SECOND
+#define IN_USE_AGAIN_NS (10 * NS_PER_SECOND)
 
 void guest_disk_init(struct guest_disk *gd, const struct guest_disk_host *host,
 		     uint64_t devid)
@@ -50,14 +67,51 @@ void guest_disk_init(struct guest_disk *gd, const struct guest_disk_host *host,
 	gd->host = host;
 	gd->devid = devid;
 	gd->image.fd = -1;
+	gd->state_fd = -1;
 	backend_path(gd->path, host->domid, devid);
+	if (worker_awaits(host->worker, devid))
+		gd->state = GUEST_DISK_LEFT;
 }
 
 bool guest_disk_is_active(const struct guest_disk *gd)
 {
-	return gd->state == GUEST_DISK_UNTOLD ||
+	return gd->state == GUEST_DISK_LEFT || gd->state == GUEST_DISK_UNTOLD ||
 	       gd->state == GUEST_DISK_SERVED ||
 	       gd->state == GUEST_DISK_CLOSING;
+}
+
+bool guest_disk_is_left(const struct guest_disk *gd)
+{
+	return gd->state == GUEST_DISK_LEFT;
+}
+
+/* ---- its state ---- */
+
+/* 0, or a negative errno and a sentence. */
+static int open_state(struct guest_disk *gd, char error[BLOCK_ERROR_MAX])
+{
+	const struct state_dir *states = gd->host->states;
+
+	if (!states)
+		return 0;
+	gd->state_fd = state_dir_open_disk(states, gd->devid,
+					   gd->state != GUEST_DISK_LEFT, error);
+	return gd->state_fd < 0 ? gd->state_fd : 0;
+}
+
+static void close_state(struct guest_disk *gd)
+{
+	if (gd->state_fd >= 0)
+		close(gd->state_fd);
+	gd->state_fd = -1;
+}
+
+/* The worker has none of it any more, and no next one shall. */
+static void remove_state(struct guest_disk *gd)
+{
+	close_state(gd);
+	if (gd->host->states)
+		state_dir_remove_disk(gd->host->states, gd->devid);
 }
 
 /* ---- open and attach ---- */
@@ -121,32 +175,37 @@ static void size_changed(struct size_watch *watch)
 	worker_resize(gd->host->worker, gd->devid, gd->image.size);
 }
 
-/* 0, or a negative errno and a sentence: nothing is open then. */
-static int open_and_attach(struct guest_disk *gd, const struct backend *backend,
-			   const struct disk_options *o,
-			   char error[BLOCK_ERROR_MAX])
+/* Its image is open: 0, or a negative errno and a sentence; it is not then. */
+static int attach(struct guest_disk *gd, const struct backend *backend,
+		  const struct disk_options *o, char error[BLOCK_ERROR_MAX])
 {
 	struct disk_options all = *o;
-	const struct worker_disk disk = {
+	struct worker_disk disk = {
 		.id = gd->devid,
 		.name = gd->name,
 		.image = &gd->image,
 		.options = &all,
-		.state_fd = -1,
 		.base = backend->base,
 		.irq = (uint32_t)backend->irq,
+		.adopt = gd->state == GUEST_DISK_LEFT,
 	};
 	char serial[SERIAL_MAX];
-	int r = disk_image_open(&gd->image, o, error);
+	int r = open_state(gd, error);
 
-	if (r)
-		return r;
 	serial_of(serial, o, &gd->image);
 	all.serial = serial;
-	r = worker_attach(gd->host->worker, &disk, error);
-	if (r)
+	disk.state_fd = gd->state_fd;
+	if (r == 0)
+		r = worker_attach(gd->host->worker, &disk, error);
+	if (r) {
 		block_image_close(&gd->image);
-	return r;
+		close_state(gd);
+		return r;
+	}
+	gd->size.changed = size_changed;
+	size_watch_add(&gd->size, &gd->image, gd->name, gd->host->loop);
+	gd->state = GUEST_DISK_UNTOLD;
+	return 0;
 }
 
 static int check(const struct guest_disk *gd, const struct backend *backend,
@@ -161,11 +220,14 @@ static int check(const struct guest_disk *gd, const struct backend *backend,
 	return fault ? -EINVAL : 0;
 }
 
-static void serve(struct guest_disk *gd, const struct backend *backend)
+/*
+ * From what the directory says to the open image: 0, or a negative errno and a
+ * sentence. `o` is to be finished in any case.
+ */
+static int prepare(struct guest_disk *gd, const struct backend *backend,
+		   struct disk_options *o, char error[BLOCK_ERROR_MAX])
 {
-	struct store *store = gd->host->store;
-	char error[BLOCK_ERROR_MAX] = "";
-	struct disk_options o = { 0 };
+	const bool left = gd->state == GUEST_DISK_LEFT;
 	const char *vdev = backend->options.id;
 	int r;
 
@@ -173,21 +235,27 @@ static void serve(struct guest_disk *gd, const struct backend *backend)
 		 vdev ? vdev : "disk");
 	r = check(gd, backend, error);
 	if (r == 0)
-		r = settle(&o, gd, backend, error);
-	if (r == 0 && o.readonly)
+		r = settle(o, gd, backend, error);
+	if (r == 0 && o->readonly && !left)
 		warn_of_mode(gd, backend);
+	return r ? r : disk_image_open(&gd->image, o, left, error);
+}
+
+static void serve(struct guest_disk *gd, const struct backend *backend)
+{
+	char error[BLOCK_ERROR_MAX] = "";
+	struct disk_options o = { 0 };
+	int r = prepare(gd, backend, &o, error);
+
 	if (r == 0)
-		r = open_and_attach(gd, backend, &o, error);
+		r = attach(gd, backend, &o, error);
 	keys_finish(&o);
-	if (r) {
-		log_error("%s: %s", gd->name, error);
-		gd->state = GUEST_DISK_SETTLED;
-		backend_tell_refused(store, gd->path, error);
+	if (r == 0)
 		return;
-	}
-	gd->size.changed = size_changed;
-	size_watch_add(&gd->size, &gd->image, gd->name, gd->host->loop);
-	gd->state = GUEST_DISK_UNTOLD;
+	log_error("%s: %s", gd->name, error);
+	remove_state(gd);
+	gd->state = GUEST_DISK_SETTLED;
+	backend_tell_refused(gd->host->store, gd->path, error);
 }
 
 static void tell_served(struct guest_disk *gd)
@@ -219,8 +287,27 @@ static void open_disk(struct guest_disk *gd, bool full)
 
 /* ---- the end ---- */
 
+/* What is not known is no reason to end. */
+static bool is_unwanted(const struct guest_disk *gd)
+{
+	struct store *store = gd->host->store;
+	int state = backend_state(store, gd->path);
+
+	if (state == -ENOENT || state == XENBUS_CLOSING ||
+	    state == XENBUS_CLOSED)
+		return true;
+	/* We have written another one: libxl has begun anew. */
+	if (state == XENBUS_INITIALISING && gd->state == GUEST_DISK_SERVED)
+		return true;
+	return backend_is_offline(store, gd->path);
+}
+
 void guest_disk_detach(struct guest_disk *gd)
 {
+	if (gd->state == GUEST_DISK_LEFT) {
+		gd->unwanted = true;
+		guest_disk_take_up(gd);
+	}
 	if (gd->state != GUEST_DISK_UNTOLD && gd->state != GUEST_DISK_SERVED)
 		return;
 	size_watch_remove(&gd->size);
@@ -240,6 +327,7 @@ void guest_disk_ended(struct guest_disk *gd)
 	assert(gd->state == GUEST_DISK_CLOSING);
 	/* Who is told may open it at once. */
 	block_image_close(&gd->image);
+	remove_state(gd);
 	log_info("%s: closed", gd->name);
 	tell_closed(gd);
 }
@@ -248,24 +336,84 @@ void guest_disk_finish(struct guest_disk *gd)
 {
 	size_watch_remove(&gd->size);
 	block_image_close(&gd->image);
+	close_state(gd);
 }
 
-/* ---- the review ---- */
+/* ---- one that was left ---- */
 
-/* What is not known is no reason to end. */
-static bool is_unwanted(const struct guest_disk *gd)
+/* Say so after a while, and again from time to time. */
+static void in_use(struct guest_disk *gd, const char *why)
+{
+	uint64_t now = clock_ns();
+
+	if (gd->since_ns == 0)
+		gd->since_ns = now;
+	if (now - gd->since_ns < IN_USE_NS ||
+	    (gd->said_ns && now - gd->said_ns < IN_USE_AGAIN_NS))
+		return;
+	gd->said_ns = now;
+	log_warning("%s: the guest waits for it: %s", gd->name, why);
+}
+
+/* Nothing of the process before is in flight: the guest loses it. */
+static void disown(struct guest_disk *gd)
+{
+	block_image_close(&gd->image);
+	worker_disown(gd->host->worker, gd->devid);
+	remove_state(gd);
+}
+
+static void lose(struct guest_disk *gd, const char *why)
+{
+	disown(gd);
+	log_error("%s: cannot be taken over from the process before; the guest "
+		  "has lost it: %s",
+		  gd->name, why);
+	gd->state = GUEST_DISK_SETTLED;
+	backend_tell_lost(gd->host->store, gd->path, why);
+}
+
+static void take_up(struct guest_disk *gd, const struct backend *backend)
+{
+	const bool unwanted = gd->unwanted || is_unwanted(gd);
+	char error[BLOCK_ERROR_MAX] = "";
+	struct disk_options o = { 0 };
+	int r = prepare(gd, backend, &o, error);
+
+	if (r == -EAGAIN || r == -EBUSY) {
+		in_use(gd, error);
+	} else if (unwanted) {
+		disown(gd);
+		log_info("%s: closed", gd->name);
+		tell_closed(gd);
+	} else {
+		if (r == 0)
+			r = attach(gd, backend, &o, error);
+		if (r)
+			lose(gd, error);
+		else
+			log_info("%s: taken over from the process before",
+				 gd->name);
+	}
+	keys_finish(&o);
+}
+
+void guest_disk_take_up(struct guest_disk *gd)
 {
 	struct store *store = gd->host->store;
 	int state = backend_state(store, gd->path);
+	struct backend backend = { 0 };
 
-	if (state == -ENOENT || state == XENBUS_CLOSING ||
-	    state == XENBUS_CLOSED)
-		return true;
-	/* We have written another one: libxl has begun anew. */
-	if (state == XENBUS_INITIALISING && gd->state == GUEST_DISK_SERVED)
-		return true;
-	return backend_is_offline(store, gd->path);
+	if (gd->state != GUEST_DISK_LEFT || (state < 0 && state != -ENOENT))
+		return;
+	if (backend_read(&backend, store, gd->path) == 0)
+		take_up(gd, &backend);
+	backend_finish(&backend);
+	if (gd->state == GUEST_DISK_UNTOLD)
+		tell_served(gd);
 }
+
+/* ---- the review ---- */
 
 /* A directory that asks for nothing, seen for the first time. */
 static void settle_found(struct guest_disk *gd, int state)
@@ -310,6 +458,9 @@ void guest_disk_review(struct guest_disk *gd, bool full)
 	case GUEST_DISK_UNTOLD:
 	case GUEST_DISK_SERVED:
 		review_served(gd);
+		break;
+	case GUEST_DISK_LEFT:
+		guest_disk_take_up(gd);
 		break;
 	case GUEST_DISK_CLOSING:
 		break;

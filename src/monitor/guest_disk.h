@@ -11,17 +11,19 @@
 #include "block/image.h"
 #include "config/keys.h"
 #include "monitor/size_watch.h"
+#include "monitor/state_dir.h"
 #include "toolstack/backend.h"
 #include "worker/worker.h"
 
 enum guest_disk_state {
 	GUEST_DISK_FOUND,  /* a directory, not looked at yet */
+	GUEST_DISK_LEFT,   /* by the process before, which the worker awaits */
 	GUEST_DISK_UNTOLD, /* served, which libxl does not know yet */
 	GUEST_DISK_SERVED,
 	GUEST_DISK_CLOSING,  /* the worker ends it */
 	GUEST_DISK_UNCLOSED, /* it has ended, libxl does not know yet */
 	GUEST_DISK_SETTLED,  /* closed or refused, and that was said */
-	GUEST_DISK_FOREIGN,  /* another instance's: its end is not ours */
+	GUEST_DISK_FOREIGN,  /* of a process whose state is not known */
 };
 
 /* What all disks of a guest have in common. */
@@ -29,6 +31,7 @@ struct guest_disk_host {
 	struct store *store;
 	struct worker *worker;
 	struct loop *loop;
+	const struct state_dir *states; /* NULL: none outlives the process */
 	const struct disk_options *overrides; /* of the command line */
 	unsigned int noverrides;
 	const char *guest; /* its name */
@@ -45,6 +48,11 @@ struct guest_disk {
 	char name[DISK_NAME_MAX]; /* once it is served */
 	struct block_image image; /* while it is served or closing */
 	struct size_watch size;   /* of it, while it is served */
+	int state_fd;             /* while it is served or closing; or -1 */
+	/* While it is left: */
+	bool unwanted;     /* whatever libxl says */
+	uint64_t since_ns; /* when its image was in use for the first time */
+	uint64_t said_ns;  /* when that was last said */
 };
 
 void guest_disk_init(struct guest_disk *gd, const struct guest_disk_host *host,
@@ -53,10 +61,19 @@ void guest_disk_init(struct guest_disk *gd, const struct guest_disk_host *host,
 /* Look at the directory, and do what it asks for. `full`: there is no room. */
 void guest_disk_review(struct guest_disk *gd, bool full);
 
-/* Whether there is an image open, and the worker has it. */
+/* Whether the worker has it, or awaits it. */
 bool guest_disk_is_active(const struct guest_disk *gd);
 
-/* Have a disk end, if it is served. */
+/* Whether it is left by another process, and not taken up yet. */
+bool guest_disk_is_left(const struct guest_disk *gd);
+
+/*
+ * Take up one that is left, if that can be done now: its image may still be in
+ * use by the requests of the process before, and then it stays left.
+ */
+void guest_disk_take_up(struct guest_disk *gd);
+
+/* Have a disk end, if it is served or left. */
 void guest_disk_detach(struct guest_disk *gd);
 
 /* The worker has ended it: close the image and tell libxl. */

@@ -22,6 +22,15 @@ unsigned int guest_disks_active(const struct guest_disks *disks)
 	return n;
 }
 
+unsigned int guest_disks_left(const struct guest_disks *disks)
+{
+	unsigned int n = 0;
+
+	for (const struct guest_disk *gd = disks->first; gd; gd = gd->next)
+		n += guest_disk_is_left(gd);
+	return n;
+}
+
 static struct guest_disk *find(const struct guest_disks *disks, uint64_t devid)
 {
 	struct guest_disk *gd = disks->first;
@@ -44,6 +53,23 @@ static struct guest_disk *add(struct guest_disks *disks, uint64_t devid)
 		link = &(*link)->next;
 	*link = gd;
 	return gd;
+}
+
+/*
+ * Also those whose directory is gone. A file of a disk that is not awaited is
+ * of one that no guest has seen, or that has ended.
+ */
+void guest_disks_find_left(struct guest_disks *disks)
+{
+	const struct state_dir *states = disks->host.states;
+	uint64_t devid[STATE_DIR_DISKS_MAX];
+	unsigned int n = states ? state_dir_list(states, devid) : 0;
+
+	for (unsigned int i = 0; i < n; i++)
+		if (!worker_awaits(disks->host.worker, devid[i]))
+			state_dir_remove_disk(states, devid[i]);
+		else if (!find(disks, devid[i]))
+			add(disks, devid[i]);
 }
 
 static void see(struct guest_disks *disks, const char *name)
@@ -105,6 +131,12 @@ void guest_disks_review(struct guest_disks *disks)
 		if (gd->seen || guest_disk_is_active(gd))
 			guest_disk_review(gd, guest_disks_active(disks) >=
 						      DISKS_MAX);
+}
+
+void guest_disks_take_up(struct guest_disks *disks)
+{
+	for (struct guest_disk *gd = disks->first; gd; gd = gd->next)
+		guest_disk_take_up(gd);
 }
 
 void guest_disks_detach(struct guest_disks *disks)

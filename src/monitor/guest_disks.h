@@ -12,19 +12,31 @@ struct guest_disks {
 	struct guest_disk *first; /* as many as the toolstack leaves; owned */
 };
 
+/*
+ * Find those that the process before has left, of which the guest's states and
+ * the worker tell.
+ */
+void guest_disks_find_left(struct guest_disks *disks);
+
 /* Look at all directories, and do what they ask for. */
 void guest_disks_review(struct guest_disks *disks);
 
-/* Disks that the worker has. */
+/* Take up those that are left, as far as that can be done now. */
+void guest_disks_take_up(struct guest_disks *disks);
+
+/* How many are left still. */
+unsigned int guest_disks_left(const struct guest_disks *disks);
+
+/* Disks that the worker has or awaits. */
 unsigned int guest_disks_active(const struct guest_disks *disks);
 
-/* Have all end that are served. */
+/* Have all end that are served or left. */
 void guest_disks_detach(struct guest_disks *disks);
 
 /* The worker has ended one. */
 void guest_disks_ended(struct guest_disks *disks, uint64_t devid);
 
-/* Forget all of them. The worker has none any more. */
+/* Forget all of them, also their images. The worker has none any more. */
 void guest_disks_forget(struct guest_disks *disks);
 
 #endif

@@ -277,12 +277,8 @@ void state_dir_sweep(const struct state_dir *dir,
 int state_dir_open(struct state_dir *dir, const char *path,
 		   char error[BLOCK_ERROR_MAX])
 {
-	*dir = (struct state_dir){
-		.path = path,
-		.root_fd = -1,
-		.fd = -1,
-		.server_fd = -1,
-	};
+	*dir = STATE_DIR_CLOSED;
+	dir->path = path;
 	dir->root_fd = open_dir(AT_FDCWD, path);
 	if (dir->root_fd >= 0)
 		return 0;

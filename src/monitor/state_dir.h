@@ -33,6 +33,10 @@ struct state_dir {
 	unsigned int domid;
 };
 
+/* One that is closed, or was never opened. */
+#define STATE_DIR_CLOSED \
+	((struct state_dir){ .root_fd = -1, .fd = -1, .server_fd = -1 })
+
 /*
  * Open DIR, which is made if it is not there. 0, or a negative errno and a
  * sentence; then there are no states, and no call but state_dir_close() is

@@ -93,15 +93,25 @@ static int answer_closed(struct store *store, const char *path, uint64_t state,
 }
 
 /* libxl fails at once when the node goes; any value would time out. */
+static int write_error(struct store *store, const char *path, const char *why)
+{
+	int r = store_write(store, why, "%s/error", path);
+
+	return r ? r : store_remove(store, "%s/state", path);
+}
+
 static int answer_refused(struct store *store, const char *path, uint64_t state,
 			  const char *why)
 {
-	int r;
+	return state == XENBUS_INITIALISING ? write_error(store, path, why) : 0;
+}
 
-	if (state != XENBUS_INITIALISING)
-		return 0;
-	r = store_write(store, why, "%s/error", path);
-	return r ? r : store_remove(store, "%s/state", path);
+static int answer_lost(struct store *store, const char *path, uint64_t state,
+		       const char *why)
+{
+	return state == XENBUS_CLOSING ?
+		       write_state(store, path, XENBUS_CLOSED) :
+		       write_error(store, path, why);
 }
 
 /* One look at the state with its answer: 0 or a negative errno. */
@@ -152,6 +162,11 @@ int backend_tell_closed(struct store *store, const char *path)
 int backend_tell_refused(struct store *store, const char *path, const char *why)
 {
 	return answer_libxl(store, path, answer_refused, why);
+}
+
+int backend_tell_lost(struct store *store, const char *path, const char *why)
+{
+	return answer_libxl(store, path, answer_lost, why);
 }
 
 /* ---- what it says of the disk ---- */

@@ -65,12 +65,14 @@ bool backend_mode_is_odd(const struct backend *backend);
 /*
  * Tell libxl: that the disk is served (state 2); that it has ended (state 6);
  * that it will not come, in the quickest way that libxl has. Not to one that
- * was made anew meanwhile, nor to one that is gone. 0, or a negative errno:
- * libxl does not know.
+ * was made anew meanwhile, nor to one that is gone. And that one which was
+ * served is lost, whatever its state is. 0, or a negative errno: libxl does not
+ * know.
  */
 int backend_tell_served(struct store *store, const char *path);
 int backend_tell_closed(struct store *store, const char *path);
 int backend_tell_refused(struct store *store, const char *path,
 			 const char *why);
+int backend_tell_lost(struct store *store, const char *path, const char *why);
 
 #endif

@@ -151,6 +151,32 @@ bool domain_find(struct domain *domain)
 	return domain->id != NO_DOMAIN;
 }
 
+static int read_vm(struct domain *domain, int id, char **vm)
+{
+	return store_read(domain->store, vm, "/local/domain/%d/vm", id);
+}
+
+int domain_read_vm(struct domain *domain, char **vm)
+{
+	return read_vm(domain, domain->id, vm);
+}
+
+bool domain_is_gone(struct domain *domain, int id, const char *vm)
+{
+	enum domain_shutdown reason;
+	enum domain_life life = life_of(domain, id, &reason);
+	char *now;
+	bool gone;
+
+	if (life == DOMAIN_GONE || life == DOMAIN_DYING)
+		return true;
+	if (read_vm(domain, id, &now))
+		return false;
+	gone = strcmp(now, vm) != 0;
+	free(now);
+	return gone;
+}
+
 void domain_forget(struct domain *domain)
 {
 	domain->former = domain->id;

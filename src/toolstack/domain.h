@@ -30,6 +30,18 @@ void domain_finish(struct domain *domain);
 /* Look for the domain. True if it is there: id and name are set. */
 bool domain_find(struct domain *domain);
 
+/*
+ * What tells the domain that was found from others that have its number later:
+ * 0 and a text, to be freed; -ENOENT: nothing does; else it is not known now.
+ */
+int domain_read_vm(struct domain *domain, char **vm);
+
+/*
+ * Whether a domain that domain_read_vm() told by `vm` is no more: there is none
+ * of its number, or another one, or it is dying. What is not known says no.
+ */
+bool domain_is_gone(struct domain *domain, int id, const char *vm);
+
 /* It is gone: the next domain_find() is for its successor. */
 void domain_forget(struct domain *domain);
 

@@ -93,10 +93,20 @@ xenevtchn_handle *xenevtchn_open(struct xentoollog_logger *logger,
 	return (void *)&dom;
 }
 
+/* Its ports go with it; what they have to say is said to the next one. */
 int xenevtchn_close(xenevtchn_handle *h)
 {
+	evtchn_port_t port;
+
 	(void)h;
+	xs_lock();
 	dom.events--;
+	for (unsigned int v = 0; v < VCPUS; v++)
+		dom.vcpu[v].bound = false;
+	while (read(dom.fd[0], &port, sizeof(port)) == sizeof(port))
+		continue;
+	take_unmasked();
+	xs_unlock();
 	return 0;
 }
 
@@ -172,6 +182,7 @@ int xenevtchn_notify(xenevtchn_handle *h, evtchn_port_t port)
 	dom.vcpu[v].value = dom.page[v].data;
 	dom.page[v].state = STATE_IOREQ_NONE;
 	dom.vcpu[v].busy = false;
+	dom.answers++;
 	xs_unlock();
 	return 0;
 }
@@ -273,15 +284,22 @@ int xendevicemodel_map_io_range_to_ioreq_server(xendevicemodel_handle *h,
 						int is_mmio, uint64_t start,
 						uint64_t end)
 {
+	bool exists = false;
+
 	(void)h;
 	(void)id;
 	if (no_domain(domid))
 		return -1;
 	xs_lock();
 	must(is_mmio && dom.servers == 1 && dom.nranges < RANGES_MAX);
-	dom.range[dom.nranges++] = (struct range){ start, end };
+	for (unsigned int i = 0; i < dom.nranges; i++)
+		if (start <= dom.range[i].last && end >= dom.range[i].first)
+			exists = true;
+	if (!exists)
+		dom.range[dom.nranges++] = (struct range){ start, end };
 	xs_unlock();
-	return 0;
+	errno = EEXIST;
+	return exists ? -1 : 0;
 }
 
 int xendevicemodel_unmap_io_range_from_ioreq_server(xendevicemodel_handle *h,

@@ -9,7 +9,8 @@
  * goes the way that it has in Xen: to the enabled server that has the range,
  * else it is a data abort. The vCPU stands still until it is answered; one that
  * still stands when the server is destroyed will do so for ever, which is what
- * stuck() tells. Every wait has a limit, and one that is over ends the program.
+ * stuck() tells. A program that ends may leave its server to the next one: Xen
+ * keeps it, but for the event channels of the process. Every wait has a limit, and one that is over ends the program.
  */
 #ifndef MODEL_DOMAIN_H
 #define MODEL_DOMAIN_H
@@ -21,6 +22,7 @@
 #include <getopt.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <xen/hvm/ioreq.h>
 #include <xen/memory.h>
@@ -87,6 +89,9 @@ struct dom {
 	char line[LINES_MAX][LINE_BYTES];
 	unsigned int nlines;
 	const char *disk_option[2]; /* --disk of the program; NULL: none */
+	const char *states;         /* its --state-dir; made by the host */
+	bool leaves;                /* the disks, at its end */
+	unsigned int answers;       /* of accesses, in all */
 	pthread_t program;
 	bool running;
 };

@@ -252,6 +252,8 @@ void introduce(unsigned int domid)
 	xs.introduced[domid] = true;
 	snprintf(path, sizeof(path), "/local/domain/%u/name", domid);
 	tool_write(path, "web");
+	snprintf(path, sizeof(path), "/local/domain/%u/vm", domid);
+	tool_write(path, "/vm/1");
 	xs_fire("@introduceDomain");
 	xs_unlock();
 }
@@ -270,8 +272,16 @@ static void *program_thread(void *unused)
 {
 	static char name[] = "virtio-disk", option[] = "--domain",
 		    domain[] = "web", disk[] = "--disk";
-	char *argv[] = { name, option, domain, NULL, NULL, NULL, NULL, NULL };
-	int argc = 3;
+	static char state_dir[] = "--state-dir", end[] = "--end",
+		    leave[] = "leave", detach[] = "detach";
+	char *argv[12] = { name,
+			   option,
+			   domain,
+			   state_dir,
+			   (char *)dom.states,
+			   end,
+			   dom.leaves ? leave : detach };
+	int argc = 7;
 
 	(void)unused;
 	optind = 0;
@@ -321,6 +331,8 @@ void check_clean(void)
 	assert_int_equal(dom.nranges, 0);
 	assert_int_equal(dom.events, 0);
 	assert_null(xs.client);
+	/* Nor for the next one. */
+	assert_true(rmdir(dom.states) == 0 && mkdir(dom.states, 0700) == 0);
 	for (unsigned int v = 0; v < VCPUS; v++) {
 		assert_false(dom.vcpu[v].bound);
 		assert_false(dom.vcpu[v].busy);
@@ -336,12 +348,15 @@ void end_program(void)
 
 /* ---- a test's beginning and end ------------------------------------------ */
 
+static char states[] = "/tmp/virtio-disk-states-XXXXXX";
+
 static void host_start(void)
 {
 	struct model_memory *mem = &dom.memory;
 
 	memset(&dom, 0, sizeof(dom));
 	tool_start();
+	dom.states = states;
 	dom.memory_fd = memfd_create("guest", MFD_CLOEXEC);
 	dom.page_fd = memfd_create("ioreq", MFD_CLOEXEC);
 	must(!ftruncate(dom.memory_fd, MEMORY_BYTES) &&
@@ -371,9 +386,13 @@ static void host_stop(void)
 
 int in_child(void (*f)(void))
 {
+	char remove[sizeof(states) + 16];
 	int status;
 	pid_t pid;
 
+	/* It may end badly, and with a guest that waits for the next one. */
+	strcpy(states + strlen(states) - 6, "XXXXXX");
+	must(mkdtemp(states));
 	fflush(NULL);
 	pid = fork();
 	must(pid >= 0);
@@ -388,6 +407,8 @@ int in_child(void (*f)(void))
 	}
 	/* Its own waits have the limits. */
 	must(waitpid(pid, &status, 0) == pid);
+	snprintf(remove, sizeof(remove), "rm -rf %s", states);
+	must(system(remove) == 0);
 	return status;
 }
 

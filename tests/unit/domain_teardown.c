@@ -382,9 +382,17 @@ static void late_reset(void)
 		  false, 0);
 }
 
+/* Nothing of the guest outlives the program. */
+static void start_without_states(void)
+{
+	dom.states = "/proc/nowhere";
+	start(1);
+	assert_int_equal(logged("cannot be taken over by the next process"), 1);
+}
+
 static void late_reset_when_given_up(void)
 {
-	start(1);
+	start_without_states();
 	finish();
 	write_held(&disk[0]);
 	ask_end();
@@ -397,7 +405,7 @@ static void late_reset_when_given_up(void)
 
 static void give_up_on_store(void)
 {
-	start(1);
+	start_without_states();
 	finish();
 	write_held(&disk[0]);
 	begin_reset(1, 0);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* LDFLAGS: -Wl,--wrap=worker_attach,--wrap=worker_detach */
+/* LDFLAGS: -Wl,--wrap=worker_awaits,--wrap=worker_disown */
 /*
  * A disk as libxl sees it, state by state: for each state that it can be in,
  * and each thing that libxl's directory can say then, what the next state is,
@@ -25,13 +26,19 @@ static struct {
 	struct guest_disk_host host;
 	struct guest_disk gd;
 	char file[64];
-	unsigned int attached, detached;
+	unsigned int attached, detached, disowned;
+	bool awaited; /* by the worker */
+	bool adopts;  /* ... and then */
 	int attach_fails;
+	char states[64]; /* directory */
+	struct state_dir dir;
 } rig;
 
 int __wrap_worker_attach(struct worker *worker, const struct worker_disk *disk,
 			 char error[BLOCK_ERROR_MAX]);
 void __wrap_worker_detach(struct worker *worker, uint64_t id);
+bool __wrap_worker_awaits(const struct worker *worker, uint64_t id);
+void __wrap_worker_disown(struct worker *worker, uint64_t id);
 
 int __wrap_worker_attach(struct worker *worker, const struct worker_disk *disk,
 			 char error[BLOCK_ERROR_MAX])
@@ -42,6 +49,8 @@ int __wrap_worker_attach(struct worker *worker, const struct worker_disk *disk,
 	assert_true(disk->image == &rig.gd.image && disk->image->fd >= 0);
 	assert_int_equal(disk->base, 0x2000000);
 	assert_int_equal(disk->irq, 33);
+	assert_int_equal(disk->state_fd >= 0, rig.host.states != NULL);
+	assert_int_equal(disk->adopt, rig.adopts);
 	rig.attached++;
 	if (rig.attach_fails)
 		snprintf(error, BLOCK_ERROR_MAX, "the worker cannot");
@@ -53,6 +62,22 @@ void __wrap_worker_detach(struct worker *worker, uint64_t id)
 	assert_null(worker);
 	assert_int_equal(id, DEVID);
 	rig.detached++;
+}
+
+bool __wrap_worker_awaits(const struct worker *worker, uint64_t id)
+{
+	assert_null(worker);
+	return rig.awaited && id == DEVID;
+}
+
+void __wrap_worker_disown(struct worker *worker, uint64_t id)
+{
+	assert_null(worker);
+	assert_int_equal(id, DEVID);
+	/* Nothing of the process before may be in flight. */
+	assert_int_equal(rig.gd.image.fd, -1);
+	rig.disowned++;
+	rig.awaited = false;
 }
 
 static void changed(struct store *store)
@@ -83,6 +108,7 @@ static void review(void)
 
 static void start(void)
 {
+	char error[BLOCK_ERROR_MAX];
 	int fd;
 
 	memset(&rig, 0, sizeof(rig));
@@ -95,7 +121,12 @@ static void start(void)
 	assert_true(fd >= 0);
 	assert_int_equal(ftruncate(fd, IMAGE_BYTES), 0);
 	close(fd);
+	strcpy(rig.states, "/tmp/guest-disk-states-XXXXXX");
+	assert_non_null(mkdtemp(rig.states));
+	assert_int_equal(state_dir_open(&rig.dir, rig.states, error), 0);
+	assert_int_equal(state_dir_take(&rig.dir, DOMID, "/vm/1", error), 0);
 	rig.host = (struct guest_disk_host){
+		.states = &rig.dir,
 		.store = &rig.store,
 		.loop = &rig.loop,
 		.guest = "web",
@@ -105,14 +136,46 @@ static void start(void)
 	assert_string_equal(rig.gd.path, DIRECTORY);
 }
 
+/* Whether there is a file of the disk's state. */
+static bool has_state(void)
+{
+	uint64_t devid[STATE_DIR_DISKS_MAX];
+
+	return state_dir_list(&rig.dir, devid) == 1 && devid[0] == DEVID;
+}
+
 static void finish(void)
 {
-	assert_int_equal(guest_disk_is_active(&rig.gd), rig.gd.image.fd >= 0);
+	bool active = guest_disk_is_active(&rig.gd);
+
+	assert_int_equal(active && !guest_disk_is_left(&rig.gd),
+			 rig.gd.image.fd >= 0);
+	assert_int_equal(rig.gd.state_fd >= 0, rig.gd.image.fd >= 0);
+	assert_int_equal(active, has_state());
 	guest_disk_finish(&rig.gd);
+	assert_int_equal(rig.gd.state_fd, -1);
+	state_dir_remove(&rig.dir);
+	state_dir_close(&rig.dir);
+	assert_int_equal(rmdir(rig.states), 0);
 	store_close(&rig.store);
 	loop_finish(&rig.loop);
 	tool_stop();
 	unlink(rig.file);
+}
+
+/* As another process has left it. */
+static void bring_left(void)
+{
+	char error[BLOCK_ERROR_MAX];
+	int fd = state_dir_open_disk(&rig.dir, DEVID, true, error);
+
+	assert_true(fd >= 0);
+	close(fd);
+	say("2");
+	rig.awaited = true;
+	rig.adopts = true;
+	guest_disk_init(&rig.gd, &rig.host, DEVID);
+	assert_int_equal(rig.gd.state, GUEST_DISK_LEFT);
 }
 
 /* Bring the disk into a state, the way that it comes into it. */
@@ -120,6 +183,10 @@ static void bring(enum guest_disk_state state)
 {
 	if (state == GUEST_DISK_FOUND)
 		return;
+	if (state == GUEST_DISK_LEFT) {
+		bring_left();
+		return;
+	}
 	say(state == GUEST_DISK_FOREIGN ? "2" : "1");
 	if (state == GUEST_DISK_UNTOLD)
 		tool_fail("transaction", EIO, 1);
@@ -143,6 +210,7 @@ struct row {
 };
 
 #define FOUND GUEST_DISK_FOUND
+#define LEFT GUEST_DISK_LEFT
 #define UNTOLD GUEST_DISK_UNTOLD
 #define SERVED GUEST_DISK_SERVED
 #define CLOSING GUEST_DISK_CLOSING
@@ -155,6 +223,11 @@ static const struct row rows[] = {
 	{ FOUND, "2", FOREIGN, "2" },       { FOUND, "5", SETTLED, "6" },
 	{ FOUND, "6", SETTLED, "6" },       { FOUND, "x", FOREIGN, "x" },
 	{ FOUND, "7", FOREIGN, "7" },       { FOUND, FAILS, FOUND, NULL },
+
+	{ LEFT, NULL, SETTLED, NULL },      { LEFT, "1", SERVED, "2" },
+	{ LEFT, "2", SERVED, "2" },         { LEFT, "5", SETTLED, "6" },
+	{ LEFT, "6", SETTLED, "6" },        { LEFT, "x", SERVED, "x" },
+	{ LEFT, "3", SERVED, "3" },         { LEFT, FAILS, LEFT, "2" },
 
 	{ UNTOLD, NULL, CLOSING, NULL },    { UNTOLD, "1", SERVED, "2" },
 	{ UNTOLD, "2", SERVED, "2" },       { UNTOLD, "5", CLOSING, "5" },
@@ -209,6 +282,8 @@ static void check_row(const struct row *row)
 				 row->next == SERVED);
 	assert_int_equal(rig.detached - detached,
 			 row->state != CLOSING && row->next == CLOSING);
+	assert_int_equal(rig.disowned,
+			 row->state == LEFT && row->next == SETTLED);
 	finish();
 }
 
@@ -267,12 +342,135 @@ static void test_refused_disk_is_told_and_closed(void **state)
 	finish();
 }
 
+/* ---- one that was left ---- */
+
+/* The image is in use until this is closed. */
+static void use_image(struct block_image *image)
+{
+	const struct block_image_options options = { .file = rig.file };
+	char error[BLOCK_ERROR_MAX];
+
+	assert_int_equal(block_image_open(image, &options, error), 0);
+}
+
+/* Whatever is to become of the disk, what is in flight ends before. */
+static void in_use(const char *says, enum guest_disk_state next,
+		   const char *reads)
+{
+	struct block_image image;
+
+	start();
+	bring(LEFT);
+	say(says);
+	use_image(&image);
+	for (int i = 0; i < 3; i++)
+		review();
+	assert_int_equal(rig.gd.state, LEFT);
+	assert_true(guest_disk_is_active(&rig.gd));
+	assert_int_equal(rig.attached + rig.disowned, 0);
+	assert_true(tool_is(DIRECTORY "/state", says));
+	block_image_close(&image);
+	review();
+	assert_int_equal(rig.gd.state, next);
+	assert_true(tool_is(DIRECTORY "/state", reads));
+	finish();
+}
+
+static void test_left_disk_waits_for_its_image(void **state)
+{
+	(void)state;
+	in_use("2", SERVED, "2");
+	in_use("1", SERVED, "2");
+	in_use("5", SETTLED, "6");
+	in_use("6", SETTLED, "6");
+}
+
+/* Nor does the end of the program make it go sooner. */
+static void test_left_disk_is_detached(void **state)
+{
+	struct block_image image;
+
+	(void)state;
+	start();
+	bring(LEFT);
+	use_image(&image);
+	guest_disk_detach(&rig.gd);
+	assert_int_equal(rig.gd.state, LEFT);
+	assert_int_equal(rig.disowned, 0);
+	block_image_close(&image);
+	guest_disk_take_up(&rig.gd);
+	assert_int_equal(rig.gd.state, SETTLED);
+	assert_int_equal(rig.disowned, 1);
+	assert_true(tool_is(DIRECTORY "/state", "6"));
+	finish();
+}
+
+static void test_left_disk_is_offline(void **state)
+{
+	(void)state;
+	start();
+	bring(LEFT);
+	tool_write(DIRECTORY "/online", "0");
+	review();
+	assert_int_equal(rig.gd.state, SETTLED);
+	assert_int_equal(rig.disowned, 1);
+	assert_int_equal(rig.attached, 0);
+	assert_true(tool_is(DIRECTORY "/state", "6"));
+	finish();
+}
+
+static void check_lost(const char *words)
+{
+	review();
+	assert_int_equal(rig.gd.state, SETTLED);
+	assert_int_equal(rig.disowned, 1);
+	assert_true(tool_is(DIRECTORY "/state", NULL));
+	assert_true(tool_is(DIRECTORY "/error", words));
+	assert_false(has_state());
+	/* Its next life. */
+	rig.adopts = false;
+	rig.attach_fails = 0;
+	tool_write(DIRECTORY "/params", "%s", rig.file);
+	tool_write(DIRECTORY "/state", "1");
+	review();
+	assert_int_equal(rig.gd.state, SERVED);
+	finish();
+}
+
+static void test_left_disk_is_lost(void **state)
+{
+	char words[XS_VALUE_MAX];
+
+	(void)state;
+	start();
+	bring(LEFT);
+	rig.attach_fails = -EAGAIN; /* not of the image */
+	check_lost("the worker cannot");
+
+	start();
+	bring(LEFT);
+	state_dir_remove_disk(&rig.dir, DEVID);
+	snprintf(words, sizeof(words),
+		 "%s/5/51712 cannot be opened: No such file or directory",
+		 rig.states);
+	check_lost(words);
+
+	start();
+	bring(LEFT);
+	tool_write(DIRECTORY "/params", "/nowhere");
+	check_lost("/nowhere: no such file: create it, or correct the path");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_each_state_and_word),
 		cmocka_unit_test(test_offline_disk_is_detached),
 		cmocka_unit_test(test_refused_disk_is_told_and_closed),
+		cmocka_unit_test(test_left_disk_waits_for_its_image),
+		cmocka_unit_test(test_left_disk_is_detached),
+		cmocka_unit_test(test_left_disk_is_offline),
+		cmocka_unit_test(test_left_disk_is_lost),
 	};
 
 	return cmocka_run_group_tests_name("monitor_guest_disk", tests, NULL,
