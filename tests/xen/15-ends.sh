@@ -62,7 +62,7 @@ more_beats() { [ "$(grep -c "@@GUEST beat$1" "$GUEST_LOG")" -ge "$2" ]; }
 echo "0 32768 linear /dev/ram0 0" | dmsetup create slow
 dmsetup mknodes
 other=$(image other.img 16)
-daemon_start
+daemon_start --end=detach
 guest_start "$(virtio_disk /dev/mapper/slow xvda) $(virtio_disk "$other" xvdb)" \
 	ends vda vdb
 guest_says 120 '@@GUEST unbound'
