@@ -23,12 +23,16 @@ struct fixture {
 	unsigned int size;
 	struct ioreq_window *last;
 	bool wait;         /* writes wait */
-	unsigned int vcpu; /* whose access is under way */
+	unsigned int vcpu; /* whose access is under way ... */
+	bool any_vcpu;     /* ... or that of several */
 };
 
 extern struct fixture f;
 
 struct ioreq_window window_at(uint64_t base);
+
+/* Before the server is opened or adopted. */
+void set_invalidate(void);
 
 int open_server(void);
 

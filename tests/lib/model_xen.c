@@ -20,15 +20,44 @@ static bool xen_call_fails(const void *handle)
 	return true;
 }
 
+void xen_check_slots(void)
+{
+	for (unsigned int i = 0; i < xen.nvcpus; i++) {
+		assert_true(xen.page[i].state >= xen.vcpu[i].state);
+		xen.vcpu[i].state = xen.page[i].state;
+	}
+}
+
+/* Around each call: the process may die before it, or after. */
+static void step_begins(void)
+{
+	xen_check_slots();
+	xen.steps++;
+	if (xen.steps == xen.die_at && !xen.die_after) {
+		xen.died = true;
+		longjmp(xen.death, 1);
+	}
+}
+
+static void step_ends(void)
+{
+	if (xen.steps == xen.die_at && xen.die_after) {
+		xen.died = true;
+		longjmp(xen.death, 1);
+	}
+}
+
 /* ---- what is wrapped ----------------------------------------------------- */
 
 int __wrap_xendevicemodel_nr_vcpus(xendevicemodel_handle *h, domid_t domid,
 				   unsigned int *vcpus)
 {
+	step_begins();
 	if (xen_call_fails(h))
 		return -1;
 	assert_int_equal(domid, XEN_DOMID);
 	*vcpus = xen.nr_vcpus_says ? xen.nr_vcpus_says : xen.nvcpus;
+	step_ends();
 	return 0;
 }
 
@@ -36,12 +65,20 @@ int __wrap_xendevicemodel_create_ioreq_server(xendevicemodel_handle *h,
 					      domid_t domid, int bufioreq,
 					      ioservid_t *id)
 {
+	step_begins();
 	if (xen_call_fails(h))
 		return -1;
 	assert_int_equal(domid, XEN_DOMID);
 	assert_int_equal(bufioreq, 0);
-	xen.servers++;
-	*id = XEN_SERVER;
+	/* One that nobody knows of does no harm. */
+	if (xen.servers) {
+		assert_true(xen.died && !xen.enabled && !xen.nranges);
+		xen.orphans++;
+	}
+	xen.servers = 1;
+	xen.server = XEN_SERVER + xen.orphans;
+	*id = (ioservid_t)xen.server;
+	step_ends();
 	return 0;
 }
 
@@ -49,12 +86,14 @@ int __wrap_xendevicemodel_destroy_ioreq_server(xendevicemodel_handle *h,
 					       domid_t domid, ioservid_t id)
 {
 	(void)h;
+	step_begins();
 	assert_int_equal(domid, XEN_DOMID);
-	assert_int_equal(id, XEN_SERVER);
+	assert_int_equal(id, xen.server);
 	assert_int_equal(xen.servers, 1);
 	xen.servers--;
 	xen.enabled = 0;
 	xen.nranges = 0;
+	step_ends();
 	return 0;
 }
 
@@ -62,14 +101,16 @@ int __wrap_xendevicemodel_set_ioreq_server_state(xendevicemodel_handle *h,
 						 domid_t domid, ioservid_t id,
 						 int enabled)
 {
+	step_begins();
 	if (xen_call_fails(h))
 		return -1;
 	assert_int_equal(domid, XEN_DOMID);
-	assert_int_equal(id, XEN_SERVER);
+	assert_int_equal(id, xen.server);
 	xen.enabled = enabled != 0;
 	/* The ports are valid from now on. */
 	for (unsigned int i = 0; i < xen.nvcpus; i++)
 		xen.page[i].vp_eport = XEN_REMOTE_PORT + i;
+	step_ends();
 	return 0;
 }
 
@@ -77,13 +118,20 @@ int __wrap_xendevicemodel_map_io_range_to_ioreq_server(
 	xendevicemodel_handle *h, domid_t domid, ioservid_t id, int is_mmio,
 	uint64_t start, uint64_t end)
 {
+	step_begins();
 	if (xen_call_fails(h))
 		return -1;
 	assert_int_equal(domid, XEN_DOMID);
-	assert_int_equal(id, XEN_SERVER);
+	assert_int_equal(id, xen.server);
 	assert_int_equal(is_mmio, 1);
 	assert_true(xen.nranges < XEN_RANGES_MAX);
+	for (unsigned int i = 0; i < xen.nranges; i++)
+		if (start <= xen.range[i].last && end >= xen.range[i].first) {
+			errno = EEXIST;
+			return -1;
+		}
 	xen.range[xen.nranges++] = (struct model_range){ start, end };
+	step_ends();
 	return 0;
 }
 
@@ -92,22 +140,28 @@ int __wrap_xendevicemodel_unmap_io_range_from_ioreq_server(
 	uint64_t start, uint64_t end)
 {
 	(void)h;
+	step_begins();
 	assert_int_equal(domid, XEN_DOMID);
-	assert_int_equal(id, XEN_SERVER);
+	assert_int_equal(id, xen.server);
 	assert_int_equal(is_mmio, 1);
 	for (unsigned int i = 0; i < xen.nranges; i++) {
 		if (xen.range[i].first != start || xen.range[i].last != end)
 			continue;
 		xen.range[i] = xen.range[--xen.nranges];
+		step_ends();
 		return 0;
 	}
-	fail_msg("a range that was not mapped is unmapped");
+	/* The row of one that has died may have no range. */
+	if (!xen.died)
+		fail_msg("a range that was not mapped is unmapped");
+	errno = ENOENT;
 	return -1;
 }
 
 int __wrap_xendevicemodel_set_irq_level(xendevicemodel_handle *h, domid_t domid,
 					uint32_t irq, unsigned int level)
 {
+	step_begins();
 	if (xen_call_fails(h))
 		return -1;
 	assert_int_equal(domid, XEN_DOMID);
@@ -123,16 +177,21 @@ xenforeignmemory_resource_handle *__wrap_xenforeignmemory_map_resource(
 	void **paddr, int prot, int flags)
 {
 	(void)flags;
+	step_begins();
 	if (xen_call_fails(h))
 		return NULL;
 	assert_int_equal(domid, XEN_DOMID);
 	assert_int_equal(type, XENMEM_resource_ioreq_server);
-	assert_int_equal(id, XEN_SERVER);
+	if (!xen.servers || id != xen.server) {
+		errno = ENOENT;
+		return NULL;
+	}
 	assert_int_equal(frame, 1);
 	assert_int_equal(nr_frames, 1);
 	assert_int_equal(prot, PROT_READ | PROT_WRITE);
 	xen.pages++;
 	*paddr = xen.page;
+	step_ends();
 	return (void *)&xen.pages;
 }
 
@@ -140,9 +199,11 @@ int __wrap_xenforeignmemory_unmap_resource(
 	xenforeignmemory_handle *h, xenforeignmemory_resource_handle *res)
 {
 	(void)h;
+	step_begins();
 	assert_ptr_equal(res, &xen.pages);
 	assert_int_equal(xen.pages, 1);
 	xen.pages--;
+	step_ends();
 	return 0;
 }
 
@@ -158,12 +219,14 @@ __wrap_xenevtchn_bind_interdomain(xenevtchn_handle *h, uint32_t domid,
 {
 	unsigned int i = remote - XEN_REMOTE_PORT;
 
+	step_begins();
 	if (xen_call_fails(h))
 		return -1;
 	assert_int_equal(domid, XEN_DOMID);
 	assert_true(xen.enabled);
 	assert_true(i < xen.nvcpus && !xen.vcpu[i].bound);
 	xen.vcpu[i].bound = true;
+	step_ends();
 	return (int)(XEN_LOCAL_PORT + i);
 }
 
@@ -172,8 +235,10 @@ int __wrap_xenevtchn_unbind(xenevtchn_handle *h, evtchn_port_t port)
 	unsigned int i = port - XEN_LOCAL_PORT;
 
 	(void)h;
+	step_begins();
 	assert_true(i < xen.nvcpus && xen.vcpu[i].bound);
 	xen.vcpu[i].bound = false;
+	step_ends();
 	return 0;
 }
 
@@ -182,11 +247,14 @@ int __wrap_xenevtchn_notify(xenevtchn_handle *h, evtchn_port_t port)
 	unsigned int i = port - XEN_LOCAL_PORT;
 
 	(void)h;
+	step_begins();
 	assert_true(i < xen.nvcpus && xen.vcpu[i].bound);
 	/* The vCPU goes on and the slot is Xen's again. */
 	assert_int_equal(xen.page[i].state, STATE_IORESP_READY);
 	xen.page[i].state = STATE_IOREQ_NONE;
+	xen.vcpu[i].state = STATE_IOREQ_NONE;
 	xen.vcpu[i].answers++;
+	step_ends();
 	return 0;
 }
 
@@ -220,10 +288,38 @@ void xen_stop(void)
 	munmap(xen.page, MODEL_PAGE);
 }
 
+void xen_process_dies(void)
+{
+	evtchn_port_t port;
+
+	xen.died = true;
+	xen.pages = 0;
+	xen_check_slots();
+	for (unsigned int i = 0; i < xen.nvcpus; i++) {
+		xen.vcpu[i].bound = false;
+		xen.vcpu[i].masked = false;
+		xen.vcpu[i].pending = false;
+	}
+	for (unsigned int end = 0; end < 2; end++)
+		while (read(xen.fd[end], &port, sizeof(port)) > 0)
+			continue;
+}
+
+bool xen_has_range(uint64_t addr)
+{
+	for (unsigned int i = 0; xen.enabled && i < xen.nranges; i++)
+		if (addr >= xen.range[i].first && addr <= xen.range[i].last)
+			return true;
+	return false;
+}
+
 static void xen_send_event(unsigned int vcpu)
 {
 	evtchn_port_t port = XEN_LOCAL_PORT + vcpu;
 
+	/* To nobody, where the process is gone. */
+	if (!xen.vcpu[vcpu].bound)
+		return;
 	if (xen.vcpu[vcpu].masked) {
 		xen.vcpu[vcpu].pending = true;
 		return;

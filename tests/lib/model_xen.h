@@ -5,8 +5,9 @@
  * Linux's. The program has to be linked with --wrap for each of them.
  *
  * It checks what Xen would crash the guest for: an answer is notified once, in
- * the state RESP_READY, on the vCPU's own port. It counts what was made and
- * what was given back, and can fail at any call.
+ * the state RESP_READY, on the vCPU's own port, and a slot never goes backwards.
+ * It counts what was made and what was given back, can fail at any call, and
+ * can kill the process before or after any: what Xen keeps of it stays.
  */
 #ifndef MODEL_XEN_H
 #define MODEL_XEN_H
@@ -14,6 +15,7 @@
 #include "lib/model_memory.h"
 
 #include <fcntl.h>
+#include <setjmp.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -27,13 +29,14 @@ enum {
 	XEN_SERVER = 3,
 	XEN_REMOTE_PORT = 1000, /* of vCPU 0 */
 	XEN_LOCAL_PORT = 200,
-	XEN_RANGES_MAX = 8,
+	XEN_RANGES_MAX = 32,
 };
 
 struct model_vcpu {
 	bool bound;
-	bool masked;  /* its event was read and not unmasked yet */
-	bool pending; /* an event that waits for the unmask */
+	bool masked;        /* its event was read and not unmasked yet */
+	bool pending;       /* an event that waits for the unmask */
+	unsigned int state; /* of its slot, as last seen */
 	unsigned int answers;
 };
 
@@ -53,6 +56,13 @@ struct model_xen {
 	unsigned int calls;
 	unsigned int fail_at; /* this call fails; 0: none */
 	int fail_errno;
+	unsigned int server;  /* the id of the one there is */
+	unsigned int orphans; /* never enabled, and known to nobody */
+	unsigned int steps;   /* calls, of whatever kind */
+	unsigned int die_at;  /* at this step death is jumped to; 0: never */
+	bool die_after;       /* ... after it had its effect */
+	bool died;
+	jmp_buf death;
 	unsigned int irq;
 	unsigned int irqs; /* raised */
 };
@@ -98,6 +108,18 @@ void xen_start(unsigned int nvcpus);
 void xen_check_clean(void);
 
 void xen_stop(void);
+
+/*
+ * The process is gone, as after kill -9: its ports, its events and what it had
+ * mapped are; server, ranges and slots are not. Its own memory is the caller's.
+ */
+void xen_process_dies(void);
+
+/* Whether one of the server's ranges has the address, so that it is sent. */
+bool xen_has_range(uint64_t addr);
+
+/* No slot may have gone backwards since the last look. */
+void xen_check_slots(void);
 
 /* Take the ports that were unmasked: how many. */
 unsigned int xen_take_unmasked(void);
