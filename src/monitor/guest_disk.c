@@ -391,9 +391,6 @@ static void take_up(struct guest_disk *gd, const struct backend *backend)
 			r = attach(gd, backend, &o, error);
 		if (r)
 			lose(gd, error);
-		else
-			log_info("%s: taken over from the process before",
-				 gd->name);
 	}
 	keys_finish(&o);
 }
