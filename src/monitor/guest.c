@@ -283,6 +283,17 @@ static void take_up_later(struct guest *g)
 	loop_arm(g->loop, &g->take_up, g->take_up_ns);
 }
 
+static void review_disks(struct guest *g)
+{
+	unsigned int before = guest_disks_left(&g->disks);
+
+	guest_disks_review(&g->disks);
+	/* One that has ended may have another one in its place. */
+	if (guest_disks_left(&g->disks) != before)
+		loop_defer(g->loop, &g->look);
+	take_up_later(g);
+}
+
 static void review(struct guest *g)
 {
 	bool forgotten = false;
@@ -299,8 +310,7 @@ static void review(struct guest *g)
 	if (g->state == GUEST_SERVED) {
 		forgotten = domain_is_forgotten(&g->domain);
 		if (!forgotten)
-			guest_disks_review(&g->disks);
-		take_up_later(g);
+			review_disks(g);
 		review_life(g);
 	}
 	look_again_later(g, store_take_trouble(&g->store), forgotten);

@@ -12,6 +12,7 @@
  *		  other			     log		      FOREIGN
  *	LEFT	  any, image in use	     try again later	      LEFT
  *		  5, 6, no state, offline    disown, say 6	      SETTLED
+ *		  other, it was closing	     disown, say 6	      SETTLED
  *		  other			     open, adopt	      UNTOLD
  *		  other, that fails	     disown, say it	      SETTLED
  *	UNTOLD	  any			     say 2		      SERVED
@@ -363,6 +364,14 @@ static void disown(struct guest_disk *gd)
 	remove_state(gd);
 }
 
+/* It has ended, or does now. */
+static void let_go(struct guest_disk *gd)
+{
+	disown(gd);
+	log_info("%s: closed", gd->name);
+	tell_closed(gd);
+}
+
 static void lose(struct guest_disk *gd, const char *why)
 {
 	disown(gd);
@@ -373,6 +382,18 @@ static void lose(struct guest_disk *gd, const char *why)
 	backend_tell_lost(gd->host->store, gd->path, why);
 }
 
+static void adopt(struct guest_disk *gd, const struct backend *backend,
+		  const struct disk_options *o)
+{
+	char error[BLOCK_ERROR_MAX];
+	int r = attach(gd, backend, o, error);
+
+	if (r == -ENODEV)
+		let_go(gd);
+	else if (r)
+		lose(gd, error);
+}
+
 static void take_up(struct guest_disk *gd, const struct backend *backend)
 {
 	const bool unwanted = gd->unwanted || is_unwanted(gd);
@@ -380,18 +401,14 @@ static void take_up(struct guest_disk *gd, const struct backend *backend)
 	struct disk_options o = { 0 };
 	int r = prepare(gd, backend, &o, error);
 
-	if (r == -EAGAIN || r == -EBUSY) {
+	if (r == -EAGAIN || r == -EBUSY)
 		in_use(gd, error);
-	} else if (unwanted) {
-		disown(gd);
-		log_info("%s: closed", gd->name);
-		tell_closed(gd);
-	} else {
-		if (r == 0)
-			r = attach(gd, backend, &o, error);
-		if (r)
-			lose(gd, error);
-	}
+	else if (unwanted)
+		let_go(gd);
+	else if (r)
+		lose(gd, error);
+	else
+		adopt(gd, backend, &o);
 	keys_finish(&o);
 }
 

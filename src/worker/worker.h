@@ -105,7 +105,8 @@ void worker_disown(struct worker *worker, uint64_t id);
 
 /*
  * Answer for a disk: 0, or a negative errno and a sentence in `error`; one that
- * was to be adopted is awaited as before then. From then on the guest may
+ * was to be adopted is awaited as before then. -ENODEV: it was detached by the
+ * worker before, and the guest has lost it already. From then on the guest may
  * access it.
  */
 int worker_attach(struct worker *worker, const struct worker_disk *disk,

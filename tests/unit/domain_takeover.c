@@ -379,6 +379,29 @@ static void test_left_while_closing(void)
 	finish();
 }
 
+/* ... also where there is a new one in its place already. */
+static void test_left_while_made_anew(void)
+{
+	start(2);
+	hold(true);
+	fill(0, 0, 0x5a);
+	offer(&disk[0], 0, VIRTIO_BLK_T_OUT, 3);
+	kick(&disk[0]);
+	wait_held();
+	make_image(&disk[2]);
+	make_directory(0, disk[2].file);
+	wait_until(is_dead(0));
+	leave_with_held();
+	dom.leaves = false;
+	program_start();
+	wait_until(tool_is(node(0, "state"), "2"));
+	assert_int_equal(logged("going on with"), 1);
+	assert_int_equal(reg_read(0, VIRTIO_MMIO_STATUS), 0);
+	drive(&disk[2], 0);
+	check_serves(1, 0x21);
+	finish();
+}
+
 /* libxl does not know yet that it is served. */
 static void test_left_untold(void)
 {
@@ -847,6 +870,7 @@ int main(void)
 		host_test(test_detached_while_nobody_serves),
 		host_test(test_directory_removed_while_nobody_serves),
 		host_test(test_left_while_closing),
+		host_test(test_left_while_made_anew),
 		host_test(test_left_untold),
 		host_test(test_domain_dies_while_nobody_serves),
 		host_test(test_number_of_another_domain),

@@ -461,6 +461,35 @@ static void test_left_disk_is_lost(void **state)
 	check_lost("/nowhere: no such file: create it, or correct the path");
 }
 
+/* The process before was about to end it. */
+static void test_left_disk_was_closing(void **state)
+{
+	(void)state;
+	start();
+	bring(LEFT);
+	rig.attach_fails = -ENODEV;
+	review();
+	assert_int_equal(rig.gd.state, SETTLED);
+	assert_int_equal(rig.disowned, 1);
+	assert_true(tool_is(DIRECTORY "/state", "6"));
+	finish();
+
+	/* ... since it was made anew. */
+	start();
+	bring(LEFT);
+	say("1");
+	rig.attach_fails = -ENODEV;
+	review();
+	assert_int_equal(rig.gd.state, SETTLED);
+	assert_true(tool_is(DIRECTORY "/error", NULL));
+	rig.attach_fails = 0;
+	rig.adopts = false;
+	review();
+	assert_int_equal(rig.gd.state, SERVED);
+	assert_true(tool_is(DIRECTORY "/state", "2"));
+	finish();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -471,6 +500,7 @@ int main(void)
 		cmocka_unit_test(test_left_disk_is_detached),
 		cmocka_unit_test(test_left_disk_is_offline),
 		cmocka_unit_test(test_left_disk_is_lost),
+		cmocka_unit_test(test_left_disk_was_closing),
 	};
 
 	return cmocka_run_group_tests_name("monitor_guest_disk", tests, NULL,
