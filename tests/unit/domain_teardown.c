@@ -360,19 +360,23 @@ static void test_invalidate_with_io(void)
 	finish();
 }
 
-enum { LEFT_BADLY = 99 }; /* an exit status */
+enum { STILL_SERVED = 99, LEFT_BADLY }; /* exit statuses */
 
 _Noreturn void __wrap__exit(int status);
 _Noreturn void __real__exit(int status);
 
 static ioreq_t *page_before; /* the process ended; shared with the test */
 
-/* With nobody left to answer them, accesses must not be sent here any more. */
+/* Whether accesses are sent here still, with nobody left to answer them. */
 _Noreturn void __wrap__exit(int status)
 {
 	if (page_before)
 		memcpy(page_before, dom.page, MODEL_PAGE);
-	__real__exit(dom.enabled || dom.nranges ? LEFT_BADLY : status);
+	if (dom.enabled && dom.nranges && status == 1)
+		status = STILL_SERVED;
+	else if (dom.enabled || dom.nranges)
+		status = LEFT_BADLY;
+	__real__exit(status);
 }
 
 /* A reset that comes when the store has been given up. */
@@ -453,6 +457,54 @@ static void test_abandon_late_reset(void **state)
 	munmap(page_before, MODEL_PAGE);
 }
 
+/* The guest's next process has all of it: Xen is told nothing. */
+static void give_up_and_leave(void)
+{
+	start(1);
+	finish();
+	write_held(&disk[0]);
+	begin_reset(1, 0);
+	a_while();
+	ask_end();
+	usleep(200000);
+	assert_false(answered(1));
+	ask_end();
+	program_ended();
+}
+
+static void leave_and_give_up(void)
+{
+	dom.leaves = true;
+	give_up_and_leave();
+}
+
+static void abandons_and_leaves(void (*act)(void))
+{
+	int status;
+
+	page_before = mmap(NULL, MODEL_PAGE, PROT_READ | PROT_WRITE,
+			   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(page_before, MAP_FAILED);
+	status = in_child(act);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), STILL_SERVED);
+	assert_int_equal(page_before[1].state, STATE_IOREQ_INPROCESS);
+	munmap(page_before, MODEL_PAGE);
+}
+
+static void test_abandon_while_leaving(void **state)
+{
+	(void)state;
+	abandons_and_leaves(leave_and_give_up);
+}
+
+/* What was to be taken away, and could not, is left. */
+static void test_abandon_while_detaching(void **state)
+{
+	(void)state;
+	abandons_and_leaves(give_up_and_leave);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -473,6 +525,8 @@ int main(void)
 		host_test(test_invalidate_with_io),
 		cmocka_unit_test(test_abandon),
 		cmocka_unit_test(test_abandon_late_reset),
+		cmocka_unit_test(test_abandon_while_leaving),
+		cmocka_unit_test(test_abandon_while_detaching),
 	};
 
 	return cmocka_run_group_tests_name("domain: teardown", tests, NULL,
