@@ -308,6 +308,12 @@ build/torture/%: build/torture/tests/torture/%.o $(torture_shared)
 	@echo "  LINK    $@"
 	@$(CC) $(ALL_LDFLAGS) -o $@ $^ -lpthread
 
+build/torture/unlocked.so: $(SRC)/tests/torture/unlocked.c
+	@mkdir -p $(@D)
+	@echo "  CC      $<"
+	@$(CC) -D_GNU_SOURCE -shared -fPIC -O2 $(WARN_CFLAGS) -o $@ $<
+
+torture_programs += build/torture/unlocked.so
 check-torture: virtio-disk $(torture_programs)
 	@$(SRC)/tests/torture/run.sh ./virtio-disk build/torture
 

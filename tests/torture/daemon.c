@@ -40,7 +40,7 @@ static _Noreturn void become(const struct daemon *d)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (d->preload)
 		setenv("LD_PRELOAD", d->preload, 1);
-	execl(d->program, d->program, "--vhost-user", d->socket, "--disk",
+	execl(d->program, d->program, "--vhost-user", d->path, "--disk",
 	      d->disk, (char *)NULL);
 	_exit(127);
 }
@@ -49,6 +49,11 @@ void daemon_start(struct daemon *d)
 {
 	daemon_reap();
 	d->starts++;
+	if (d->paths)
+		snprintf(d->path, sizeof(d->path), "%s.%u", d->socket,
+			 d->starts);
+	else
+		snprintf(d->path, sizeof(d->path), "%s", d->socket);
 	d->pid = fork();
 	if (d->pid < 0)
 		die("fork: %s", strerror(errno));

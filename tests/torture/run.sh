@@ -25,10 +25,13 @@ WORK=$(mktemp -d "$ROOT/virtio-disk-torture.XXXXXX")
 if [ "${FORM:-short}" = long ]; then
 	: "${KILLS:=10000}" "${HELD:=1000}" "${CONNECTS:=100000}"
 	: "${IOS:=10000000}" "${CLIENTS:=100}"
+	PLANTED_KINDS="io_uring,none,direct libaio,none,direct threads,none,direct
+		threads,writeback,direct"
 	LIMIT=14400 HOLD_MIN=200 HOLD_MAX=3000 CLIENT_KILLS=20 SIZE=64M
 else
 	: "${KILLS:=25}" "${HELD:=5}" "${CONNECTS:=2000}"
 	: "${IOS:=100000}" "${CLIENTS:=10}"
+	PLANTED_KINDS="io_uring,none,direct"
 	LIMIT=180 HOLD_MIN=200 HOLD_MAX=400 CLIENT_KILLS=2 SIZE=16M
 fi
 SEED=${SEED:-1}
@@ -83,4 +86,106 @@ killed_under_load() {
 		"most $(percentile 100) ms; load $(cut -d' ' -f1 /proc/loadavg)"
 }
 
-run_all killed_under_load
+# ---- writes that a slow store holds back ------------------------------------
+
+# ENGINE,CACHE,STORE: of the store see slow_store.c; loop: it is a device on one.
+HELD_KINDS="io_uring,none,direct libaio,none,direct threads,none,direct
+	io_uring,none,loop io_uring,writeback,direct io_uring,writeback,cached
+	libaio,none,loop threads,none,loop threads,writethrough,direct
+	threads,writethrough,cached io_uring,writeback,loop
+	io_uring,writeback,writeback"
+
+have_slow_store() {
+	[ "$(id -u)" -eq 0 ] && [ -c /dev/fuse ] && return
+	echo "    skipped: a slow store needs root and /dev/fuse"
+	return 1
+}
+
+# start_store MODE: in $dir; its process is $store.
+start_store() {
+	truncate -s 4M "$dir/data"
+	truncate -s 4096 "$dir/control"
+	: >"$dir/file"
+	"$BUILD/slow_store" "$dir/data" "$dir/file" "$dir/control" "$1" &
+	store=$!
+	wait_for grep -q "$dir/file" /proc/mounts
+}
+
+# Its end ends whatever waits for it.
+stop_store() {
+	[ -z "$loop" ] || losetup -d "$loop"
+	{ umount -l "$dir/file" && kill "$store" && wait "$store"; } 2>/dev/null
+}
+
+# hazard KIND KILLS NUMBER [KEY=VALUE]...
+hazard() {
+	dir=$WORK/held.$3 loop= _store=${1##*,}
+	mkdir -p "$dir"
+	_more="kills=$2 seed=$((SEED + $3)) packed=$(($3 % 2))"
+	_cache=${1#*,}
+	case $_store in
+	loop) start_store direct || return 1
+		loop=$(losetup -f --show --direct-io=on "$dir/file") ||
+			return 1 ;;
+	writeback) start_store writeback || return 1
+		_more="$_more early=1" ;;
+	*) start_store "$_store" || return 1 ;;
+	esac
+	_file=${loop:-$dir/file}
+	shift 3
+	# shellcheck disable=SC2086
+	timeout -k 5 $LIMIT "$BUILD/hazard" program="$PROGRAM" \
+		socket="$dir/s" file="$_file" data="$dir/data" \
+		control="$dir/control" min=$HOLD_MIN max=$HOLD_MAX $_more \
+		disk="file=$_file,engine=${_kind%%,*},cache=${_cache%,*},packed=on" \
+		"$@" >"$dir/out" 2>&1
+	_result=$?
+	[ $_result -eq 0 ] || tail -q -n 5 "$dir"/s.*.log >>"$dir/out"
+	stop_store
+	return $_result
+}
+
+# all_kinds KILLS: side by side, for they mostly wait.
+all_kinds() {
+	_number=0 _pids=
+	for _kind in $HELD_KINDS; do
+		_n=$((($1 + 11) / 12))
+		[ "$1" -ge 12 ] || _n=$((_number < $1))
+		[ $_n -gt 0 ] || continue
+		hazard "$_kind" $_n $_number &
+		_pids="$_pids $!"
+		_number=$((_number + 1))
+	done
+	_bad=0 _number=0
+	for _pid in $_pids; do
+		wait "$_pid" || _bad=$((_bad + 1))
+		_kind=$(echo $HELD_KINDS | cut -d' ' -f$((_number + 1)))
+		echo "    $_kind: $(tail -n 20 "$WORK/held.$_number/out")"
+		_number=$((_number + 1))
+	done
+	[ $_bad -eq 0 ] || fail "$_bad kinds"
+}
+
+held_back() {
+	have_slow_store || return 0
+	all_kinds "$HELD"
+}
+
+# Does that test find a successor that does not wait? One that has the locks
+# whoever else has them, on a socket of its own.
+successor_does_not_wait() {
+	have_slow_store || return 0
+	_number=100
+	for _kind in $PLANTED_KINDS; do
+		hazard "$_kind" 20 $_number paths=1 find=1 \
+			preload="$BUILD/unlocked.so"
+		_result=$?
+		echo "    $_kind: $(tail -n 1 "$WORK/held.$_number/out")"
+		[ $_result -eq 0 ] && grep -q "[1-9][0-9]* stale sectors" \
+			"$WORK/held.$_number/out" ||
+			fail "$_kind: no stale sector was found" || return 1
+		_number=$((_number + 1))
+	done
+}
+
+run_all killed_under_load held_back successor_does_not_wait

@@ -328,7 +328,7 @@ static void open_disk(struct torture *t)
 		features |= VIRTIO_FEATURE(VIRTIO_F_RING_PACKED);
 	if (t->seed & 1)
 		features |= VIRTIO_FEATURE(VIRTIO_F_EVENT_IDX);
-	front_init(&t->front, t->daemon.socket, t->nqueues, features,
+	front_init(&t->front, t->daemon.path, t->nqueues, features,
 		   load_bytes(t->nqueues));
 	t->front.sent_last = sent_last;
 	t->front.arg = t;
