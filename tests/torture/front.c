@@ -128,9 +128,10 @@ static int tell(struct front *f, uint32_t request, const void *payload,
 		return 0;
 	if (receive(f, &m, request, NULL))
 		return -1;
+	/* Where a queue cannot start yet the session is closed after it. */
 	if (m.payload.u64)
-		die("request %u was refused", request);
-	return 0;
+		f->refused++;
+	return m.payload.u64 ? -1 : 0;
 }
 
 static int tell_u64(struct front *f, uint32_t request, uint64_t value, int fd)

@@ -3,8 +3,8 @@
  * A vhost-user front end that keeps all that outlives a back end, as QEMU does:
  * the guest's memory, the in-flight area, event descriptors, features.
  *
- * What talks to the back end returns 0, or -1 when it has gone; an answer that
- * is wrong ends the program.
+ * What talks to the back end returns 0, or -1 when it has gone or refused; an
+ * answer that is wrong ends the program.
  */
 #ifndef TORTURE_FRONT_H
 #define TORTURE_FRONT_H
@@ -34,6 +34,7 @@ struct front {
 	int inflight_fd; /* -1: none yet */
 	struct vhost_inflight inflight;
 	bool acks;                 /* ask for an answer to each message */
+	unsigned int refused;      /* messages so far */
 	unsigned int messages;     /* sent since connected */
 	unsigned int last_message; /* then `sent_last` is called; 0: never */
 	void (*sent_last)(void *arg);

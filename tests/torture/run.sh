@@ -36,6 +36,12 @@ else
 fi
 SEED=${SEED:-1}
 
+# What the programs leave is told by the tests themselves.
+log_of() {
+	tail -q -n 5 "$1"/s.*.log >"$WORK/last.log"
+	return 1
+}
+
 # ---- kills under load -------------------------------------------------------
 
 # What of engine and cache goes together, and which queues.
@@ -61,9 +67,7 @@ one_kind() {
 	timeout -k 5 $LIMIT "$BUILD/torture" program="$PROGRAM" \
 		socket="$_dir/s" image="$_dir/image" disk="$_disk" \
 		times="$WORK/times" kills="$3" seed="$((SEED + $2 / 2))" \
-		packed=$(($2 % 2)) check=50 && rm -r "$_dir" && return
-	tail -q -n 5 "$_dir"/s.*.log >&2
-	return 1
+		packed=$(($2 % 2)) check=50 && rm -r "$_dir" || log_of "$_dir"
 }
 
 # In rounds, so that each kind has both forms of queues, and threads.
@@ -163,7 +167,7 @@ all_kinds() {
 		echo "    $_kind: $(tail -n 20 "$WORK/held.$_number/out")"
 		_number=$((_number + 1))
 	done
-	[ $_bad -eq 0 ] || fail "$_bad kinds"
+	[ $_bad -eq 0 ] || log_of "$WORK/held.0" || fail "$_bad kinds"
 }
 
 held_back() {
@@ -183,9 +187,66 @@ successor_does_not_wait() {
 		echo "    $_kind: $(tail -n 1 "$WORK/held.$_number/out")"
 		[ $_result -eq 0 ] && grep -q "[1-9][0-9]* stale sectors" \
 			"$WORK/held.$_number/out" ||
-			fail "$_kind: no stale sector was found" || return 1
+			log_of "$dir" || fail "$_kind: no stale sector" ||
+			return 1
 		_number=$((_number + 1))
 	done
 }
 
-run_all killed_under_load held_back successor_does_not_wait
+# ---- what must not grow ----------------------------------------------------
+
+# one_daemon NAME KEYS ARGUMENT...: a daemon with many sessions and requests.
+one_daemon() {
+	dir=$WORK/leaks.$1
+	mkdir -p "$dir"
+	truncate -s 16M "$dir/image"
+	_disk="file=$dir/image,queues=4,packed=on,$2"
+	shift 2
+	timeout -k 5 $LIMIT "$BUILD/leaks" program="$PROGRAM" \
+		socket="$dir/s" image="$dir/image" disk="$_disk" \
+		connects=$CONNECTS ios=$IOS seed="$SEED" "$@" || log_of "$dir"
+}
+
+nothing_leaks() {
+	one_daemon io_uring cache=writeback,iothreads=2 packed=1
+}
+
+nothing_leaks_threads() {
+	one_daemon threads engine=threads,cache=writeback packed=0
+}
+
+nothing_leaks_libaio() {
+	one_daemon libaio engine=libaio,cache=none packed=1 ios=$((IOS / 100))
+}
+
+# ---- many at once -----------------------------------------------------------
+
+# Each client has a disk and a daemon of its own, which is killed now and then.
+many_at_once() {
+	_pids=
+	for _i in $(seq "$CLIENTS"); do
+		dir=$WORK/many.$_i
+		mkdir -p "$dir"
+		truncate -s 4M "$dir/image"
+		timeout -k 5 $LIMIT "$BUILD/torture" program="$PROGRAM" \
+			socket="$dir/s" image="$dir/image" queues=1 \
+			disk="file=$dir/image,cache=writeback,packed=on" \
+			kills=$CLIENT_KILLS seed=$((SEED + _i)) depth=8 \
+			packed=$((_i % 2)) >"$dir/out" 2>&1 &
+		_pids="$_pids $!"
+	done
+	_bad=0
+	for _pid in $_pids; do
+		wait "$_pid" || _bad=$((_bad + 1))
+	done
+	[ $_bad -eq 0 ] || {
+		grep -hv " kills, " "$WORK"/many.*/out | head -n 10 >&2
+		log_of "$dir" || fail "$_bad of $CLIENTS" || return 1
+	}
+	cat "$WORK"/many.*/out | sed -n 's/.*most \([0-9.]*\) ms.*/\1/p' |
+		sort -n | tail -n 1 | sed "s/.*/    $CLIENTS clients, \
+$CLIENT_KILLS kills each; from death to completion & ms at most/"
+}
+
+run_all killed_under_load held_back successor_does_not_wait nothing_leaks \
+	nothing_leaks_threads nothing_leaks_libaio many_at_once

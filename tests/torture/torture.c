@@ -12,6 +12,7 @@
  * usage: torture program=FILE socket=PATH image=FILE disk=KEYS [KEY=VALUE]...
  *
  *	kills=N seed=N queues=N packed=1
+ *	depth=N		of the last queue; those before it have fewer
  *	times=FILE	add the times from a kill to the next completion, in
  *			microseconds, a line each
  *	check=N		look at the image after each n-th kill as well
@@ -43,7 +44,7 @@ struct torture {
 	struct front front;
 	struct load load;
 	const char *image, *times_file;
-	unsigned int kills, seed, nqueues, packed, check;
+	unsigned int kills, seed, nqueues, depth, packed, check;
 	unsigned int killed; /* so far */
 	uint64_t *times_us;
 	unsigned int ntimes;
@@ -97,9 +98,10 @@ static unsigned int take(struct torture *t)
 static void hangs(struct torture *t)
 {
 	load_tell(&t->load);
-	die("%u requests do not complete (daemon %d, log %s.%u.log)",
-	    load_busy(&t->load), (int)t->daemon.pid, t->daemon.socket,
-	    t->daemon.starts % 2);
+	die("%u requests do not complete (%u messages refused, daemon %d, log "
+	    "%s.%u.log)",
+	    load_busy(&t->load), t->front.refused, (int)t->daemon.pid,
+	    t->daemon.socket, t->daemon.starts % 2);
 }
 
 /* ---- the cache mode, which the driver chooses now and then ---- */
@@ -338,13 +340,15 @@ static void open_disk(struct torture *t)
 	/* From one at a time to as many as there is room for. */
 	for (unsigned int q = 0; q < t->nqueues; q++)
 		t->load.queue[q].depth = 1u << q * 6 / t->nqueues;
-	t->load.queue[t->nqueues - 1].depth = RING_SLOTS;
+	t->load.queue[t->nqueues - 1].depth = t->depth;
 	t->mode = UNKNOWN_MODE;
 }
 
 int main(int argc, char **argv)
 {
-	static struct torture t = { .kills = 25, .seed = 1, .nqueues = 3 };
+	static struct torture t = {
+		.kills = 25, .seed = 1, .nqueues = 3, .depth = RING_SLOTS
+	};
 	const struct key keys[] = {
 		{ "program", NULL, &t.daemon.program },
 		{ "socket", NULL, &t.daemon.socket },
@@ -354,6 +358,7 @@ int main(int argc, char **argv)
 		{ "kills", &t.kills, NULL },
 		{ "seed", &t.seed, NULL },
 		{ "queues", &t.nqueues, NULL },
+		{ "depth", &t.depth, NULL },
 		{ "packed", &t.packed, NULL },
 		{ "check", &t.check, NULL },
 	};
@@ -361,7 +366,8 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	take_keys(keys, sizeof(keys) / sizeof(keys[0]), argc, argv);
 	if (!t.daemon.program || !t.daemon.socket || !t.daemon.disk ||
-	    !t.image || !t.nqueues || t.nqueues > FRONT_QUEUES_MAX)
+	    !t.image || !t.nqueues || t.nqueues > FRONT_QUEUES_MAX ||
+	    !t.depth || t.depth > RING_SLOTS)
 		die("torture: program=, socket=, disk=, image= are needed");
 	t.times_us = calloc(t.kills + 1, sizeof(*t.times_us));
 	if (!t.times_us)
