@@ -44,8 +44,8 @@
 #include "lock_holder.h"
 
 /* How often, and how far apart, a store that is in use is asked for. */
-#define LOCK_TRIES 20u
-#define LOCK_PAUSE_NS 25000000l
+#define LOCK_TRIES 250u
+#define LOCK_PAUSE_NS 2000000l
 
 enum {
 	LOCK_LENT_BYTE = 50,

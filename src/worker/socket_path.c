@@ -37,13 +37,13 @@ enum {
 	/* One session at a time; who comes meanwhile waits here. */
 	BACKLOG = 8,
 	/* A process that is ending holds its lock for a moment. */
-	LOCK_TRIES = 20,
+	LOCK_TRIES = 250,
 	PID_MAX = 16,        /* bytes of a lock file at most */
 	NAME_SHOWN_MAX = 40, /* of the name, in that of the first bind */
 	FIRST_NAME_MAX = 80,
 };
 
-#define LOCK_PAUSE_NS 25000000l
+#define LOCK_PAUSE_NS 2000000l
 
 static const char lock_suffix[] = ".lock";
 
