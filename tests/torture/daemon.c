@@ -12,12 +12,14 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "common.h"
 
-enum { DYING_MAX = 64 };
+enum { DYING_MAX = 64, BACKLOG = 8 };
 
 static pid_t dying[DYING_MAX];
 static pid_t running;
@@ -30,7 +32,7 @@ static void log_name(const struct daemon *d, unsigned int start, char *to,
 
 static _Noreturn void become(const struct daemon *d)
 {
-	char log[256];
+	char log[256], number[16];
 	int fd;
 
 	log_name(d, d->starts, log, sizeof(log));
@@ -40,9 +42,28 @@ static _Noreturn void become(const struct daemon *d)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (d->preload)
 		setenv("LD_PRELOAD", d->preload, 1);
+	if (d->inherit) {
+		snprintf(number, sizeof(number), "%d", d->listener);
+		fcntl(d->listener, F_SETFD, 0);
+		execl(d->program, d->program, "--fd", number, "--disk", d->disk,
+		      (char *)NULL);
+	}
 	execl(d->program, d->program, "--vhost-user", d->path, "--disk",
 	      d->disk, (char *)NULL);
 	_exit(127);
+}
+
+/* As systemd does: it outlives all daemons, and so do those who wait there. */
+static void listen_for(struct daemon *d)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+
+	snprintf(sun.sun_path, sizeof(sun.sun_path), "%s", d->path);
+	d->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (d->listener < 0 ||
+	    bind(d->listener, (struct sockaddr *)&sun, sizeof(sun)) ||
+	    listen(d->listener, BACKLOG))
+		die("%s: %s", d->path, strerror(errno));
 }
 
 void daemon_start(struct daemon *d)
@@ -54,6 +75,8 @@ void daemon_start(struct daemon *d)
 			 d->starts);
 	else
 		snprintf(d->path, sizeof(d->path), "%s", d->socket);
+	if (d->inherit && d->starts == 1)
+		listen_for(d);
 	d->pid = fork();
 	if (d->pid < 0)
 		die("fork: %s", strerror(errno));

@@ -11,12 +11,14 @@
 
 struct daemon {
 	const char *program;
-	const char *socket;  /* path; its log is beside it */
-	const char *disk;    /* the value of --disk */
-	const char *preload; /* a library for LD_PRELOAD, or NULL */
-	unsigned int paths;  /* another path for each start */
-	char path[108];      /* of the socket of the last start */
-	pid_t pid;           /* 0: none */
+	const char *socket;   /* path; its log is beside it */
+	const char *disk;     /* the value of --disk */
+	const char *preload;  /* a library for LD_PRELOAD, or NULL */
+	unsigned int paths;   /* another path for each start */
+	char path[108];       /* of the socket of the last start */
+	unsigned int inherit; /* it is given a socket that listens already */
+	int listener;         /* ... this one, from the first start on */
+	pid_t pid;            /* 0: none */
 	unsigned int starts;
 	unsigned int refusals; /* it ended by itself: something was in use */
 };

@@ -270,14 +270,19 @@ static void open_disk(struct leaks *l)
 		l->load.queue[q].depth = DEPTH;
 }
 
+static unsigned int least(unsigned int a, unsigned int b)
+{
+	return a < b ? a : b;
+}
+
 static void run(struct leaks *l)
 {
 	struct usage before;
 
 	daemon_start(&l->daemon);
 	open_disk(l);
-	many_sessions(l, FIRST_CONNECTS);
-	many_requests(l, FIRST_IOS);
+	many_sessions(l, least(FIRST_CONNECTS, l->connects));
+	many_requests(l, least(FIRST_IOS, l->ios));
 	pause_ns(100 * PAUSE_NS);
 	before = look(l);
 	tell("at first", &before);

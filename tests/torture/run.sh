@@ -63,11 +63,13 @@ one_kind() {
 	truncate -s $SIZE "$_dir/image"
 	_disk="file=$_dir/image,engine=${1%,*},cache=${1#*,},packed=on"
 	_disk=$_disk,queues=3,iothreads=$(($2 / 2 % 3))
-	echo "    $1, $(($2 % 2)) packed, $(($2 / 2 % 3)) iothreads:"
+	_inherit=$(($2 % 5 == 4))
+	echo "    $1, packed=$(($2 % 2)), iothreads=$(($2 / 2 % 3))," \
+		"inherit=$_inherit:"
 	timeout -k 5 $LIMIT "$BUILD/torture" program="$PROGRAM" \
 		socket="$_dir/s" image="$_dir/image" disk="$_disk" \
 		times="$WORK/times" kills="$3" seed="$((SEED + $2 / 2))" \
-		packed=$(($2 % 2)) check=50 && rm -r "$_dir" || log_of "$_dir"
+		packed=$(($2 % 2)) check=50 inherit=$_inherit && rm -r "$_dir" || log_of "$_dir"
 }
 
 # In rounds, so that each kind has both forms of queues, and threads.
@@ -204,19 +206,22 @@ one_daemon() {
 	shift 2
 	timeout -k 5 $LIMIT "$BUILD/leaks" program="$PROGRAM" \
 		socket="$dir/s" image="$dir/image" disk="$_disk" \
-		connects=$CONNECTS ios=$IOS seed="$SEED" "$@" || log_of "$dir"
+		seed="$SEED" "$@" || log_of "$dir"
 }
 
 nothing_leaks() {
-	one_daemon io_uring cache=writeback,iothreads=2 packed=1
+	one_daemon io_uring cache=writeback,iothreads=2 packed=1 \
+		connects="$CONNECTS" ios="$IOS"
 }
 
 nothing_leaks_threads() {
-	one_daemon threads engine=threads,cache=writeback packed=0
+	one_daemon threads engine=threads,cache=writeback packed=0 \
+		connects=$((CONNECTS / 10)) ios=$((IOS / 10))
 }
 
 nothing_leaks_libaio() {
-	one_daemon libaio engine=libaio,cache=none packed=1 ios=$((IOS / 100))
+	one_daemon libaio engine=libaio,cache=none packed=1 \
+		connects=$((CONNECTS / 10)) ios=$((IOS / 100))
 }
 
 # ---- many at once -----------------------------------------------------------

@@ -13,6 +13,7 @@
  *
  *	kills=N seed=N queues=N packed=1
  *	depth=N		of the last queue; those before it have fewer
+ *	inherit=1	the socket listens for all daemons, as systemd's does
  *	times=FILE	add the times from a kill to the next completion, in
  *			microseconds, a line each
  *	check=N		look at the image after each n-th kill as well
@@ -64,9 +65,20 @@ static void kill_now(struct torture *t)
 		t->killed_ns = clock_ns();
 }
 
+static void start(struct torture *t)
+{
+	daemon_start(&t->daemon);
+	t->load.start = t->daemon.starts;
+}
+
+/* Who waits for an answer in the queue of a socket that stays has no other. */
 static void sent_last(void *arg)
 {
-	kill_now(arg);
+	struct torture *t = arg;
+
+	kill_now(t);
+	if (t->daemon.inherit)
+		start(t);
 }
 
 static void say_progress(struct torture *t)
@@ -131,12 +143,6 @@ static int check_mode(struct torture *t)
 }
 
 /* ---- one generation ---- */
-
-static void start(struct torture *t)
-{
-	daemon_start(&t->daemon);
-	t->load.start = t->daemon.starts;
-}
 
 /* A daemon that runs, and a connection to it: false once it was killed. */
 static bool connected(struct torture *t, uint64_t kill_ns)
@@ -361,6 +367,7 @@ int main(int argc, char **argv)
 		{ "depth", &t.depth, NULL },
 		{ "packed", &t.packed, NULL },
 		{ "check", &t.check, NULL },
+		{ "inherit", &t.daemon.inherit, NULL },
 	};
 
 	signal(SIGPIPE, SIG_IGN);
