@@ -229,12 +229,15 @@ static __attribute__((noinline)) void finish(struct virtio_blk_request *slot,
 	finish_here(slot, status);
 }
 
-/* The one place where errors become the protocol's. */
-static enum virtio_blk_status status_of(int result)
+/*
+ * The one place where errors become the protocol's. That a store cannot do
+ * what every device can is an error, not the absence of the request.
+ */
+static enum virtio_blk_status status_of(const struct block_request *req)
 {
-	if (result == 0)
+	if (req->result == 0)
 		return VIRTIO_BLK_S_OK;
-	if (result == -EOPNOTSUPP)
+	if (req->result == -EOPNOTSUPP && req->op >= BLOCK_DISCARD)
 		return VIRTIO_BLK_S_UNSUPP;
 	return VIRTIO_BLK_S_IOERR;
 }
@@ -338,7 +341,7 @@ bool virtio_blk_complete(struct block_request *req)
 	if (may_go_on(slot) && goes_on(slot))
 		return false;
 	if (!req->result || !leave(slot))
-		finish_here(slot, status_of(req->result));
+		finish_here(slot, status_of(req));
 	return true;
 }
 
