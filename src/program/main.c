@@ -55,11 +55,14 @@ static int run(const struct options *options)
 int main(int argc, char **argv)
 {
 	struct options options;
-	int status;
+	int status, r;
 
-	/* Without them there is nowhere to say so. */
-	if (standard_fds_reserve())
+	/* Without them a log line could go anywhere, but for what is open now. */
+	r = standard_fds_reserve();
+	if (r) {
+		log_error("cannot open /dev/null: %s", strerror(-r));
 		return 1;
+	}
 	status = command_line_parse(&options, argc, argv);
 	if (status < 0) {
 		if (options.verbose)
