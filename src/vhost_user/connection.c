@@ -103,12 +103,11 @@ static void give_up_wrong(struct vhost_connection *c)
 	give_up(c);
 }
 
-/* The connection cannot be read any more. */
-static void give_up_lost(struct vhost_connection *c, int r)
+/* Nobody is there any more. */
+static void give_up_lost(struct vhost_connection *c)
 {
 	log_limited(&c->limit.end, LOG_LEVEL_INFO,
-		    "%s: the front end has disconnected%s%s", c->session.name,
-		    r == -EPIPE ? "" : ": ", r == -EPIPE ? "" : strerror(-r));
+		    "%s: the front end has disconnected", c->session.name);
 	give_up(c);
 }
 
@@ -259,8 +258,13 @@ static void receive_failed(struct vhost_connection *c, int r)
 {
 	struct vhost_session *s = &c->session;
 
+	if (r == -EPIPE || r == -ECONNRESET) {
+		give_up_lost(c);
+		return;
+	}
 	if (r != -EPROTO && r != -EMFILE) {
-		give_up_lost(c, r);
+		vhost_session_wrong(s, "receiving: %s", strerror(-r));
+		give_up_session(c);
 		return;
 	}
 	if (r == -EPROTO)
@@ -310,7 +314,7 @@ static void socket_ready(struct loop_source *source, uint32_t events)
 		for (int i = 0; i < MESSAGES_MAX && receive(c); i++)
 			continue;
 	} else {
-		give_up_lost(c, -EPIPE);
+		give_up_lost(c);
 		go_on(c);
 	}
 	rest(c);
