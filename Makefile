@@ -25,6 +25,8 @@ help_text = \
 	'check-vhost-guest  vhost-user under QEMU and a stock kernel' \
 	'check-torture survival of kill -9 over vhost-user, the short form' \
 	'torture       the same for hours (KILLS=10000 HELD=1000 ONLY=NAME)' \
+	'check-faults  some system calls and allocations fail, the store fails' \
+	'faults        all of them, with every error and each time' \
 	'check-xen     scenarios on a real Xen' \
 	'coverage      lines and branches of src/virtio that the unit tests reach' \
 	'check-matrix  hostile tests by gcc and clang, -O0 to LTO (MATRIX=short)' \
@@ -319,6 +321,13 @@ check-torture: virtio-disk $(torture_programs)
 
 torture: virtio-disk $(torture_programs)
 	@FORM=long $(SRC)/tests/torture/run.sh ./virtio-disk build/torture
+
+.PHONY: faults check-faults
+check-faults: virtio-disk
+	@CC="$(CC)" $(SRC)/tests/faults/run.sh sample ./virtio-disk
+
+faults: virtio-disk
+	@CC="$(CC)" $(SRC)/tests/faults/run.sh all ./virtio-disk
 
 check-xen:
 	@$(SRC)/tests/rig/check-xen.sh
