@@ -52,8 +52,12 @@ struct block_request {
 	 */
 	const bool *stop;
 
-	/* Set by the engine before reap() returns the request. */
-	int result; /* 0 or a negative errno */
+	/*
+	 * Set by the engine before reap() returns the request: 0 or a negative
+	 * errno. -EOPNOTSUPP, that the store has no such operation, is never
+	 * that of a read or a write.
+	 */
+	int result;
 
 	/*
 	 * The engine's own, from queue() to reap(): list link and state.

@@ -133,6 +133,7 @@ static bool is_own_fault(int error)
 	case EBADF: /* not allowed, or not possible: not begun */
 	case EROFS:
 	case EOPNOTSUPP:
+	case ENOSYS:
 	case ENOSPC: /* no room for it */
 	case EDQUOT:
 		return true;

@@ -5,7 +5,8 @@
  * Failure modes: a read that meets the end of the store is -EIO, for the caller
  * has checked the range against the image's size and so the store has shrunk. A
  * write of which the kernel takes nothing is -EIO too. -EINTR and -EAGAIN mean
- * that nothing was moved this time: the request goes on where it was.
+ * that nothing was moved this time: the request goes on where it was. What a
+ * store says to be unable to do is -ENOSYS.
  */
 #include <assert.h>
 #include <errno.h>
@@ -52,12 +53,20 @@ void block_transfer_resume(const struct block_request *req,
 						    TRANSFER_IOV_MAX;
 }
 
+/* -EOPNOTSUPP would tell the driver that there is no such request. */
+static int error_of(int64_t answer)
+{
+	if (answer == 0)
+		return -EIO;
+	return answer == -EOPNOTSUPP ? -ENOSYS : (int)answer;
+}
+
 bool block_transfer_advance(struct block_request *req, int64_t answer)
 {
 	if (answer == -EINTR || answer == -EAGAIN)
 		return false;
 	if (answer <= 0) {
-		req->result = answer ? (int)answer : -EIO;
+		req->result = error_of(answer);
 		return true;
 	}
 	req->done += (uint64_t)answer;

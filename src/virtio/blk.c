@@ -229,15 +229,12 @@ static __attribute__((noinline)) void finish(struct virtio_blk_request *slot,
 	finish_here(slot, status);
 }
 
-/*
- * The one place where errors become the protocol's. That a store cannot do
- * what every device can is an error, not the absence of the request.
- */
-static enum virtio_blk_status status_of(const struct block_request *req)
+/* The one place where errors become the protocol's. */
+static enum virtio_blk_status status_of(int result)
 {
-	if (req->result == 0)
+	if (result == 0)
 		return VIRTIO_BLK_S_OK;
-	if (req->result == -EOPNOTSUPP && req->op >= BLOCK_DISCARD)
+	if (result == -EOPNOTSUPP)
 		return VIRTIO_BLK_S_UNSUPP;
 	return VIRTIO_BLK_S_IOERR;
 }
@@ -341,7 +338,7 @@ bool virtio_blk_complete(struct block_request *req)
 	if (may_go_on(slot) && goes_on(slot))
 		return false;
 	if (!req->result || !leave(slot))
-		finish_here(slot, status_of(req));
+		finish_here(slot, status_of(req->result));
 	return true;
 }
 

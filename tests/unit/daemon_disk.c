@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
+/* LDFLAGS: -Wl,--wrap=preadv2 */
 /*
  * A whole disk in a loop: the model driver on one side, a file on the other,
  * with each engine. What was written is in the file, a reset waits for what is
  * in flight, a disk that found no room is not forgotten, an idle disk sleeps.
  */
 #include "lib/model_disk.h"
+
+#include <sys/uio.h>
 
 /* ---- data ---------------------------------------------------------------- */
 
@@ -88,6 +91,37 @@ static void test_errors_of_the_store(void **state)
 		assert_int_equal(rig.end[0].disk.blk.queue[0].failed, 1);
 		rig_finish(&rig);
 	}
+}
+
+static int read_error; /* of the store; or 0 */
+
+ssize_t __real_preadv2(int fd, const struct iovec *iov, int n, off_t offset,
+		       int flags);
+ssize_t __wrap_preadv2(int fd, const struct iovec *iov, int n, off_t offset,
+		       int flags);
+
+ssize_t __wrap_preadv2(int fd, const struct iovec *iov, int n, off_t offset,
+		       int flags)
+{
+	if (!read_error)
+		return __real_preadv2(fd, iov, n, offset, flags);
+	errno = read_error;
+	return -1;
+}
+
+/* A read is never told to be no request of this device. */
+static void test_store_cannot_read(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	rig_init(&rig, "threads", 1);
+	read_error = EOPNOTSUPP;
+	offer(&rig, 0, 0, VIRTIO_BLK_T_IN, 0);
+	run_until(&rig, 0, 1);
+	read_error = 0;
+	assert_int_equal(status(&rig, 0), VIRTIO_BLK_S_IOERR);
+	rig_finish(&rig);
 }
 
 /*
@@ -395,6 +429,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_write_flush_read),
 		cmocka_unit_test(test_errors_of_the_store),
+		cmocka_unit_test(test_store_cannot_read),
 		cmocka_unit_test(test_lost_flush_is_noted),
 		cmocka_unit_test(test_batch_of_large_requests),
 		cmocka_unit_test(test_reset_with_requests_in_flight),
