@@ -223,13 +223,19 @@ void vhost_given(void)
 static void closed(struct vhost_owner *owner)
 {
 	struct vhost *vh = container_of(owner, struct vhost, owner);
+	int r;
 
 	vhost_state_end(&vh->disk);
 	/* Where the start of a queue took the lock and failed. */
 	if (is_quiet(owner))
 		stopped(owner);
-	if (vh->once || accept_next(vh))
+	if (vh->once) {
 		loop_quit(vh->loop);
+		return;
+	}
+	r = accept_next(vh);
+	if (r)
+		accept_failed(vh, r);
 }
 
 static const struct vhost_owner_ops owner_ops = {
