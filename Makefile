@@ -27,6 +27,8 @@ help_text = \
 	'torture       the same for hours (KILLS=10000 HELD=1000 ONLY=NAME)' \
 	'check-faults  some system calls and allocations fail, the store fails' \
 	'faults        all of them, with every error and each time' \
+	'check-power   what power cuts leave of a disk, against what was promised' \
+	'power         the same, in some minutes' \
 	'check-xen     scenarios on a real Xen' \
 	'coverage      lines and branches of src/virtio that the unit tests reach' \
 	'check-matrix  hostile tests by gcc and clang, -O0 to LTO (MATRIX=short)' \
@@ -328,6 +330,13 @@ check-faults: virtio-disk
 
 faults: virtio-disk
 	@CC="$(CC)" $(SRC)/tests/faults/run.sh all ./virtio-disk
+
+.PHONY: check-power power
+check-power: virtio-disk
+	@$(SRC)/tests/power/run.sh ./virtio-disk
+
+power: virtio-disk
+	@LONG=1 $(SRC)/tests/power/run.sh ./virtio-disk
 
 check-xen:
 	@$(SRC)/tests/rig/check-xen.sh

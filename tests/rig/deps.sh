@@ -52,6 +52,12 @@ needs() {
 		cpio cpio
 		xz-utils xz
 		END
+	power) cat <<-'END' ;;
+		gcc gcc
+		linux-libc-dev file:linux/fuse.h
+		util-linux unshare
+		mount losetup
+		END
 	bench) cat <<-'END' ;;
 		gcc gcc
 		make make
