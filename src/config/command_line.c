@@ -138,6 +138,13 @@ static int take_state_dir(struct options *options, const char *argument)
 		       GO_ON;
 }
 
+static int take_no_sandbox(struct options *options, const char *argument)
+{
+	(void)argument;
+	options->no_sandbox = true;
+	return GO_ON;
+}
+
 static int take_once(struct options *options, const char *argument)
 {
 	(void)argument;
@@ -223,6 +230,12 @@ static const struct row table[] = {
 		.argument = "DIR",
 		.help = "what the next start needs [/run/virtio-disk]",
 		.take = take_state_dir,
+	},
+	{
+		.name = "no-sandbox",
+		.repeats = true,
+		.help = "give up no rights, allow core files: to debug it",
+		.take = take_no_sandbox,
 	},
 	{
 		.name = "once",

@@ -31,6 +31,7 @@ struct options {
 	struct disk_options disk[DISKS_MAX];
 	unsigned int ndisks;
 	unsigned int poll_max_us; /* longest adaptive polling */
+	bool no_sandbox;          /* keep all rights, for debugging */
 	bool verbose;
 };
 

@@ -13,6 +13,8 @@
 #include "monitor/guest.h"
 #include "monitor/size_watch.h"
 #include "monitor/vhost_disk.h"
+#include "program/hardening.h"
+#include "program/sandbox.h"
 #include "program/signals.h"
 #include "worker/vhost.h"
 
@@ -42,6 +44,9 @@ static int run(const struct options *options)
 	if (r == 0)
 		r = log_detach();
 	if (r == 0) {
+		if (!options->no_sandbox)
+			sandbox_enter(options->vhost ? SANDBOX_VHOST :
+						       SANDBOX_XEN);
 		loop.poll_max_ns = options->poll_max_us * NS_PER_US;
 		status = options->vhost ? vhost_disk_serve(&loop, options) :
 					  guest_serve(&loop, options);
@@ -67,6 +72,11 @@ int main(int argc, char **argv)
 	if (status < 0) {
 		if (options.verbose)
 			log_set_level(LOG_LEVEL_DEBUG);
+		if (options.no_sandbox)
+			log_warning("no sandbox, as --no-sandbox says: for "
+				    "debugging only");
+		else
+			hardening_begin();
 		status = run(&options);
 	}
 	command_line_finish(&options);

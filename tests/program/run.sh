@@ -331,6 +331,71 @@ image_read_only_to_unit() {
 	done
 }
 
+# ---- what it gives up -----------------------------------------------------
+
+# threads_have NAME VALUE: in what the kernel says of each.
+threads_have() {
+	for _status in /proc/"$DAEMON"/task/*/status; do
+		is "$(sed -n "s/^$1:[[:space:]]*//p" "$_status")" "$2" ||
+			return 1
+	done
+}
+
+core_limit_is() {
+	is "$(awk '/^Max core/ { print $5, $6 }' "/proc/$DAEMON/limits")" "$1"
+}
+
+sandboxed() {
+	new_image 1M
+	for keys in "" engine=threads engine=libaio,cache=none; do
+		serve "$keys" && threads_have NoNewPrivs 1 &&
+			threads_have Seccomp 2 && core_limit_is "0 0" &&
+			front_end read 0 >"$WORK/out" && stop || return 1
+	done
+	start --no-sandbox --disk "file=$WORK/image" &&
+		says "no sandbox" && threads_have NoNewPrivs 0 &&
+		core_limit_is "$(ulimit -Sc) $(ulimit -Hc)" || return 1
+	# Unless this shell has one itself.
+	is "$(sed -n 's/^Seccomp://p' "/proc/$DAEMON/status")" \
+		"$(sed -n 's/^Seccomp://p' /proc/self/status)" && stop
+}
+
+# in_use PROGRAM SENTENCE: who tries to serve the image as well is told so.
+in_use() {
+	timeout 20 "$1" --vhost-user "$WORK/other" \
+		--disk "file=$WORK/image" >"$WORK/out" 2>&1
+	is $? 1 && grep -q "$2" "$WORK/out" || fail "$(cat "$WORK/out")"
+}
+
+# Without root's rights its own files in /proc are root's: it still opens its
+# image by them, and finds no holder of a lock but its own user's by name.
+other_user() {
+	_nobody="setpriv --reuid 65534 --regid 65534 --clear-groups"
+	if [ "$(id -u)" -ne 0 ] || ! $_nobody true 2>/dev/null; then
+		echo "    (not tried: no other user can be had)"
+		return
+	fi
+	new_image 1M
+	cp "$PROGRAM" "$WORK/program"
+	chown 65534:65534 "$WORK" "$WORK/image"
+	_program=$PROGRAM
+	printf '#!/bin/sh\nexec %s "%s" "$@"\n' "$_nobody" "$WORK/program" \
+		>"$WORK/as_nobody"
+	chmod +x "$WORK/as_nobody"
+	PROGRAM=$WORK/as_nobody
+	serve cache=none && front_end read 0 >"$WORK/out" && stop &&
+		! grep -i warning "$SOCKET.log" && serve readonly=on
+	_status=$?
+	PROGRAM=$_program
+	[ $_status -eq 0 ] || return 1
+	threads_have Uid "$(printf '65534\t65534\t65534\t65534')" &&
+		is "$(stat -c %u "/proc/$DAEMON/mem")" 0 &&
+		front_end read 0 >"$WORK/out" &&
+		in_use "$PROGRAM" "in use by another process (pid $DAEMON" &&
+		in_use "$WORK/as_nobody" "in use by another process" && stop &&
+		! grep -i warning "$SOCKET.log"
+}
+
 # Help that was not read is no success.
 output_is_full() {
 	for option in --help --version; do
@@ -341,7 +406,7 @@ output_is_full() {
 	done
 }
 
-run_all serials exit_status keys_in_effect output_is_full image_sentences \
+run_all sandboxed other_user serials exit_status keys_in_effect output_is_full image_sentences \
 	image_read_only_to_unit second_signal_term second_signal_int second_signal_loop_hangs \
 	doubled_signal log_is_full log_is_no_journal file_size_limit_threads file_size_limit_io_uring \
 	file_size_limit_libaio other_signals standard_fds_closed socket_is_standard_input socket_is_standard_error
