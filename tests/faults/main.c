@@ -123,6 +123,7 @@ static const struct kind kinds[] = {
 	CALL(clone, ANY_CALL, EAGAIN, ENOMEM, EPERM),
 	CALL(prctl, ANY_CALL, EPERM, EINVAL),
 	CALL(prlimit64, ANY_CALL, EPERM),
+	CALL(seccomp, ANY_CALL, EACCES, EINVAL, ENOMEM, ENOSYS),
 	CALL(getrandom, ANY_CALL, EINTR, ENOSYS),
 	CALL(futex, WAITING, EINTR, EAGAIN),
 	CALL(io_uring_setup, ANY_CALL, ENOSYS, EPERM, ENOMEM, EMFILE, ENFILE,
