@@ -420,6 +420,10 @@ xenforeignmemory_map_resource(xenforeignmemory_handle *h, domid_t domid,
 		return NULL;
 	must(type == XENMEM_resource_ioreq_server && frame == 1 &&
 	     nr_frames == 1);
+	if (!dom.servers) {
+		errno = ENOENT;
+		return NULL;
+	}
 	page = mmap(NULL, MODEL_PAGE, prot, MAP_SHARED, dom.page_fd, 0);
 	must(page != MAP_FAILED);
 	*paddr = page;

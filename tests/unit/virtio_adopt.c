@@ -306,6 +306,119 @@ static void test_transport_offers(void **state)
 	model_blk_finish(&m);
 }
 
+/* Killed before the offer was there: where it would be is not looked at. */
+static void test_transport_half_stored(void **state)
+{
+	struct model_blk m;
+
+	(void)state;
+	model_blk_init(&m, (struct model_setup){ 0 });
+	area(&m)->transport.kind = VIRTIO_STATE_NO_TRANSPORT;
+	area(&m)->transport.base = 1;
+	area(&m)->transport.irq = 0;
+	area(&m)->device.offered &= ~virtio_mmio_features(false);
+	model_go_on(&m);
+	assert_int_equal(area(&m)->transport.kind, VIRTIO_STATE_MMIO);
+	assert_true(virtio_mmio_is_at(&m.blk.dev, MODEL_WINDOW, MODEL_IRQ));
+	assert_false(
+		virtio_mmio_is_at(&m.blk.dev, MODEL_WINDOW + 8, MODEL_IRQ));
+	assert_false(
+		virtio_mmio_is_at(&m.blk.dev, MODEL_WINDOW, MODEL_IRQ + 1));
+	model_blk_finish(&m);
+}
+
+/* ---- what it was made for ------------------------------------------------ */
+
+static int take_shape(const struct model_blk *m,
+		      struct virtio_blk_options *options, size_t bytes)
+{
+	const char *why = NULL;
+	int r;
+
+	memset(options, 0, sizeof(*options));
+	r = virtio_blk_take_shape(options, m->state, bytes, true, true, &why);
+	if (r) {
+		assert_non_null(why);
+		assert_true(strlen(why) > 20);
+		assert_int_equal(options->nqueues, 0);
+	}
+	return r;
+}
+
+static void test_shape(void **state)
+{
+	const struct model_setup setups[] = {
+		{ .nqueues = 1 },
+		{ .nqueues = 3, .queue_size = 4, .packed = true },
+		{ .nqueues = 2, .legacy = true },
+		{ .discard = true },
+		{ .secure_erase = true },
+	};
+	struct virtio_blk_options o;
+	struct model_blk m;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(setups); i++) {
+		const char *why = NULL;
+
+		model_blk_init(&m, setups[i]);
+		assert_int_equal(take_shape(&m, &o, sizeof(*area(&m))), 0);
+		assert_int_equal(o.nqueues, m.options.nqueues);
+		assert_int_equal(o.queue_size, m.options.queue_size);
+		assert_int_equal(o.packed, m.options.packed);
+		assert_int_equal(o.legacy, m.options.legacy);
+		assert_int_equal(o.discard, m.options.discard);
+		assert_int_equal(o.secure_erase, m.options.secure_erase);
+		/* Only what the store can do; what is chosen anyway stays. */
+		o.discard = false;
+		o.secure_erase = true;
+		assert_int_equal(virtio_blk_take_shape(&o, m.state,
+						       sizeof(*area(&m)), false,
+						       false, &why),
+				 0);
+		assert_false(o.discard);
+		assert_true(o.secure_erase);
+		model_blk_finish(&m);
+	}
+}
+
+/* Whatever is in the header: options that can be had, or a sentence. */
+static void test_shape_refused(void **state)
+{
+	struct virtio_blk_options o;
+	struct model_blk m;
+	unsigned int taken = 0;
+
+	(void)state;
+	model_blk_init(&m, (struct model_setup){ .nqueues = 2 });
+	for (size_t bytes = 0; bytes < sizeof(*area(&m)); bytes++)
+		assert_int_equal(take_shape(&m, &o, bytes), -EINVAL);
+	for (size_t bit = 0; bit < 8 * sizeof(area(&m)->header); bit++) {
+		uint8_t *at = (uint8_t *)m.state + bit / 8;
+
+		*at ^= (uint8_t)(1u << bit % 8);
+		if (take_shape(&m, &o, sizeof(*area(&m))) == 0) {
+			taken++;
+			assert_in_range(o.nqueues, 1, VIRTIO_QUEUES_MAX);
+			assert_in_range(o.queue_size, 1, VIRTQUEUE_SIZE_MAX);
+			assert_int_equal(o.queue_size & (o.queue_size - 1), 0);
+			assert_false(o.packed && o.legacy);
+		}
+		*at ^= (uint8_t)(1u << bit % 8);
+	}
+	/* Other layouts and numbers of queues, and lengths: for adoption. */
+	assert_in_range(taken, 5, 140);
+	area(&m)->header.layout = VIRTIO_STATE_PACKED | VIRTIO_STATE_LEGACY;
+	assert_int_equal(take_shape(&m, &o, sizeof(*area(&m))), -EINVAL);
+	area(&m)->header.layout = 0;
+	area(&m)->header.nqueues = 0;
+	assert_int_equal(take_shape(&m, &o, sizeof(*area(&m))), -EINVAL);
+	area(&m)->header.nqueues = 2;
+	area(&m)->header.queue_size_max = 0;
+	assert_int_equal(take_shape(&m, &o, sizeof(*area(&m))), -EINVAL);
+	model_blk_finish(&m);
+}
+
 /* What a process leaves behind: the state, and the driver with its memory. */
 struct left {
 	size_t bytes;
@@ -658,6 +771,9 @@ int main(void)
 		cmocka_unit_test(test_options_refused),
 		cmocka_unit_test(test_damage_refused),
 		cmocka_unit_test(test_transport_offers),
+		cmocka_unit_test(test_transport_half_stored),
+		cmocka_unit_test(test_shape),
+		cmocka_unit_test(test_shape_refused),
 		TEST_ON(test_hostile_contents, split),
 		TEST_ON(test_hostile_contents, packed),
 		TEST_ON(test_hostile_contents, legacy),
