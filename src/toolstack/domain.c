@@ -164,7 +164,9 @@ int domain_read_vm(struct domain *domain, char **vm)
 bool domain_is_gone(struct domain *domain, int id, const char *vm)
 {
 	enum domain_shutdown reason;
-	enum domain_life life = life_of(domain, id, &reason);
+	/* Xen itself: a xenstored may have forgotten a domain that lives. */
+	enum domain_life life = xen_domctl_life(domain->ctl, (uint32_t)id,
+						&reason);
 	char *now;
 	bool gone;
 

@@ -455,6 +455,48 @@ static void test_domain_dies_while_nobody_serves(void)
 	finish();
 }
 
+/* A xenstored that has forgotten all is no reason to forget a guest as well. */
+static void test_forgotten_guest_is_left_alone(void)
+{
+	start(1);
+	leave();
+	dom.no_libxenctrl = true;
+	xs_lock();
+	xs.introduced[DOMID] = false;
+	xs_unlock();
+	tool_remove("/local/domain/5");
+	dom.leaves = false;
+	program_start();
+	wait_until(logged("waiting for domain web"));
+	a_while();
+	assert_true(has_state("51712"));
+	introduce(DOMID);
+	wait_going_on(1);
+	check_serves(0, 0x21);
+	finish();
+}
+
+/* Each call to xenstore fails in its turn, while the guest is gone on with. */
+static void test_store_fails_meanwhile(void)
+{
+	unsigned int k = 0;
+
+	start(2);
+	do {
+		leave();
+		/* Of the watches the program is not done without. */
+		tool_fail_later(4 + k, EIO, 1);
+		next(2);
+		check_serves(0, 0x20 + (int)k);
+		check_serves(1, 0x60 + (int)k);
+	} while (tool_failures() && ++k < 60);
+	assert_in_range(k, 10, 59);
+	tool_fail("", EIO, 0);
+	leave();
+	last(2);
+	finish();
+}
+
 /* The number is another domain's by now, which has a server of its own. */
 static void test_number_of_another_domain(void)
 {
@@ -873,6 +915,8 @@ int main(void)
 		host_test(test_left_while_made_anew),
 		host_test(test_left_untold),
 		host_test(test_domain_dies_while_nobody_serves),
+		host_test(test_forgotten_guest_is_left_alone),
+		host_test(test_store_fails_meanwhile),
 		host_test(test_number_of_another_domain),
 		host_test(test_reboot_after_takeover),
 		host_test(test_shut_down_guest_is_not_left),
