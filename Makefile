@@ -295,7 +295,7 @@ check-vhost-guest: virtio-disk
 
 # Programs of tests/torture: the drivers share what is not main().
 .PHONY: torture check-torture
-torture_mains := torture hazard leaks slow_store
+torture_mains := torture hazard leaks lost slow_store
 torture_shared := $(patsubst $(SRC)/tests/torture/%.c, \
 	build/torture/tests/torture/%.o, $(filter-out \
 	$(torture_mains:%=$(SRC)/tests/torture/%.c) \

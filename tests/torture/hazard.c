@@ -381,7 +381,8 @@ int main(int argc, char **argv)
 	front_disconnect(&h.front);
 	daemon_stop(&h.daemon);
 	printf("%u kills, %u of them with %" PRIu64 " writes held back; "
-	       "%u starts and %u messages refused, %.1f s to the first completion at most; "
+	       "%u starts and %u messages refused, "
+	       "%.1f s to the first completion at most; "
 	       "%u stale sectors, served early %u times\n",
 	       h.killed, h.with_held, h.held_writes, h.daemon.refusals,
 	       h.front.refused, (double)h.most_ns / NS_PER_SECOND, h.stale,

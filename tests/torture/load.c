@@ -260,8 +260,9 @@ static void complete(struct load *l, struct load_request *r, uint32_t written)
 {
 	uint8_t status = __atomic_load_n(r->head + STATUS_AT, __ATOMIC_RELAXED);
 	uint32_t expected = r->op == LOAD_READ ? r->n * SECTOR + 1 : 1;
+	uint8_t good = r->op == LOAD_FLUSH ? l->flush_status : VIRTIO_BLK_S_OK;
 
-	if (status != VIRTIO_BLK_S_OK || written != expected)
+	if (status != good || written != expected)
 		die("request %" PRIu64 " (kind %u, sectors %u to %u) has "
 		    "status %u, %u bytes written",
 		    r->number, r->op, r->first, r->first + r->n, status,
@@ -314,17 +315,19 @@ unsigned int load_busy(const struct load *l)
 	return n;
 }
 
+static void tell_request(const struct load_request *r, unsigned int queue,
+			 unsigned int slot)
+{
+	fprintf(stderr,
+		"    queue %u, slot %u: request %" PRIu64
+		", kind %u, sectors %u to %u\n",
+		queue, slot, r->number, r->op, r->first, r->first + r->n);
+}
+
 void load_tell(const struct load *l)
 {
 	for (unsigned int i = 0; i < l->front->nqueues; i++)
-		for (unsigned int s = 0; s < RING_SLOTS; s++) {
-			const struct load_request *r = &l->queue[i].request[s];
-
-			if (r->busy)
-				fprintf(stderr,
-					"    queue %u, slot %u: request %" PRIu64
-					", kind %u, sectors %u to %u\n",
-					i, s, r->number, r->op, r->first,
-					r->first + r->n);
-		}
+		for (unsigned int s = 0; s < RING_SLOTS; s++)
+			if (l->queue[i].request[s].busy)
+				tell_request(&l->queue[i].request[s], i, s);
 }

@@ -40,10 +40,11 @@ struct load {
 	struct front *front;
 	struct oracle oracle;
 	struct chance chance;
-	bool discards;      /* what is discarded reads as zeroes */
-	uint32_t align;     /* sectors of the smallest write */
-	uint32_t most;      /* sectors of the largest request */
-	unsigned int start; /* of the daemon, for the stamps */
+	bool discards;        /* what is discarded reads as zeroes */
+	uint32_t align;       /* sectors of the smallest write */
+	uint32_t most;        /* sectors of the largest request */
+	uint8_t flush_status; /* what a flush has to end with */
+	unsigned int start;   /* of the daemon, for the stamps */
 	uint64_t begun, completed;
 	uint64_t counts[LOAD_OPS];
 	struct load_queue queue[FRONT_QUEUES_MAX];

@@ -7,7 +7,7 @@
  * that begins waits for a while of its own before it is done. What comes after
  * the test has taken that back is done at once and overtakes them, as on a
  * device with a queue. A thread reads the requests; who waits has a thread of
- * its own.
+ * its own. And where the test says so, flushes fail.
  *
  * usage: slow_store DATA FILE CONTROL direct|cached|writeback
  *
@@ -183,6 +183,8 @@ static void perform(const struct call *c)
 		answer_fallocate(c);
 		break;
 	case FUSE_FSYNC:
+		answer(c, store_read(&control->fail) ? -EIO : 0, NULL, 0);
+		break;
 	case FUSE_FLUSH:
 	case FUSE_RELEASE:
 	case FUSE_ACCESS:

@@ -12,6 +12,7 @@ struct store_control {
 	uint32_t hold;   /* by the test: hold back writes that begin now */
 	uint32_t min_ms; /* ... for so long, by chance */
 	uint32_t max_ms;
+	uint32_t fail;   /* flushes that begin now fail */
 	uint32_t held;   /* by the store: held back now; flushes as well */
 	uint32_t ready;  /* it is mounted */
 	uint32_t writes; /* since it began */

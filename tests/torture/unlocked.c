@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A library for LD_PRELOAD that takes the locks away: whoever wants one has it.
- * With it a daemon does not wait for what its predecessor has under way. Nor for
- * the file's lock in the kernel, which a hole needs alone: there are no holes.
+ * With it a daemon does not wait for what its predecessor has under way. Nor
+ * for the file's lock in the kernel, which a hole needs alone: there are no
+ * holes.
  */
 #include <errno.h>
 #include <fcntl.h>
