@@ -174,6 +174,29 @@ struct block_request *virtio_blk_pop(struct virtio_blk_queue *bq);
 struct block_request *virtio_blk_repop(struct virtio_blk_queue *bq);
 
 /*
+ * A request that ends the process, by a fault of ours or of what we use, is
+ * done again by the next one, which ends. So who goes on with a device counts
+ * itself: how many have done so in a row, without virtio_blk_lasted().
+ */
+unsigned int virtio_blk_resumed(struct virtio_blk *blk);
+
+/* This process has lasted: whatever ends it now is another matter. */
+void virtio_blk_lasted(struct virtio_blk *blk);
+
+/*
+ * As virtio_blk_repop(), for one chain: false if there was none left. Which one
+ * is noted before it is looked at, until virtio_blk_alone_done(), which comes
+ * when it is answered and published, so that the next process knows on what
+ * this one has ended. What three have ended on is not for the engine any more:
+ * it comes with the result -EIO, to be answered. What one more has ended on is
+ * not looked at: NEEDS_RESET. `req` is NULL where nothing is left to be done
+ * for the chain.
+ */
+bool virtio_blk_repop_alone(struct virtio_blk_queue *bq,
+			    struct block_request **req);
+void virtio_blk_alone_done(struct virtio_blk *blk);
+
+/*
  * Answer a request that the engine has given back; not yet published. False if
  * it goes to the engine again: for the next one of several ranges, or as a
  * flush because the driver went over to write-through while it was written.

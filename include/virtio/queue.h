@@ -287,6 +287,12 @@ uint16_t virtqueue_continue_used(struct virtqueue *q);
  */
 int virtqueue_repop(struct virtqueue *q, struct virtq_chain *chain);
 
+/* The head of the chain that virtqueue_repop() comes to next, or -1. */
+int virtqueue_repop_next(const struct virtqueue *q);
+
+/* As if the ring were broken: no chain of it is looked at any more. */
+void virtqueue_give_up(struct virtqueue *q);
+
 /* Stop looking at the rings; nothing may be in flight. */
 void virtqueue_stop(struct virtqueue *q);
 

@@ -122,7 +122,16 @@ struct virtio_blk_state {
 	 * the store has forgotten what it lost. Atomic.
 	 */
 	int32_t flush_error;
-	uint32_t reserved[7];
+	/*
+	 * Of a request that ends each process which does it again (see
+	 * virtio_blk_repop_alone()): how many processes in a row took the
+	 * device over and did not last, which chain is done alone now (queue
+	 * << 16 | head, + 1; or 0), and how many have ended on it.
+	 */
+	uint32_t resumed;
+	uint32_t alone;
+	uint32_t deaths;
+	uint32_t reserved[4];
 };
 
 _Static_assert(sizeof(struct virtio_blk_state) == 128, "state");

@@ -37,6 +37,8 @@ enum {
 	 * them there and then, while all else waits.
 	 */
 	BATCH_BYTES_MAX = 1 << 20,
+	/* Processes that went on in a row and ended, before one is careful. */
+	RESUMED_MAX = 3,
 };
 
 static const char *const op_names[] = {
@@ -379,18 +381,72 @@ void disk_resubmit(struct disk *disk, unsigned int queue)
 	tell_driver(dq, false);
 }
 
+static void await_any(const struct disk *disk)
+{
+	struct pollfd p[VIRTIO_QUEUES_MAX];
+	nfds_t n = 0;
+
+	for (unsigned int i = 0; i < disk->blk.dev.nqueues; i++)
+		if (disk->queue[i].engine && disk->queue[i].engine->inflight)
+			p[n++] = (struct pollfd){
+				.fd = disk->queue[i].source.fd, .events = POLLIN
+			};
+	poll(p, n, 1000);
+}
+
+/*
+ * As disk_resubmit(), each request for itself, for one of them seems to end each
+ * process that does it. All else waits meanwhile.
+ */
+static void resubmit_alone(struct disk *disk, unsigned int queue)
+{
+	struct disk_queue *dq = &disk->queue[queue];
+	struct block_request *req;
+
+	while (virtio_blk_repop_alone(dq->bq, &req)) {
+		if (req && req->result) {
+			log_error("%s: processes have ended on this request: "
+				  "it is answered with an error",
+				  disk->name);
+			answer(dq, req);
+		} else if (req) {
+			block_engine_queue(dq->engine, req);
+			block_engine_commit(dq->engine);
+		}
+		while (dq->engine->inflight)
+			if (!pass_up(dq))
+				await_any(disk);
+		/* First, or the next process would come to it again. */
+		tell_driver(dq, false);
+		virtio_blk_alone_done(&disk->blk);
+	}
+}
+
 void disk_resume(struct disk *disk)
 {
 	struct virtio_device *dev = &disk->blk.dev;
+	unsigned int resumed = virtio_blk_resumed(&disk->blk);
 
 	assert(disk->state.adopted && disk->transport);
 	virtio_device_resume(dev);
+	if (resumed > RESUMED_MAX)
+		log_warning("%s: the last %u processes that went on with it "
+			    "ended soon: what is in flight is done one by one",
+			    disk->name, resumed - 1);
 	for (unsigned int i = 0; i < dev->nqueues; i++) {
-		disk_resubmit(disk, i);
+		if (resumed > RESUMED_MAX)
+			resubmit_alone(disk, i);
+		else
+			disk_resubmit(disk, i);
 		/* Of what it did not come to, nothing tells. */
 		if (disk->blk.queue[i].vq.running)
 			transport_notify_queue(disk->transport, i);
 	}
+}
+
+void disk_lasted(struct disk *disk)
+{
+	virtio_blk_lasted(&disk->blk);
 }
 
 void disk_resize(struct disk *disk, uint64_t bytes)
@@ -442,19 +498,6 @@ static bool pass_all_up(struct disk *disk)
 		any |= dq->engine && dq->engine->inflight && pass_up(dq);
 	}
 	return any;
-}
-
-static void await_any(const struct disk *disk)
-{
-	struct pollfd p[VIRTIO_QUEUES_MAX];
-	nfds_t n = 0;
-
-	for (unsigned int i = 0; i < disk->blk.dev.nqueues; i++)
-		if (disk->queue[i].engine && disk->queue[i].engine->inflight)
-			p[n++] = (struct pollfd){
-				.fd = disk->queue[i].source.fd, .events = POLLIN
-			};
-	poll(p, n, 1000);
 }
 
 /* All at the same time: a request may wait for one of another queue. */

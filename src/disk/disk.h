@@ -96,6 +96,9 @@ int disk_serve_queue(struct disk *disk, unsigned int queue, struct loop *loop,
 /* Do again what a queue that was just recovered had in flight. */
 void disk_resubmit(struct disk *disk, unsigned int queue);
 
+/* The process has lasted since disk_resume(). */
+void disk_lasted(struct disk *disk);
+
 /*
  * The image has this size now: the disk has it as well, and the driver is told.
  * Called in the thread that answers for the configuration space.

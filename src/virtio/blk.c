@@ -20,6 +20,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "virtio/blk_alone.h"
 #include "virtio/blk_config.h"
 #include "virtio/blk_range.h"
 #include "virtio/device_state.h"
@@ -677,30 +678,42 @@ struct block_request *virtio_blk_pop(struct virtio_blk_queue *bq)
 	return NULL;
 }
 
+bool virtio_blk_repop_one(struct virtio_blk_queue *bq,
+			  struct block_request **req)
+{
+	struct virtio_blk_request *slot;
+	struct virtq_chain chain;
+	int r = virtqueue_repop(&bq->vq, &chain);
+
+	*req = NULL;
+	if (r == 0)
+		return false;
+	if (r < 0) {
+		virtio_device_needs_reset(&bq->blk->dev);
+		return true;
+	}
+	slot = slot_for(bq, &chain);
+	switch (start(slot, &chain)) {
+	case STARTED:
+		*req = &slot->block;
+		break;
+	case ANSWERED:
+		break;
+	case STARVED:
+		/* Nothing else holds room when a queue starts. */
+		if (fail_unmapped(slot, &chain) == STARVED)
+			finish(slot, VIRTIO_BLK_S_IOERR);
+		break;
+	}
+	return true;
+}
+
 struct block_request *virtio_blk_repop(struct virtio_blk_queue *bq)
 {
-	struct virtq_chain chain;
-	int r;
+	struct block_request *req;
 
-	while ((r = virtqueue_repop(&bq->vq, &chain)) != 0) {
-		struct virtio_blk_request *slot;
-
-		if (r < 0) {
-			virtio_device_needs_reset(&bq->blk->dev);
-			continue;
-		}
-		slot = slot_for(bq, &chain);
-		switch (start(slot, &chain)) {
-		case STARTED:
-			return &slot->block;
-		case ANSWERED:
-			break;
-		case STARVED:
-			/* Nothing else holds room when a queue starts. */
-			if (fail_unmapped(slot, &chain) == STARVED)
-				finish(slot, VIRTIO_BLK_S_IOERR);
-			break;
-		}
-	}
+	while (virtio_blk_repop_one(bq, &req))
+		if (req)
+			return req;
 	return NULL;
 }

@@ -137,10 +137,20 @@ static int oldest(const struct virtqueue *q)
 	return best;
 }
 
-int virtqueue_repop(struct virtqueue *q, struct virtq_chain *chain)
+int virtqueue_repop_next(const struct virtqueue *q)
 {
 	/* What was found by a recovery that failed is not to be believed. */
-	int head = q->running ? oldest(q) : -1;
+	return q->running ? oldest(q) : -1;
+}
+
+void virtqueue_give_up(struct virtqueue *q)
+{
+	q->broken = true;
+}
+
+int virtqueue_repop(struct virtqueue *q, struct virtq_chain *chain)
+{
+	int head = virtqueue_repop_next(q);
 	int r;
 
 	if (head < 0)

@@ -55,11 +55,15 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/shared_file.h"
 #include "disk/disk.h"
 #include "xen/device.h"
 #include "xen/mapcache.h"
+
+/* A process that went on with a disk so long ago has not ended on its requests. */
+#define LASTS_NS (10 * NS_PER_SECOND)
 
 enum device_state {
 	DEVICE_FREE, /* this entry is */
@@ -87,6 +91,7 @@ struct worker {
 	bool up;                   /* server and cache are there */
 	struct ioreq_server server;
 	struct mapcache cache;
+	struct loop_timer lasts; /* armed when a disk is adopted */
 	struct device device[DISKS_MAX];
 };
 
@@ -228,6 +233,7 @@ static int open_device(struct device *d, const struct worker_disk *disk,
 	if (r == 0 && d->disk.state.adopted) {
 		disk_resume(&d->disk);
 		xen_device_go_on(&d->xen);
+		loop_arm(w->loop, &w->lasts, LASTS_NS);
 	}
 	return r;
 }
@@ -377,6 +383,15 @@ void worker_detach(struct worker *w, uint64_t id)
 	disk_begin_close(&d->disk, w->loop, &d->drained);
 }
 
+static void lasted(struct loop_timer *timer)
+{
+	struct worker *w = container_of(timer, struct worker, lasts);
+
+	for (unsigned int i = 0; i < DISKS_MAX; i++)
+		if (w->device[i].state != DEVICE_FREE)
+			disk_lasted(&w->device[i].disk);
+}
+
 int worker_open(struct worker **worker, struct loop *loop,
 		struct worker_owner *owner)
 {
@@ -388,6 +403,7 @@ int worker_open(struct worker **worker, struct loop *loop,
 		return -ENOMEM;
 	w->loop = loop;
 	w->owner = owner;
+	w->lasts.due = lasted;
 	r = xen_handles_open(&w->xen);
 	if (r)
 		free(w);
@@ -406,6 +422,7 @@ void worker_close(struct worker **worker)
 		if (w->device[i].state != DEVICE_FREE)
 			end(&w->device[i]);
 	end_guest(w);
+	loop_disarm(w->loop, &w->lasts);
 	xen_handles_close(&w->xen);
 	*worker = NULL;
 	free(w);
@@ -431,6 +448,7 @@ void worker_leave(struct worker **worker)
 		if (d->state == DEVICE_FREE)
 			continue;
 		loop_undefer(w->loop, &d->drained);
+		disk_lasted(&d->disk);
 		disk_leave(&d->disk);
 		disk_close(&d->disk);
 	}
@@ -438,6 +456,7 @@ void worker_leave(struct worker **worker)
 		mapcache_finish(&w->cache);
 	w->up = false;
 	unmap_state(w);
+	loop_disarm(w->loop, &w->lasts);
 	xen_handles_close(&w->xen);
 	*worker = NULL;
 	free(w);

@@ -19,11 +19,18 @@
 
 #include "base/thread_loop.h"
 #include "monitor/disk_image.h"
+#include "virtio/queue.h"
 #include "virtio/state.h"
 #include "worker/worker.h"
 #include "xen/ioreq_state.h"
 
-enum { DISKS = 2, LIVES_MAX = 64, WRITES = 5 };
+enum {
+	DISKS = 2,
+	LIVES_MAX = 64,
+	WRITES = 5,
+	CAREFUL = 3,         /* processes that may end soon in a row */
+	STATE_BYTES = 16384, /* of a disk's state, and more */
+};
 
 /* One life of the process: the dead ones are still reached from here. */
 struct life {
@@ -806,6 +813,9 @@ static void test_killed_again_and_again(void)
 		if (rnd >> 16 & 1)
 			hold(false);
 		kill_process();
+		/* After so many the next process waits for each request. */
+		if (round >= CAREFUL)
+			hold(false);
 		adopt(2);
 		release();
 		all_done(d, done, (uint8_t)(round * 8));
@@ -815,9 +825,91 @@ static void test_killed_again_and_again(void)
 	end();
 }
 
+/* ---- a request that ends the process ------------------------------------- */
+
+static struct virtio_state *state_of(unsigned int i)
+{
+	struct virtio_state *state = mmap(NULL, STATE_BYTES,
+					  PROT_READ | PROT_WRITE, MAP_SHARED,
+					  state_fd[i], 0);
+
+	assert_ptr_not_equal(state, MAP_FAILED);
+	return state;
+}
+
+/* `alone` of what the disk's first queue had popped first. */
+static uint32_t first_in_flight(const struct virtio_state *state)
+{
+	const struct virtq_inflight *area = (const void *)(state + 1);
+	uint32_t first = 0;
+
+	for (uint32_t i = 0; i < area->desc_num; i++)
+		if (area->desc[i].inflight &&
+		    (first == 0 ||
+		     area->desc[i].counter < area->desc[first - 1].counter))
+			first = i + 1;
+	assert_true(first);
+	return first;
+}
+
+static void die_in_a_row(void)
+{
+	for (unsigned int i = 0; i < CAREFUL; i++) {
+		kill_process();
+		adopt(2);
+		wait_held();
+	}
+	kill_process();
+	hold(false);
+}
+
+/* One by one, where the last ones ended soon; and none of them is lost. */
+static void test_one_by_one(void)
+{
+	unsigned int done;
+
+	start(2);
+	done = disk[0].done;
+	in_flight(&disk[0], 0x30);
+	die_in_a_row();
+	adopt(2);
+	assert_int_equal(logged("one by one"), 2);
+	all_done(&disk[0], done, 0x30);
+	works(0);
+	works(1);
+	end();
+}
+
+/* What the process before ended on is answered, the others are done. */
+static void test_bad_request(void)
+{
+	struct virtio_state *state;
+	unsigned int done;
+
+	start(2);
+	done = disk[0].done;
+	in_flight(&disk[0], 0x40);
+	die_in_a_row();
+	state = state_of(0);
+	state->blk.alone = first_in_flight(state);
+	state->blk.deaths = 2;
+	munmap(state, STATE_BYTES);
+	adopt(2);
+	wait_until(take_used(&disk[0]) == done + WRITES);
+	assert_int_equal(request_at(&disk[0], 1)[16], VIRTIO_BLK_S_IOERR);
+	for (unsigned int i = 2; i <= WRITES; i++)
+		assert_int_equal(request_at(&disk[0], i)[16], VIRTIO_BLK_S_OK);
+	assert_int_equal(logged("have ended on this request"), 1);
+	works(0);
+	works(1);
+	end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		host_test(test_one_by_one),
+		host_test(test_bad_request),
 		host_test(test_requests_in_flight),
 		host_test(test_interrupt_raised),
 		host_test(test_no_interrupt_before_the_driver),
