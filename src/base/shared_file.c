@@ -13,11 +13,22 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* All of its memory. 0 or a negative errno. */
+static int fill(int fd, size_t bytes)
+{
+	int r;
+
+	do
+		r = posix_fallocate(fd, 0, (off_t)bytes);
+	while (r == EINTR);
+	return -r;
+}
+
 int shared_file_make(int fd, size_t bytes)
 {
 	if (ftruncate(fd, (off_t)bytes))
 		return -errno;
-	return -posix_fallocate(fd, 0, (off_t)bytes);
+	return fill(fd, bytes);
 }
 
 int shared_file_map(void **memory, int fd, size_t bytes)
@@ -33,9 +44,9 @@ int shared_file_map(void **memory, int fd, size_t bytes)
 		return -EINVAL;
 	if (file.st_size < 0 || (size_t)file.st_size < bytes)
 		return -ENODATA;
-	r = posix_fallocate(fd, 0, (off_t)bytes);
+	r = fill(fd, bytes);
 	if (r)
-		return -r;
+		return r;
 	p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (p == MAP_FAILED)
 		return -errno;

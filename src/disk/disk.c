@@ -438,10 +438,15 @@ void disk_resume(struct disk *disk)
 			resubmit_alone(disk, i);
 		else
 			disk_resubmit(disk, i);
-		/* Of what it did not come to, nothing tells. */
+	}
+}
+
+void disk_notify_again(struct disk *disk)
+{
+	for (unsigned int i = 0; i < disk->blk.dev.nqueues; i++)
 		if (disk->blk.queue[i].vq.running)
 			transport_notify_queue(disk->transport, i);
-	}
+	transport_notify_config(disk->transport);
 }
 
 void disk_lasted(struct disk *disk)

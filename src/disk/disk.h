@@ -74,9 +74,12 @@ int disk_open_kept(struct disk *disk, const char *name,
 
 /*
  * Go on: what the driver waited for happens, queues run and do again what they
- * had in flight, and the driver is notified of all that it may have missed.
+ * had in flight. Then the driver's accesses that were not answered are, and
+ * then it is to be notified again, for of what the process before told or did
+ * not come to tell nothing is known.
  */
 void disk_resume(struct disk *disk);
+void disk_notify_again(struct disk *disk);
 
 /* Log the keys that are in effect, for who wants all of it. */
 void disk_log_keys(const struct disk *disk, const struct disk_options *options);

@@ -34,9 +34,11 @@
  *	   |
  *	window	   it is mapped, or is mapped again, and still awaited
  *	   |
- *	resume	   what waited happens, requests in flight are made again, the
- *	   |	   interrupt is raised for what may not have been told
+ *	resume	   what waited happens, requests in flight are made again
+ *	   |
  *	go on	   accesses that were sent meanwhile happen
+ *	   |
+ *	notify	   the interrupt is raised for what may not have been told
  *
  * and worker_leave() is the end that leaves it like that for the next one.
  *
@@ -210,7 +212,12 @@ static int connect_device(struct device *d, const struct worker_disk *disk,
 	if (r)
 		snprintf(error, BLOCK_ERROR_MAX,
 			 "cannot answer for guest address %#" PRIx64 ": %s",
-			 disk->base, xen_error(-r));
+			 disk->base,
+			 r == -EINVAL && d->disk.state.adopted ?
+				 "the guest knows it at another one, or with "
+				 "another interrupt; start the guest anew" :
+			 r == -EEXIST ? "another disk has it" :
+					xen_error(-r));
 	return r;
 }
 
@@ -233,6 +240,8 @@ static int open_device(struct device *d, const struct worker_disk *disk,
 	if (r == 0 && d->disk.state.adopted) {
 		disk_resume(&d->disk);
 		xen_device_go_on(&d->xen);
+		/* After it: an acknowledgement may be among what waited. */
+		disk_notify_again(&d->disk);
 		loop_arm(w->loop, &w->lasts, LASTS_NS);
 	}
 	return r;

@@ -400,6 +400,27 @@ static void test_interrupt_raised(void)
 	end();
 }
 
+/*
+ * The driver acknowledged what it knew of when the process died: what it is
+ * told of now is not among that.
+ */
+static void test_interrupt_after_acknowledgement(void)
+{
+	unsigned int irqs;
+
+	start(1);
+	kill_process();
+	assert_true(begin_access(0, register_of(0, VIRTIO_MMIO_INTERRUPT_ACK),
+				 4, false, 3));
+	irqs = dom.irqs;
+	adopt(1);
+	wait_until(answered(0));
+	assert_true(dom.irqs > irqs);
+	assert_int_equal(reg_read(0, VIRTIO_MMIO_INTERRUPT_STATUS), 3);
+	works(0);
+	end();
+}
+
 /* To a driver that has not come far nothing is raised. */
 static void test_no_interrupt_before_the_driver(void)
 {
@@ -912,6 +933,7 @@ int main(void)
 		host_test(test_bad_request),
 		host_test(test_requests_in_flight),
 		host_test(test_interrupt_raised),
+		host_test(test_interrupt_after_acknowledgement),
 		host_test(test_no_interrupt_before_the_driver),
 		host_test(test_accesses_wait),
 		host_test(test_reset_interrupted),
