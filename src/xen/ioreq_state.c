@@ -18,10 +18,10 @@
 /* As of virtio/shared.h: who is killed has made the stores in this order. */
 #define order() __asm__ __volatile__("" : : : "memory")
 
-static void store32(uint32_t *to, uint32_t value)
+static void store_used(struct ioreq_state_window *row, uint32_t used)
 {
 	order();
-	__atomic_store_n(to, value, __ATOMIC_RELEASE);
+	__atomic_store_n(&row->used, used, __ATOMIC_RELEASE);
 	order();
 }
 
@@ -98,14 +98,14 @@ int ioreq_state_add(struct ioreq_state *state, uint64_t id, uint64_t base,
 	*free_row = (struct ioreq_state_window){ .id = id,
 						 .base = base,
 						 .bytes = bytes };
-	store32(&free_row->used, 1);
+	store_used(free_row, 1);
 	*row = free_row;
 	return 0;
 }
 
 void ioreq_state_remove(struct ioreq_state_window *row)
 {
-	store32(&row->used, 0);
+	store_used(row, 0);
 }
 
 /* ---- is it possible? ----------------------------------------------------- */

@@ -5,9 +5,9 @@
  * Linux's. The program has to be linked with --wrap for each of them.
  *
  * It checks what Xen would crash the guest for: an answer is notified once, in
- * the state RESP_READY, on the vCPU's own port, and a slot never goes backwards.
- * It counts what was made and what was given back, can fail at any call, and
- * can kill the process before or after any: what Xen keeps of it stays.
+ * the state RESP_READY, on the vCPU's own port, and a slot never goes back. It
+ * counts what was made and what was given back, can fail at any call, and can
+ * kill the process before or after any: what Xen keeps of it stays.
  */
 #ifndef MODEL_XEN_H
 #define MODEL_XEN_H
