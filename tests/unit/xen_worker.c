@@ -517,6 +517,45 @@ static void test_leave(void)
 	end();
 }
 
+static void *leave_now(void *arg)
+{
+	(void)arg;
+	call(do_leave, NULL);
+	return NULL;
+}
+
+/* In a hurry: nothing is undone either, also while the store is waited for. */
+static void test_abandon(void)
+{
+	unsigned int done;
+	pthread_t thread;
+
+	start(2);
+	done = disk[0].done;
+	in_flight(&disk[0], 0x60);
+	worker_abandon(life->worker);
+	assert_int_equal(logged("to the next process"), 1);
+	assert_true(dom.enabled);
+	assert_int_equal(dom.nranges, 2);
+	kill_process();
+	adopt(2);
+	wait_held();
+	assert_int_equal(pthread_create(&thread, NULL, leave_now, NULL), 0);
+	a_while();
+	worker_abandon(life->worker);
+	assert_int_equal(logged("to the next process"), 2);
+	assert_true(dom.enabled);
+	assert_int_equal(dom.nranges, 2);
+	hold(false);
+	pthread_join(thread, NULL);
+	end_life();
+	adopt(2);
+	all_done(&disk[0], done, 0x60);
+	works(0);
+	works(1);
+	end();
+}
+
 /* One that is being detached, and one that was never adopted. */
 static void test_leave_what_ends(void)
 {
@@ -938,6 +977,7 @@ int main(void)
 		host_test(test_accesses_wait),
 		host_test(test_reset_interrupted),
 		host_test(test_leave),
+		host_test(test_abandon),
 		host_test(test_leave_what_ends),
 		host_test(test_flush_error_stays),
 		host_test(test_other_options),
