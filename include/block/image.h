@@ -19,12 +19,32 @@ enum block_cache {
 	BLOCK_CACHE_UNSAFE,       /* page cache; FLUSH does nothing */
 };
 
+/* What to do about an image that is in use. */
+enum block_in_use {
+	BLOCK_IN_USE_WAIT, /* ask again, for half a second, and say by whom */
+	BLOCK_IN_USE_SAY,  /* ask once, and say by whom */
+	BLOCK_IN_USE_ASK,  /* ask once: to find out by whom takes time */
+};
+
+/*
+ * Who opens an image. Of a writer its lock tells when the last request of a
+ * process has ended, which may be long after that process. Readers share
+ * theirs: so a reader may say whose disk it reads for, by any number but 0, and
+ * a successor finds the image in use while requests of another reader for the
+ * same one are under way.
+ */
+struct block_user {
+	enum block_in_use in_use;
+	uint64_t owner; /* 0: nobody asks */
+	bool successor; /* of another process with the same owner */
+};
+
 struct block_image_options {
 	const char *file; /* path; NULL for a null image of `size` */
 	uint64_t size;    /* bytes, only without `file` */
 	bool readonly;
-	bool lends;   /* the lock, if writable: see block_image_lock() */
-	bool at_once; /* do not wait for one that is in use */
+	bool lends; /* the lock, if writable: see block_image_lock() */
+	struct block_user user;
 	enum block_cache cache;
 	unsigned int block_size; /* logical: 512, 4096; 0 = the store's */
 };
@@ -34,7 +54,7 @@ struct block_image {
 	int exclusive_fd; /* a block device's claim, or -1 */
 	bool locked;      /* it may be read and written */
 	bool lends;
-	bool at_once;
+	struct block_user user;
 	int64_t changed_ns;      /* when, as it was when it was unlocked */
 	uint64_t size;           /* bytes, whole blocks of block_size */
 	unsigned int block_size; /* logical block that the device offers */
@@ -89,8 +109,7 @@ struct block_image {
  * sentence that names the file, says what is wrong and what to do. The caller
  * closes.
  *
- * -EAGAIN (locked) or -EBUSY (claimed): it is in use, and was for half a
- * second, or with `at_once` is now.
+ * -EAGAIN (locked) or -EBUSY (claimed): it is in use.
  *
  * One that lends is opened also while another process has it that lends as
  * well; then `locked` is false, and `error` says who has it.

@@ -261,7 +261,8 @@ static int open_device(const char *file, dev_t device, int flags)
 /* Claim the device that `image` has open: its exclusive_fd, or an errno. */
 static int claim_device(const struct block_image *image, const char *file)
 {
-	const unsigned int tries = image->at_once ? 0 : CLAIM_TRIES;
+	const bool waits = image->user.in_use == BLOCK_IN_USE_WAIT;
+	const unsigned int tries = waits ? CLAIM_TRIES : 0;
 	struct stat st, again;
 	char path[32];
 	int fd;
@@ -285,7 +286,7 @@ int block_claim_lock(struct block_image *image, const char *file,
 	enum block_lock_mode mode = image->readonly ? BLOCK_LOCK_READ :
 				    image->lends    ? BLOCK_LOCK_LENT :
 						      BLOCK_LOCK_WRITE;
-	int rc = block_lock_take(image->fd, file, mode, image->at_once, error);
+	int rc = block_lock_take(image->fd, file, mode, &image->user, error);
 
 	if (rc)
 		return rc;

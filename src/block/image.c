@@ -181,7 +181,7 @@ int block_image_open(struct block_image *image,
 		.exclusive_fd = -1,
 		.readonly = options->readonly,
 		.lends = options->lends && options->file && !options->readonly,
-		.at_once = options->at_once,
+		.user = options->user,
 		.dio_align = 1,
 		.dio_mem_align = 1,
 	};

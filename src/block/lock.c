@@ -27,7 +27,10 @@
  * A process that died may still hold its lock for a moment: the kernel frees
  * its io_uring, which holds the file, in the background. So a store that is in
  * use is asked for again for half a second, unless the caller has other things
- * to do and asks again itself.
+ * to do and asks again itself. What such a process has under way reads or
+ * writes the memory of a guest as well, which matters for readers, too: so one
+ * that says whose disk it reads for has a byte of that number locked for
+ * reading, and its successor asks whether that could be locked for writing.
  *
  * Failure modes: a store whose file system has no locks is refused: without
  * one, two writers would destroy the disk unseen.
@@ -59,6 +62,10 @@ enum {
 	LOCK_TO_RESIZE = 3,
 };
 
+/* The bytes of those whom readers read for; no other reader locks them. */
+#define LOCK_OWNERS ((off_t)1 << 61)
+#define LOCK_OWNERS_LENGTH ((off_t)1 << 60)
+
 /* What is locked how, by mode; F_UNLCK: not at all. */
 static const struct lock_part {
 	off_t start;
@@ -70,7 +77,11 @@ static const struct lock_part {
 	{ LOCK_LENT_BYTE + 1,
 	  LOCK_DOES - LOCK_LENT_BYTE - 1,
 	  { F_RDLCK, F_WRLCK, F_WRLCK } },
-	{ LOCK_QEMU_END, 0, { F_RDLCK, F_WRLCK, F_WRLCK } },
+	{ LOCK_QEMU_END,
+	  LOCK_OWNERS - LOCK_QEMU_END,
+	  { F_RDLCK, F_WRLCK, F_WRLCK } },
+	{ LOCK_OWNERS, LOCK_OWNERS_LENGTH, { F_UNLCK, F_WRLCK, F_WRLCK } },
+	{ LOCK_OWNERS + LOCK_OWNERS_LENGTH, 0, { F_RDLCK, F_WRLCK, F_WRLCK } },
 	{ LOCK_DOES + LOCK_TO_READ, 1, { F_RDLCK, F_RDLCK, F_RDLCK } },
 	{ LOCK_DOES + LOCK_TO_WRITE, 1, { F_UNLCK, F_RDLCK, F_RDLCK } },
 	{ LOCK_DENIES + LOCK_TO_WRITE, 1, { F_RDLCK, F_RDLCK, F_RDLCK } },
@@ -118,8 +129,28 @@ static struct flock look_at_lock(int fd, struct flock lock)
 	return lock;
 }
 
+/*
+ * The lock of whom a reader reads for: not before those of a process before it
+ * have gone.
+ */
+static int lock_owner(int fd, const struct block_user *user,
+		      struct flock *other)
+{
+	off_t byte = LOCK_OWNERS + (off_t)(user->owner % LOCK_OWNERS_LENGTH);
+
+	if (user->owner == 0)
+		return 0;
+	if (user->successor) {
+		*other = look_at_lock(fd, lock_range(F_WRLCK, byte, 1));
+		if (other->l_type != F_UNLCK)
+			return -EAGAIN;
+	}
+	return set_lock(fd, lock_range(F_RDLCK, byte, 1));
+}
+
 /* As block_lock_take(), once; `other` is who has it, as far as is known. */
-static int try_once(int fd, enum block_lock_mode mode, struct flock *other)
+static int try_once(int fd, enum block_lock_mode mode,
+		    const struct block_user *user, struct flock *other)
 {
 	for (unsigned int i = 0; i < LOCK_COUNT(lock_parts); i++) {
 		const struct lock_part *part = &lock_parts[i];
@@ -143,10 +174,11 @@ static int try_once(int fd, enum block_lock_mode mode, struct flock *other)
 		if (other->l_type != F_UNLCK)
 			return -EAGAIN;
 	}
-	return 0;
+	return mode == BLOCK_LOCK_READ ? lock_owner(fd, user, other) : 0;
 }
 
-static int explain(const char *file, int fd, int rc, const struct flock *other,
+static int explain(const char *file, int fd, int rc,
+		   const struct block_user *user, const struct flock *other,
 		   char error[BLOCK_ERROR_MAX])
 {
 	long pid = other->l_type != F_UNLCK ? other->l_pid : 0;
@@ -157,8 +189,12 @@ static int explain(const char *file, int fd, int rc, const struct flock *other,
 				     "(%s): keep it on a file system that has "
 				     "locks",
 				     strerror(-rc));
+	if (other->l_type != F_UNLCK && other->l_start >= LOCK_OWNERS)
+		return block_explain(error, rc, file,
+				     "still read by requests of the process "
+				     "before, which its store has not ended");
 	/* A lock of an open file description has none. */
-	if (pid <= 0)
+	if (pid <= 0 && user->in_use != BLOCK_IN_USE_ASK)
 		pid = block_lock_holder(fd);
 	if (pid == getpid())
 		return block_explain(error, rc, file,
@@ -176,21 +212,22 @@ static int explain(const char *file, int fd, int rc, const struct flock *other,
 }
 
 int block_lock_take(int fd, const char *file, enum block_lock_mode mode,
-		    bool at_once, char error[BLOCK_ERROR_MAX])
+		    const struct block_user *user, char error[BLOCK_ERROR_MAX])
 {
-	const unsigned int tries = at_once ? 0 : LOCK_TRIES;
+	const bool waits = user->in_use == BLOCK_IN_USE_WAIT;
+	const unsigned int tries = waits ? LOCK_TRIES : 0;
 	const struct timespec pause = { .tv_nsec = LOCK_PAUSE_NS };
 	struct flock other = { .l_type = F_UNLCK };
 	int rc;
 
 	for (unsigned int try = 0;; try++) {
-		rc = try_once(fd, mode, &other);
+		rc = try_once(fd, mode, user, &other);
 		if (rc == 0)
 			return 0;
 		/* What was locked until then. */
 		block_lock_release(fd);
 		if (rc != -EAGAIN || try == tries)
-			return explain(file, fd, rc, &other, error);
+			return explain(file, fd, rc, user, &other, error);
 		nanosleep(&pause, NULL);
 	}
 }

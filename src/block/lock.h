@@ -18,10 +18,10 @@ enum block_lock_mode {
 /*
  * Lock the file that `fd` has open. Returns 0, -EAGAIN when it is in use, or
  * another negative errno when it cannot be locked; with a sentence in `error`.
- * Waits for half a second for one that is in use, unless `at_once`.
+ * `user` says whether one that is in use is waited for.
  */
 int block_lock_take(int fd, const char *file, enum block_lock_mode mode,
-		    bool at_once, char error[BLOCK_ERROR_MAX]);
+		    const struct block_user *user, char error[BLOCK_ERROR_MAX]);
 
 /* Whether who has it now took it with BLOCK_LOCK_LENT. */
 bool block_lock_is_lent(int fd);

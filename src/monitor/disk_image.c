@@ -22,15 +22,15 @@ static int check_discard(const struct block_image *image,
 }
 
 int disk_image_open(struct block_image *image,
-		    const struct disk_options *options, bool at_once,
-		    char error[BLOCK_ERROR_MAX])
+		    const struct disk_options *options,
+		    const struct block_user *user, char error[BLOCK_ERROR_MAX])
 {
 	const struct block_image_options wanted = {
 		.file = options->file,
 		.size = options->size,
 		.readonly = options->readonly,
 		.lends = options->lends,
-		.at_once = at_once,
+		.user = user ? *user : (struct block_user){ 0 },
 		.cache = options->cache,
 		.block_size = options->block_size,
 	};

@@ -8,11 +8,10 @@
 
 /*
  * Open the image of a disk: 0, or a negative errno and a sentence in `error`,
- * and nothing is open (image->fd is -1). With `at_once` one that is in use is
- * not waited for: -EAGAIN or -EBUSY.
+ * and nothing is open (image->fd is -1). `user` may be NULL.
  */
 int disk_image_open(struct block_image *image,
-		    const struct disk_options *options, bool at_once,
-		    char error[BLOCK_ERROR_MAX]);
+		    const struct disk_options *options,
+		    const struct block_user *user, char error[BLOCK_ERROR_MAX]);
 
 #endif

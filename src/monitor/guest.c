@@ -60,10 +60,10 @@
 #define AGAIN_MAX_NS (2 * NS_PER_SECOND)
 
 /*
- * How long until the image of a disk that was left is tried again: twice as
- * long each time.
+ * How long until the image of a disk that was left is tried again: a quarter of
+ * the time that it was waited for. A killed process has it for some 35 ms.
  */
-#define TAKE_UP_MIN_NS (20 * NS_PER_MS)
+#define TAKE_UP_MIN_NS (2 * NS_PER_MS)
 #define TAKE_UP_MAX_NS (250 * NS_PER_MS)
 
 enum guest_state {
@@ -84,15 +84,16 @@ struct guest {
 	bool failed;  /* the program ends with status 1 */
 	struct worker *worker;
 	struct state_dir states;
+	char *vm; /* what tells the guest that has them; owned */
 	struct guest_disks disks;
 	struct loop_deferred look; /* a review that is due */
 	struct loop_timer grace;
 	struct loop_timer again;
 	uint64_t again_ns; /* how long it was armed for last; 0: it is not */
 	struct loop_timer take_up;
-	uint64_t take_up_ns;     /* likewise */
-	int trouble;             /* errno of xenstore's last refusal, or 0 */
-	struct log_limit errors; /* of xenstore */
+	uint64_t take_up_since_ns; /* ... is waited for; or 0 */
+	int trouble;               /* errno of xenstore's last refusal, or 0 */
+	struct log_limit errors;   /* of xenstore */
 };
 
 static struct guest *served;
@@ -106,6 +107,7 @@ static void left(struct guest *g)
 		 g->returns ? "; waiting for it to come back" : "");
 	guest_disks_forget(&g->disks);
 	g->disks.host.states = NULL;
+	g->disks.host.vm = NULL;
 	state_dir_remove(&g->states);
 	domain_forget(&g->domain);
 	g->state = GUEST_AWAITED;
@@ -180,7 +182,8 @@ static int take_states(struct guest *g)
 	if (r)
 		return r == -ENOENT ? 0 : r;
 	r = state_dir_take(&g->states, (unsigned int)g->domain.id, vm, error);
-	free(vm);
+	free(g->vm);
+	g->vm = vm;
 	if (r == -EBUSY) {
 		log_error("%s: %s", g->options->domain, error);
 		g->failed = true;
@@ -191,6 +194,7 @@ static int take_states(struct guest *g)
 		warn_of_no_states(g, error);
 	else
 		g->disks.host.states = &g->states;
+	g->disks.host.vm = vm;
 	return 0;
 }
 
@@ -271,16 +275,20 @@ static void look_again_later(struct guest *g, int error, bool forgotten)
 
 static void take_up_later(struct guest *g)
 {
+	uint64_t ns;
+
 	if (!guest_disks_left(&g->disks)) {
-		g->take_up_ns = 0;
+		g->take_up_since_ns = 0;
 		return;
 	}
-	g->take_up_ns *= 2;
-	if (g->take_up_ns < TAKE_UP_MIN_NS)
-		g->take_up_ns = TAKE_UP_MIN_NS;
-	if (g->take_up_ns > TAKE_UP_MAX_NS)
-		g->take_up_ns = TAKE_UP_MAX_NS;
-	loop_arm(g->loop, &g->take_up, g->take_up_ns);
+	if (!g->take_up_since_ns)
+		g->take_up_since_ns = clock_ns();
+	ns = (clock_ns() - g->take_up_since_ns) / 4;
+	if (ns < TAKE_UP_MIN_NS)
+		ns = TAKE_UP_MIN_NS;
+	if (ns > TAKE_UP_MAX_NS)
+		ns = TAKE_UP_MAX_NS;
+	loop_arm(g->loop, &g->take_up, ns);
 }
 
 static void review_disks(struct guest *g)
@@ -471,6 +479,7 @@ static void guest_close(struct guest *g)
 	store_close(&g->store);
 	/* Whoever goes on finds all of it free. */
 	state_dir_close(&g->states);
+	free(g->vm);
 }
 
 int guest_serve(struct loop *loop, const struct options *options)

@@ -57,7 +57,7 @@
 #include "monitor/disk_image.h"
 #include "monitor/serial.h"
 
-/* How long an image is in use before that is said, and until it is again. */
+/* How long the image of one that is left is in use before that is said, and until it is again. */
 #define IN_USE_NS NS_PER_SECOND
 #define IN_USE_AGAIN_NS (10 * NS_PER_SECOND)
 
@@ -221,14 +221,35 @@ static int check(const struct guest_disk *gd, const struct backend *backend,
 	return fault ? -EINVAL : 0;
 }
 
+/* A number that no other disk has, of this guest or another one: FNV-1a. */
+static uint64_t owner_of(const struct guest_disk *gd)
+{
+	uint64_t hash = UINT64_C(14695981039346656037);
+
+	if (!gd->host->vm)
+		return 0;
+	for (const char *p = gd->host->vm; *p; p++)
+		hash = (hash ^ (uint8_t)*p) * UINT64_C(1099511628211);
+	for (unsigned int i = 0; i < 8; i++)
+		hash = (hash ^ (uint8_t)(gd->devid >> 8 * i)) *
+		       UINT64_C(1099511628211);
+	return hash | 1;
+}
+
 /*
  * From what the directory says to the open image: 0, or a negative errno and a
  * sentence. `o` is to be finished in any case.
  */
 static int prepare(struct guest_disk *gd, const struct backend *backend,
-		   struct disk_options *o, char error[BLOCK_ERROR_MAX])
+		   struct disk_options *o, enum block_in_use in_use,
+		   char error[BLOCK_ERROR_MAX])
 {
 	const bool left = gd->state == GUEST_DISK_LEFT;
+	const struct block_user user = {
+		.in_use = in_use,
+		.owner = owner_of(gd),
+		.successor = left,
+	};
 	const char *vdev = backend->options.id;
 	int r;
 
@@ -239,14 +260,14 @@ static int prepare(struct guest_disk *gd, const struct backend *backend,
 		r = settle(o, gd, backend, error);
 	if (r == 0 && o->readonly && !left)
 		warn_of_mode(gd, backend);
-	return r ? r : disk_image_open(&gd->image, o, left, error);
+	return r ? r : disk_image_open(&gd->image, o, &user, error);
 }
 
 static void serve(struct guest_disk *gd, const struct backend *backend)
 {
 	char error[BLOCK_ERROR_MAX] = "";
 	struct disk_options o = { 0 };
-	int r = prepare(gd, backend, &o, error);
+	int r = prepare(gd, backend, &o, BLOCK_IN_USE_WAIT, error);
 
 	if (r == 0)
 		r = attach(gd, backend, &o, error);
@@ -342,8 +363,8 @@ void guest_disk_finish(struct guest_disk *gd)
 
 /* ---- one that was left ---- */
 
-/* Say so after a while, and again from time to time. */
-static void in_use(struct guest_disk *gd, const char *why)
+/* That it is in use is said after a while, and again from time to time. */
+static enum block_in_use say_or_ask(struct guest_disk *gd)
 {
 	uint64_t now = clock_ns();
 
@@ -351,9 +372,9 @@ static void in_use(struct guest_disk *gd, const char *why)
 		gd->since_ns = now;
 	if (now - gd->since_ns < IN_USE_NS ||
 	    (gd->said_ns && now - gd->said_ns < IN_USE_AGAIN_NS))
-		return;
+		return BLOCK_IN_USE_ASK;
 	gd->said_ns = now;
-	log_warning("%s: the guest waits for it: %s", gd->name, why);
+	return BLOCK_IN_USE_SAY;
 }
 
 /* Nothing of the process before is in flight: the guest loses it. */
@@ -397,12 +418,15 @@ static void adopt(struct guest_disk *gd, const struct backend *backend,
 static void take_up(struct guest_disk *gd, const struct backend *backend)
 {
 	const bool unwanted = gd->unwanted || is_unwanted(gd);
+	const enum block_in_use in_use = say_or_ask(gd);
 	char error[BLOCK_ERROR_MAX] = "";
 	struct disk_options o = { 0 };
-	int r = prepare(gd, backend, &o, error);
+	int r = prepare(gd, backend, &o, in_use, error);
 
-	if (r == -EAGAIN || r == -EBUSY)
-		in_use(gd, error);
+	if ((r == -EAGAIN || r == -EBUSY) && in_use == BLOCK_IN_USE_SAY)
+		log_warning("%s: the guest waits for it: %s", gd->name, error);
+	else if (r == -EAGAIN || r == -EBUSY)
+		log_debug("%s: %s", gd->name, error);
 	else if (unwanted)
 		let_go(gd);
 	else if (r)

@@ -35,6 +35,7 @@ struct guest_disk_host {
 	const struct disk_options *overrides; /* of the command line */
 	unsigned int noverrides;
 	const char *guest; /* its name */
+	const char *vm;    /* what tells it from others; or NULL */
 	int domid;
 };
 
@@ -51,7 +52,7 @@ struct guest_disk {
 	int state_fd;             /* while it is served or closing; or -1 */
 	/* While it is left: */
 	bool unwanted;     /* whatever libxl says */
-	uint64_t since_ns; /* when its image was in use for the first time */
+	uint64_t since_ns; /* when its image was tried for the first time */
 	uint64_t said_ns;  /* when that was last said */
 };
 

@@ -83,7 +83,7 @@ static int open_image(struct vhost_disk *vd, const struct disk_options *given,
 	vd->options = *given;
 	vd->options.lends = true;
 	vd->name = given->id ? given->id : "vhost-user";
-	r = disk_image_open(&vd->image, &vd->options, false, error);
+	r = disk_image_open(&vd->image, &vd->options, NULL, error);
 	if (r)
 		return r;
 	if (vd->image.lends && !vd->image.locked)

@@ -7,7 +7,7 @@ int model_disk_open(struct disk *disk, struct block_image *image,
 		    const struct disk_options *options,
 		    struct guest_memory *mem, char error[BLOCK_ERROR_MAX])
 {
-	int r = disk_image_open(image, options, false, error);
+	int r = disk_image_open(image, options, NULL, error);
 
 	if (r)
 		return r;

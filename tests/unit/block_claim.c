@@ -171,14 +171,20 @@ int __wrap_nanosleep(const struct timespec *time, struct timespec *left)
 static void check_asked_once(const char *file, int rc, const char *words)
 {
 	struct block_image image;
-	struct block_image_options options = { .file = file, .at_once = true };
+	struct block_image_options options = { .file = file };
 
 	pauses = 0;
+	options.user.in_use = BLOCK_IN_USE_ASK;
 	assert_int_equal(block_image_open(&image, &options, error), rc);
 	assert_int_equal(image.fd, -1);
-	assert_int_equal(pauses, 0);
 	assert_non_null(strstr(error, words));
-	options.at_once = false;
+	assert_null(strstr(error, "of this process"));
+	options.user.in_use = BLOCK_IN_USE_SAY;
+	assert_int_equal(block_image_open(&image, &options, error), rc);
+	assert_int_equal(pauses, 0);
+	assert_int_equal(strstr(error, "of this process") != NULL,
+			 rc == -EAGAIN);
+	options.user.in_use = BLOCK_IN_USE_WAIT;
 	assert_int_equal(block_image_open(&image, &options, error), rc);
 	assert_true(pauses > 1);
 }
@@ -202,6 +208,55 @@ static void test_in_use_is_told_at_once(void **state)
 	check_asked_once(device, -EBUSY, "is mounted or in use");
 	close(fd);
 	close(loop);
+}
+
+static int read_for(struct block_image *image, uint64_t owner, bool successor)
+{
+	const struct block_image_options options = {
+		.file = harness_path("image"),
+		.readonly = true,
+		.user = {
+			.in_use = BLOCK_IN_USE_SAY,
+			.owner = owner,
+			.successor = successor,
+		},
+	};
+
+	return block_image_open(image, &options, error);
+}
+
+/*
+ * A reader shares the image with all others, and follows only the last request
+ * of the process that read for the same disk before.
+ */
+static void test_successor_of_a_reader(void **state)
+{
+	struct block_image first, other, next;
+
+	(void)state;
+	free(harness_create("image", 4096));
+	assert_int_equal(read_for(&first, 7, true), 0);
+	assert_int_equal(read_for(&other, 8, true), 0);
+	assert_int_equal(read_for(&next, 7, true), -EAGAIN);
+	assert_non_null(strstr(error, "still read by requests of the process"));
+	assert_int_equal(next.fd, -1);
+	check_in_use(harness_path("image"), WRITER);
+	/* Nobody else waits for anybody. */
+	check_free(harness_path("image"), READER);
+	assert_int_equal(read_for(&next, 7, false), 0);
+	block_image_close(&next);
+	assert_int_equal(read_for(&next, 0, true), 0);
+	block_image_close(&next);
+	block_image_close(&first);
+	assert_int_equal(read_for(&next, 7, true), 0);
+	block_image_close(&next);
+	block_image_close(&other);
+	/* A writer is one that all wait for. */
+	assert_int_equal(open_image(&first, WRITER), 0);
+	assert_int_equal(read_for(&next, 7, true), -EAGAIN);
+	assert_non_null(strstr(error, "already in use by"));
+	block_image_close(&first);
+	check_free(harness_path("image"), WRITER);
 }
 
 static void test_lent(void **state)
@@ -390,6 +445,7 @@ int main(void)
 		cmocka_unit_test(test_beside_qemu),
 		cmocka_unit_test(test_qemu_beside_us),
 		cmocka_unit_test(test_in_use_is_told_at_once),
+		cmocka_unit_test(test_successor_of_a_reader),
 		cmocka_unit_test(test_lent),
 		cmocka_unit_test(test_not_lent),
 		cmocka_unit_test(test_who),

@@ -130,6 +130,7 @@ static void start(void)
 		.store = &rig.store,
 		.loop = &rig.loop,
 		.guest = "web",
+		.vm = "/vm/1",
 		.domid = DOMID,
 	};
 	guest_disk_init(&rig.gd, &rig.host, DEVID);
@@ -385,6 +386,37 @@ static void test_left_disk_waits_for_its_image(void **state)
 	in_use("6", SETTLED, "6");
 }
 
+/* A process was killed, and a request of its is under way in the kernel. */
+static void request_outlives_process(const char *mode)
+{
+	int request;
+
+	start();
+	say("1");
+	tool_write(DIRECTORY "/mode", "%s", mode);
+	review();
+	assert_int_equal(rig.gd.state, SERVED);
+	request = dup(rig.gd.image.fd);
+	guest_disk_finish(&rig.gd);
+	rig.awaited = true;
+	rig.adopts = true;
+	guest_disk_init(&rig.gd, &rig.host, DEVID);
+	review();
+	assert_int_equal(rig.gd.state, LEFT);
+	close(request);
+	review();
+	assert_int_equal(rig.gd.state, SERVED);
+	finish();
+}
+
+/* Also a read may be under way, into memory that the guest reuses. */
+static void test_request_outlives_process(void **state)
+{
+	(void)state;
+	request_outlives_process("w");
+	request_outlives_process("r");
+}
+
 /* Nor does the end of the program make it go sooner. */
 static void test_left_disk_is_detached(void **state)
 {
@@ -497,6 +529,7 @@ int main(void)
 		cmocka_unit_test(test_offline_disk_is_detached),
 		cmocka_unit_test(test_refused_disk_is_told_and_closed),
 		cmocka_unit_test(test_left_disk_waits_for_its_image),
+		cmocka_unit_test(test_request_outlives_process),
 		cmocka_unit_test(test_left_disk_is_detached),
 		cmocka_unit_test(test_left_disk_is_offline),
 		cmocka_unit_test(test_left_disk_is_lost),
