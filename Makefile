@@ -161,8 +161,8 @@ build/tests/%: build/san/tests/unit/%.o build/san/tests/filter.o \
 # includes.
 fixtures := $(patsubst $(SRC)/%.c,%.o,$(wildcard $(SRC)/tests/lib/*.c))
 ifneq ($(HAVE_XEN),yes)
-fixtures := $(filter-out $(patsubst %,tests/lib/model_%.o,domain foreign guest \
-	server store xen),$(fixtures))
+fixtures := $(filter-out $(patsubst %,tests/lib/model_%.o,again domain foreign \
+	guest server store xen),$(fixtures))
 endif
 build/san/tests/lib.done: $(fixtures:%=build/san/%)
 build/cov/tests/lib.done: $(fixtures:%=build/cov/%)

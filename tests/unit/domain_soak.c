@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* LDFLAGS: -Wl,--wrap=log_line,--wrap=block_engine_reap */
 /* LDFLAGS: -Wl,--wrap=dlopen,--wrap=dlsym,--wrap=dlclose */
+/* LDFLAGS: -Wl,--wrap=signals_open */
 /*
  * Two vCPUs that never stop: each sets disks up, has them read and write,
  * resets them, and pokes at any register, in a thread of its own, while the
- * toolstack attaches and detaches the disks in any order and the store is now
- * and then slow; then the program or the domain ends. Every access is answered,
+ * toolstack attaches and detaches the disks in any order, the store is now and
+ * then slow, and the program leaves all to the next one, or none does; then the
+ * program or the domain ends. Every access is answered,
  * or is a fault where there is no disk; nothing of the program is left.
  */
 #include "config.h"
@@ -13,6 +15,7 @@
 
 #ifdef HAVE_XEN
 
+#include "lib/model_again.h"
 #include "lib/model_guest.h"
 
 enum {
@@ -193,13 +196,47 @@ static void change(unsigned int i, uint64_t *random)
 	tool_remove(node(i, ""));
 }
 
-static void run_toolstack(uint64_t random)
+/* One program leaves the guest to the next; a disk may go in between. */
+static void restart(unsigned int i, uint64_t *random)
 {
-	for (unsigned int i = 0; i < ROUNDS; i++)
-		change(model_random_below(&random, DISKS), &random);
+	bool detaches = model_random_below(random, 3) == 0 &&
+			tool_is(node(i, "state"), "2");
+
+	ask_stop();
+	assert_true(stopped());
+	usleep(model_random_below(random, 2000));
+	if (detaches)
+		ask_detach(i);
+	program_start();
+	if (!detaches)
+		return;
+	wait_until(tool_is(node(i, "state"), "6"));
+	tool_remove(node(i, ""));
 }
 
-static void soak(void (*end)(void), uint64_t seed)
+static void run_toolstack(uint64_t random, bool restarts)
+{
+	dom.leaves = restarts;
+	program_start();
+	for (unsigned int i = 0; i < ROUNDS; i++) {
+		unsigned int which = model_random_below(&random, DISKS);
+
+		if (restarts && model_random_below(&random, 4) == 0)
+			restart(which, &random);
+		else
+			change(which, &random);
+	}
+	if (!restarts)
+		return;
+	dom.leaves = false;
+	restart(0, &random);
+	/* It has found its guest when it ends a disk. */
+	if (tool_is(node(0, "state"), NULL))
+		change(0, &random);
+	change(0, &random);
+}
+
+static void soak(void (*end)(void), uint64_t seed, bool restarts)
 {
 	struct vcpu_thread vcpu[VCPUS] = {
 		{ .v = 0, .random = seed },
@@ -209,13 +246,12 @@ static void soak(void (*end)(void), uint64_t seed)
 	memset(disk, 0, sizeof(disk));
 	stop_vcpus = false;
 	introduce(DOMID);
-	program_start();
 	for (unsigned int i = 0; i < DISKS; i++)
 		make_image(&disk[i]);
 	for (unsigned int i = 0; i < VCPUS; i++)
 		must(!pthread_create(&vcpu[i].thread, NULL, vcpu_runs,
 				     &vcpu[i]));
-	run_toolstack(seed + 2);
+	run_toolstack(seed + 2, restarts);
 	end();
 	__atomic_store_n(&stop_vcpus, true, __ATOMIC_RELAXED);
 	for (unsigned int i = 0; i < VCPUS; i++) {
@@ -229,8 +265,8 @@ static void soak(void (*end)(void), uint64_t seed)
 
 static void end_by_signal(void)
 {
-	ask_end();
-	assert_true(program_ended());
+	ask_stop();
+	assert_true(stopped());
 }
 
 static void end_by_destroy(void)
@@ -242,12 +278,22 @@ static void end_by_destroy(void)
 
 static void test_until_the_program_ends(void)
 {
-	soak(end_by_signal, 88172645463325252u);
+	soak(end_by_signal, 88172645463325252u, false);
 }
 
 static void test_until_the_domain_dies(void)
 {
-	soak(end_by_destroy, 1442695040888963407u);
+	soak(end_by_destroy, 1442695040888963407u, false);
+}
+
+static void test_over_many_programs(void)
+{
+	soak(end_by_signal, 2685821657736338717u, true);
+}
+
+static void test_over_many_programs_until_the_domain_dies(void)
+{
+	soak(end_by_destroy, 3202034522624059733u, true);
 }
 
 int main(void)
@@ -255,6 +301,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		host_test(test_until_the_program_ends),
 		host_test(test_until_the_domain_dies),
+		host_test(test_over_many_programs),
+		host_test(test_over_many_programs_until_the_domain_dies),
 	};
 
 	return cmocka_run_group_tests_name("domain: soak", tests, NULL, NULL);

@@ -14,61 +14,17 @@
 #ifdef HAVE_XEN
 
 #include <dirent.h>
-#include <sys/eventfd.h>
 #include <sys/file.h>
 
-#include "base/loop.h"
 #include "block/image.h"
+#include "lib/model_again.h"
 #include "lib/model_guest.h"
-#include "program/signals.h"
 #include "virtio/state.h"
 #include "xen/ioreq_state.h"
 
 static struct driver disk[4];
 
-/* ---- a program that can be called again ---- */
-
-/* Signals are listened to for life; here each program is told otherwise. */
-static struct {
-	struct loop *loop;
-	struct loop_source source;
-} told = { .source.fd = -1 };
-
-int __wrap_signals_open(struct loop *loop, const struct signals_owner_ops *ops);
-
-static void told_to_end(struct loop_source *source, uint32_t events)
-{
-	(void)source;
-	(void)events;
-	loop_quit(told.loop);
-}
-
-int __wrap_signals_open(struct loop *loop, const struct signals_owner_ops *ops)
-{
-	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-
-	(void)ops;
-	told.loop = loop;
-	told.source.fd = fd;
-	told.source.ready = told_to_end;
-	must(loop_add(loop, &told.source, EPOLLIN) == 0);
-	return 0;
-}
-
-static void ask_stop(void)
-{
-	const uint64_t one = 1;
-
-	must(write(told.source.fd, &one, sizeof(one)) == sizeof(one));
-}
-
-static bool stopped(void)
-{
-	bool well = program_ended();
-
-	close(told.source.fd);
-	return well;
-}
+/* ---- one program and the next ---- */
 
 static void forget_log(void)
 {
