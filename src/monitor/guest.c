@@ -32,7 +32,9 @@
  * xenstored that has forgotten everything takes no disk away. Where states
  * cannot be had, the guest is served without, and is lost with the process; of
  * a guest that is found running so only the next life is served. One that
- * another process serves is not served.
+ * another process serves is not served. A state that cannot be gone on with is
+ * left as it is: where another try may do better the program ends, else it goes
+ * on for the guest's next life.
  */
 #include "monitor/guest.h"
 
@@ -163,6 +165,13 @@ static void warn_of_no_states(const struct guest *g, const char *why)
 		    g->options->domain, why);
 }
 
+/* The program cannot do what it is there for: it ends with status 1. */
+static void fail(struct guest *g)
+{
+	g->failed = true;
+	loop_quit(g->loop);
+}
+
 /*
  * Those of the domain that was found, if it can have any. 0, or a negative
  * errno: it is not to be served, or not yet.
@@ -186,41 +195,53 @@ static int take_states(struct guest *g)
 	g->vm = vm;
 	if (r == -EBUSY) {
 		log_error("%s: %s", g->options->domain, error);
-		g->failed = true;
-		loop_quit(g->loop);
+		fail(g);
 		return r;
 	}
 	if (r)
 		warn_of_no_states(g, error);
-	else
-		g->disks.host.states = &g->states;
-	g->disks.host.vm = vm;
 	return 0;
 }
 
-/* What cannot be taken over stays as it is, for who can. */
-static void begin(struct guest *g)
+/* Whether a state is no state that we know, and will not be one later. */
+static bool is_unknown_state(int error)
+{
+	return error == -EOPNOTSUPP || error == -EINVAL || error == -ENODATA;
+}
+
+/*
+ * What cannot be taken over stays as it is, for who can: the next process, or
+ * another version. 0, or a negative errno: it is not to be served.
+ */
+static int begin(struct guest *g)
 {
 	const unsigned int domid = (unsigned int)g->domain.id;
 	char error[BLOCK_ERROR_MAX];
+	int r;
 
-	if (g->disks.host.states &&
-	    worker_begin(g->worker, domid, g->states.server_fd, error) == 0)
-		return;
-	if (g->disks.host.states)
-		log_error("%s: what another process has left of domain %u "
-			  "cannot be taken over: %s",
-			  g->domain.name, domid, error);
-	g->disks.host.states = NULL;
-	/* Nothing that could fail is taken over. */
-	worker_begin(g->worker, domid, -1, error);
+	if (!state_dir_has_guest(&g->states))
+		return worker_begin(g->worker, domid, -1, error);
+	r = worker_begin(g->worker, domid, g->states.server_fd, error);
+	if (r == 0) {
+		g->disks.host.states = &g->states;
+		g->disks.host.vm = g->vm;
+		return 0;
+	}
+	log_error("%s: what another process has left of domain %u cannot be "
+		  "taken over: %s",
+		  g->domain.name, domid, error);
+	if (!is_unknown_state(r)) {
+		fail(g);
+		return r;
+	}
+	/* The guest's next life can be served. */
+	return worker_begin(g->worker, domid, -1, error);
 }
 
 static void look_for_domain(struct guest *g)
 {
-	if (g->failed || !domain_find(&g->domain) || take_states(g))
+	if (g->failed || !domain_find(&g->domain) || take_states(g) || begin(g))
 		return;
-	begin(g);
 	loop_disarm(g->loop, &g->grace);
 	g->returns = false;
 	g->state = GUEST_SERVED;

@@ -40,10 +40,10 @@ enum {
 	NAME_LEN_MAX = 24, /* of a number, with its NUL */
 	PID_LEN_MAX = 16,
 	/* A process that is ending holds its lock for a moment. */
-	LOCK_TRIES = 20,
+	LOCK_TRIES = 250,
 };
 
-#define LOCK_PAUSE_NS 25000000l
+#define LOCK_PAUSE_NS 2000000l
 
 static const char server_name[] = "server";
 static const char vm_name[] = "vm";

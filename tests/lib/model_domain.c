@@ -424,6 +424,11 @@ xenforeignmemory_map_resource(xenforeignmemory_handle *h, domid_t domid,
 		errno = ENOENT;
 		return NULL;
 	}
+	if (dom.page_fails) {
+		errno = dom.page_fails;
+		dom.page_fails = 0;
+		return NULL;
+	}
 	page = mmap(NULL, MODEL_PAGE, prot, MAP_SHARED, dom.page_fd, 0);
 	must(page != MAP_FAILED);
 	*paddr = page;

@@ -84,8 +84,9 @@ struct dom {
 	/* While a range is being unmapped, the server being disabled: once. */
 	void (*on_unmap)(void);
 	void (*on_disable)(void);
-	bool hold; /* the store answers nothing */
-	bool held; /* ... and a request is there that waits for it */
+	int page_fails; /* errno of the next mapping of the server's page */
+	bool hold;      /* the store answers nothing */
+	bool held;      /* ... and a request is there that waits for it */
 	char line[LINES_MAX][LINE_BYTES];
 	unsigned int nlines;
 	const char *disk_option[2]; /* --disk of the program; NULL: none */

@@ -705,6 +705,45 @@ static void test_server_is_of_another_version(void)
 	finish();
 }
 
+/* What may be better the next time is left to the next time. */
+static void test_server_cannot_be_had_now(void)
+{
+	leave_with_access();
+	dom.page_fails = ENOMEM;
+	program_start();
+	assert_false(stopped());
+	assert_int_equal(logged("what another process has left of domain 5"),
+			 1);
+	assert_true(dom.enabled && !answered(0));
+	assert_true(tool_is(node(0, "state"), "2"));
+	last(2);
+	wait_until(answered(0));
+	check_serves(0, 0x21);
+	check_serves(1, 0x22);
+	finish();
+}
+
+/* It is gone, whoever has destroyed it: so are the disks. */
+static void test_server_is_gone(void)
+{
+	start(2);
+	leave();
+	xs_lock();
+	destroy_server();
+	xs_unlock();
+	dom.leaves = false;
+	program_start();
+	wait_until(logged("belongs to another or an earlier instance") == 2);
+	assert_int_equal(logged("its IOREQ server is gone"), 1);
+	assert_false(has_state("51712") || has_state("51713"));
+	/* libxl may begin anew. */
+	tool_write(node(0, "state"), "1");
+	wait_until(tool_is(node(0, "state"), "2"));
+	drive(&disk[0], 0);
+	check_serves(0, 0x21);
+	finish();
+}
+
 /* As if there were none of it: served, and taken away at the end. */
 static void serves_without_states(const char *why)
 {
@@ -887,6 +926,8 @@ int main(void)
 		host_test(test_state_is_of_another_version),
 		host_test(test_state_is_missing),
 		host_test(test_server_is_of_another_version),
+		host_test(test_server_cannot_be_had_now),
+		host_test(test_server_is_gone),
 		host_test(test_no_directory),
 		host_test(test_directory_of_another_owner),
 		host_test(test_no_uuid),
