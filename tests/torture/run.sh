@@ -288,3 +288,4 @@ $CLIENT_KILLS kills each; from death to completion & ms at most/"
 run_all killed_under_load held_back successor_does_not_wait \
 	failed_flush_is_kept nothing_leaks \
 	nothing_leaks_threads nothing_leaks_libaio many_at_once
+exit

@@ -4,10 +4,10 @@
  * notices more than a pause.
  *
  * A kill comes within 30 ms of the first completion of its generation, or
- * while the next one starts, or after a message of the handshake by chance. The
- * driver goes on meanwhile: its rings fill up, and the next daemon finds them
- * so. At the end all requests have to complete, and the image has to be what
- * was written.
+ * while the next one starts, or after a message of the handshake by chance; now
+ * and then SIGTERM instead, which has to end it well. The driver goes on
+ * meanwhile: its rings fill up, and the next daemon finds them so. At the end
+ * all requests have to complete, and the image has to be what was written.
  *
  * usage: torture program=FILE socket=PATH image=FILE disk=KEYS [KEY=VALUE]...
  *
@@ -38,6 +38,7 @@ enum {
 	QUEUE_MESSAGES = 6, /* of a handshake, for each queue */
 	OTHER_MESSAGES = 8,
 	UNKNOWN_MODE = 0xff,
+	RESTART_ONE_IN = 12,
 };
 
 struct torture {
@@ -46,7 +47,7 @@ struct torture {
 	struct load load;
 	const char *image, *times_file;
 	unsigned int kills, seed, nqueues, depth, packed, check;
-	unsigned int killed; /* so far */
+	unsigned int killed, restarts; /* so far */
 	uint64_t *times_us;
 	unsigned int ntimes;
 	unsigned int sessions; /* connections on which queues ran */
@@ -55,10 +56,21 @@ struct torture {
 	uint64_t said_ns;
 };
 
+/* One in so many ends by SIGTERM, which is no kill but a restart. */
+static bool is_restart(struct torture *t)
+{
+	return chance_below(&t->load.chance, RESTART_ONE_IN) == 0;
+}
+
 static void kill_now(struct torture *t)
 {
 	if (!t->daemon.pid)
 		return;
+	if (is_restart(t)) {
+		daemon_stop(&t->daemon);
+		t->restarts++;
+		return;
+	}
 	daemon_kill(&t->daemon);
 	t->killed++;
 	if (!t->killed_ns)
@@ -310,14 +322,14 @@ static void report(struct torture *t)
 	const uint64_t *n = t->load.counts;
 
 	qsort(t->times_us, t->ntimes, sizeof(*t->times_us), by_time);
-	printf("    %u kills, %u starts, %u of them refused, %u sessions; "
-	       "%" PRIu64 " reads, %" PRIu64 " writes, %" PRIu64
+	printf("    %u kills, %u restarts, %u starts, %u of them refused, "
+	       "%u sessions; %" PRIu64 " reads, %" PRIu64 " writes, %" PRIu64
 	       " flushes, %" PRIu64 " zeroings, %" PRIu64 " discards; "
 	       "death to completion: p50 %.1f ms, p99 %.1f ms, most %.1f ms\n",
-	       t->killed, t->daemon.starts, t->daemon.refusals, t->sessions,
-	       n[LOAD_READ], n[LOAD_WRITE], n[LOAD_FLUSH], n[LOAD_ZERO],
-	       n[LOAD_DISCARD], percentile(t, 50), percentile(t, 99),
-	       percentile(t, 100));
+	       t->killed, t->restarts, t->daemon.starts, t->daemon.refusals,
+	       t->sessions, n[LOAD_READ], n[LOAD_WRITE], n[LOAD_FLUSH],
+	       n[LOAD_ZERO], n[LOAD_DISCARD], percentile(t, 50),
+	       percentile(t, 99), percentile(t, 100));
 	if (t->times_file)
 		save_times(t);
 }
