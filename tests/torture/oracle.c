@@ -152,11 +152,17 @@ static bool may_be_zero(const struct oracle *o, uint32_t sector, uint32_t from)
 	return false;
 }
 
+/*
+ * `quiet`: no write is under way that could be half done. Where one is, a read
+ * may find a part of it, since the page cache promises no more.
+ */
 static bool is_right(const struct oracle *o, uint32_t sector,
-		     const uint64_t *words, uint32_t from)
+		     const uint64_t *words, uint32_t from, bool quiet)
 {
 	struct stamp s;
 
+	if (!quiet && from != o->begun[sector] && !is_whole(words))
+		return true;
 	if (is_zero(words))
 		return may_be_zero(o, sector, from);
 	memcpy(&s, words, sizeof(s));
@@ -192,28 +198,43 @@ void oracle_check(const struct oracle *o, uint32_t first, uint32_t n,
 					(size_t)i * WORDS;
 		uint32_t from = since ? since[i] : o->acked[first + i];
 
-		if (is_right(o, first + i, words, from))
+		if (is_right(o, first + i, words, from, false))
 			continue;
 		tell(o, first + i, words, from, what);
 		die("what was read is not what was written");
 	}
 }
 
+/* Alone with the image: who has its lock may still have writes under way. */
+static int open_image(const char *path)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	uint64_t until = clock_ns() + WAIT_NS;
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+
+	if (fd < 0)
+		die("%s: %s", path, strerror(errno));
+	while (fcntl(fd, F_OFD_SETLK, &lock)) {
+		if (clock_ns() > until)
+			die("%s: its lock is not free", path);
+		pause_ns(NS_PER_MS);
+	}
+	return fd;
+}
+
 uint32_t oracle_check_image(const struct oracle *o, const char *path)
 {
 	static uint64_t data[IMAGE_PART * WORDS];
 	uint32_t wrong = 0;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = open_image(path);
 
-	if (fd < 0)
-		die("%s: %s", path, strerror(errno));
 	for (uint32_t i = 0; i < o->nsectors; i++) {
 		const uint64_t *words = data + i % IMAGE_PART * WORDS;
 
 		if (i % IMAGE_PART == 0 &&
 		    pread(fd, data, sizeof(data), (off_t)i * SECTOR) <= 0)
 			die("%s: cannot be read", path);
-		if (is_right(o, i, words, o->acked[i]))
+		if (is_right(o, i, words, o->acked[i], true))
 			continue;
 		if (wrong++ < TOLD_MAX)
 			tell(o, i, words, o->acked[i], "the image");

@@ -9,7 +9,8 @@
  *
  * At most one write of a sector is under way at a time. A read may return any
  * generation from the one that was acknowledged when it began to the one that
- * was begun when it ended.
+ * was begun when it ended, and a mixture of two where it overlaps a write. What
+ * stays on the image is never a mixture.
  */
 #ifndef TORTURE_ORACLE_H
 #define TORTURE_ORACLE_H
@@ -49,7 +50,10 @@ void oracle_ack(struct oracle *o, uint32_t first, uint32_t n);
 void oracle_check(const struct oracle *o, uint32_t first, uint32_t n,
 		  const void *data, const uint32_t *since, const char *what);
 
-/* How many sectors of an image are wrong; the first ones are told. */
+/*
+ * How many sectors of an image are wrong; the first ones are told. Waits until
+ * nobody else has its lock.
+ */
 uint32_t oracle_check_image(const struct oracle *o, const char *path);
 
 #endif

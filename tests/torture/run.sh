@@ -78,7 +78,7 @@ one_kind() {
 	timeout -k 5 $LIMIT "$BUILD/torture" program="$PROGRAM" \
 		socket="$_dir/s" image="$_dir/image" disk="$_disk" \
 		times="$WORK/times" kills="$3" seed="$((SEED + $2 / 2))" \
-		packed=$(($2 % 2)) check=50 inherit=$_inherit && rm -r "$_dir" || log_of "$_dir"
+		packed=$(($2 % 2)) check=4 inherit=$_inherit && rm -r "$_dir" || log_of "$_dir"
 }
 
 # In rounds, so that each kind has both forms of queues, and threads.

@@ -252,7 +252,7 @@ static void torture(struct torture *t)
 		} else if (clock_ns() > until && until) {
 			die("no session is served");
 		}
-		if (t->check && t->killed % t->check == 0)
+		if (t->check && !t->daemon.pid && t->killed % t->check == 0)
 			check_image(t);
 		if (chance_below(&t->load.chance, 2))
 			load_fill(&t->load);
