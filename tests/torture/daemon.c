@@ -30,15 +30,25 @@ static void log_name(const struct daemon *d, unsigned int start, char *to,
 	snprintf(to, size, "%s.%u.log", d->socket, start % 2);
 }
 
-static _Noreturn void become(const struct daemon *d)
+/* Empty before the daemon begins: what is in it is of this one. */
+static int open_log(const struct daemon *d)
 {
-	char log[256], number[16];
+	char log[256];
 	int fd;
 
 	log_name(d, d->starts, log, sizeof(log));
-	fd = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0600);
-	if (fd >= 0)
-		dup2(fd, 2);
+	fd = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC,
+		  0600);
+	if (fd < 0)
+		die("%s: %s", log, strerror(errno));
+	return fd;
+}
+
+static _Noreturn void become(const struct daemon *d, int log_fd)
+{
+	char number[16];
+
+	dup2(log_fd, 2);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (d->preload)
 		setenv("LD_PRELOAD", d->preload, 1);
@@ -68,6 +78,8 @@ static void listen_for(struct daemon *d)
 
 void daemon_start(struct daemon *d)
 {
+	int log_fd;
+
 	daemon_reap();
 	d->starts++;
 	if (d->paths)
@@ -77,11 +89,13 @@ void daemon_start(struct daemon *d)
 		snprintf(d->path, sizeof(d->path), "%s", d->socket);
 	if (d->inherit && d->starts == 1)
 		listen_for(d);
+	log_fd = open_log(d);
 	d->pid = fork();
 	if (d->pid < 0)
 		die("fork: %s", strerror(errno));
 	if (d->pid == 0)
-		become(d);
+		become(d, log_fd);
+	close(log_fd);
 	running = d->pid;
 }
 
@@ -101,6 +115,24 @@ static bool log_has(const struct daemon *d, const char *text)
 	return strstr(log, text);
 }
 
+/* How it may end: by our signal, or because something is still in use. */
+static void judge_end(struct daemon *d, int status, bool told)
+{
+	d->pid = 0;
+	running = 0;
+	if (told && status == 0)
+		return;
+	/* A signal may come before it has begun to listen for it. */
+	if (told && status == SIGTERM && !log_has(d, ", on "))
+		return;
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != 1 ||
+	    !log_has(d, "in use"))
+		die("the daemon ended%s (status 0x%x), see %s.%u.log",
+		    told ? " badly" : " by itself", status, d->socket,
+		    d->starts % 2);
+	d->refusals++;
+}
+
 bool daemon_is_alive(struct daemon *d)
 {
 	int status;
@@ -111,13 +143,7 @@ bool daemon_is_alive(struct daemon *d)
 	pid = waitpid(d->pid, &status, WNOHANG);
 	if (pid == 0)
 		return true;
-	d->pid = 0;
-	running = 0;
-	if (!WIFEXITED(status) || WEXITSTATUS(status) != 1 ||
-	    !log_has(d, "in use"))
-		die("the daemon ended by itself (status 0x%x), see %s.%u.log",
-		    status, d->socket, d->starts % 2);
-	d->refusals++;
+	judge_end(d, status, false);
 	return false;
 }
 
@@ -153,10 +179,7 @@ void daemon_stop(struct daemon *d)
 			die("the daemon does not end on SIGTERM");
 		pause_ns(NS_PER_MS);
 	}
-	d->pid = 0;
-	running = 0;
-	if (status)
-		die("the daemon ended with status 0x%x", status);
+	judge_end(d, status, true);
 }
 
 unsigned int daemon_reap(void)

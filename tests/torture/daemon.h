@@ -34,7 +34,7 @@ bool daemon_is_alive(struct daemon *d);
 /* SIGKILL; it is waited for later, by whoever starts the next one. */
 void daemon_kill(struct daemon *d);
 
-/* SIGTERM, and wait: dies if its status is not 0. */
+/* SIGTERM, and wait for it: dies if it does not end well. */
 void daemon_stop(struct daemon *d);
 
 /* Wait for those that were killed: how many are not gone yet. */
