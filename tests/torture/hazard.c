@@ -18,6 +18,8 @@
  *	min=MS max=MS		how long writes are held back
  *	early=1			completions while a write is held are no fault:
  *				who holds it may be the page cache
+ *	leave=1			the front end goes and comes back instead, the
+ *				daemon stays
  *	preload=FILE find=1	a library for the daemon that takes something
  *				away: the test is to find a fault, then it ends
  *	all=1			find=1 goes on to the last kill
@@ -55,7 +57,8 @@ struct hazard {
 	struct load load;
 	struct store_control *store;
 	const char *file, *data, *control;
-	unsigned int kills, seed, packed, min_ms, max_ms, early_ok, find, all;
+	unsigned int kills, seed, packed, min_ms, max_ms, early_ok, find, all,
+		leave;
 	struct range range[RANGES_MAX];
 	unsigned int nranges;
 	unsigned int killed, with_held, early;
@@ -281,11 +284,13 @@ static void one_kill(struct hazard *h)
 	begin_old(h);
 	wait_held(h);
 	store_set(&h->store->hold, 0);
-	daemon_kill(&h->daemon);
+	if (!h->leave)
+		daemon_kill(&h->daemon);
 	h->killed++;
 	front_disconnect(&h->front);
 	load_take(&h->load);
-	start(h);
+	if (!h->leave)
+		start(h);
 	overwrite(h);
 	wait_none_held(h);
 	judge(h);
@@ -367,6 +372,7 @@ int main(int argc, char **argv)
 		{ "find", &h.find, NULL },
 		{ "paths", &h.daemon.paths, NULL },
 		{ "all", &h.all, NULL },
+		{ "leave", &h.leave, NULL },
 	};
 
 	signal(SIGPIPE, SIG_IGN);

@@ -186,6 +186,26 @@ held_back() {
 	all_kinds "$HELD"
 }
 
+# The daemon stays, and has the writes of the front end before this one.
+front_end_leaves() {
+	have_slow_store || return 1
+	_pids= _number=200
+	for _kind in io_uring,none,direct threads,none,direct \
+		libaio,none,direct; do
+		hazard "$_kind" $(((HELD + 11) / 12)) $_number leave=1 &
+		_pids="$_pids $!"
+		_number=$((_number + 1))
+	done
+	_bad=0
+	for _pid in $_pids; do
+		wait "$_pid" || _bad=$((_bad + 1))
+	done
+	for _dir in "$WORK"/held.20?; do
+		echo "    $(tail -n 5 "$_dir/out")"
+	done
+	[ $_bad -eq 0 ] || log_of "$WORK/held.200" || fail "$_bad kinds"
+}
+
 # Does that test find a successor that does not wait? One that has the locks
 # whoever else has them, on a socket of its own.
 successor_does_not_wait() {
@@ -285,7 +305,7 @@ many_at_once() {
 $CLIENT_KILLS kills each; from death to completion & ms at most/"
 }
 
-run_all killed_under_load held_back successor_does_not_wait \
-	failed_flush_is_kept nothing_leaks \
+run_all killed_under_load held_back front_end_leaves \
+	successor_does_not_wait failed_flush_is_kept nothing_leaks \
 	nothing_leaks_threads nothing_leaks_libaio many_at_once
 exit
