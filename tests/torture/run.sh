@@ -57,11 +57,19 @@ log_of() {
 KINDS="io_uring,none io_uring,writeback io_uring,writethrough
 	threads,none threads,writeback threads,writethrough libaio,none"
 
-# percentile N: of the numbers that come sorted.
-percentile() {
-	awk -v p="$1" '{ v[NR] = $1 } END {
-		i = int(NR * p / 100) + 1; if (i > NR) i = NR
-		printf "%.1f", v[i] / 1000 }' "$WORK/sorted"
+# say_times WHAT FILE...: percentiles of the times from death to completion.
+say_times() {
+	_what=$1
+	shift
+	sort -n "$@" | awk -v what="$_what" '
+		function at(p) {
+			i = int(NR * p / 100) + 1
+			return v[i > NR ? NR : i] / 1000
+		}
+		{ v[NR] = $1 }
+		END { printf "    %s: from death to the next completion: " \
+			"p50 %.1f ms, p99 %.1f ms, most %.1f ms\n",
+			what, at(50), at(99), at(100) }'
 }
 
 # one_kind ENGINE,CACHE NUMBER KILLS: half of the numbers have packed queues, ...
@@ -77,13 +85,13 @@ one_kind() {
 		"inherit=$_inherit:"
 	timeout -k 5 $LIMIT "$BUILD/torture" program="$PROGRAM" \
 		socket="$_dir/s" image="$_dir/image" disk="$_disk" \
-		times="$WORK/times" kills="$3" seed="$((SEED + $2 / 2))" \
+		times="$WORK/times.$1" kills="$3" seed="$((SEED + $2 / 2))" \
 		packed=$(($2 % 2)) check=4 inherit=$_inherit && rm -r "$_dir" || log_of "$_dir"
 }
 
 # In rounds, so that each kind has both forms of queues, and threads.
 killed_under_load() {
-	: >"$WORK/times"
+	rm -f "$WORK"/times.*
 	_left=$KILLS _round=0
 	while [ "$_left" -gt 0 ]; do
 		for _kind in $KINDS; do
@@ -95,10 +103,11 @@ killed_under_load() {
 			_left=$((_left - _n)) _round=$((_round + 1))
 		done
 	done
-	sort -n "$WORK/times" >"$WORK/sorted"
-	echo "    $KILLS kills; from death to the next completion:" \
-		"p50 $(percentile 50) ms, p99 $(percentile 99) ms," \
-		"most $(percentile 100) ms; load $(cut -d' ' -f1 /proc/loadavg)"
+	for _kind in $KINDS; do
+		say_times "$_kind" "$WORK/times.$_kind"
+	done
+	say_times "$KILLS kills, load $(cut -d' ' -f1 /proc/loadavg)" \
+		"$WORK"/times.*
 }
 
 # ---- writes that a slow store holds back ------------------------------------
