@@ -17,8 +17,9 @@
  * But for those, the answer goes to the kernel after the entry is in the log
  * and counted: who has seen an answer finds its entries in the count.
  *
- * With lose=N the N-th fsync fails, and what was not stable is never going to
- * be (the log has a mark), although it is read as before: as Linux does it.
+ * With lose=N the N-th fsync fails, with lose_each=N each N-th, or the next one
+ * that has something to do. What was not stable is never going to be (the log
+ * has a mark), although it is read as before: as Linux does it.
  *
  * The kernel sends an fsync after an O_DSYNC write that it waited for. That one
  * is the write's own and says nothing of others.
@@ -27,7 +28,7 @@
  * whoever uses it sees errors, and the test fails. Ends when it is unmounted.
  *
  * usage: record FILE LOG PROGRESS [sectors=N] [hold=US] [sync=US] [lose=N]
- *		 [lose_write=N] [cached=1] [seed=N]
+ *		 [lose_each=N] [lose_write=N] [cached=1] [seed=N]
  */
 #define _GNU_SOURCE 1
 #include <errno.h>
@@ -71,8 +72,8 @@ struct writer {
 	uint64_t fh;
 };
 
-static unsigned int sectors = 4096, hold_us, sync_us, lose, lose_write, cached,
-		    seed = 1;
+static unsigned int sectors = 4096, hold_us, sync_us, lose, lose_each,
+		    lose_write, cached, seed = 1;
 static int fuse_fd;
 static uint8_t *disk;
 static FILE *log_file;
@@ -81,6 +82,8 @@ static uint64_t random_state, fsyncs, writes, last_fh;
 static struct held held[HELD_MAX];
 static unsigned int nheld;
 static unsigned int most_held, overtaken; /* for the last line */
+static uint64_t unstable;                 /* writes since the last fsync */
+static uint64_t fails_from; /* the fsync that is to fail; 0: none */
 static struct writer writers[WRITERS_MAX];
 static unsigned int next_writer;
 
@@ -212,6 +215,7 @@ static bool is_inside(uint64_t unique, uint64_t offset, uint64_t bytes,
 
 static void log_write(const struct held *w)
 {
+	unstable += !w->dsync;
 	add_entry(w->offset, w->size, w->dsync ? LOG_FUA : 0, w->data, "");
 	free(w->data);
 }
@@ -335,9 +339,23 @@ static unsigned int do_unlogged(struct held late[HELD_MAX])
 	return n;
 }
 
+/* Whether it is time to fail. Only where that does harm. */
+static bool fails(void)
+{
+	if (!fails_from || fsyncs < fails_from || !unstable)
+		return false;
+	fails_from = lose_each ? fsyncs + lose_each : 0;
+	return true;
+}
+
 static int end_fsync(void)
 {
-	if (++fsyncs == lose) {
+	bool failed;
+
+	fsyncs++;
+	failed = fails();
+	unstable = 0;
+	if (failed) {
 		add_entry(0, 0, LOG_MARK, NULL, LOG_MARK_LOST);
 		atomic_fetch_add(&progress->failures, 1);
 		return -EIO;
@@ -499,6 +517,7 @@ int main(int argc, char **argv)
 		{ "hold", &hold_us },
 		{ "sync", &sync_us },
 		{ "lose", &lose },
+		{ "lose_each", &lose_each },
 		{ "lose_write", &lose_write },
 		{ "cached", &cached },
 		{ "seed", &seed },
@@ -510,6 +529,7 @@ int main(int argc, char **argv)
 	for (int i = 4; i < argc; i++)
 		take_number(keys, argv[i]);
 	random_state = seed;
+	fails_from = lose ? lose : lose_each;
 	disk = calloc(sectors, SECTOR);
 	if (!disk || sectors > DISK_MAX)
 		die("sectors", "too many");

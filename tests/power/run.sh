@@ -14,6 +14,7 @@ set -u
 
 HERE=$(cd "$(dirname "$0")" && pwd)
 LONG=${LONG:-}
+SRC=$(cd "$HERE/../.." && pwd)
 . "$HERE/lib.sh" "$@"
 
 SUBSETS=8
@@ -49,7 +50,8 @@ writeback_kernel_cache() {
 writethrough() { cut cache=writethrough,queues=2 "queues=2 whole=1"; }
 none_queues() { cut cache=none,queues=4 "queues=4 depth=32 percent_flush=12"; }
 none_threads() {
-	cut cache=none,queues=4,iothreads=2 "queues=4 switch=200 depth=32"
+	cut cache=none,queues=4,iothreads=4 \
+		"queues=4 depth=8 switch=200 percent_flush=25"
 }
 none_libaio() {
 	cut cache=none,engine=libaio,queues=2 "queues=2 switch=200 depth=32"
@@ -67,15 +69,19 @@ lost_none() {
 	cut cache=none,queues=2 "queues=2 errors=1 switch=150" \
 		"lose=$((20 * ROUNDS))"
 }
+# Where nothing that was answered is lost, it goes on.
 lost_writethrough() {
-	cut cache=writethrough,queues=2 "queues=2 errors=1 whole=1" \
-		"lose=$((20 * ROUNDS))"
+	cut cache=writethrough,queues=2 "queues=2 errors=1 whole=1 depth=32" \
+		lose_each=20
+}
+lost_each_none() {
+	cut cache=none,queues=4 "queues=4 errors=1 switch=100" lose_each=20
 }
 
 tests="writeback writeback_queues writeback_threads writeback_kernel_cache
 	writethrough none_queues none_threads none_libaio none_pool
 	no_flush_writeback no_flush_none lost_writeback lost_none
-	lost_writethrough"
+	lost_writethrough lost_each_none"
 
 # ---- whether it would notice ------------------------------------------------
 
@@ -89,27 +95,102 @@ caught() {
 	done
 }
 
-# lie ABOUT DISK-KEYS DRIVE-KEYS KIND...
+# notices KIND DISK-KEYS DRIVE-KEYS [RECORD-KEYS]
+notices() {
+	one_run "$2" "hold=300 sync=400 ${4:-}" "ops=3000 $3" && caught "$1"
+}
+
+# lie ABOUT KIND DISK-KEYS DRIVE-KEYS: the same with a C library that lies.
 lie() {
-	export LIE=$1 LD_PRELOAD="$WORK/lie.so"
-	record "sync=300" && serve "$2"
+	export LIE=$1
+	PROGRAM=$WORK/lying
+	shift
+	notices "$@"
 	_status=$?
-	unset LIE LD_PRELOAD
-	[ $_status -eq 0 ] && drive "ops=1500 $3" && stop && end_record ||
-		return 1
-	shift 3
-	caught "$@"
+	PROGRAM=$REAL
+	return $_status
 }
 
 notices_flush_without_sync() {
-	lie flush cache=writeback,queues=2 "queues=2" states "the order"
+	lie flush states cache=writeback,queues=2 queues=2
 }
 notices_write_through_without_sync() {
-	lie write cache=none,engine=threads,queues=2 "queues=2 flushes=0" \
-		states "the order"
+	lie write states cache=none,engine=threads "flushes=0"
+}
+
+# Bugs of tests/planted.
+notices_flush_that_joins() {
+	planted flush-joins-running states cache=none,queues=4,iothreads=4 \
+		"queues=4 depth=4 percent_flush=40" "sync=2000 hold=2000"
+}
+notices_flush_error_forgotten() {
+	planted flush-error-forgotten states cache=writeback errors=1 lose=9
+}
+notices_write_in_a_failed_flush() {
+	planted flush-shared-late states cache=writethrough \
+		"errors=1 whole=1 depth=32" lose_each=9
+}
+notices_plain_writes() {
+	planted write-through states cache=writeback flushes=0
+}
+notices_plain_zeroes() { planted range-stable states cache=none flushes=0; }
+notices_switch_without_flush() {
+	planted switch-unflushed states cache=none,queues=4 \
+		"queues=4 switch=100"
+}
+notices_write_under_way() {
+	planted write-under-way states cache=none,queues=4 \
+		"queues=4 switch=100 depth=32"
+}
+
+REAL=$PROGRAM
+cat >"$WORK/lying" <<END
+#!/bin/sh
+LD_PRELOAD=$WORK/lie.so exec "$REAL" "\$@"
+END
+chmod +x "$WORK/lying"
+
+TREE=build/power
+
+# A copy of the tree in which only what a patch changes is built anew.
+copy_tree() {
+	rm -rf "$TREE"
+	mkdir -p "$TREE/build"
+	tar -C "$SRC" -cf - src include Makefile configure.ac configure \
+		config.mk.in | tar -C "$TREE" -xf - &&
+		cp -a build/obj "$TREE/build" &&
+		cp config.h config.mk "$TREE" || return 1
+	# Older than what was built of it.
+	find "$TREE" -path "$TREE/build" -prune -o -type f \
+		-exec touch -d 2001-01-01 {} +
+}
+
+# planted NAME KIND ...: as notices, with a bug.
+planted() {
+	_patch=$SRC/tests/planted/$1.patch
+	_file=$(sed -n 's,^+++ b/,,p' "$_patch" | head -n 1)
+	shift
+	[ -d "$TREE" ] || copy_tree || return 1
+	( cd "$TREE" && patch -p1 -F3 -s --no-backup-if-mismatch &&
+		MAKEFLAGS= make virtio-disk ) <"$_patch" \
+		>"$WORK/build.log" 2>&1 ||
+		fail "$(tail -n 5 "$WORK/build.log")" || return 1
+	PROGRAM=$PWD/$TREE/virtio-disk
+	notices "$@"
+	_status=$?
+	PROGRAM=$REAL
+	cp "$SRC/$_file" "$TREE/$_file"
+	return $_status
 }
 
 tests="$tests notices_flush_without_sync"
-[ -z "$LONG" ] || tests="$tests notices_write_through_without_sync"
+if [ -n "$LONG" ]; then
+	tests="$tests notices_write_through_without_sync
+		notices_flush_that_joins notices_flush_error_forgotten
+		notices_write_in_a_failed_flush notices_plain_writes
+		notices_plain_zeroes notices_switch_without_flush
+		notices_write_under_way"
+fi
 
+rm -rf "$TREE"
 run_all $tests
