@@ -10,7 +10,8 @@
  *   DISCARD        file: punch a hole           device: BLKDISCARD
  *   SECURE_ERASE   file: never                  device: BLKSECDISCARD
  *   WRITE_ZEROES   may unmap: punch a hole (a device zeroes by unmapping), else
- *                  zero the range keeping it allocated, else write zeroes
+ *                  zero the range keeping it allocated, else write zeroes;
+ *                  these also where a device's page cache is dirty
  *
  * A store that cannot do one is asked again for the next request: the attempt
  * costs little, and the answer may depend on the range.
@@ -92,6 +93,52 @@ static int fallocate_range(const struct block_image *image, int mode,
 	return rc < 0 ? -errno : 0;
 }
 
+/* The last resort of WRITE_ZEROES; goes on from req->done to `end`. */
+static int write_zeroes(const struct block_image *image,
+			struct block_request *req, uint64_t end)
+{
+	struct iovec iov[ZEROES_IOV];
+	unsigned int i;
+	ssize_t n;
+
+	while (req->done < end) {
+		uint64_t left = end - req->done;
+
+		if (is_stopped(req))
+			return -ECANCELED;
+		for (i = 0; i < ZEROES_IOV && left > 0; i++) {
+			iov[i].iov_base = (void *)(uintptr_t)zeroes;
+			iov[i].iov_len = left < ZEROES_LEN ? left : ZEROES_LEN;
+			left -= iov[i].iov_len;
+		}
+		n = pwritev2(image->fd, iov, (int)i,
+			     (off_t)(req->offset + req->done), 0);
+		if (n < 0 && errno != EINTR && errno != EAGAIN)
+			return -errno;
+		if (n == 0)
+			return -EIO;
+		if (n > 0)
+			req->done += (uint64_t)n;
+	}
+	return 0;
+}
+
+/*
+ * A device refuses where the page cache has something dirty, as another
+ * descriptor has claimed it: then it is the cache that is zeroed.
+ */
+static int fallocate_part(const struct block_image *image, int mode,
+			  struct block_request *req, uint64_t part)
+{
+	int rc = fallocate_range(image, mode, req->offset + req->done, part);
+
+	if (rc == -EBUSY)
+		return write_zeroes(image, req, req->done + part);
+	if (rc == 0)
+		req->done += part;
+	return rc;
+}
+
 /* Zero a range in parts; goes on from req->done. */
 static int fallocate_parts(const struct block_image *image, int mode,
 			   struct block_request *req)
@@ -103,11 +150,9 @@ static int fallocate_parts(const struct block_image *image, int mode,
 
 		if (is_stopped(req))
 			return -ECANCELED;
-		rc = fallocate_range(image, mode, req->offset + req->done,
-				     part);
+		rc = fallocate_part(image, mode, req, part);
 		if (rc)
 			return rc;
-		req->done += part;
 	}
 	return 0;
 }
@@ -120,8 +165,9 @@ static bool is_unsupported(int rc)
 }
 
 /*
- * A device does whole blocks and refuses others. To discard less than was asked
- * for is allowed, even nothing.
+ * A device does whole blocks and refuses others, and it refuses what is dirty
+ * in the page cache. To discard less than was asked for is allowed, even
+ * nothing.
  */
 static int discard_blocks(const struct block_image *image,
 			  const struct block_request *req)
@@ -136,7 +182,9 @@ static int discard_blocks(const struct block_image *image,
 
 	if (begin >= end)
 		return 0;
-	return ioctl(image->fd, BLKDISCARD, range) < 0 ? -errno : 0;
+	if (ioctl(image->fd, BLKDISCARD, range) == 0 || errno == EBUSY)
+		return 0;
+	return -errno;
 }
 
 static int discard_range(const struct block_image *image,
@@ -163,36 +211,6 @@ static int erase_range(const struct block_image *image,
 	return ioctl(image->fd, BLKSECDISCARD, range) < 0 ? -errno : 0;
 }
 
-/* The last resort of WRITE_ZEROES; goes on from req->done. */
-static int write_zeroes(const struct block_image *image,
-			struct block_request *req)
-{
-	struct iovec iov[ZEROES_IOV];
-	unsigned int i;
-	ssize_t n;
-
-	while (req->done < req->length) {
-		uint64_t left = req->length - req->done;
-
-		if (is_stopped(req))
-			return -ECANCELED;
-		for (i = 0; i < ZEROES_IOV && left > 0; i++) {
-			iov[i].iov_base = (void *)(uintptr_t)zeroes;
-			iov[i].iov_len = left < ZEROES_LEN ? left : ZEROES_LEN;
-			left -= iov[i].iov_len;
-		}
-		n = pwritev2(image->fd, iov, (int)i,
-			     (off_t)(req->offset + req->done), 0);
-		if (n < 0 && errno != EINTR && errno != EAGAIN)
-			return -errno;
-		if (n == 0)
-			return -EIO;
-		if (n > 0)
-			req->done += (uint64_t)n;
-	}
-	return 0;
-}
-
 static int zero_range(const struct block_image *image,
 		      struct block_request *req)
 {
@@ -203,7 +221,7 @@ static int zero_range(const struct block_image *image,
 	if (is_unsupported(rc))
 		rc = fallocate_parts(image, FALLOC_FL_ZERO_RANGE, req);
 	if (is_unsupported(rc))
-		rc = write_zeroes(image, req);
+		rc = write_zeroes(image, req, req->length);
 	return rc;
 }
 

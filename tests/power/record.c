@@ -191,6 +191,16 @@ static void answer_init(uint64_t unique, const struct fuse_init_in *in)
 	answer(unique, 0, &out, sizeof(out));
 }
 
+/* A loop device takes the block's size for that of a discard. */
+static void answer_statfs(uint64_t unique)
+{
+	struct fuse_statfs_out out = {
+		.st = { .bsize = 4096, .frsize = 4096, .namelen = 255 },
+	};
+
+	answer(unique, 0, &out, sizeof(out));
+}
+
 static void answer_open(uint64_t unique)
 {
 	struct fuse_open_out out = { .fh = ++last_fh,
@@ -429,6 +439,9 @@ static void take(const struct fuse_in_header *head)
 	case FUSE_GETATTR:
 	case FUSE_SETATTR:
 		answer_attributes(unique);
+		break;
+	case FUSE_STATFS:
+		answer_statfs(unique);
 		break;
 	case FUSE_OPEN:
 		answer_open(unique);
