@@ -20,6 +20,7 @@
  */
 #include "config/key_text.h"
 #include "disk/disk.h"
+#include "disk/op_name.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -41,15 +42,6 @@ enum {
 	RESUMED_MAX = 3,
 };
 
-static const char *const op_names[] = {
-	[BLOCK_READ] = "read",
-	[BLOCK_WRITE] = "write",
-	[BLOCK_FLUSH] = "flush",
-	[BLOCK_DISCARD] = "discard",
-	[BLOCK_WRITE_ZEROES] = "write zeroes",
-	[BLOCK_SECURE_ERASE] = "secure erase",
-};
-
 static void log_failure(struct disk_queue *dq, const struct block_request *req)
 {
 	int lost = req->op == BLOCK_READ ?
@@ -64,12 +56,19 @@ static void log_failure(struct disk_queue *dq, const struct block_request *req)
 		return;
 	log_limited(&dq->errors, LOG_LEVEL_ERROR,
 		    "%s: %s of %" PRIu64 " bytes at %" PRIu64 " failed: %s%s%s",
-		    dq->disk->name, op_names[req->op], req->length, req->offset,
+		    dq->disk->name, op_name(req->op), req->length, req->offset,
 		    strerror(-req->result),
 		    lost ? "; what was written before may be lost, for the "
 			   "store failed to flush it: " :
 			   "",
 		    lost ? strerror(-lost) : "");
+}
+
+/* Start what was queued. */
+static void commit(struct disk_queue *dq)
+{
+	store_watch_begin(&dq->in_flight, dq->engine->inflight);
+	block_engine_commit(dq->engine);
 }
 
 /*
@@ -83,7 +82,7 @@ static void flush_once(struct disk_queue *dq)
 	dq->flushing = true;
 	dq->flush = (struct block_request){ .op = BLOCK_FLUSH };
 	block_engine_queue(dq->engine, &dq->flush);
-	block_engine_commit(dq->engine);
+	commit(dq);
 }
 
 /*
@@ -157,7 +156,7 @@ static void pass_down(struct disk_queue *dq)
 		bytes += req->length;
 		block_engine_queue(dq->engine, req);
 	}
-	block_engine_commit(dq->engine);
+	commit(dq);
 	dq->batch = req && dq->batch < BATCH_MAX ? 2 * dq->batch :
 						   dq->engine->kind->batch;
 }
@@ -196,8 +195,10 @@ static bool queue_poll(struct loop_poller *poller)
 	bool taken;
 
 	/* Before more is started, which may take the engine a while. */
-	if (completed)
+	if (completed) {
+		store_watch_show(&dq->in_flight, dq->engine->inflight);
 		tell_driver(dq, true);
+	}
 	/*
 	 * What found no room to be mapped may find it after a completion; with
 	 * nothing in flight here, after one of another queue or disk, which
@@ -263,6 +264,7 @@ static int queues_open(struct disk *disk, const struct disk_options *options)
 		dq->disk = disk;
 		dq->index = i;
 		dq->bq = &disk->blk.queue[i];
+		disk->watch.queue[i].in_flight = &dq->in_flight;
 		dq->poller = (struct loop_poller){ .poll = queue_poll,
 						   .rest = queue_rest };
 	}
@@ -300,6 +302,12 @@ int disk_open_kept(struct disk *disk, const char *name,
 			 options->file ? options->file : "this disk",
 			 r == -ENOENT ? "this build does not have it" :
 					strerror(-r));
+		goto err;
+	}
+	r = store_watch_add(&disk->watch, disk->name, &disk->blk);
+	if (r) {
+		snprintf(error, BLOCK_ERROR_MAX,
+			 "the store cannot be watched: %s", strerror(-r));
 		goto err;
 	}
 	return 0;
@@ -376,7 +384,7 @@ void disk_resubmit(struct disk *disk, unsigned int queue)
 
 	while ((req = virtio_blk_repop(dq->bq)))
 		block_engine_queue(dq->engine, req);
-	block_engine_commit(dq->engine);
+	commit(dq);
 	/* What could be answered at once was. */
 	tell_driver(dq, false);
 }
@@ -478,8 +486,8 @@ unsigned int disk_in_flight(const struct disk *disk)
 	unsigned int n = 0;
 
 	for (unsigned int i = 0; i < disk->blk.dev.nqueues; i++)
-		if (disk->queue[i].engine)
-			n += disk->queue[i].engine->inflight;
+		n += __atomic_load_n(&disk->queue[i].in_flight,
+				     __ATOMIC_RELAXED);
 	return n;
 }
 
@@ -492,6 +500,15 @@ static void queue_stop(struct disk_queue *dq)
 	dq->loop = NULL;
 }
 
+/* Of queues that are all stopped, so that this is theirs no more. */
+static bool any_in_flight(const struct disk *disk)
+{
+	for (unsigned int i = 0; i < disk->blk.dev.nqueues; i++)
+		if (disk->queue[i].engine && disk->queue[i].engine->inflight)
+			return true;
+	return false;
+}
+
 /* Answer what all queues have completed: true if there was anything. */
 static bool pass_all_up(struct disk *disk)
 {
@@ -500,7 +517,10 @@ static bool pass_all_up(struct disk *disk)
 	for (unsigned int i = 0; i < disk->blk.dev.nqueues; i++) {
 		struct disk_queue *dq = &disk->queue[i];
 
-		any |= dq->engine && dq->engine->inflight && pass_up(dq);
+		if (!dq->engine || !dq->engine->inflight)
+			continue;
+		any |= pass_up(dq);
+		store_watch_show(&dq->in_flight, dq->engine->inflight);
 	}
 	return any;
 }
@@ -510,7 +530,7 @@ void disk_drain(struct disk *disk)
 {
 	for (unsigned int i = 0; i < disk->blk.dev.nqueues; i++)
 		queue_stop(&disk->queue[i]);
-	while (disk_in_flight(disk))
+	while (any_in_flight(disk))
 		if (!pass_all_up(disk))
 			await_any(disk);
 	for (unsigned int i = 0; i < disk->blk.dev.nqueues; i++)
@@ -532,6 +552,7 @@ void disk_leave(struct disk *disk)
 void disk_close(struct disk *disk)
 {
 	disk_drain(disk);
+	store_watch_remove(&disk->watch);
 	for (unsigned int i = 0; i < disk->blk.dev.nqueues; i++)
 		block_engine_close(disk->queue[i].engine);
 	disk_state_unmap(&disk->state);

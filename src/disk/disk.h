@@ -19,6 +19,7 @@
 #include "block/image.h"
 #include "config/keys.h"
 #include "disk/disk_state.h"
+#include "disk/store_watch.h"
 #include "virtio/blk.h"
 #include "virtio/transport.h"
 
@@ -29,6 +30,7 @@ struct disk_queue {
 	unsigned int index;
 	struct virtio_blk_queue *bq;
 	struct block_engine *engine;
+	unsigned int in_flight;    /* of the engine, as shown; atomic */
 	unsigned int batch;        /* requests to start at once next time */
 	struct loop *loop;         /* NULL while it is not served */
 	struct loop_source source; /* engine->fd */
@@ -46,6 +48,7 @@ struct disk {
 	struct disk_state state; /* of blk */
 	bool any_engine;         /* auto: each queue has the first that opens */
 	struct loop_deferred *drained; /* when it closes; not owned */
+	struct store_watch watch;
 	struct disk_queue queue[VIRTIO_QUEUES_MAX];
 };
 
@@ -116,7 +119,7 @@ void disk_resize(struct disk *disk, uint64_t bytes);
 void disk_begin_close(struct disk *disk, struct loop *loop,
 		      struct loop_deferred *drained);
 
-/* Requests inside the engines. */
+/* Requests inside the engines. For any thread. */
 unsigned int disk_in_flight(const struct disk *disk);
 
 /*

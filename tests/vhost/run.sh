@@ -299,7 +299,8 @@ socket_of_systemd() { inherited LISTEN_FDS; }
 idle_costs_nothing() {
 	new_image
 	serve queues=4,iothreads=2 && check queues=4 ops=2000 || return 1
-	sleep 1
+	# Until the watcher has nothing to look at any more.
+	sleep 7
 	before=$(sed 's/.*) //' "/proc/$DAEMON/stat" | cut -d' ' -f12,13)
 	wakes=$(grep -h ctxt_switches /proc/$DAEMON/task/*/status |
 		awk '{ n += $2 } END { print n }')
