@@ -89,7 +89,7 @@ static _Noreturn void child(const struct daemon *d, struct meeting *meeting,
 		snprintf(path, sizeof(path), "%s/orders", d->directory);
 		setenv("FAULTS_ORDERS", path, 1);
 		setenv("LD_PRELOAD", d->alloc, 1);
-	} else {
+	} else if (d->fault.call != CALL_NONE) {
 		int fd = install_filter(d->fault.call);
 
 		if (fd < 0)
@@ -307,7 +307,7 @@ void daemon_start(struct daemon *d, char *const argv[])
 	d->pidfd = (int)syscall(SYS_pidfd_open, d->pid, 0);
 	if (d->pidfd < 0)
 		die("pidfd_open");
-	if (d->fault.call != CALL_ALLOCATE)
+	if (d->fault.call != CALL_ALLOCATE && d->fault.call != CALL_NONE)
 		meet(d, meeting);
 	munmap(meeting, sizeof(*meeting));
 }

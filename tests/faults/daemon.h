@@ -23,6 +23,7 @@ enum {
 	CALLS_MAX = 512,    /* numbers of system calls */
 	CALL_ALLOCATE = -2, /* instead of a number: an allocation */
 	CALL_ALL = -1,      /* count all, fail none */
+	CALL_NONE = -3,     /* do not even look */
 };
 
 /* For which calls of a number an error is plausible. */

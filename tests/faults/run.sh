@@ -15,7 +15,8 @@ TOP=$HERE/../..
 MODE=${1:-sample}
 PROGRAM=$(realpath "${2:-./virtio-disk}")
 WORK=$(mktemp -d /var/tmp/virtio-disk-faults.XXXXXX)
-trap 'rm -rf "$WORK"' EXIT
+# A store that was left is let go of.
+trap 'umount -l "$WORK"/*/mounted "$WORK/full" 2>/dev/null; rm -rf "$WORK"' EXIT
 passed=0
 failed=0
 
@@ -27,7 +28,10 @@ compile() {
 build() {
 	compile -shared -fPIC "$HERE/alloc.c" -o "$WORK/alloc.so" &&
 		compile "$HERE"/{main,scenario,client,daemon,disk_model}.c \
-			-o "$WORK/faults" -lpthread
+			-o "$WORK/faults" -lpthread &&
+		compile "$HERE/store.c" -o "$WORK/store" &&
+		compile "$HERE"/{stores,client,daemon,disk_model}.c \
+			-o "$WORK/stores" -lpthread
 }
 
 # add LINE: "N passed, N failed", of a part.
@@ -45,16 +49,22 @@ add() {
 	esac
 }
 
-# part SECONDS COMMAND...: shown but for its last line, which counts.
+# part OUTPUT: shown but for its last line, which counts.
 part() {
-	timeout "$@" >"$WORK/out" 2>&1
-	sed '$d' "$WORK/out"
-	add "$(tail -n 1 "$WORK/out")"
+	sed '$d' "$1"
+	add "$(tail -n 1 "$1")"
 }
 
+# stores SECONDS [OPTION]: what mostly waits, beside the other.
+stores() {
+	timeout -k 5 "$1" "$WORK/stores" "$PROGRAM" "$WORK/store" "$WORK" \
+		"${@:2}" >"$WORK/stores.out" 2>&1 &
+}
+
+# calls SECONDS OPTION...
 calls() {
-	part "$@" "$WORK/faults" "$PROGRAM" "$WORK/alloc.so" --work "$WORK" \
-		"${options[@]}"
+	timeout -k 5 "$1" "$WORK/faults" "$PROGRAM" "$WORK/alloc.so" \
+		--work "$WORK" "${@:2}" >"$WORK/calls.out" 2>&1
 }
 
 build || exit 1
@@ -62,13 +72,16 @@ build || exit 1
 cp "$PROGRAM" "$WORK/virtio-disk" || exit 1
 PROGRAM=$WORK/virtio-disk
 if [ "$MODE" = all ]; then
-	options=()
+	stores 600 --long
 	calls 1800
 else
+	stores 120
 	# By the day, so that a failure is there again in the next minute.
-	options=(--sample "$(date +%-j)" --keys engine=io_uring,cache=none
-		--keys "engine=threads,cache=writeback,iothreads=2")
-	calls 120
+	calls 120 --sample "$(date +%-j)" --keys engine=io_uring,cache=none \
+		--keys "engine=threads,cache=writeback,iothreads=2"
 fi
+part "$WORK/calls.out"
+wait
+part "$WORK/stores.out"
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
