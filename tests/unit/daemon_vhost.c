@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
+/* LDFLAGS: -Wl,--wrap=epoll_ctl */
 /*
  * The vhost-user daemon as a whole: who is accepted, and who waits.
  */
 #include "lib/model_daemon.h"
+
+#include <sys/epoll.h>
 
 enum { IMAGE_BYTES = 4 << 20 };
 
@@ -116,6 +119,46 @@ static void test_no_descriptor(void **state)
 	daemon_stop(&d);
 }
 
+/* How many edges more cannot be watched for; shared with the daemon. */
+static unsigned int *no_memory;
+
+int __real_epoll_ctl(int epfd, int op, int fd, struct epoll_event *event);
+int __wrap_epoll_ctl(int epfd, int op, int fd, struct epoll_event *event);
+
+int __wrap_epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
+{
+	if (op == EPOLL_CTL_ADD && (event->events & EPOLLET) && no_memory &&
+	    __atomic_load_n(no_memory, __ATOMIC_SEQ_CST)) {
+		__atomic_fetch_sub(no_memory, 1, __ATOMIC_SEQ_CST);
+		errno = ENOMEM;
+		return -1;
+	}
+	return __real_epoll_ctl(epfd, op, fd, event);
+}
+
+/* Where the next front end cannot be awaited, that is tried again. */
+static void test_no_memory_to_listen(void **state)
+{
+	struct daemon d;
+	struct front f;
+
+	(void)state;
+	no_memory = mmap(NULL, sizeof(*no_memory), PROT_READ | PROT_WRITE,
+			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(no_memory, MAP_FAILED);
+	start(&d);
+	front_open(&f, path);
+	__atomic_store_n(no_memory, 2, __ATOMIC_SEQ_CST);
+	front_close(&f);
+	daemon_says(&d, "a front end cannot be accepted: Cannot allocate");
+	front_open(&f, path);
+	assert_true(front_start(&f));
+	front_close(&f);
+	daemon_stop(&d);
+	munmap(no_memory, sizeof(*no_memory));
+	no_memory = NULL;
+}
+
 /* A limit that all queues do not fit into is told of at the start. */
 static void test_few_descriptors(void **state)
 {
@@ -182,8 +225,11 @@ static void test_shared_listener(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_serves),          TEST(test_second_front_end),
-		TEST(test_no_descriptor),   TEST(test_few_descriptors),
+		TEST(test_serves),
+		TEST(test_second_front_end),
+		TEST(test_no_descriptor),
+		TEST(test_few_descriptors),
+		TEST(test_no_memory_to_listen),
 		TEST(test_shared_listener),
 	};
 
