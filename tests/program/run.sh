@@ -360,6 +360,39 @@ sandboxed() {
 		"$(sed -n 's/^Seccomp://p' /proc/self/status)" && stop
 }
 
+# What the unit leaves of root's rights, and of /proc.
+rights_of_the_unit() {
+	_unit=$HERE/../../systemd/virtio-disk@.service
+	_caps=$(sed -n 's/^CapabilityBoundingSet=//p' "$_unit" |
+		tr 'A-Z' 'a-z' | sed 's/cap_/,+/g; s/ //g')
+	_proc='mount -t proc -o hidepid=2,subset=pid proc /proc'
+	if ! unshare -m sh -c "$_proc" 2>/dev/null ||
+		! setpriv --bounding-set "-all$_caps" true 2>/dev/null; then
+		echo "    (not tried: such rights cannot be had)"
+		return
+	fi
+	cat >"$WORK/as_unit" <<-END
+		#!/bin/sh
+		exec unshare -m sh -c '$_proc && exec setpriv \\
+			--bounding-set "-all$_caps" --inh-caps -all "\$@"' \\
+			sh "$PROGRAM" "\$@"
+	END
+	chmod +x "$WORK/as_unit"
+	new_image 1M
+	chown 65534:65534 "$WORK/image"
+	chmod 600 "$WORK/image"
+	_program=$PROGRAM
+	PROGRAM=$WORK/as_unit
+	for keys in engine=io_uring engine=libaio,cache=none engine=threads; do
+		serve "$keys" && front_end read 0 >"$WORK/out" && stop &&
+			! grep -i warning "$SOCKET.log"
+		_status=$?
+		[ $_status -eq 0 ] || break
+	done
+	PROGRAM=$_program
+	return $_status
+}
+
 # in_use PROGRAM SENTENCE: who tries to serve the image as well is told so.
 in_use() {
 	timeout 20 "$1" --vhost-user "$WORK/other" \
@@ -406,7 +439,7 @@ output_is_full() {
 	done
 }
 
-run_all sandboxed other_user serials exit_status keys_in_effect output_is_full image_sentences \
+run_all sandboxed other_user rights_of_the_unit serials exit_status keys_in_effect output_is_full image_sentences \
 	image_read_only_to_unit second_signal_term second_signal_int second_signal_loop_hangs \
 	doubled_signal log_is_full log_is_no_journal file_size_limit_threads file_size_limit_io_uring \
 	file_size_limit_libaio other_signals standard_fds_closed socket_is_standard_input socket_is_standard_error
