@@ -442,4 +442,4 @@ output_is_full() {
 run_all sandboxed other_user rights_of_the_unit serials exit_status keys_in_effect output_is_full image_sentences \
 	image_read_only_to_unit second_signal_term second_signal_int second_signal_loop_hangs \
 	doubled_signal log_is_full log_is_no_journal file_size_limit_threads file_size_limit_io_uring \
-	file_size_limit_libaio other_signals standard_fds_closed socket_is_standard_input socket_is_standard_error
+	file_size_limit_libaio other_signals standard_fds_closed socket_is_standard_input socket_is_standard_error nothing_refused

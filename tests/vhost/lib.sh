@@ -73,6 +73,21 @@ stop() {
 	return $status
 }
 
+BEGIN=$(cut -d' ' -f1 /proc/uptime)
+
+# As the last test: the kernel's log has no call that the sandbox has refused
+# meanwhile. Who adds one to the program adds it to the sandbox's list.
+nothing_refused() {
+	if ! dmesg >"$WORK/dmesg" 2>/dev/null; then
+		echo "    (not tried: the kernel's log cannot be read)"
+		return
+	fi
+	_refused=$(grep "type=1326.*comm=\"$(basename "$PROGRAM")\"" \
+		"$WORK/dmesg" | tr -d '[]' |
+		awk -v begin="$BEGIN" '$1 > begin' | head -n 3)
+	[ -z "$_refused" ] || fail "$_refused"
+}
+
 # run NAME: one line, and what it said if it failed.
 run() {
 	rm -f "$WORK"/*.log

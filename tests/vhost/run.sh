@@ -321,4 +321,4 @@ run_all one_queue depth_one four_queues threads_of_queues thread_each \
 	client_killed_threads daemon_killed terminated_under_load \
 	one_at_a_time many_connections rights_of_the_socket stale_socket \
 	socket_in_use locks_of_qemu few_descriptors once socket_by_number \
-	socket_of_systemd idle_costs_nothing
+	socket_of_systemd idle_costs_nothing nothing_refused
