@@ -317,10 +317,13 @@ static int first_lock(struct block_image *image, const char *file,
 {
 	int rc = block_claim_lock(image, file, error);
 
+	if (rc != -EAGAIN || !image->lends)
+		return rc;
 	/* The first request will need it, not we. */
-	if (rc == -EAGAIN && image->lends && block_lock_is_lent(image->fd))
-		rc = 0;
-	return rc;
+	if (block_lock_is_lent(image->fd))
+		return 0;
+	/* Whoever lent it may have gone between the two looks. */
+	return block_claim_lock(image, file, error);
 }
 
 int block_claim(struct block_image *image, const char *file,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* LDFLAGS: -Wl,--wrap=nanosleep */
+/* LDFLAGS: -Wl,--wrap=nanosleep,--wrap=block_lock_holder */
 /*
  * Whose an image is: beside QEMU's locks, over several nodes of one device, and
  * when it goes from one process to another.
@@ -303,6 +303,34 @@ static void test_lent(void **state)
 	check_free(harness_path("image"), WRITER);
 }
 
+/* An image that is closed while somebody looks for who has it; or NULL. */
+static struct block_image *leaving;
+
+long __real_block_lock_holder(int fd);
+
+long __wrap_block_lock_holder(int fd)
+{
+	if (leaving)
+		block_image_close(leaving);
+	leaving = NULL;
+	return __real_block_lock_holder(fd);
+}
+
+/* It is in use, then nobody has it who could have lent it. */
+static void test_lent_until_the_look(void **state)
+{
+	struct block_image first, second;
+
+	(void)state;
+	free(harness_create("image", 4096));
+	assert_int_equal(open_image(&first, LENDER), 0);
+	leaving = &first;
+	assert_int_equal(open_image(&second, LENDER), 0);
+	assert_null(leaving);
+	assert_true(second.locked);
+	block_image_close(&second);
+}
+
 /* Who never gives it away is not waited for. */
 static void test_not_lent(void **state)
 {
@@ -447,6 +475,7 @@ int main(void)
 		cmocka_unit_test(test_in_use_is_told_at_once),
 		cmocka_unit_test(test_successor_of_a_reader),
 		cmocka_unit_test(test_lent),
+		cmocka_unit_test(test_lent_until_the_look),
 		cmocka_unit_test(test_not_lent),
 		cmocka_unit_test(test_who),
 		cmocka_unit_test(test_device_is_lent),
