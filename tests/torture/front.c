@@ -27,7 +27,10 @@
 	 VHOST_BIT(VHOST_PROTOCOL_F_INFLIGHT_SHMFD) | \
 	 VHOST_BIT(VHOST_PROTOCOL_F_CONFIGURE_MEM_SLOTS))
 
-enum { CONFIG_WRITEBACK = offsetof(struct virtio_blk_config, writeback) };
+enum {
+	CONFIG_WRITEBACK = offsetof(struct virtio_blk_config, writeback),
+	LOOK_US = 20000, /* between two looks while an answer is awaited */
+};
 
 /* ---- messages ---- */
 
@@ -72,6 +75,7 @@ static int receive_bytes(struct front *f, void *to, size_t len, int *fd)
 	union control control;
 	struct iovec iov = { .iov_base = to, .iov_len = len };
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+	uint64_t until = clock_ns() + WAIT_NS;
 	ssize_t n;
 
 	if (fd) {
@@ -79,11 +83,14 @@ static int receive_bytes(struct front *f, void *to, size_t len, int *fd)
 		msg.msg_control = &control;
 		msg.msg_controllen = sizeof(control.bytes);
 	}
-	do
-		n = recvmsg(f->sock, &msg, MSG_WAITALL | MSG_CMSG_CLOEXEC);
-	while (n < 0 && errno == EINTR);
-	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
-		die("no answer to a message");
+	while ((n = recvmsg(f->sock, &msg, MSG_WAITALL | MSG_CMSG_CLOEXEC)) <
+		       0 &&
+	       (errno == EINTR || errno == EAGAIN)) {
+		if (clock_ns() > until)
+			die("no answer to a message");
+		if (f->waits)
+			f->waits(f->arg);
+	}
 	if (n > 0 && fd && CMSG_FIRSTHDR(&msg))
 		memcpy(fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(*fd));
 	return n == (ssize_t)len ? 0 : -1;
@@ -285,7 +292,7 @@ int front_begin(struct front *f)
 
 int front_connect(struct front *f)
 {
-	const struct timeval limit = { .tv_sec = WAIT_NS / NS_PER_SECOND };
+	const struct timeval limit = { .tv_usec = LOOK_US };
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
 
 	snprintf(sun.sun_path, sizeof(sun.sun_path), "%s", f->path);

@@ -38,6 +38,7 @@ struct front {
 	unsigned int messages;     /* sent since connected */
 	unsigned int last_message; /* then `sent_last` is called; 0: never */
 	void (*sent_last)(void *arg);
+	void (*waits)(void *arg); /* now and then while an answer is awaited */
 	void *arg;
 	struct virtio_blk_config config; /* as read at first */
 };

@@ -93,6 +93,15 @@ static void sent_last(void *arg)
 		start(t);
 }
 
+/* As systemd would: one that found something still in use is started again. */
+static void look_after(void *arg)
+{
+	struct torture *t = arg;
+
+	if (t->daemon.inherit && t->daemon.pid && !daemon_is_alive(&t->daemon))
+		start(t);
+}
+
 static void say_progress(struct torture *t)
 {
 	uint64_t now = clock_ns();
@@ -351,6 +360,7 @@ static void open_disk(struct torture *t)
 	front_init(&t->front, t->daemon.path, t->nqueues, features,
 		   load_bytes(t->nqueues));
 	t->front.sent_last = sent_last;
+	t->front.waits = look_after;
 	t->front.arg = t;
 	load_init(&t->load, &t->front, (uint32_t)(st.st_size / SECTOR),
 		  t->seed);
