@@ -15,9 +15,10 @@
  * stable, and the replayer shows what is not. One that fails promises nothing.
  *
  * usage: drive SOCKET PROGRESS JOURNAL [queues=N] [depth=N] [ops=N] [seed=N]
- *	        [switch=N] [whole=1] [flushes=0] [percent_flush=N] [align=N]
- *	        [errors=1]
+ *	        [switch=N] [switches=N] [whole=1] [flushes=0] [percent_flush=N]
+ *	        [align=N] [errors=1]
  *
+ * switches=N: goes on until it has gone over to write-through so often.
  * whole=1: each write is stable when it is answered, as with a disk that is
  * write-through. flushes=0: the driver is one that cannot flush. errors=1: some
  * requests fail.
@@ -54,13 +55,14 @@ struct slot {
 };
 
 static unsigned int nqueues = 1, depth = 16, ops = 2000, seed = 1, switch_after,
-		    whole, flushes = 1, percent_flush = 4, align = 1, errors;
+		    whole, flushes = 1, percent_flush = 4, align = 1, errors,
+		    switches_min;
 static struct front front;
 static struct progress *progress;
 static FILE *journal;
 static struct slot slots[FRONT_QUEUES_MAX][FRONT_DEPTH_MAX];
 static unsigned int in_flight, flushes_in_flight, failed;
-static uint32_t begun;
+static uint32_t begun, switches;
 static uint64_t random_state;
 
 static enum phase phase;
@@ -90,6 +92,12 @@ static void note(enum journal_event event, const struct slot *s, bool bad)
 }
 
 /* ---- requests ---- */
+
+/* Whether there is more to do. On a busy machine a switch may take long. */
+static bool goes_on(void)
+{
+	return begun < ops || (switches < switches_min && begun / 20 < ops);
+}
 
 static bool may_flush(void)
 {
@@ -177,7 +185,7 @@ static bool begin_all(void)
 	for (unsigned int q = 0; q < nqueues; q++) {
 		bool some = false;
 
-		for (unsigned int i = 0; i < depth && begun < ops; i++)
+		for (unsigned int i = 0; i < depth && goes_on(); i++)
 			if (!slots[q][i].busy) {
 				begin(q, i);
 				some = true;
@@ -227,6 +235,7 @@ static void settle(void)
 	if (!atomic_load(&progress->failures))
 		note(JOURNAL_SETTLED, NULL, false);
 	phase = THROUGH;
+	switches++;
 	switched_at = begun;
 }
 
@@ -287,6 +296,7 @@ int main(int argc, char **argv)
 		{ "ops", &ops },
 		{ "seed", &seed },
 		{ "switch", &switch_after },
+		{ "switches", &switches_min },
 		{ "whole", &whole },
 		{ "flushes", &flushes },
 		{ "percent_flush", &percent_flush },
@@ -307,7 +317,7 @@ int main(int argc, char **argv)
 	front_connect(&front, argv[1], nqueues, flushes);
 	if (front.sectors > DISK_MAX || front.sectors < 2 * HOT)
 		die("the disk", "of another size than expected");
-	while (begun < ops || in_flight || phase == SETTLING) {
+	while (goes_on() || in_flight || phase == SETTLING) {
 		bool any = begin_all();
 
 		any |= end_all();

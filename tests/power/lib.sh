@@ -15,13 +15,23 @@ fi
 . "$HERE/../vhost/lib.sh" "$@"
 export TMPDIR=$WORK
 
+# After each test the daemon is ended by the function of this name; here more is
+# to end.
+eval "end_daemon() $(declare -f cleanup | sed 1d)"
 RECORDER=
 LOOP=
+cleanup() {
+	end_daemon
+	[ -z "$LOOP" ] || losetup -d "$LOOP"
+	if [ -n "$RECORDER" ]; then
+		umount -l "$WORK/image" 2>/dev/null
+		{ kill -9 "$RECORDER" && wait "$RECORDER"; } 2>/dev/null
+	fi
+	RECORDER=
+	LOOP=
+}
 end_all() {
 	cleanup
-	[ -z "$LOOP" ] || losetup -d "$LOOP"
-	[ -z "$RECORDER" ] || kill -9 "$RECORDER" 2>/dev/null
-	umount -l "$WORK/image" 2>/dev/null
 	[ -n "${KEEP:-}" ] || rm -rf "$WORK"
 }
 trap end_all EXIT
@@ -61,9 +71,24 @@ record() {
 	truncate -s $((${_sectors:-4096} * 512)) "$WORK/image"
 }
 
+# serve_it KEYS: the file, or with $DEVICE (options of losetup) a device on it.
+DEVICE=
+serve_it() {
+	_disk=$WORK/image
+	if [ -n "$DEVICE" ]; then
+		LOOP=$(losetup --find --show $DEVICE "$WORK/image") ||
+			fail "no loop device" || return 1
+		_disk=$LOOP
+	fi
+	start --disk "file=$_disk,$1"
+}
+
 # end_record: the log is complete then.
 end_record() {
-	umount "$WORK/image" || return 1
+	[ -z "$LOOP" ] || losetup -d "$LOOP" || return 1
+	LOOP=
+	# A device is let go a moment later.
+	wait_for umount "$WORK/image" || return 1
 	wait "$RECORDER" || fail "the recorder failed" || return 1
 	RECORDER=
 }
@@ -95,5 +120,5 @@ progress() {
 
 # one_run DISK-KEYS RECORD-KEYS DRIVE-KEYS: what happened is in the files then.
 one_run() {
-	record "$2" && serve "$1" && drive "$3" && stop && end_record
+	record "$2" && serve_it "$1" && drive "$3" && stop && end_record
 }
