@@ -20,10 +20,12 @@ SRC=$(cd "$HERE/../.." && pwd)
 SUBSETS=8
 ROUNDS=1
 OPS=1500
+LEAST=10000
 if [ -n "$LONG" ]; then
 	SUBSETS=16
 	ROUNDS=6
 	OPS=15000
+	LEAST=100000
 fi
 
 # cut DISK-KEYS DRIVE-KEYS [RECORD-KEYS] [REPLAY-KEYS]: no state is wrong.
@@ -109,7 +111,19 @@ tests="writeback writeback_queues writeback_threads writeback_kernel_cache
 	writethrough none_queues none_threads none_libaio none_pool
 	no_flush_writeback no_flush_none lost_writeback lost_none
 	lost_writethrough lost_each_none device_writeback
-	device_writethrough device_none device_parts_of_blocks"
+	device_writethrough device_none device_parts_of_blocks enough_states"
+
+# All together; so few that they show little are a failure.
+enough_states() {
+	awk -v least="$LEAST" '
+		{ states += $1; entries += $4; requests += $6
+		  flushes += $10; through += $13 }
+		END { printf "    %d states of %d entries, %d requests; " \
+			"%d flushes and %d write-through in order\n",
+			states, entries, requests, flushes, through
+		      exit states < least }' "$WORK/figures" ||
+		fail "less than $LEAST states"
+}
 
 # ---- whether it would notice ------------------------------------------------
 
