@@ -7,8 +7,8 @@
 #define PROGRAM_HARDENING_H
 
 /*
- * The tests' sanitizers call what they like, and trace their own process to find
- * leaks. Under them it stays traceable, and has no sandbox.
+ * The tests' sanitizers call what they like, and trace their own process to
+ * find leaks. Under them it stays traceable, and has no sandbox.
  */
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)

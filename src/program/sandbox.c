@@ -7,12 +7,13 @@
  * flags are in memory, where no filter can look, and the C library then calls
  * clone, whose flags are in a register. Of what both say the stricter holds.
  *
- * A call costs some 50 ns more, whatever the list is: since 5.11 the kernel looks
- * up in a table what is always allowed. Where an argument is looked at, and before
- * 5.11, the list is walked, so that what the data path calls comes first.
+ * A call costs some 50 ns more, whatever the list is: since 5.11 the kernel
+ * looks up in a table what is always allowed. Where an argument is looked at,
+ * and before 5.11, the list is walked, so that what the data path calls comes
+ * first.
  *
- * Kernels before 5.16 also take speculation over stores from whoever has a filter,
- * for programs that run code of others. This one does not, and keeps it.
+ * Kernels before 5.16 also take speculation over stores from whoever has a
+ * filter, for programs that run code of others. This one runs none.
  *
  * Not refused is what a ring of io_uring does in our name: it asks no filter.
  * The engine's rings are restricted each (block/engine_uring.c); a process that
@@ -86,7 +87,7 @@ static void answer_if(struct filter *f, uint32_t value, uint32_t action)
 	answer(f, action);
 }
 
-/* The number of the call is loaded before, and where it is another one, after. */
+/* The call's number is loaded before, and after if it is another one. */
 static void answer_call(struct filter *f, const struct sandbox_call *call)
 {
 	const struct sandbox_check *check = call->check;

@@ -22,7 +22,7 @@
 #define BLKGETZONESZ _IOR(0x12, 132, uint32_t)
 #endif
 
-/* Of /dev/xen/privcmd and /dev/xen/evtchn: number, and bytes of the argument. */
+/* Of /dev/xen/privcmd and evtchn: number, and bytes of the argument. */
 #define PRIVCMD(nr, size) _IOC(_IOC_NONE, 'P', nr, size)
 #define EVTCHN(nr, size) _IOC(_IOC_NONE, 'E', nr, size)
 
