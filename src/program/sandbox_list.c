@@ -11,6 +11,7 @@
 #include "program/sandbox_list.h"
 
 #include <linux/fs.h>
+#include <linux/io_uring.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -67,6 +68,16 @@ static const struct sandbox_check ioctl_of_xen = { 1, UINT32_MAX, ioctls,
 static const struct sandbox_check ioctl_of_vhost = {
 	1, UINT32_MAX, ioctls + IOCTLS_OF_XEN, COUNT(ioctls) - IOCTLS_OF_XEN
 };
+
+/* Of what can be registered with a ring, what its engine does. */
+static const uint32_t registered[] = {
+	IORING_REGISTER_FILES,
+	IORING_UNREGISTER_FILES,
+	IORING_REGISTER_RESTRICTIONS,
+	IORING_REGISTER_ENABLE_RINGS,
+};
+static const struct sandbox_check of_engine = { 1, UINT32_MAX, registered,
+						COUNT(registered) };
 
 /* No memory is written to and executed, whatever comes between. */
 static const uint32_t mapped[] = { 0, PROT_WRITE, PROT_EXEC };
@@ -140,7 +151,7 @@ const struct sandbox_call sandbox_allowed[] = {
 
 	/* Engines. */
 	{ __NR_io_uring_setup, BOTH, NULL },
-	{ __NR_io_uring_register, BOTH, NULL },
+	{ __NR_io_uring_register, BOTH, &of_engine },
 	{ __NR_io_setup, BOTH, NULL },
 	{ __NR_io_destroy, BOTH, NULL },
 	{ __NR_io_cancel, BOTH, NULL },

@@ -279,6 +279,18 @@ static void test_xen_ioctls(void **state)
 	(void)state;
 }
 
+static int register_buffers(void)
+{
+	/* IORING_REGISTER_BUFFERS */
+	return errno_of(syscall(__NR_io_uring_register, -1, 0, NULL, 0));
+}
+
+static int register_files(void)
+{
+	/* IORING_REGISTER_FILES */
+	return errno_of(syscall(__NR_io_uring_register, -1, 2, NULL, 0));
+}
+
 static int map_both(void)
 {
 	return mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC,
@@ -334,6 +346,8 @@ static void test_arguments(void **state)
 	assert_int_equal(in_sandbox(SANDBOX_XEN, type_into_terminal), EPERM);
 	assert_int_equal(in_sandbox(SANDBOX_XEN, ask_device), EBADF);
 	assert_int_equal(in_sandbox(SANDBOX_VHOST, ask_device), EBADF);
+	assert_int_equal(in_sandbox(SANDBOX_XEN, register_buffers), EPERM);
+	assert_int_not_equal(in_sandbox(SANDBOX_XEN, register_files), EPERM);
 	assert_int_equal(in_sandbox(SANDBOX_XEN, map_both), EPERM);
 	assert_int_equal(in_sandbox(SANDBOX_XEN, make_executable), EPERM);
 	assert_int_equal(in_sandbox(SANDBOX_XEN, start_process), EPERM);
