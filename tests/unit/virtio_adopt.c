@@ -253,7 +253,7 @@ static const struct damage damages[] = {
 	BAD(blk.flush_error, (uint32_t)-4096),
 	BAD(blk.flush_error, 1u << 31),
 	BAD(blk.reserved[0], 1),
-	BAD(blk.reserved[6], 1),
+	BAD(blk.reserved[3], 1),
 	MORE(blk.config.blk_size, 4096),
 	MORE(blk.config.blk_size, 0),
 	BAD(transport.kind, 2),
