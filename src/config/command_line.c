@@ -221,8 +221,9 @@ static const struct row table[] = {
 	{
 		.name = "end",
 		.argument = "leave|detach",
-		.help = "a guest's disks when this ends before the guest: leave\n"
-			"them to the next start, or take them away [leave]",
+		.help = "a guest's disks when this ends before the guest:\n"
+			"leave them to the next start, or take them away\n"
+			"[leave]",
 		.take = take_end,
 	},
 	{

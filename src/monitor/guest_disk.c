@@ -57,7 +57,7 @@
 #include "monitor/disk_image.h"
 #include "monitor/serial.h"
 
-/* How long the image of one that is left is in use before that is said, and until it is again. */
+/* How long the image of one that is left is in use before that is said. */
 #define IN_USE_NS NS_PER_SECOND
 #define IN_USE_AGAIN_NS (10 * NS_PER_SECOND)
 

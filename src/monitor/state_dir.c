@@ -166,9 +166,10 @@ static void for_each(int at, bool (*f)(void *arg, int at, const char *name),
 		return;
 	}
 	while ((entry = readdir(stream)))
-		if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, ".."))
-			if (!f(arg, at, entry->d_name))
-				break;
+		if (strcmp(entry->d_name, ".") != 0 &&
+		    strcmp(entry->d_name, "..") != 0 &&
+		    !f(arg, at, entry->d_name))
+			break;
 	closedir(stream);
 }
 
@@ -436,8 +437,9 @@ static bool list_one(void *arg, int at, const char *name)
 unsigned int state_dir_list(const struct state_dir *dir,
 			    uint64_t devid[STATE_DIR_DISKS_MAX])
 {
-	struct list list = { .devid = devid };
+	struct list list = { .n = 0 };
 
+	list.devid = devid;
 	if (dir->fd >= 0)
 		for_each(dir->fd, list_one, &list);
 	return list.n;

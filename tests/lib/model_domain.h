@@ -10,7 +10,8 @@
  * else it is a data abort. The vCPU stands still until it is answered; one that
  * still stands when the server is destroyed will do so for ever, which is what
  * stuck() tells. A program that ends may leave its server to the next one: Xen
- * keeps it, but for the event channels of the process. Every wait has a limit, and one that is over ends the program.
+ * keeps it, but for the event channels of the process. Every wait has a limit,
+ * and one that is over ends the program.
  */
 #ifndef MODEL_DOMAIN_H
 #define MODEL_DOMAIN_H
