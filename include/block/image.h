@@ -68,7 +68,8 @@ struct block_image {
 	unsigned int dio_align; /* offset and length, for O_DIRECT; else 1 */
 	unsigned int dio_mem_align; /* memory, for O_DIRECT; else 1 */
 	bool readonly;
-	bool direct; /* opened with O_DIRECT */
+	bool direct;      /* opened with O_DIRECT */
+	bool write_waits; /* ... where a write waits, whoever asked it not to */
 	bool is_block_device;
 	bool flush_is_noop;      /* BLOCK_CACHE_UNSAFE */
 	bool write_through;      /* BLOCK_CACHE_WRITETHROUGH */

@@ -32,7 +32,8 @@
  *
  * io_uring_enter does not block: what would goes to the kernel's own threads,
  * as a write to a frozen file system does (kernels before 6.12 without the fix
- * for O_DIRECT writes stand still for it).
+ * for O_DIRECT writes stand still for it). Where a file system waits all the
+ * same (image->write_waits), all writes are given to those threads.
  *
  * Failure modes of submission: what the kernel did not take stays in the
  * submission ring and goes with the next commit() or reap(). If nothing is in
@@ -119,6 +120,8 @@ static void write_entry(struct uring *u, struct io_uring_sqe *sqe,
 {
 	prepare_transfer(u, sqe, req);
 	sqe->flags |= IOSQE_FIXED_FILE;
+	if (u->engine.image->write_waits && req->op == BLOCK_WRITE)
+		sqe->flags |= IOSQE_ASYNC;
 	io_uring_sqe_set_data(sqe, req);
 }
 
@@ -330,10 +333,14 @@ static int restrict_ring(struct uring *u)
 		  .sqe_flags = IOSQE_FIXED_FILE },
 		{ .opcode = IORING_RESTRICTION_REGISTER_OP,
 		  .register_op = IORING_UNREGISTER_FILES },
+		/* The last one is for such images only. */
+		{ .opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED,
+		  .sqe_flags = IOSQE_ASYNC },
 	};
+	unsigned int n = sizeof(allowed) / sizeof(allowed[0]);
 
 	return register_file(u, IORING_REGISTER_RESTRICTIONS, allowed,
-			     sizeof(allowed) / sizeof(allowed[0]));
+			     u->engine.image->write_waits ? n : n - 1);
 }
 
 static unsigned int smaller_of(unsigned int a, unsigned int b)

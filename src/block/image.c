@@ -22,8 +22,10 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "block/image.h"
@@ -112,6 +114,19 @@ static int explain_no_direct(const struct block_image *image, const char *file,
 			     "no direct I/O: use cache=writeback");
 }
 
+/*
+ * A FUSE file takes its lock for a direct write also where io_uring has said
+ * not to wait (seen on 6.18), and has it while it flushes, as long as that may
+ * take.
+ */
+static bool is_fuse(int fd)
+{
+	struct statfs fs;
+
+	return fstatfs(fd, &fs) == 0 &&
+	       (unsigned long)fs.f_type == FUSE_SUPER_MAGIC;
+}
+
 static int set_cache(struct block_image *image,
 		     const struct block_image_options *options,
 		     unsigned int sector, char error[BLOCK_ERROR_MAX])
@@ -123,6 +138,7 @@ static int set_cache(struct block_image *image,
 		image->direct = try_direct(image, sector) == 0 &&
 				(cache == BLOCK_CACHE_NONE ||
 				 image->dio_align <= image->block_size);
+		image->write_waits = image->direct && is_fuse(image->fd);
 		if (image->direct)
 			return 0;
 		if (cache == BLOCK_CACHE_NONE)

@@ -16,12 +16,12 @@
  *
  * usage: drive SOCKET PROGRESS JOURNAL [queues=N] [depth=N] [ops=N] [seed=N]
  *	        [switch=N] [switches=N] [whole=1] [flushes=0] [percent_flush=N]
- *	        [align=N] [errors=1]
+ *	        [align=N] [errors=1] [stall=1]
  *
  * switches=N: goes on until it has gone over to write-through so often.
  * whole=1: each write is stable when it is answered, as with a disk that is
  * write-through. flushes=0: the driver is one that cannot flush. errors=1: some
- * requests fail.
+ * requests fail. stall=1: at first a flush, which takes the store long.
  */
 #define _GNU_SOURCE 1
 #include <errno.h>
@@ -56,7 +56,7 @@ struct slot {
 
 static unsigned int nqueues = 1, depth = 16, ops = 2000, seed = 1, switch_after,
 		    whole, flushes = 1, percent_flush = 4, align = 1, errors,
-		    switches_min;
+		    switches_min, stall;
 static struct front front;
 static struct progress *progress;
 static FILE *journal;
@@ -138,7 +138,7 @@ static void fill(const struct slot *s, uint8_t *data)
 	}
 }
 
-static void begin(unsigned int q, unsigned int i)
+static void begin_op(unsigned int q, unsigned int i, enum operation op)
 {
 	static const uint32_t types[] = {
 		[WRITE] = VIRTIO_BLK_T_OUT,
@@ -149,7 +149,7 @@ static void begin(unsigned int q, unsigned int i)
 	struct slot *s = &slots[q][i];
 
 	*s = (struct slot){ .busy = true, .id = ++begun };
-	s->op = (uint8_t)choose_op();
+	s->op = (uint8_t)op;
 	if (s->op != FLUSH)
 		choose_range(s);
 	if (s->op == WRITE)
@@ -159,6 +159,11 @@ static void begin(unsigned int q, unsigned int i)
 		  s->op == ZERO && pick(&random_state, 2));
 	in_flight++;
 	flushes_in_flight += s->op == FLUSH;
+}
+
+static void begin(unsigned int q, unsigned int i)
+{
+	begin_op(q, i, choose_op());
 }
 
 static void end(unsigned int q, unsigned int i, uint8_t status)
@@ -273,6 +278,41 @@ static void think_of_mode(void)
 	}
 }
 
+/* ---- a flush that takes long ---- */
+
+static void await_all(void)
+{
+	while (in_flight)
+		if (!end_all())
+			front_wait(&front);
+}
+
+/*
+ * A write that comes while the store flushes, which takes the store a lock, has
+ * to wait: it, and not the device. It answers before the flush has ended.
+ */
+static void look_at_stall(void)
+{
+	begin_op(0, 0, WRITE);
+	front_kick(&front, 0);
+	await_all();
+	begin_op(0, 1, FLUSH);
+	front_kick(&front, 0);
+	for (unsigned int i = 0; !atomic_load(&progress->begun); i++) {
+		if (i == SETTLE_MS * 20)
+			die("the store", "is not told to flush");
+		usleep(1000);
+	}
+	begin_op(0, 2, WRITE);
+	front_kick(&front, 0);
+	/* Where it takes the device longer, nothing is seen. */
+	usleep(200000);
+	front_ask(&front);
+	if (atomic_load(&progress->flushes))
+		die("the device", "stood still until its store had flushed");
+	await_all();
+}
+
 /* ---- the program ---- */
 
 static void open_files(const char *progress_path, const char *journal_path)
@@ -302,6 +342,7 @@ int main(int argc, char **argv)
 		{ "percent_flush", &percent_flush },
 		{ "align", &align },
 		{ "errors", &errors },
+		{ "stall", &stall },
 		{ NULL, NULL },
 	};
 
@@ -317,6 +358,8 @@ int main(int argc, char **argv)
 	front_connect(&front, argv[1], nqueues, flushes);
 	if (front.sectors > DISK_MAX || front.sectors < 2 * HOT)
 		die("the disk", "of another size than expected");
+	if (stall)
+		look_at_stall();
 	while (goes_on() || in_flight || phase == SETTLING) {
 		bool any = begin_all();
 

@@ -148,7 +148,7 @@ static void tell_fd(const struct front *f, uint32_t request, unsigned int queue,
 	tell(f, request, &index, sizeof(index), fd);
 }
 
-static uint64_t ask(const struct front *f, uint32_t request)
+static uint64_t ask_number(const struct front *f, uint32_t request)
 {
 	uint64_t n;
 
@@ -157,7 +157,7 @@ static uint64_t ask(const struct front *f, uint32_t request)
 	return n;
 }
 
-static void ask_config(struct front *f)
+void front_ask(struct front *f)
 {
 	struct vhost_config c = { .size = sizeof(struct virtio_blk_config) };
 	uint32_t size = VHOST_CONFIG_HEAD + c.size;
@@ -195,14 +195,14 @@ static void negotiate(struct front *f, bool flushes)
 	if (f->nqueues > 1)
 		want |= BIT(VIRTIO_BLK_F_MQ);
 	send_message(f, VHOST_SET_OWNER, 0, NULL, 0, -1);
-	f->features = ask(f, VHOST_GET_FEATURES);
+	f->features = ask_number(f, VHOST_GET_FEATURES);
 	if (want & ~f->features)
 		die("the disk", "lacks a feature");
-	if (protocol & ~ask(f, VHOST_GET_PROTOCOL_FEATURES))
+	if (protocol & ~ask_number(f, VHOST_GET_PROTOCOL_FEATURES))
 		die("the disk", "lacks a protocol feature");
 	send_message(f, VHOST_SET_PROTOCOL_FEATURES, 0, &protocol,
 		     sizeof(protocol), -1);
-	ask_config(f);
+	front_ask(f);
 	tell(f, VHOST_SET_FEATURES, &want, sizeof(want), -1);
 }
 

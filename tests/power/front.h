@@ -51,6 +51,9 @@ bool front_take(struct front *f, unsigned int queue, unsigned int *slot,
 /* Sleep until something may be done; ends the program after a long time. */
 void front_wait(const struct front *f);
 
+/* A question and its answer; of no other use. */
+void front_ask(struct front *f);
+
 void front_choose_mode(struct front *f, bool writeback);
 
 #endif

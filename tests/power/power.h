@@ -69,9 +69,10 @@ struct log_entry {
 	uint64_t mark_bytes;
 };
 
-/* All atomic; `flushes` and `failures` are of whole flushes, not of FUA. */
+/* All atomic; the last three are of whole flushes, not of FUA. */
 struct progress {
 	_Atomic uint64_t entries;
+	_Atomic uint64_t begun;
 	_Atomic uint64_t flushes;
 	_Atomic uint64_t failures;
 };

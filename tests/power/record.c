@@ -28,7 +28,9 @@
  * whoever uses it sees errors, and the test fails. Ends when it is unmounted.
  *
  * usage: record FILE LOG PROGRESS [sectors=N] [hold=US] [sync=US] [lose=N]
- *		 [lose_each=N] [lose_write=N] [cached=1] [seed=N]
+ *		 [lose_each=N] [lose_write=N] [cached=1] [stall=MS] [seed=N]
+ *
+ * stall=MS is for the first fsync.
  */
 #define _GNU_SOURCE 1
 #include <errno.h>
@@ -73,7 +75,7 @@ struct writer {
 };
 
 static unsigned int sectors = 4096, hold_us, sync_us, lose, lose_each,
-		    lose_write, cached, seed = 1;
+		    lose_write, cached, stall_ms, seed = 1;
 static int fuse_fd;
 static uint8_t *disk;
 static FILE *log_file;
@@ -321,13 +323,16 @@ static bool is_of_a_write(const struct fuse_in_header *head,
 	return false;
 }
 
+/* Half of the time that an fsync takes. */
 static void take_a_while(void)
 {
-	struct timespec t = { 0 };
+	uint64_t us = sync_us ? pick(&random_state, sync_us) / 2 : 0;
+	struct timespec t;
 
-	if (!sync_us)
-		return;
-	t.tv_nsec = (long)pick(&random_state, sync_us) * 500;
+	if (!fsyncs)
+		us += stall_ms * UINT64_C(500);
+	t.tv_sec = (time_t)(us / 1000000);
+	t.tv_nsec = (long)(us % 1000000) * 1000;
 	nanosleep(&t, NULL);
 }
 
@@ -386,6 +391,7 @@ static void take_fsync(const struct fuse_in_header *head,
 		answer(head->unique, 0, NULL, 0);
 		return;
 	}
+	atomic_fetch_add(&progress->begun, 1);
 	take_a_while();
 	nlate = do_unlogged(late);
 	take_a_while();
@@ -529,6 +535,7 @@ int main(int argc, char **argv)
 		{ "sectors", &sectors },
 		{ "hold", &hold_us },
 		{ "sync", &sync_us },
+		{ "stall", &stall_ms },
 		{ "lose", &lose },
 		{ "lose_each", &lose_each },
 		{ "lose_write", &lose_write },

@@ -80,6 +80,10 @@ lost_each_none() {
 	cut cache=none,queues=4 "queues=4 errors=1 switch=100" lose_each=20
 }
 
+# Others are not held up by a store that takes its time for a flush.
+slow_flush_none() { cut cache=none "stall=1" "stall=3000"; }
+slow_flush_writeback() { cut cache=writeback "stall=1" "stall=3000"; }
+
 # device OPTIONS-OF-LOSETUP ...: as cut, with a block device. Its page cache is
 # the kernel's own: what it writes, and when, is for the kernel to choose.
 device() {
@@ -110,8 +114,9 @@ device_parts_of_blocks() {
 tests="writeback writeback_queues writeback_threads writeback_kernel_cache
 	writethrough none_queues none_threads none_libaio none_pool
 	no_flush_writeback no_flush_none lost_writeback lost_none
-	lost_writethrough lost_each_none device_writeback
-	device_writethrough device_none device_parts_of_blocks enough_states"
+	lost_writethrough lost_each_none slow_flush_none slow_flush_writeback
+	device_writeback device_writethrough device_none
+	device_parts_of_blocks enough_states"
 
 # All together; so few that they show little are a failure.
 enough_states() {

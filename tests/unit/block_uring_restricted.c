@@ -21,12 +21,13 @@ static struct block_engine *engine;
 static char buffer[512];
 
 /* Bare, without what is put before it in a disk. */
-static void open_it(void)
+static void open_it(bool write_waits)
 {
 	int r;
 
 	free(harness_create("image", 4096));
 	harness_open_image(&image, "image", BLOCK_CACHE_WRITEBACK);
+	image.write_waits = write_waits;
 	r = open_engine(&engine, &image, 8);
 	if (r == -ENOSYS || r == -EPERM)
 		skip(); /* not to be had on this machine */
@@ -67,7 +68,7 @@ static void test_operations(void **state)
 	struct io_uring_sqe sqe = { .fd = URING_FILE };
 
 	(void)state;
-	open_it();
+	open_it(false);
 	for (unsigned int op = 0; op < IORING_OP_LAST; op++) {
 		sqe.opcode = (uint8_t)op;
 		sqe.flags = IOSQE_FIXED_FILE;
@@ -88,7 +89,7 @@ static void test_open_connect_send(void **state)
 	int pair[2];
 
 	(void)state;
-	open_it();
+	open_it(false);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
 	io_uring_prep_openat(&sqe, AT_FDCWD, "/dev/null", O_RDONLY, 0);
 	assert_int_equal(answer(&sqe), -EACCES);
@@ -119,7 +120,7 @@ static void test_registering(void **state)
 	struct io_uring_files_update update = { .fds = (uintptr_t)fds };
 
 	(void)state;
-	open_it();
+	open_it(false);
 	u = to_uring(engine);
 	for (unsigned int op = 0; op < IORING_REGISTER_LAST; op++)
 		if (op != IORING_UNREGISTER_FILES &&
@@ -128,10 +129,37 @@ static void test_registering(void **state)
 	close_it();
 }
 
+/* Where a write waits for its file, it is the kernel's threads that wait. */
+static void test_writes_that_wait(void **state)
+{
+	struct io_uring_sqe sqe = { 0 };
+	struct virtio_iov iov = { .base = buffer, .len = sizeof(buffer) };
+	struct block_request req = { .iov = &iov,
+				     .niov = 1,
+				     .length = sizeof(buffer) };
+
+	(void)state;
+	open_it(true);
+	req.op = BLOCK_READ;
+	write_entry(to_uring(engine), &sqe, &req);
+	assert_int_equal(sqe.flags, IOSQE_FIXED_FILE);
+	assert_int_equal(answer(&sqe), sizeof(buffer));
+	req.op = BLOCK_WRITE;
+	write_entry(to_uring(engine), &sqe, &req);
+	assert_int_equal(sqe.flags, IOSQE_FIXED_FILE | IOSQE_ASYNC);
+	assert_int_equal(answer(&sqe), sizeof(buffer));
+	sqe.flags = IOSQE_ASYNC;
+	assert_int_equal(answer(&sqe), -EACCES);
+	sqe.flags = IOSQE_FIXED_FILE | IOSQE_IO_LINK;
+	assert_int_equal(answer(&sqe), -EACCES);
+	close_it();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_operations),
+		cmocka_unit_test(test_writes_that_wait),
 		cmocka_unit_test(test_open_connect_send),
 		cmocka_unit_test(test_registering),
 	};
