@@ -232,8 +232,10 @@ planted() {
 }
 
 tests="$tests notices_flush_without_sync"
+. "$HERE/guest.sh"
 if [ -n "$LONG" ]; then
-	tests="$tests notices_write_through_without_sync
+	tests="$tests guest_file_system
+		notices_write_through_without_sync
 		notices_flush_that_joins notices_flush_error_forgotten
 		notices_write_in_a_failed_flush notices_plain_writes
 		notices_plain_zeroes notices_switch_without_flush
