@@ -377,6 +377,13 @@ void virtqueue_leave(struct virtqueue *q, uint16_t head);
 /* Show what was pushed. True if the driver wants a notification now. */
 bool virtqueue_publish(struct virtqueue *q);
 
+/*
+ * For who watches: any thread, while the queue is there. Mark what is in flight
+ * now; and later, how many of that are in flight still, and one of them.
+ */
+void virtqueue_mark(struct virtqueue *q);
+unsigned int virtqueue_marked(const struct virtqueue *q, uint16_t *head);
+
 /* Ask the driver for no notifications; a hint. */
 void virtqueue_notify_off(struct virtqueue *q);
 

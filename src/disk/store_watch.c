@@ -53,53 +53,36 @@ static struct {
 
 /* ---- looking ---- */
 
-/* A request in flight, by its head; the only one, most often. */
-static int find(const struct virtio_blk_queue *bq)
-{
-	for (int i = 0; i < bq->vq.size_max; i++)
-		if (__atomic_load_n(&bq->vq.busy[i], __ATOMIC_RELAXED))
-			return i;
-	return -1;
-}
-
 /* Whether there is anything to look at. */
 static bool look_at_queue(struct store_watch_queue *q,
-			  const struct virtio_blk_queue *bq, uint64_t now_ns)
+			  struct virtio_blk_queue *bq, uint64_t now_ns)
 {
 	uint64_t answered = __atomic_load_n(&bq->requests, __ATOMIC_RELAXED);
 	unsigned int n = __atomic_load_n(q->in_flight, __ATOMIC_RELAXED);
 	bool moved = answered != q->answered;
 
-	if (!n) {
-		q->since_ns = 0;
-	} else if (moved || !q->since_ns) {
-		q->since_ns = now_ns;
-		q->overdue = n;
-		q->head = -1;
-	} else if (q->head < 0) {
-		/* Not sooner: most queues move on. */
-		q->head = find(bq);
-	}
 	q->answered = answered;
+	q->overdue = n ? virtqueue_marked(&bq->vq, &q->head) : 0;
+	if (n && !q->overdue) {
+		q->since_ns = now_ns;
+		virtqueue_mark(&bq->vq);
+	}
 	return n || moved;
 }
 
 static bool is_overdue(const struct store_watch_queue *q, uint64_t now_ns)
 {
-	return q->since_ns && now_ns - q->since_ns >= LIMIT_NS;
+	return q->overdue && now_ns - q->since_ns >= LIMIT_NS;
 }
 
 static void describe(const struct store_watch *w, unsigned int queue,
 		     char text[96])
 {
-	const struct block_request *req;
-	unsigned int op;
+	const struct virtio_blk_queue *bq = &w->blk->queue[queue];
+	const struct block_request *req =
+		&bq->slots[w->queue[queue].head].block;
+	unsigned int op = __atomic_load_n(&req->op, __ATOMIC_RELAXED);
 
-	text[0] = '\0';
-	if (w->queue[queue].head < 0)
-		return;
-	req = &w->blk->queue[queue].slots[w->queue[queue].head].block;
-	op = __atomic_load_n(&req->op, __ATOMIC_RELAXED);
 	if (op == BLOCK_FLUSH)
 		snprintf(text, 96, "; one is a flush");
 	else
@@ -110,7 +93,7 @@ static void describe(const struct store_watch *w, unsigned int queue,
 			 __atomic_load_n(&req->offset, __ATOMIC_RELAXED));
 }
 
-/* `n` requests stand still, of them some of `queue` for the longest time. */
+/* `n` requests are not answered, some of `queue` for the longest time. */
 static void tell(struct store_watch *w, unsigned int queue, unsigned int n,
 		 uint64_t now_ns)
 {
@@ -244,7 +227,7 @@ static void stop(void)
 }
 
 int store_watch_add(struct store_watch *w, const char *name,
-		    const struct virtio_blk *blk)
+		    struct virtio_blk *blk)
 {
 	int r = watch.first ? 0 : start();
 

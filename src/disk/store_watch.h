@@ -3,16 +3,15 @@
  * Telling which disk's store does not answer any more, and since when.
  *
  * The watcher (base/watcher.h) looks at all disks every few seconds while
- * anything is in flight. A queue that had requests in flight at two looks and
- * has answered none in between stands still; for LIMIT and more, that is a
- * line in the log, with the disk's name, and one more when it goes on.
+ * anything is in flight. It marks what a queue has in flight; as long as any of
+ * that is in flight, it waits. What it finds for LIMIT and more is a line in
+ * the log, with the disk's name, and one more when it is answered. Whatever is
+ * answered besides does not matter.
  *
  * It costs the data path no clock and no system call: a queue shows how much it
  * has in flight once a pass, and wakes the watcher if that sleeps, which it
  * does when there was nothing to look at for a while. An idle process is not
  * woken.
- *
- * Not seen is what hangs while other requests of its queue are answered.
  */
 #ifndef DISK_STORE_WATCH_H
 #define DISK_STORE_WATCH_H
@@ -30,10 +29,10 @@ struct store_watch_queue {
 	const unsigned int *in_flight;
 
 	/* By who looks: */
-	uint64_t answered; /* requests, at the last look */
-	uint64_t since_ns; /* nothing was answered; 0: nothing was waited for */
-	unsigned int overdue; /* in flight since then */
-	int head;             /* one of them, as good as; or -1 */
+	uint64_t answered;    /* requests, at the last look */
+	uint64_t since_ns;    /* when what is in flight was marked */
+	unsigned int overdue; /* in flight since then, at a later look */
+	uint16_t head;        /* one of them */
 };
 
 /* Of a disk. */
@@ -42,7 +41,7 @@ struct store_watch {
 
 	/* By who looks: */
 	const char *name;
-	const struct virtio_blk *blk;
+	struct virtio_blk *blk;
 	bool told;         /* that it stands still */
 	uint64_t since_ns; /* ... what was told last */
 	uint64_t next_ns;  /* when it is told again, ... */
@@ -55,7 +54,7 @@ struct store_watch {
  * that. 0 or a negative errno. Zeroed before, but for in_flight of each queue.
  */
 int store_watch_add(struct store_watch *w, const char *name,
-		    const struct virtio_blk *blk);
+		    struct virtio_blk *blk);
 /* One that was not added (zeroed) is allowed. */
 void store_watch_remove(struct store_watch *w);
 

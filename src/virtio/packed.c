@@ -170,7 +170,7 @@ static void take(struct virtqueue *q, uint16_t id,
 	struct virtq_packed_entry *entry = &in->desc[buffer->entry];
 
 	q->buffer[id] = *buffer;
-	q->busy[id] = VIRTQ_POPPED;
+	virtq_set_busy(q, id, VIRTQ_POPPED);
 	entry->last = buffer->last;
 	entry->num = buffer->num;
 	entry->counter = ++q->counter;
@@ -206,7 +206,7 @@ int virtq_packed_pop(struct virtqueue *q, struct virtq_chain *chain)
 	}
 	if (r)
 		return virtq_broken(q, r);
-	if (chain->head >= q->size || q->busy[chain->head])
+	if (chain->head >= q->size || virtq_busy(q, chain->head))
 		return virtq_broken(q, -ERANGE);
 	take(q, chain->head, &buffer);
 	return 1;
@@ -217,8 +217,8 @@ void virtq_packed_unpop(struct virtqueue *q, uint16_t id)
 	struct virtq_inflight_packed *in = q->inflight_packed;
 	const struct virtq_buffer *buffer = &q->buffer[id];
 
-	assert(q->busy[id] && q->in_flight);
-	q->busy[id] = VIRTQ_IDLE;
+	assert(virtq_busy(q, id) && q->in_flight);
+	virtq_set_busy(q, id, VIRTQ_IDLE);
 	/* Others may have become free since. */
 	q->next[buffer->last] = q->free_head;
 	in->desc[buffer->last].next = q->free_head;
@@ -281,7 +281,7 @@ static void batch_clear(struct virtqueue *q)
 	for (uint16_t i = 0; i < q->npushed; i++) {
 		uint16_t id = q->pushed[i];
 
-		q->busy[id] = VIRTQ_IDLE;
+		virtq_set_busy(q, id, VIRTQ_IDLE);
 		shared_store(&in->desc[q->buffer[id].entry].inflight, 0);
 	}
 	shared_store_release(&in->free.heads, packed_free_heads(q->free_head));

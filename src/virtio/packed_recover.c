@@ -88,10 +88,10 @@ static int recover_chain(struct virtqueue *q, uint16_t head, bool *seen)
 		head = q->next[head];
 	}
 	id = shared_load(&q->inflight_packed->desc[buffer.last].id);
-	if (buffer.num == 0 || id >= q->size || q->busy[id] != VIRTQ_IDLE)
+	if (buffer.num == 0 || id >= q->size || virtq_busy(q, id) != VIRTQ_IDLE)
 		return -EINVAL;
 	q->buffer[id] = buffer;
-	q->busy[id] = VIRTQ_RECOVERED;
+	virtq_set_busy(q, id, VIRTQ_RECOVERED);
 	q->in_flight++;
 	if (counter > q->counter)
 		q->counter = counter;

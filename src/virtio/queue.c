@@ -126,7 +126,7 @@ static int oldest(const struct virtqueue *q)
 	for (uint16_t i = 0; i < q->size; i++) {
 		uint64_t c;
 
-		if (q->busy[i] != VIRTQ_RECOVERED)
+		if (virtq_busy(q, i) != VIRTQ_RECOVERED)
 			continue;
 		c = counter(q, i);
 		if (best >= 0 && c >= lowest)
@@ -161,7 +161,7 @@ int virtqueue_repop(struct virtqueue *q, struct virtq_chain *chain)
 		r = virtq_packed_rewalk(q, (uint16_t)head, chain);
 	else
 		r = virtq_split_rewalk(q, (uint16_t)head, chain);
-	q->busy[head] = r ? VIRTQ_IDLE : VIRTQ_POPPED;
+	virtq_set_busy(q, head, r ? VIRTQ_IDLE : VIRTQ_POPPED);
 	if (!r)
 		return 1;
 	q->in_flight--;
@@ -205,7 +205,7 @@ void virtqueue_unpop(struct virtqueue *q, uint16_t head)
 
 void virtqueue_push(struct virtqueue *q, uint16_t head, uint32_t len)
 {
-	assert(q->in_flight && q->busy[head]);
+	assert(q->in_flight && virtq_busy(q, head));
 	if (unlikely(q->packed))
 		virtq_packed_push(q, head, len);
 	else
@@ -214,8 +214,33 @@ void virtqueue_push(struct virtqueue *q, uint16_t head, uint32_t len)
 
 void virtqueue_leave(struct virtqueue *q, uint16_t head)
 {
-	assert(q->in_flight && q->busy[head]);
+	assert(q->in_flight && virtq_busy(q, head));
 	q->in_flight--;
+}
+
+void virtqueue_mark(struct virtqueue *q)
+{
+	for (uint16_t i = 0; i < q->size_max; i++) {
+		uint8_t popped = VIRTQ_POPPED;
+
+		/* Unless its thread is done with it just now. */
+		__atomic_compare_exchange_n(&q->busy[i], &popped, VIRTQ_MARKED,
+					    false, __ATOMIC_RELAXED,
+					    __ATOMIC_RELAXED);
+	}
+}
+
+unsigned int virtqueue_marked(const struct virtqueue *q, uint16_t *head)
+{
+	unsigned int n = 0;
+
+	for (uint16_t i = 0; i < q->size_max; i++)
+		if (__atomic_load_n(&q->busy[i], __ATOMIC_RELAXED) ==
+		    VIRTQ_MARKED) {
+			n++;
+			*head = i;
+		}
+	return n;
 }
 
 bool virtqueue_publish(struct virtqueue *q)

@@ -14,7 +14,25 @@ enum virtq_busy {
 	VIRTQ_IDLE,
 	VIRTQ_POPPED,
 	VIRTQ_RECOVERED, /* popped by the process before, to be popped again */
+	VIRTQ_MARKED,    /* popped, before virtqueue_mark() */
 };
+
+/*
+ * For the queue's thread. Another one may mark what is popped meanwhile
+ * (virtqueue_mark()), which does not change what is asked here: a plain load,
+ * for others cost more.
+ */
+static inline enum virtq_busy virtq_busy(const struct virtqueue *q,
+					 unsigned int head)
+{
+	return (enum virtq_busy)q->busy[head];
+}
+
+static inline void virtq_set_busy(struct virtqueue *q, unsigned int head,
+				  enum virtq_busy busy)
+{
+	__atomic_store_n(&q->busy[head], (uint8_t)busy, __ATOMIC_RELAXED);
+}
 
 /* The driver broke the ring's rules: returns `reason`. */
 static inline int virtq_broken(struct virtqueue *q, int reason)

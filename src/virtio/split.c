@@ -162,7 +162,7 @@ static void take(struct virtqueue *q, uint16_t head)
 {
 	struct virtq_inflight_entry *entry = &q->inflight->desc[head];
 
-	q->busy[head] = VIRTQ_POPPED;
+	virtq_set_busy(q, head, VIRTQ_POPPED);
 	entry->counter = ++q->counter;
 	shared_store_release(&entry->inflight, 1);
 	q->last_avail++;
@@ -181,7 +181,7 @@ int virtq_split_pop(struct virtqueue *q, struct virtq_chain *chain)
 			return r ? virtq_broken(q, r) : 0;
 	}
 	head = shared_load(&q->avail->ring[q->last_avail & mask(q)]);
-	if (head >= q->size || q->busy[head])
+	if (head >= q->size || virtq_busy(q, head))
 		return virtq_broken(q, -ERANGE);
 	r = walk(q, head, chain);
 	if (r == -EAGAIN) {
@@ -196,8 +196,8 @@ int virtq_split_pop(struct virtqueue *q, struct virtq_chain *chain)
 
 void virtq_split_unpop(struct virtqueue *q, uint16_t head)
 {
-	assert(q->busy[head] && q->in_flight);
-	q->busy[head] = VIRTQ_IDLE;
+	assert(virtq_busy(q, head) && q->in_flight);
+	virtq_set_busy(q, head, VIRTQ_IDLE);
 	shared_store(&q->inflight->desc[head].inflight, 0);
 	q->last_avail--;
 	q->in_flight--;
@@ -227,7 +227,7 @@ static void batch_clear(struct virtqueue *q, uint16_t from)
 	for (uint16_t i = from; i != q->used_next; i++) {
 		uint16_t head = q->pushed[i & mask(q)];
 
-		q->busy[head] = VIRTQ_IDLE;
+		virtq_set_busy(q, head, VIRTQ_IDLE);
 		shared_store(&q->inflight->desc[head].inflight, 0);
 	}
 }
@@ -323,7 +323,7 @@ int virtq_split_recover(struct virtqueue *q)
 
 		if (!in->desc[i].inflight)
 			continue;
-		q->busy[i] = VIRTQ_RECOVERED;
+		virtq_set_busy(q, i, VIRTQ_RECOVERED);
 		q->in_flight++;
 		if (counter > q->counter)
 			q->counter = counter;
