@@ -2,7 +2,7 @@
 /*
  * Stores that do not answer; see disk/store_watch.h.
  *
- *	a queue starts requests, `sleeps` is set: it is cleared, the watcher woken
+ *	a queue starts requests, `sleeps` is set: cleared, the watcher is woken
  *	every LOOK_NS: look at all
  *	nothing to look at: `sleeps` is set, but one more look is made
  *	nothing then either: no timer any more
@@ -31,9 +31,9 @@
 /* Between two looks. */
 #define LOOK_NS (2 * NS_PER_SECOND)
 
-/* A store that has not answered for so long is told of; as is the next pause, */
+/* A request that is not answered for so long is told of; again after this, */
 #define LIMIT_NS (10 * NS_PER_SECOND)
-/* ... which is twice as long each time, up to this. */
+/* ... and then after twice as long each time, up to this. */
 #define PAUSE_MAX_NS (3600 * NS_PER_SECOND)
 
 bool store_watch_sleeps = true;

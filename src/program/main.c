@@ -62,7 +62,7 @@ int main(int argc, char **argv)
 	struct options options;
 	int status, r;
 
-	/* Without them a log line could go anywhere, but for what is open now. */
+	/* The line goes to what is open now, or nowhere. */
 	r = standard_fds_reserve();
 	if (r) {
 		log_error("cannot open /dev/null: %s", strerror(-r));
