@@ -7,6 +7,8 @@ front_end.py SOCKET COMMAND...
     id                  prints the serial
     start               hands a write to the device and does not wait for it
     hold SECONDS        goes on being there
+
+$GUEST_MEMORY: a file to be the guest's memory, instead of a memfd.
 """
 import array
 import mmap
@@ -33,7 +35,9 @@ class FrontEnd:
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(TIMEOUT)
         self.socket.connect(path)
-        fd = os.memfd_create('guest')
+        file = os.environ.get('GUEST_MEMORY')
+        fd = (os.open(file, os.O_RDWR | os.O_CREAT, 0o600) if file else
+              os.memfd_create('guest'))
         os.ftruncate(fd, MEMORY)
         self.memory = mmap.mmap(fd, MEMORY)
         self.sent = 0

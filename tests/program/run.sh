@@ -360,6 +360,25 @@ sandboxed() {
 		"$(sed -n 's/^Seccomp://p' /proc/self/status)" && stop
 }
 
+# Where the guest's memory lies decides how it is looked at.
+memory_in_a_file() {
+	new_image 1M
+	serve || return 1
+	for file in "$WORK/memory" "/dev/shm/${WORK##*/}"; do
+		GUEST_MEMORY=$file front_end read 0 >"$WORK/out"
+		_status=$?
+		rm -f "$file"
+		[ $_status -eq 0 ] || return 1
+	done
+	# One without a device is looked at more closely, and refused.
+	mkdir -p "$WORK/ramfs"
+	unshare -m sh -c 'mount -t ramfs none "$1" && shift && exec "$@"' sh \
+		"$WORK/ramfs" env "GUEST_MEMORY=$WORK/ramfs/memory" \
+		timeout 60 python3 "$HERE/front_end.py" "$SOCKET" read 0 \
+		>"$WORK/out" 2>&1
+	stop
+}
+
 # What the unit leaves of root's rights, and of /proc.
 rights_of_the_unit() {
 	_unit=$HERE/../../systemd/virtio-disk@.service
@@ -439,7 +458,7 @@ output_is_full() {
 	done
 }
 
-run_all sandboxed other_user rights_of_the_unit serials exit_status keys_in_effect output_is_full image_sentences \
+run_all sandboxed memory_in_a_file other_user rights_of_the_unit serials exit_status keys_in_effect output_is_full image_sentences \
 	image_read_only_to_unit second_signal_term second_signal_int second_signal_loop_hangs \
 	doubled_signal log_is_full log_is_no_journal file_size_limit_threads file_size_limit_io_uring \
 	file_size_limit_libaio other_signals standard_fds_closed socket_is_standard_input socket_is_standard_error nothing_refused
