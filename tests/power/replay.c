@@ -226,7 +226,7 @@ static void read_entry(struct entry *e, const struct log_entry *raw,
 		  raw->mark_bytes == strlen(LOG_MARK_LOST) &&
 		  !memcmp(raw + 1, LOG_MARK_LOST, raw->mark_bytes);
 	e->sector = (uint32_t)raw->sector;
-	e->sectors = raw->flags & LOG_MARK ? 0 : (uint32_t)raw->sectors;
+	e->sectors = (raw->flags & LOG_MARK) ? 0 : (uint32_t)raw->sectors;
 	e->value = allocate(e->sectors, sizeof(*e->value));
 	if (e->sector + e->sectors > nsectors)
 		nsectors = e->sector + e->sectors;
@@ -253,7 +253,7 @@ static void read_log(const uint8_t *bytes, size_t size)
 
 		if (end - bytes < SECTOR)
 			die("the log", "is cut off");
-		n = raw->flags & (LOG_DISCARD | LOG_MARK) ? 0 : raw->sectors;
+		n = (raw->flags & (LOG_DISCARD | LOG_MARK)) ? 0 : raw->sectors;
 		bytes += SECTOR;
 		if ((uint64_t)(end - bytes) / SECTOR < n)
 			die("the log", "is cut off");

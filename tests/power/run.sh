@@ -18,12 +18,12 @@ SRC=$(cd "$HERE/../.." && pwd)
 . "$HERE/lib.sh" "$@"
 
 SUBSETS=8
-ROUNDS=1
+[ -n "$LONG" ] || ROUNDS=1
 OPS=1500
 LEAST=10000
 if [ -n "$LONG" ]; then
 	SUBSETS=16
-	ROUNDS=6
+	ROUNDS=${ROUNDS:-6}
 	OPS=15000
 	LEAST=100000
 fi
