@@ -308,7 +308,8 @@ static void check_whole(uint32_t id, uint64_t n)
 struct answered {
 	uint32_t *ids;
 	uint64_t n, covered;
-	uint64_t *last; /* entry that any of the first n needs an fsync behind */
+	/* The entry that any of the first n needs an fsync behind. */
+	uint64_t *last;
 };
 
 static void note_answered(struct answered *a, uint32_t id)
