@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -187,6 +188,8 @@ static bool is_kind(const struct daemon *d, const struct seccomp_notif *n)
 		return is_locking(command);
 	case SETTING:
 		return is_setting(command);
+	case ADDING:
+		return command != EPOLL_CTL_DEL;
 	default:
 		return kind_of_fd(d, n->data.args[0]) == d->fault.kind;
 	}

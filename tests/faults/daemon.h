@@ -35,6 +35,7 @@ enum call_kind {
 	WAITING, /* of futex() */
 	LOCKING, /* of fcntl() */
 	SETTING, /* of fcntl() as well */
+	ADDING,  /* of epoll_ctl(): what is removed needs no memory */
 };
 
 struct fault {
