@@ -521,7 +521,7 @@ static bool other_goes_on(struct rig *other)
 }
 
 /* One that stands still, with requests of both queues. */
-static bool store_frozen(void)
+static bool frozen(const char *keys)
 {
 	struct rig r = { 0 }, other = { 0 };
 	bool ok;
@@ -530,7 +530,7 @@ static bool store_frozen(void)
 	names(&other, "other");
 	start_store(&r);
 	make_file(other.image, IMAGE_BYTES);
-	ok = start_daemon(&r, r.mount, "engine=io_uring,cache=writeback") &&
+	ok = start_daemon(&r, r.mount, keys) &&
 	     start_daemon(&other, other.image, "engine=auto") &&
 	     !one(&r, STORE_WRITE, 0, 7);
 	r.control->frozen = 1;
@@ -558,6 +558,21 @@ static bool store_frozen(void)
 		    no("the log does not tell that it goes on"));
 	ok = finish(&other, ok);
 	return finish(&r, ok || no("a store that stands still"));
+}
+
+static bool store_frozen(void)
+{
+	return frozen("engine=io_uring,cache=writeback");
+}
+
+static bool store_frozen_direct(void)
+{
+	return frozen("engine=io_uring,cache=none");
+}
+
+static bool store_frozen_threads(void)
+{
+	return frozen("engine=threads,cache=writeback");
 }
 
 static void run(const char *name, bool (*test)(void))
@@ -594,6 +609,10 @@ int main(int argc, char **argv)
 	run("store_full_io_uring", store_full_io_uring);
 	run("store_full_threads", store_full_threads);
 	run("store_frozen", store_frozen);
+	if (is_long) {
+		run("store_frozen_direct", store_frozen_direct);
+		run("store_frozen_threads", store_frozen_threads);
+	}
 	printf("%u errors and short transfers of a store\n", injected);
 	printf("%u passed, %u failed\n", passed, failed);
 	return failed != 0;
