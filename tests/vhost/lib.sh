@@ -82,8 +82,7 @@ nothing_refused() {
 		echo "    (not tried: the kernel's log cannot be read)"
 		return
 	fi
-	_refused=$(grep "type=1326.*comm=\"$(basename "$PROGRAM")\"" \
-		"$WORK/dmesg" | tr -d '[]' |
+	_refused=$(grep "type=1326.* exe=\"$PROGRAM\"" "$WORK/dmesg" | tr -d '[]' |
 		awk -v begin="$BEGIN" '$1 > begin' | head -n 3)
 	[ -z "$_refused" ] || fail "$_refused"
 }
