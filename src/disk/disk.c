@@ -403,8 +403,8 @@ static void await_any(const struct disk *disk)
 }
 
 /*
- * As disk_resubmit(), each request for itself, for one of them seems to end each
- * process that does it. All else waits meanwhile.
+ * As disk_resubmit(), each request for itself, for one of them seems to end
+ * each process that does it. All else waits meanwhile.
  */
 static void resubmit_alone(struct disk *disk, unsigned int queue)
 {

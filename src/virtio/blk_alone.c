@@ -2,16 +2,15 @@
 /*
  * Requests that end the process which does them; see virtio_blk_repop_alone().
  *
- * The chain is noted before anything of it is read, and what came of those before
- * it:
+ * The chain is noted before anything of it is read, and how many ended on it:
  *
  *	deaths	what is done with it
  *	0 to 2	all of it, by the engine
  *	3	it is read, and answered with an error
  *	4	nothing: the device needs a reset
  *
- * Failure: who ends process after process from outside, each time while the same
- * request is done alone, makes a good one fail.
+ * Failure: who ends process after process from outside, each time while the
+ * same request is done alone, makes a good one fail.
  */
 #include "virtio/blk_alone.h"
 

@@ -64,7 +64,7 @@
 #include "xen/device.h"
 #include "xen/mapcache.h"
 
-/* A process that went on with a disk so long ago has not ended on its requests. */
+/* Who went on with a disk so long ago has not ended on its requests. */
 #define LASTS_NS (10 * NS_PER_SECOND)
 
 enum device_state {

@@ -307,6 +307,7 @@ static void test_lent(void **state)
 static struct block_image *leaving;
 
 long __real_block_lock_holder(int fd);
+long __wrap_block_lock_holder(int fd);
 
 long __wrap_block_lock_holder(int fd)
 {
