@@ -115,7 +115,8 @@ replay() {
 : >"$WORK/figures"
 progress() {
 	tail -n 1 "$WORK/replay.log" >>"$WORK/figures"
-	[ -z "$LONG" ] || echo "    $1, round $2: $(tail -n 1 "$WORK/replay.log")"
+	[ -z "$LONG" ] ||
+		echo "    $1, round $2: $(tail -n 1 "$WORK/replay.log")"
 }
 
 # one_run DISK-KEYS RECORD-KEYS DRIVE-KEYS: what happened is in the files then.
