@@ -11,6 +11,7 @@
  *		  6, no state		     -			      SETTLED
  *		  other			     log		      FOREIGN
  *	LEFT	  any, image in use	     try again later	      LEFT
+ *		  any, no memory now	     the same		      LEFT
  *		  5, 6, no state, offline    disown, say 6	      SETTLED
  *		  other, it was closing	     disown, say 6	      SETTLED
  *		  other			     open, adopt	      UNTOLD
@@ -40,7 +41,8 @@
  * state is removed when the disk has ended, before libxl is told.
  *
  * Failure modes: a disk that cannot be served is logged and refused. One that
- * was left and whose image is in use is tried without end.
+ * was left and whose image is in use is tried without end, and so is one for
+ * which memory or descriptors are lacking: the guest waits, it loses nothing.
  */
 #include "monitor/guest_disk.h"
 
@@ -403,14 +405,37 @@ static void lose(struct guest_disk *gd, const char *why)
 	backend_tell_lost(gd->host->store, gd->path, why);
 }
 
+/*
+ * What may be otherwise at the next try: who else has the image goes, memory or
+ * descriptors get free. io_setup() says EAGAIN while the contexts of a killed
+ * process are still being taken down.
+ */
+static bool is_passing(int error)
+{
+	return error == -EAGAIN || error == -EBUSY || error == -EINTR ||
+	       error == -ENOMEM || error == -EMFILE || error == -ENFILE ||
+	       error == -ENOBUFS;
+}
+
+static void stay_left(const struct guest_disk *gd, enum block_in_use in_use,
+		      const char *why)
+{
+	if (in_use == BLOCK_IN_USE_SAY)
+		log_warning("%s: the guest waits for it: %s", gd->name, why);
+	else
+		log_debug("%s: %s", gd->name, why);
+}
+
 static void adopt(struct guest_disk *gd, const struct backend *backend,
-		  const struct disk_options *o)
+		  const struct disk_options *o, enum block_in_use in_use)
 {
 	char error[BLOCK_ERROR_MAX];
 	int r = attach(gd, backend, o, error);
 
 	if (r == -ENODEV)
 		let_go(gd);
+	else if (is_passing(r))
+		stay_left(gd, in_use, error);
 	else if (r)
 		lose(gd, error);
 }
@@ -423,16 +448,14 @@ static void take_up(struct guest_disk *gd, const struct backend *backend)
 	struct disk_options o = { 0 };
 	int r = prepare(gd, backend, &o, in_use, error);
 
-	if ((r == -EAGAIN || r == -EBUSY) && in_use == BLOCK_IN_USE_SAY)
-		log_warning("%s: the guest waits for it: %s", gd->name, error);
-	else if (r == -EAGAIN || r == -EBUSY)
-		log_debug("%s: %s", gd->name, error);
+	if (is_passing(r))
+		stay_left(gd, in_use, error);
 	else if (unwanted)
 		let_go(gd);
 	else if (r)
 		lose(gd, error);
 	else
-		adopt(gd, backend, &o);
+		adopt(gd, backend, &o, in_use);
 	keys_finish(&o);
 }
 

@@ -11,6 +11,8 @@
 
 #ifdef HAVE_XEN
 
+#include <sys/resource.h>
+
 #include "lib/model_store.h"
 
 #include "monitor/guest_disk.h"
@@ -476,7 +478,7 @@ static void test_left_disk_is_lost(void **state)
 	(void)state;
 	start();
 	bring(LEFT);
-	rig.attach_fails = -EAGAIN; /* not of the image */
+	rig.attach_fails = -EINVAL;
 	check_lost("the worker cannot");
 
 	start();
@@ -491,6 +493,60 @@ static void test_left_disk_is_lost(void **state)
 	bring(LEFT);
 	tool_write(DIRECTORY "/params", "/nowhere");
 	check_lost("/nowhere: no such file: create it, or correct the path");
+}
+
+/* What is lacking now and may be there later takes no disk away. */
+static void lacking(int error)
+{
+	start();
+	bring(LEFT);
+	rig.attach_fails = error;
+	review();
+	assert_int_equal(rig.gd.state, LEFT);
+	assert_int_equal(rig.gd.image.fd, -1);
+	assert_int_equal(rig.disowned, 0);
+	assert_true(has_state());
+	assert_true(tool_is(DIRECTORY "/state", "2"));
+	assert_true(tool_is(DIRECTORY "/error", NULL));
+	rig.attach_fails = 0;
+	review();
+	assert_int_equal(rig.gd.state, SERVED);
+	assert_int_equal(rig.attached, 2);
+	finish();
+}
+
+/* Nor where its image cannot be opened for want of a number. */
+static void lacking_descriptors(void)
+{
+	struct rlimit all, few;
+	int lowest;
+
+	start();
+	bring(LEFT);
+	lowest = dup(0);
+	close(lowest);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &all), 0);
+	few = all;
+	few.rlim_cur = (rlim_t)lowest;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	review();
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &all), 0);
+	assert_int_equal(rig.gd.state, LEFT);
+	assert_int_equal(rig.disowned, 0);
+	assert_true(has_state());
+	review();
+	assert_int_equal(rig.gd.state, SERVED);
+	finish();
+}
+
+static void test_left_disk_waits_for_what_is_lacking(void **state)
+{
+	(void)state;
+	lacking(-EAGAIN);
+	lacking(-ENOMEM);
+	lacking(-EMFILE);
+	lacking(-ENFILE);
+	lacking_descriptors();
 }
 
 /* The process before was about to end it. */
@@ -533,6 +589,7 @@ int main(void)
 		cmocka_unit_test(test_left_disk_is_detached),
 		cmocka_unit_test(test_left_disk_is_offline),
 		cmocka_unit_test(test_left_disk_is_lost),
+		cmocka_unit_test(test_left_disk_waits_for_what_is_lacking),
 		cmocka_unit_test(test_left_disk_was_closing),
 	};
 
