@@ -17,7 +17,8 @@
  *
  * Failure modes: a process that is killed between `vm` and its first disk
  * leaves a directory without disks, which is as good as none. One of another
- * guest, or with no `vm`, is emptied before it is used.
+ * guest, or with no `vm`, is emptied before it is used; one whose `vm` cannot be
+ * read now is left as it is.
  */
 #include "monitor/state_dir.h"
 
@@ -121,15 +122,25 @@ static int explain_open(char error[BLOCK_ERROR_MAX], int rc, const char *path,
 		       name, strerror(-rc));
 }
 
-/* What a small file says; "" where it says nothing. */
-static void read_text(int at, const char *name, char *text, size_t size)
+/*
+ * What a small file says; "" where it says nothing, or is not there. 0, or a
+ * negative errno: what it says is not known, and `text` is "".
+ */
+static int read_text(int at, const char *name, char *text, size_t size)
 {
 	int fd = open_ours(at, name, O_RDONLY, S_IFREG);
-	ssize_t n = fd < 0 ? 0 : read(fd, text, size - 1);
+	ssize_t n;
+	int r = 0;
 
+	text[0] = '\0';
+	if (fd < 0)
+		return fd == -ENOENT ? 0 : fd;
+	n = read(fd, text, size - 1);
+	if (n < 0)
+		r = -errno;
 	text[n > 0 ? n : 0] = '\0';
-	if (fd >= 0)
-		close(fd);
+	close(fd);
+	return r;
 }
 
 static int write_text(int at, const char *name, const char *text)
@@ -254,8 +265,9 @@ static bool sweep_one(void *arg, int at, const char *name)
 		return true;
 	/* Also of a guest that never had one. */
 	server_fd = lock_server(fd, O_CREAT);
-	read_text(fd, vm_name, vm, sizeof(vm));
-	if (server_fd >= 0 && sweep->gone(sweep->arg, domid, vm))
+	/* Of what cannot be read now nobody knows whether it is needed. */
+	if (server_fd >= 0 && read_text(fd, vm_name, vm, sizeof(vm)) == 0 &&
+	    sweep->gone(sweep->arg, domid, vm))
 		remove_guest(at, fd, domid);
 	if (server_fd >= 0)
 		close(server_fd);
@@ -340,17 +352,21 @@ static int explain_busy(const struct state_dir *dir,
 static int claim(const struct state_dir *dir, const char *vm)
 {
 	char text[STATE_DIR_VM_MAX];
-	int r = 0;
+	int r = read_text(dir->fd, vm_name, text, sizeof(text));
 
-	read_text(dir->fd, vm_name, text, sizeof(text));
-	if (!*text || strcmp(text, vm) != 0) {
+	if (r == 0 && (!*text || strcmp(text, vm) != 0)) {
 		for_each(dir->fd, remove_disk, NULL);
 		r = ftruncate(dir->server_fd, 0) ?
 			    -errno :
 			    write_text(dir->fd, vm_name, vm);
 	}
+	if (r)
+		return r;
+	/* Only for who is told of us: a full tmpfs takes no guest away. */
 	snprintf(text, PID_LEN_MAX, "%ld\n", (long)getpid());
-	return r ? r : write_text(dir->fd, pid_name, text);
+	if (write_text(dir->fd, pid_name, text))
+		unlinkat(dir->fd, pid_name, 0);
+	return 0;
 }
 
 int state_dir_take(struct state_dir *dir, unsigned int domid, const char *vm,
@@ -375,8 +391,8 @@ int state_dir_take(struct state_dir *dir, unsigned int domid, const char *vm,
 	r = claim(dir, vm);
 	if (r == 0)
 		return 0;
-	explain(error, r, "%s/%u cannot be written: %s", dir->path, domid,
-		strerror(-r));
+	explain(error, r, "%s/%u cannot be read or written: %s", dir->path,
+		domid, strerror(-r));
 	let_go(dir);
 	return r;
 }

@@ -7,10 +7,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -270,6 +272,79 @@ static void test_locked_by_another(void **state)
 	state_dir_close(&dir);
 }
 
+/* So many descriptors more, or as before. */
+static void allow_descriptors(int more)
+{
+	static struct rlimit all;
+	struct rlimit few;
+	int lowest = dup(0);
+
+	close(lowest);
+	if (more < 0) {
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &all), 0);
+		return;
+	}
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &all), 0);
+	few = all;
+	few.rlim_cur = (rlim_t)(lowest + more);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+}
+
+/* Whose it is cannot be read now: nothing is removed for that. */
+static void test_not_known_whose(void **state)
+{
+	struct state_dir dir;
+	unsigned int asked = 0;
+	int r;
+
+	(void)state;
+	take(&dir, VM);
+	assert_int_equal(ftruncate(dir.server_fd, 4096), 0);
+	make_disk(&dir, DEVID);
+	state_dir_close(&dir);
+
+	open_dir(&dir);
+	allow_descriptors(3); /* two directories and the lock */
+	state_dir_sweep(&dir, gone_if_even, &asked);
+	allow_descriptors(-1);
+	assert_int_equal(asked, 0);
+	assert_true(exists("5/51712"));
+	allow_descriptors(2); /* the directory and the lock */
+	r = state_dir_take(&dir, DOMID, VM, error);
+	allow_descriptors(-1);
+	assert_int_equal(r, -EMFILE);
+	assert_non_null(strstr(error, "/5 cannot be read or written"));
+	assert_true(exists("5/51712"));
+	assert_int_equal(state_dir_take(&dir, DOMID, VM, error), 0);
+	assert_int_equal(lseek(dir.server_fd, 0, SEEK_END), 4096);
+	state_dir_close(&dir);
+}
+
+/* Nothing can be written any more, as on a full tmpfs: what is there serves. */
+static void test_taken_where_nothing_can_be_written(void **state)
+{
+	struct rlimit all, none;
+	struct state_dir dir;
+
+	(void)state;
+	take(&dir, VM);
+	make_disk(&dir, DEVID);
+	state_dir_close(&dir);
+
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &all), 0);
+	none = all;
+	none.rlim_cur = 0;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+	open_dir(&dir);
+	assert_int_equal(state_dir_take(&dir, DOMID, VM, error), 0);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &all), 0);
+	assert_true(exists("5/51712"));
+	/* It would be that of another one. */
+	assert_false(exists("5/pid"));
+	state_dir_close(&dir);
+}
+
 /* Who waits for the lock of one that is removed gets a new one. */
 static void test_waits_for_one_that_ends(void **state)
 {
@@ -338,7 +413,7 @@ static void test_what_others_have_put_there(void **state)
 	refused(-ELOOP, "/5 is something else");
 	assert_int_equal(unlink(path_of("5/server")), 0);
 	assert_int_equal(symlink("/etc/passwd", path_of("5/vm")), 0);
-	refused(-ELOOP, "/5 cannot be written");
+	refused(-ELOOP, "/5 cannot be read or written");
 }
 
 static void test_directory_of_another_owner(void **state)
@@ -383,6 +458,8 @@ int main(void)
 		state_test(test_another_guest_of_the_number),
 		state_test(test_sweep),
 		state_test(test_locked_by_another),
+		state_test(test_not_known_whose),
+		state_test(test_taken_where_nothing_can_be_written),
 		state_test(test_waits_for_one_that_ends),
 		state_test(test_what_others_have_put_there),
 		state_test(test_directory_of_another_owner),
