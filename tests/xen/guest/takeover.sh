@@ -15,10 +15,10 @@ stopped() {
 		head -c 16 | grep -q '^stop'
 }
 
-# traffic DEVICE DEPTH SEED: one row of verified requests after the other.
+# traffic DEVICE DEPTH SEED MEGABYTES: one row of verified requests after the other.
 traffic() {
 	while [ ! -e /tmp/stop ]; do
-		blkload -m mixed -n 8 -q "$2" -t 5 -s "$3" "/dev/$1" \
+		blkload -m mixed -n "$4" -q "$2" -t 5 -s "$3" "/dev/$1" \
 			>"/tmp/$1.out" 2>&1 || return 1
 	done
 }
@@ -41,9 +41,9 @@ sums() { ( cd /mnt && find . -type f | sort | xargs sha256sum ); }
 make_ext4 "/dev/$2"
 mount -t ext4 "/dev/$2" /mnt
 dmesg -c >/dev/null
-traffic "$1" 32 1 &
+traffic "$1" 32 1 8 &
 data=$!
-traffic "$3" 4 3 &
+traffic "$3" 16 3 1 &
 slow=$!
 files &
 files=$!
@@ -52,9 +52,13 @@ until stopped; do
 	sleep 1
 done
 touch /tmp/stop
-wait $data || fail "$1: $(cat "/tmp/$1.out")"
-wait $slow || fail "$3: $(cat "/tmp/$3.out")"
+say step "stops"
 wait $files || fail "a file could not be written or read"
+say step "$2 has stopped"
+wait $data || fail "$1: $(cat "/tmp/$1.out")"
+say step "$1 has stopped"
+wait $slow || fail "$3: $(cat "/tmp/$3.out")"
+say step "$3 has stopped"
 sums >/tmp/written
 umount /mnt
 /usr/sbin/e2fsck -n -f "/dev/$2" >/tmp/fsck 2>&1 || fail "the file system is damaged"
