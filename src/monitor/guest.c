@@ -454,7 +454,14 @@ static bool can_leave(struct guest *g)
 	    !g->disks.host.states || !guest_disks_active(&g->disks))
 		return false;
 	life = domain_life(&g->domain, &reason);
-	return life == DOMAIN_RUNS || life == DOMAIN_UNKNOWN;
+	if (life != DOMAIN_RUNS && life != DOMAIN_UNKNOWN)
+		return false;
+	if (state_dir_can_be_found(&g->states))
+		return true;
+	log_error("%s: %s/%d has been removed: no next process can go on with "
+		  "the guest's disks, which are taken away from it",
+		  g->domain.name, g->states.path, g->domain.id);
+	return false;
 }
 
 static void leave_to_next(struct guest *g)

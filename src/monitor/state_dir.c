@@ -409,6 +409,15 @@ bool state_dir_has_guest(const struct state_dir *dir)
 	return dir->fd >= 0;
 }
 
+bool state_dir_can_be_found(const struct state_dir *dir)
+{
+	char name[NAME_LEN_MAX];
+
+	snprintf(name, sizeof(name), "%u", dir->domid);
+	return dir->fd >= 0 && is_named(dir->fd, dir->root_fd, name) &&
+	       is_named(dir->server_fd, dir->fd, server_name);
+}
+
 /* ---- disks ---- */
 
 int state_dir_open_disk(const struct state_dir *dir, uint64_t devid, bool make,

@@ -73,6 +73,12 @@ void state_dir_remove(struct state_dir *dir);
 bool state_dir_has_guest(const struct state_dir *dir);
 
 /*
+ * Whether the next process will find them: false where somebody has removed the
+ * directory, or the guest has no states.
+ */
+bool state_dir_can_be_found(const struct state_dir *dir);
+
+/*
  * The file of a disk, to be closed by the caller: one that is there already, or
  * with `make` an empty one. Or a negative errno and a sentence.
  */

@@ -723,6 +723,24 @@ static void test_server_cannot_be_had_now(void)
 	finish();
 }
 
+/* Who waited for a next process would wait for ever. */
+static void test_states_removed_under_it(void)
+{
+	start(1);
+	assert_int_equal(unlink(state_file("51712")), 0);
+	assert_int_equal(unlink(state_file("server")), 0);
+	assert_int_equal(unlink(state_file("vm")), 0);
+	assert_int_equal(unlink(state_file("pid")), 0);
+	assert_int_equal(rmdir(state_file("")), 0);
+	ask_stop();
+	assert_true(stopped());
+	assert_int_equal(logged("has been removed: no next process"), 1);
+	assert_int_equal(logged("to the next process"), 0);
+	assert_true(tool_is(node(0, "state"), "6"));
+	check_clean();
+	remove_images(disk, sizeof(disk) / sizeof(*disk));
+}
+
 /* It is gone, whoever has destroyed it: so are the disks. */
 static void test_server_is_gone(void)
 {
@@ -927,6 +945,7 @@ int main(void)
 		host_test(test_state_is_missing),
 		host_test(test_server_is_of_another_version),
 		host_test(test_server_cannot_be_had_now),
+		host_test(test_states_removed_under_it),
 		host_test(test_server_is_gone),
 		host_test(test_no_directory),
 		host_test(test_directory_of_another_owner),
