@@ -17,8 +17,8 @@
  *
  * Failure modes: a process that is killed between `vm` and its first disk
  * leaves a directory without disks, which is as good as none. One of another
- * guest, or with no `vm`, is emptied before it is used; one whose `vm` cannot be
- * read now is left as it is.
+ * guest, or with no `vm`, is emptied before it is used; one whose `vm` cannot
+ * be read now is left as it is.
  */
 #include "monitor/state_dir.h"
 
