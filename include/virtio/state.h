@@ -131,7 +131,11 @@ struct virtio_blk_state {
 	uint32_t resumed;
 	uint32_t alone;
 	uint32_t deaths;
-	uint32_t reserved[4];
+	/*
+	 * Which store the device was made for, in the owner's terms; not
+	 * looked at by the core.
+	 */
+	uint64_t store[2];
 };
 
 _Static_assert(sizeof(struct virtio_blk_state) == 128, "state");

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -74,23 +75,45 @@ static int map_all(struct disk_state *s, const struct virtio_blk_options *blk,
 	return s->area ? 0 : -ENOMEM;
 }
 
+/*
+ * Which store an image is of: a file by its file system and number, a device by
+ * its own number. None: zeroes. 0 or a negative errno.
+ */
+static int identify(const struct block_image *image, uint64_t store[2])
+{
+	struct stat st;
+
+	store[0] = 0;
+	store[1] = 0;
+	if (image->fd < 0)
+		return 0;
+	if (fstat(image->fd, &st))
+		return -errno;
+	store[0] = S_ISBLK(st.st_mode) ? st.st_rdev : st.st_dev;
+	store[1] = S_ISBLK(st.st_mode) ? UINT64_MAX : st.st_ino;
+	return 0;
+}
+
 int disk_state_make(struct disk_state *s, struct virtio_blk *device,
 		    const struct disk_state_setup *setup,
 		    char error[BLOCK_ERROR_MAX])
 {
 	const struct virtio_blk_options blk = blk_options(setup);
-	int r = 0;
+	uint64_t store[2];
+	int r = identify(setup->image, store);
 
-	if (setup->fd >= 0)
+	if (r == 0 && setup->fd >= 0)
 		r = shared_file_make(setup->fd, virtio_blk_state_bytes(&blk));
 	if (r == 0)
 		r = map_all(s, &blk, setup->fd);
-	if (r)
+	if (r) {
 		snprintf(error, BLOCK_ERROR_MAX, "no memory for the device: %s",
 			 strerror(-r));
-	else
-		virtio_blk_init(device, &blk, s->memory, s->area, setup->mem);
-	return r;
+		return r;
+	}
+	virtio_blk_init(device, &blk, s->memory, s->area, setup->mem);
+	memcpy(device->state->store, store, sizeof(store));
+	return 0;
 }
 
 /* ---- the state of another process ---- */
@@ -125,6 +148,24 @@ static void take_flush_error(const struct virtio_blk *device,
 		    setup->name, strerror(-error));
 }
 
+/*
+ * What the guest has in its caches is of the image that it began with: another
+ * one would be destroyed. 0, -ESTALE or another negative errno.
+ */
+static int check_store(const struct virtio_state *state,
+		       const struct block_image *image, const char **why)
+{
+	uint64_t store[2];
+	int r = identify(image, store);
+
+	*why = r ? strerror(-r) :
+		   "its image is not the file or device that the guest has had "
+		   "until now: put that back";
+	if (r == 0 && memcmp(store, state->blk.store, sizeof(store)) != 0)
+		r = -ESTALE;
+	return r;
+}
+
 /* The shape that the state in the file has: 0, or as disk_state_adopt(). */
 static int read_shape(const struct disk_state_setup *setup,
 		      struct virtio_blk_options *blk, const char **why)
@@ -139,6 +180,12 @@ static int read_shape(const struct disk_state_setup *setup,
 		r = virtio_blk_take_shape(blk, &state, (size_t)n,
 					  setup->image->discard_granularity,
 					  setup->image->can_secure_erase, why);
+	if (r == 0 && state.device.removed) {
+		*why = "the disk was already taken away from the guest";
+		return -ENODEV;
+	}
+	if (r == 0)
+		r = check_store(&state, setup->image, why);
 	if (r == 0)
 		log_other_shape(setup->name, &asked, blk);
 	return r;
@@ -160,10 +207,6 @@ int disk_state_adopt(struct disk_state *s, struct virtio_blk *device,
 	if (r == 0)
 		r = virtio_blk_adopt(device, &blk, s->memory, s->area, s->bytes,
 				     setup->mem, &why);
-	if (r == 0 && device->dev.state->removed) {
-		why = "the disk was already taken away from the guest";
-		r = -ENODEV;
-	}
 	if (r) {
 		snprintf(error, BLOCK_ERROR_MAX,
 			 "the state that the process before has left cannot be "

@@ -172,6 +172,11 @@ static void fail(struct guest *g)
 	loop_quit(g->loop);
 }
 
+static bool is_lacking(int error)
+{
+	return error == -ENOMEM || error == -EMFILE || error == -ENFILE;
+}
+
 /*
  * Those of the domain that was found, if it can have any. 0, or a negative
  * errno: it is not to be served, or not yet.
@@ -193,7 +198,8 @@ static int take_states(struct guest *g)
 	r = state_dir_take(&g->states, (unsigned int)g->domain.id, vm, error);
 	free(g->vm);
 	g->vm = vm;
-	if (r == -EBUSY) {
+	/* Another process will have it, or find what is lacking here now. */
+	if (r == -EBUSY || is_lacking(r)) {
 		log_error("%s: %s", g->options->domain, error);
 		fail(g);
 		return r;

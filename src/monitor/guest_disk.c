@@ -12,6 +12,8 @@
  *		  other			     log		      FOREIGN
  *	LEFT	  any, image in use	     try again later	      LEFT
  *		  any, no memory now	     the same		      LEFT
+ *		  1, another image	     disown, say 6	      SETTLED
+ *		  other, another image	     try again later	      LEFT
  *		  5, 6, no state, offline    disown, say 6	      SETTLED
  *		  other, it was closing	     disown, say 6	      SETTLED
  *		  other			     open, adopt	      UNTOLD
@@ -414,7 +416,9 @@ static bool is_passing(int error)
 {
 	return error == -EAGAIN || error == -EBUSY || error == -EINTR ||
 	       error == -ENOMEM || error == -EMFILE || error == -ENFILE ||
-	       error == -ENOBUFS;
+	       error == -ENOBUFS ||
+	       /* Another image: a mistake, until the guest is ended. */
+	       error == -ESTALE;
 }
 
 static void stay_left(const struct guest_disk *gd, enum block_in_use in_use,
@@ -426,13 +430,19 @@ static void stay_left(const struct guest_disk *gd, enum block_in_use in_use,
 		log_debug("%s: %s", gd->name, why);
 }
 
+/* Whether libxl asks for a disk; with another image it is another one. */
+static bool is_new(const struct guest_disk *gd)
+{
+	return backend_state(gd->host->store, gd->path) == XENBUS_INITIALISING;
+}
+
 static void adopt(struct guest_disk *gd, const struct backend *backend,
 		  const struct disk_options *o, enum block_in_use in_use)
 {
 	char error[BLOCK_ERROR_MAX];
 	int r = attach(gd, backend, o, error);
 
-	if (r == -ENODEV)
+	if (r == -ENODEV || (r == -ESTALE && is_new(gd)))
 		let_go(gd);
 	else if (is_passing(r))
 		stay_left(gd, in_use, error);

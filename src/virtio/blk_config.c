@@ -265,8 +265,7 @@ int virtio_blk_config_check(const struct virtio_blk_state *state,
 
 	fill(&ours, options);
 	*why = "the configuration that its driver was shown is none of ours";
-	if (!limits_ok(&state->config, &ours) || state->config.writeback > 1 ||
-	    !virtio_state_is_zero(state->reserved, sizeof(state->reserved)))
+	if (!limits_ok(&state->config, &ours) || state->config.writeback > 1)
 		return -EINVAL;
 	*why = "the failed flush that it tells of has no reason that there is";
 	if (state->flush_error > 0 || state->flush_error < -ERRNO_MAX)

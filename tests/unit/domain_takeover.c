@@ -358,6 +358,23 @@ static void test_left_while_made_anew(void)
 	finish();
 }
 
+/* Another disk in its place, while nobody served: the old one has ended. */
+static void test_made_anew_while_nobody_served(void)
+{
+	start(2);
+	leave();
+	make_image(&disk[2]);
+	make_directory(0, disk[2].file);
+	dom.leaves = false;
+	program_start();
+	wait_until(tool_is(node(0, "state"), "2"));
+	assert_int_equal(logged("going on with"), 1);
+	assert_int_equal(reg_read(0, VIRTIO_MMIO_STATUS), 0);
+	drive(&disk[2], 0);
+	check_serves(1, 0x21);
+	finish();
+}
+
 /* libxl does not know yet that it is served. */
 static void test_left_untold(void)
 {
@@ -627,6 +644,30 @@ static void test_image_is_missing(void)
 	assert_int_equal(unlink(disk[0].file), 0);
 	last(1);
 	check_lost("no such file");
+}
+
+/* Another file by that name: the guest waits until its own is there again. */
+static void test_image_is_another(void)
+{
+	char other[80], own[80];
+
+	leave_with_access();
+	snprintf(own, sizeof(own), "%s.own", disk[0].file);
+	snprintf(other, sizeof(other), "%s.other", disk[0].file);
+	assert_int_equal(rename(disk[0].file, own), 0);
+	close(open(disk[0].file, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+	assert_int_equal(truncate(disk[0].file, IMAGE_BYTES), 0);
+	last(1);
+	wait_until(logged("is not the file or device") >= 1);
+	assert_false(answered(0));
+	assert_true(has_state("51712"));
+	assert_int_equal(rename(disk[0].file, other), 0);
+	assert_int_equal(rename(own, disk[0].file), 0);
+	wait_until(answered(0));
+	check_serves(0, 0x21);
+	check_serves(1, 0x21);
+	unlink(other);
+	finish();
 }
 
 static void test_image_cannot_be_served(void)
@@ -926,6 +967,7 @@ int main(void)
 		host_test(test_directory_removed_while_nobody_serves),
 		host_test(test_left_while_closing),
 		host_test(test_left_while_made_anew),
+		host_test(test_made_anew_while_nobody_served),
 		host_test(test_left_untold),
 		host_test(test_domain_dies_while_nobody_serves),
 		host_test(test_forgotten_guest_is_left_alone),
@@ -938,6 +980,7 @@ int main(void)
 		host_test(test_left_again_with_an_image_in_use),
 		host_test(test_detach_waits_for_an_image_in_use),
 		host_test(test_image_is_missing),
+		host_test(test_image_is_another),
 		host_test(test_image_cannot_be_served),
 		host_test(test_image_has_grown),
 		host_test(test_state_is_truncated),

@@ -252,8 +252,6 @@ static const struct damage damages[] = {
 	BAD(blk.flush_error, 5),
 	BAD(blk.flush_error, (uint32_t)-4096),
 	BAD(blk.flush_error, 1u << 31),
-	BAD(blk.reserved[0], 1),
-	BAD(blk.reserved[3], 1),
 	MORE(blk.config.blk_size, 4096),
 	MORE(blk.config.blk_size, 0),
 	BAD(transport.kind, 2),
