@@ -2,6 +2,7 @@
 /* LDFLAGS: -Wl,--wrap=xs_read,--wrap=xs_write,--wrap=xs_rm,--wrap=xs_directory */
 /* LDFLAGS: -Wl,--wrap=xs_transaction_start,--wrap=xs_transaction_end */
 /* LDFLAGS: -Wl,--wrap=worker_attach,--wrap=worker_detach */
+/* LDFLAGS: -Wl,--wrap=worker_awaits */
 /* LDFLAGS: -Wl,--wrap=block_image_open */
 /*
  * The strings of xenstore: a disk's directory with values of any kind, from the
@@ -71,6 +72,7 @@ char **__wrap_xs_directory(struct xs_handle *h, xs_transaction_t t,
 int __wrap_worker_attach(struct worker *worker, const struct worker_disk *disk,
 			 char error[BLOCK_ERROR_MAX]);
 void __wrap_worker_detach(struct worker *worker, uint64_t id);
+bool __wrap_worker_awaits(const struct worker *worker, uint64_t id);
 int __wrap_block_image_open(struct block_image *image,
 			    const struct block_image_options *options,
 			    char error[BLOCK_ERROR_MAX]);
@@ -156,6 +158,14 @@ int __wrap_worker_attach(struct worker *worker, const struct worker_disk *disk,
 	assert_true(disk->image->size != 0);
 	store_model.attached++;
 	return 0;
+}
+
+/* No process was before this one. */
+bool __wrap_worker_awaits(const struct worker *worker, uint64_t id)
+{
+	(void)worker;
+	(void)id;
+	return false;
 }
 
 void __wrap_worker_detach(struct worker *worker, uint64_t id)
