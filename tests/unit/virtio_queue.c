@@ -508,6 +508,31 @@ static void test_continues_where_used_ends(void **state)
 	model_queue_finish(&m);
 }
 
+/* What is marked is in flight until it is shown as used, and no longer. */
+static void test_marks(void **state)
+{
+	struct model_queue m;
+	uint16_t first, second, head = 0;
+
+	model_queue_init(&m, 8, 8, model_layout(state), 0);
+	virtqueue_mark(&m.q);
+	assert_int_equal(virtqueue_marked(&m.q, &head), 0);
+	first = model_offer_pair(&m.ring);
+	model_pop(&m, first);
+	assert_int_equal(virtqueue_marked(&m.q, &head), 0);
+	virtqueue_mark(&m.q);
+	second = model_offer_pair(&m.ring);
+	model_pop(&m, second);
+	assert_int_equal(virtqueue_marked(&m.q, &head), 1);
+	assert_int_equal(head, first);
+	virtqueue_push(&m.q, first, 0);
+	virtqueue_publish(&m.q);
+	assert_int_equal(virtqueue_marked(&m.q, &head), 0);
+	virtqueue_push(&m.q, second, 0);
+	virtqueue_publish(&m.q);
+	model_queue_finish(&m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -527,6 +552,7 @@ int main(void)
 		model_test_both(test_positions_wrap),
 		model_test_both(test_start_refuses),
 		model_test_both(test_stopped_queue_is_quiet),
+		model_test_both(test_marks),
 		cmocka_unit_test(test_continues_where_used_ends),
 	};
 
