@@ -402,6 +402,39 @@ static void await_any(const struct disk *disk)
 	poll(p, n, 1000);
 }
 
+/* Of queues that no loop serves now, so that this is theirs no more. */
+static bool any_in_flight(const struct disk *disk)
+{
+	for (unsigned int i = 0; i < disk->blk.dev.nqueues; i++)
+		if (disk->queue[i].engine && disk->queue[i].engine->inflight)
+			return true;
+	return false;
+}
+
+/* Answer what all queues have completed: true if there was anything. */
+static bool pass_all_up(struct disk *disk)
+{
+	bool any = false;
+
+	for (unsigned int i = 0; i < disk->blk.dev.nqueues; i++) {
+		struct disk_queue *dq = &disk->queue[i];
+
+		if (!dq->engine || !dq->engine->inflight)
+			continue;
+		any |= pass_up(dq);
+		store_watch_show(&dq->in_flight, dq->engine->inflight);
+	}
+	return any;
+}
+
+/* All at the same time: a request may wait for one of another queue. */
+static void finish_all(struct disk *disk)
+{
+	while (any_in_flight(disk))
+		if (!pass_all_up(disk))
+			await_any(disk);
+}
+
 /*
  * As disk_resubmit(), each request for itself, for one of them seems to end
  * each process that does it. All else waits meanwhile.
@@ -419,11 +452,9 @@ static void resubmit_alone(struct disk *disk, unsigned int queue)
 			answer(dq, req);
 		} else if (req) {
 			block_engine_queue(dq->engine, req);
-			block_engine_commit(dq->engine);
+			commit(dq);
 		}
-		while (dq->engine->inflight)
-			if (!pass_up(dq))
-				await_any(disk);
+		finish_all(disk);
 		/* First, or the next process would come to it again. */
 		tell_driver(dq, false);
 		virtio_blk_alone_done(&disk->blk);
@@ -500,39 +531,11 @@ static void queue_stop(struct disk_queue *dq)
 	dq->loop = NULL;
 }
 
-/* Of queues that are all stopped, so that this is theirs no more. */
-static bool any_in_flight(const struct disk *disk)
-{
-	for (unsigned int i = 0; i < disk->blk.dev.nqueues; i++)
-		if (disk->queue[i].engine && disk->queue[i].engine->inflight)
-			return true;
-	return false;
-}
-
-/* Answer what all queues have completed: true if there was anything. */
-static bool pass_all_up(struct disk *disk)
-{
-	bool any = false;
-
-	for (unsigned int i = 0; i < disk->blk.dev.nqueues; i++) {
-		struct disk_queue *dq = &disk->queue[i];
-
-		if (!dq->engine || !dq->engine->inflight)
-			continue;
-		any |= pass_up(dq);
-		store_watch_show(&dq->in_flight, dq->engine->inflight);
-	}
-	return any;
-}
-
-/* All at the same time: a request may wait for one of another queue. */
 void disk_drain(struct disk *disk)
 {
 	for (unsigned int i = 0; i < disk->blk.dev.nqueues; i++)
 		queue_stop(&disk->queue[i]);
-	while (any_in_flight(disk))
-		if (!pass_all_up(disk))
-			await_any(disk);
+	finish_all(disk);
 	for (unsigned int i = 0; i < disk->blk.dev.nqueues; i++)
 		if (disk->queue[i].bq)
 			virtqueue_publish(&disk->queue[i].bq->vq);
