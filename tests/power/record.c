@@ -29,8 +29,11 @@
  *
  * usage: record FILE LOG PROGRESS [sectors=N] [hold=US] [sync=US] [lose=N]
  *		 [lose_each=N] [lose_write=N] [cached=1] [stall=MS] [seed=N]
+ *		 [tear=N] [tear_for_good=1]
  *
- * stall=MS is for the first fsync.
+ * stall=MS is for the first fsync. tear=N: before each N-th write its last
+ * sector is logged alone, its second half as it was before; or the write itself
+ * is logged like that.
  */
 #define _GNU_SOURCE 1
 #include <errno.h>
@@ -75,12 +78,12 @@ struct writer {
 };
 
 static unsigned int sectors = 4096, hold_us, sync_us, lose, lose_each,
-		    lose_write, cached, stall_ms, seed = 1;
+		    lose_write, cached, stall_ms, seed = 1, tear, tear_for_good;
 static int fuse_fd;
 static uint8_t *disk;
 static FILE *log_file;
 static struct progress *progress;
-static uint64_t random_state, fsyncs, writes, last_fh;
+static uint64_t random_state, fsyncs, writes, done, last_fh;
 static struct held held[HELD_MAX];
 static unsigned int nheld;
 static unsigned int most_held, overtaken; /* for the last line */
@@ -225,6 +228,19 @@ static bool is_inside(uint64_t unique, uint64_t offset, uint64_t bytes,
 	return false;
 }
 
+/* The last sector with its second half as it was. */
+static void log_torn(const struct held *w, const uint8_t old[SECTOR / 2])
+{
+	uint8_t *sector = w->data + w->size - SECTOR, new[SECTOR / 2];
+
+	memcpy(new, sector + sizeof(new), sizeof(new));
+	memcpy(sector + sizeof(new), old, sizeof(new));
+	if (tear_for_good)
+		return;
+	add_entry(w->offset + w->size - SECTOR, SECTOR, 0, sector, "");
+	memcpy(sector + sizeof(new), new, sizeof(new));
+}
+
 static void log_write(const struct held *w)
 {
 	unstable += !w->dsync;
@@ -242,8 +258,12 @@ static void answer_write(const struct held *w)
 static void do_write(const struct held *w)
 {
 	struct held copy = *w;
+	uint8_t old[SECTOR / 2];
 
+	memcpy(old, disk + w->offset + w->size - sizeof(old), sizeof(old));
 	memcpy(disk + w->offset, w->data, w->size);
+	if (tear && ++done % tear == 0)
+		log_torn(w, old);
 	log_write(w);
 	answer_write(&copy);
 }
@@ -536,6 +556,8 @@ int main(int argc, char **argv)
 		{ "hold", &hold_us },
 		{ "sync", &sync_us },
 		{ "stall", &stall_ms },
+		{ "tear", &tear },
+		{ "tear_for_good", &tear_for_good },
 		{ "lose", &lose },
 		{ "lose_each", &lose_each },
 		{ "lose_write", &lose_write },

@@ -27,6 +27,12 @@
  * discard promises nothing: zeroes or what was there before. A sector that is
  * nobody's, a mixture or somewhere else is wrong in any state.
  *
+ * With torn=1 the disk has a page cache of the kernel's, which may write a page
+ * while it is changed: for another sector's sake, or for an older request's. A
+ * mixture is then right as long as a request that is part of it is under way:
+ * an entry that comes later has it whole. Its value is that request, torn, and
+ * wrong where that one is stable.
+ *
  * Beside that, the order itself is looked at: between the last write that is
  * answered before a flush is asked for and the flush's answer is an fsync in
  * the log; and so for each write in write-through that is not FUA.
@@ -34,7 +40,7 @@
  * The states of a cut differ in the sectors that were written since the last
  * flush only, so the others are looked at once for each cut.
  *
- * usage: replay LOG JOURNAL [subsets=N] [seed=N] [order=0]
+ * usage: replay LOG JOURNAL [subsets=N] [seed=N] [order=0] [torn=1]
  * Ends with 0 if nothing is wrong; the last line has the numbers.
  */
 #define _GNU_SOURCE 1
@@ -50,6 +56,7 @@ enum {
 };
 
 #define NEVER UINT64_MAX
+#define TORN (UINT32_C(1) << 31) /* beside a request's number */
 #define AT_FIRST 1 /* when the zeroes of a new disk were answered */
 
 struct request {
@@ -58,6 +65,8 @@ struct request {
 	uint32_t sector, sectors;
 	uint64_t begun, answered; /* events; NEVER */
 	uint64_t entries;         /* of the log, before it */
+	uint64_t over;            /* ... and before its answer; NEVER */
+	uint64_t promised;        /* ... and when it is stable; NEVER */
 	/* Entries of the log: the first one by which all of it was written. */
 	uint64_t written;
 	uint64_t fua;                        /* ... by FUA entries; NEVER */
@@ -86,7 +95,7 @@ struct sector {
 	uint64_t zero_until; /* when the last zeroes were answered */
 };
 
-static unsigned int subsets = 8, seed = 1, order = 1;
+static unsigned int subsets = 8, seed = 1, order = 1, torn;
 static struct request *requests;
 static uint32_t nrequests;
 static struct entry *entries;
@@ -100,7 +109,7 @@ static uint32_t nsectors;
 static uint64_t *tail, *shuffled;
 static unsigned int ntail;
 
-static uint64_t states, flushes_seen, wholes_seen, random_state;
+static uint64_t states, flushes_seen, wholes_seen, torn_seen, random_state;
 static uint64_t bad_states, bad_order, bad_data; /* violations */
 
 static void *allocate(uint64_t n, size_t size)
@@ -151,6 +160,7 @@ static void read_journal(const struct journal_record *r, uint64_t n)
 			back = i + 2;
 		if (r->event == JOURNAL_ANSWER) {
 			req->answered = i + 2;
+			req->over = r->entries;
 			req->bad = r->bad;
 			req->whole &= req->begun > back;
 		}
@@ -165,6 +175,8 @@ static void read_journal(const struct journal_record *r, uint64_t n)
 					 .begun = i + 2,
 					 .answered = NEVER,
 					 .entries = r->entries,
+					 .over = NEVER,
+					 .promised = NEVER,
 					 .written = NEVER,
 					 .fua = NEVER };
 		for (unsigned int s = 0; s < r->sectors; s++)
@@ -191,6 +203,57 @@ static void note_written(uint32_t id, uint32_t sector, uint64_t at)
 		r->fua = at;
 }
 
+static bool covers(const struct request *r, uint32_t sector)
+{
+	return r->sector <= sector && sector - r->sector < r->sectors;
+}
+
+static bool is_under_way(const struct request *r, uint64_t at)
+{
+	return r->entries <= at && at < r->over;
+}
+
+/* How many of the words are of request `id`, which are then `found`. */
+static unsigned int find_words(const uint64_t *data, uint32_t id,
+			       uint32_t sector, bool *found)
+{
+	uint64_t words[SECTOR_WORDS] = { 0 };
+	unsigned int n = 0;
+
+	if (requests[id].op == WRITE)
+		fill_sector(words, id, sector);
+	for (unsigned int i = 0; i < SECTOR_WORDS; i++)
+		if (data[i] == words[i]) {
+			found[i] = true;
+			n++;
+		}
+	return n;
+}
+
+/*
+ * A request under way that is part of the mixture; 0 if there is none, or other
+ * parts of it are nobody's.
+ */
+static uint32_t torn_by(const uint8_t *bytes, uint32_t sector, uint64_t at)
+{
+	bool found[SECTOR_WORDS] = { false };
+	uint64_t data[SECTOR_WORDS];
+	uint32_t by = 0;
+
+	memcpy(data, bytes, SECTOR);
+	for (uint32_t id = 1; id <= nrequests; id++) {
+		const struct request *r = &requests[id];
+
+		if ((r->op == WRITE || r->op == ZERO) && covers(r, sector) &&
+		    find_words(data, id, sector, found) && is_under_way(r, at))
+			by = id;
+	}
+	for (unsigned int i = 0; i < SECTOR_WORDS; i++)
+		if (!found[i] && data[i])
+			return 0;
+	return by;
+}
+
 /* Whose the sector is; complains if it is nobody's. */
 static uint32_t value_of(const uint8_t *data, uint32_t sector, uint64_t at)
 {
@@ -205,10 +268,14 @@ static uint32_t value_of(const uint8_t *data, uint32_t sector, uint64_t at)
 	id = (uint32_t)(stamp >> 32);
 	fill_sector(words, id, sector);
 	if (!memcmp(data, words, SECTOR) && id <= nrequests &&
-	    requests[id].op == WRITE &&
-	    sector - requests[id].sector < requests[id].sectors) {
+	    requests[id].op == WRITE && covers(&requests[id], sector)) {
 		note_written(id, sector, at);
 		return id;
+	}
+	id = torn ? torn_by(data, sector, at) : 0;
+	if (id) {
+		torn_seen++;
+		return id | TORN;
 	}
 	if (complain(&bad_data))
 		printf("violation: entry %llu writes to sector %u what is of "
@@ -274,6 +341,8 @@ static void promise(uint32_t request, uint64_t from)
 {
 	promises[npromises++] = (struct promise){ .request = request,
 						  .entries = from };
+	if (from < requests[request].promised)
+		requests[request].promised = from;
 }
 
 /* Whether an fsync is in the log behind entry `from`, within `n` entries. */
@@ -381,10 +450,12 @@ static void find_promises(const struct journal_record *r, uint64_t n)
 
 static bool is_right(const struct sector *s, uint32_t value, uint64_t cut)
 {
-	const struct request *r = &requests[value];
+	const struct request *r = &requests[value & ~TORN];
 
 	if (!value)
 		return s->zero_until > s->bound_at;
+	if ((value & TORN) && r->promised <= cut)
+		return false;
 	return r->answered > s->bound_at && r->entries < cut;
 }
 
@@ -396,8 +467,9 @@ static void tell_violation(uint32_t sector, uint32_t value, uint64_t cut,
 	printf("violation: cut behind entry %llu, %s: sector %u has ",
 	       (unsigned long long)cut, what, sector);
 	if (value)
-		printf("request %u (answered at event %lld)", value,
-		       (long long)requests[value].answered);
+		printf("%srequest %u (answered at event %lld)",
+		       value & TORN ? "a part of " : "", value & ~TORN,
+		       (long long)requests[value & ~TORN].answered);
 	else
 		printf("zeroes (until event %llu)",
 		       (unsigned long long)s->zero_until);
@@ -439,7 +511,7 @@ static void state_begin(void)
 	}
 }
 
-static void state_add(uint64_t at, bool torn)
+static void state_add(uint64_t at, bool by_sector)
 {
 	const struct entry *e = &entries[at];
 	uint64_t luck = 0;
@@ -447,9 +519,9 @@ static void state_add(uint64_t at, bool torn)
 	for (uint32_t i = 0; i < e->sectors; i++) {
 		struct sector *s = &disk[e->sector + i];
 
-		if (torn && i % 64 == 0)
+		if (by_sector && i % 64 == 0)
 			luck = draw(&random_state);
-		if (matters(s, at) && (!torn || luck >> i % 64 & 1))
+		if (matters(s, at) && (!by_sector || luck >> i % 64 & 1))
 			s->state = e->value[i];
 	}
 }
@@ -624,10 +696,8 @@ static void replay(void)
 int main(int argc, char **argv)
 {
 	static const struct number_key keys[] = {
-		{ "subsets", &subsets },
-		{ "seed", &seed },
-		{ "order", &order },
-		{ NULL, NULL },
+		{ "subsets", &subsets }, { "seed", &seed }, { "order", &order },
+		{ "torn", &torn },       { NULL, NULL },
 	};
 	size_t log_size, journal_size;
 	void *log, *journal;
@@ -645,6 +715,9 @@ int main(int argc, char **argv)
 	read_log(log, log_size);
 	find_promises(journal, journal_size / sizeof(struct journal_record));
 	replay();
+	if (torn)
+		printf("%llu torn sectors of requests under way\n",
+		       (unsigned long long)torn_seen);
 	printf("%llu states of %llu entries, %u requests, %llu promises, "
 	       "%llu flushes and %llu write-through in order, "
 	       "violations: %llu of states, %llu of the order, %llu of data\n",
