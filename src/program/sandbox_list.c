@@ -63,9 +63,9 @@ static const uint32_t ioctls[] = {
 };
 #define IOCTLS_OF_XEN 9
 
-static const struct sandbox_check ioctl_of_xen = { 1, UINT32_MAX, ioctls,
-						   COUNT(ioctls) };
-static const struct sandbox_check ioctl_of_vhost = {
+static const struct call_filter_check ioctl_of_xen = { 1, UINT32_MAX, ioctls,
+						       COUNT(ioctls) };
+static const struct call_filter_check ioctl_of_vhost = {
 	1, UINT32_MAX, ioctls + IOCTLS_OF_XEN, COUNT(ioctls) - IOCTLS_OF_XEN
 };
 
@@ -76,34 +76,37 @@ static const uint32_t registered[] = {
 	IORING_REGISTER_RESTRICTIONS,
 	IORING_REGISTER_ENABLE_RINGS,
 };
-static const struct sandbox_check of_engine = { 1, UINT32_MAX, registered,
-						COUNT(registered) };
+static const struct call_filter_check of_engine = { 1, UINT32_MAX, registered,
+						    COUNT(registered) };
 
 /* No memory is written to and executed, whatever comes between. */
 static const uint32_t mapped[] = { 0, PROT_WRITE, PROT_EXEC };
-static const struct sandbox_check not_both = { 2, PROT_WRITE | PROT_EXEC,
-					       mapped, COUNT(mapped) };
+static const struct call_filter_check not_both = { 2, PROT_WRITE | PROT_EXEC,
+						   mapped, COUNT(mapped) };
 static const uint32_t zero[] = { 0 };
-static const struct sandbox_check not_executed = { 2, PROT_EXEC, zero, 1 };
+static const struct call_filter_check not_executed = { 2, PROT_EXEC, zero, 1 };
 
 /* No processes. */
 static const uint32_t thread[] = { CLONE_THREAD };
-static const struct sandbox_check of_process = { 0, CLONE_THREAD, thread, 1 };
+static const struct call_filter_check of_process = { 0, CLONE_THREAD, thread,
+						     1 };
 
 /* Signals to ourselves (vhost_user/write_guard.c), limits of ourselves. */
-static const uint32_t own[] = { SANDBOX_OWN_PID };
-static const struct sandbox_check to_us = { 0, UINT32_MAX, own, 1 };
-static const struct sandbox_check own_limits = { 0, UINT32_MAX, zero, 1 };
+static const uint32_t own[] = { CALL_FILTER_OWN_PID };
+static const struct call_filter_check to_us = { 0, UINT32_MAX, own, 1 };
+static const struct call_filter_check own_limits = { 0, UINT32_MAX, zero, 1 };
 
 /* Front ends and xenstored; the kernel's news of devices. */
 static const uint32_t families[] = { AF_UNIX, AF_NETLINK };
-static const struct sandbox_check local = { 0, UINT32_MAX, families,
-					    COUNT(families) };
+static const struct call_filter_check local = { 0, UINT32_MAX, families,
+						COUNT(families) };
 
 /* ---- the list ---- */
 
-const struct sandbox_call sandbox_allowed[] = {
-	/* The data path. */
+static const struct call_filter_call calls[] = {
+	/* The data path, and of that first what is looked at. */
+	{ __NR_ioctl, SANDBOX_XEN, &ioctl_of_xen },
+	{ __NR_ioctl, SANDBOX_VHOST, &ioctl_of_vhost },
 	{ __NR_io_uring_enter, BOTH, NULL },
 	{ __NR_read, BOTH, NULL },
 	{ __NR_write, BOTH, NULL },
@@ -115,8 +118,6 @@ const struct sandbox_call sandbox_allowed[] = {
 	{ __NR_epoll_pwait2, BOTH, NULL },
 #endif
 	{ __NR_futex, BOTH, NULL },
-	{ __NR_ioctl, SANDBOX_XEN, &ioctl_of_xen },
-	{ __NR_ioctl, SANDBOX_VHOST, &ioctl_of_vhost },
 	{ __NR_clock_gettime, BOTH, NULL },
 	{ __NR_timerfd_settime, BOTH, NULL },
 	{ __NR_io_submit, BOTH, NULL },
@@ -207,7 +208,7 @@ const struct sandbox_call sandbox_allowed[] = {
 	{ __NR_munlock, BOTH, NULL },
 	{ __NR_brk, BOTH, NULL },
 
-	/* Threads and signals. (clone3: see sandbox.c.) */
+	/* Threads and signals. (clone3: see base/call_filter.c.) */
 	{ __NR_clone, BOTH, &of_process },
 	{ __NR_clone3, BOTH, NULL },
 	{ __NR_set_robust_list, BOTH, NULL },
@@ -263,62 +264,4 @@ const struct sandbox_call sandbox_allowed[] = {
 	{ __NR_renameat, BOTH, NULL },
 #endif
 };
-const size_t sandbox_nallowed = COUNT(sandbox_allowed);
-
-/* Only who has been taken over asks for these. */
-const uint16_t sandbox_killing[] = {
-	/* Other programs, other processes. */
-	__NR_execve,
-	__NR_execveat,
-	__NR_ptrace,
-	__NR_process_vm_readv,
-	__NR_process_vm_writev,
-	__NR_pidfd_getfd,
-	/* The kernel. */
-	__NR_init_module,
-	__NR_finit_module,
-	__NR_delete_module,
-	__NR_kexec_load,
-	__NR_reboot,
-	__NR_bpf,
-	__NR_perf_event_open,
-	__NR_userfaultfd,
-	__NR_syslog,
-#ifdef __NR_kexec_file_load
-	__NR_kexec_file_load,
-#endif
-	/* The tree of files, and what a process sees of the host. */
-	__NR_mount,
-	__NR_umount2,
-	__NR_pivot_root,
-	__NR_chroot,
-	__NR_unshare,
-	__NR_setns,
-	__NR_move_mount,
-	__NR_open_tree,
-	__NR_fsopen,
-	__NR_fsconfig,
-	__NR_fsmount,
-	__NR_fspick,
-	__NR_swapon,
-	__NR_swapoff,
-	__NR_acct,
-	__NR_quotactl,
-	__NR_open_by_handle_at,
-	/* Keys; the clock and the name of the host. */
-	__NR_add_key,
-	__NR_request_key,
-	__NR_keyctl,
-	__NR_settimeofday,
-	__NR_clock_settime,
-	__NR_clock_adjtime,
-	__NR_adjtimex,
-	__NR_sethostname,
-	__NR_setdomainname,
-#ifdef __x86_64__
-	__NR_iopl,
-	__NR_ioperm,
-	__NR_modify_ldt,
-#endif
-};
-const size_t sandbox_nkilling = COUNT(sandbox_killing);
+const struct call_filter_list sandbox_list = { calls, COUNT(calls) };

@@ -120,7 +120,8 @@ static enum sandbox_for tried;
 static int call_denied(void)
 {
 	for (number = 0; number < CALLS; number++)
-		if (sandbox_verdict(tried, number) == SANDBOX_DENIED &&
+		if (call_filter_verdict(&sandbox_list, tried, number) ==
+			    CALL_FILTER_DENIED &&
 		    !is_trap() && call_number() != EPERM) {
 			fprintf(stderr, "# %u is not refused\n", number);
 			return 1;
@@ -137,15 +138,17 @@ static void try_all(enum sandbox_for what)
 	tried = what;
 	assert_int_equal(in_sandbox(what, call_denied), 0);
 	for (number = 0; number < CALLS; number++) {
-		enum sandbox_verdict verdict = sandbox_verdict(what, number);
+		enum call_filter_verdict verdict =
+			call_filter_verdict(&sandbox_list, what, number);
 
 		n[verdict]++;
-		if (verdict == SANDBOX_KILLS)
+		if (verdict == CALL_FILTER_KILLS)
 			assert_int_equal(in_sandbox(what, call_number), KILLED);
 	}
 	print_message("# of %u: %u allowed, %u refused, %u kill\n", CALLS,
-		      n[SANDBOX_ALLOWED], n[SANDBOX_DENIED], n[SANDBOX_KILLS]);
-	assert_in_range(n[SANDBOX_ALLOWED], 1, LIST_MAX);
+		      n[CALL_FILTER_ALLOWED], n[CALL_FILTER_DENIED],
+		      n[CALL_FILTER_KILLS]);
+	assert_in_range(n[CALL_FILTER_ALLOWED], 1, LIST_MAX);
 }
 
 static void test_every_call_for_xen(void **state)
