@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An opened, locked raw image: a regular file or a block device.
+ * An image as a worker has it: what its engines need to move data. It is made
+ * of the part that a monitor has given (block/claim.h), and knows no path.
+ *
+ * What flushes and their failures are about is here: the monitor, which never
+ * flushes, learns of a loss only where the image lends (block/flush.h).
  */
 #ifndef BLOCK_IMAGE_H
 #define BLOCK_IMAGE_H
@@ -8,54 +12,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "block/part.h"
+
 struct block_gate;
 struct block_sync;
 
-enum block_cache {
-	BLOCK_CACHE_AUTO, /* none where the image can do it, else writeback */
-	BLOCK_CACHE_NONE, /* O_DIRECT */
-	BLOCK_CACHE_WRITEBACK,    /* page cache; FLUSH makes stable */
-	BLOCK_CACHE_WRITETHROUGH, /* page cache; every write is made stable */
-	BLOCK_CACHE_UNSAFE,       /* page cache; FLUSH does nothing */
-};
-
-/* What to do about an image that is in use. */
-enum block_in_use {
-	BLOCK_IN_USE_WAIT, /* ask again, for half a second, and say by whom */
-	BLOCK_IN_USE_SAY,  /* ask once, and say by whom */
-	BLOCK_IN_USE_ASK,  /* ask once: to find out by whom takes time */
-};
-
-/*
- * Who opens an image. Of a writer its lock tells when the last request of a
- * process has ended, which may be long after that process. Readers share
- * theirs: so a reader may say whose disk it reads for, by any number but 0, and
- * a successor finds the image in use while requests of another reader for the
- * same one are under way.
- */
-struct block_user {
-	enum block_in_use in_use;
-	uint64_t owner; /* 0: nobody asks */
-	bool successor; /* of another process with the same owner */
-};
-
-struct block_image_options {
-	const char *file; /* path; NULL for a null image of `size` */
-	uint64_t size;    /* bytes, only without `file` */
-	bool readonly;
-	bool lends; /* the lock, if writable: see block_image_lock() */
-	struct block_user user;
-	enum block_cache cache;
-	unsigned int block_size; /* logical: 512, 4096; 0 = the store's */
-};
-
 struct block_image {
-	int fd;           /* -1 for a null image */
-	int exclusive_fd; /* a block device's claim, or -1 */
-	bool locked;      /* it may be read and written */
-	bool lends;
-	struct block_user user;
-	int64_t changed_ns;      /* when, as it was when it was unlocked */
+	int fd;                  /* -1 for a null image */
 	uint64_t size;           /* bytes, whole blocks of block_size */
 	unsigned int block_size; /* logical block that the device offers */
 	unsigned int physical_block_size; /* of the store, >= block_size */
@@ -68,6 +31,7 @@ struct block_image {
 	unsigned int dio_align; /* offset and length, for O_DIRECT; else 1 */
 	unsigned int dio_mem_align; /* memory, for O_DIRECT; else 1 */
 	bool readonly;
+	bool lends;
 	bool direct;      /* opened with O_DIRECT */
 	bool write_waits; /* ... where a write waits, whoever asked it not to */
 	bool is_block_device;
@@ -99,47 +63,22 @@ struct block_image {
 	void (*lost)(struct block_image *image);
 };
 
-/* Longest text that block_image_open() writes, with its NUL. */
-#define BLOCK_ERROR_MAX 512
-
 /*
- * Open and lock an image. A writer locks out every other opener, a reader locks
- * out writers (open file description locks on the file, which QEMU respects and
- * has; an exclusive claim on a block device that is opened for writing, so that
- * a mounted one is refused). Returns 0, or a negative errno and in `error` one
- * sentence that names the file, says what is wrong and what to do. The caller
- * closes.
- *
- * -EAGAIN (locked) or -EBUSY (claimed): it is in use.
- *
- * One that lends is opened also while another process has it that lends as
- * well; then `locked` is false, and `error` says who has it.
+ * Make an image of a part, whose descriptors are the image's from then on: they
+ * are closed also where this fails, and the part has none any more. The part
+ * may have come from another process: nothing of it is believed that is not
+ * checked. Returns 0, or a negative errno and a sentence in `error`.
  */
-int block_image_open(struct block_image *image,
-		     const struct block_image_options *options,
+int block_image_open(struct block_image *image, struct block_part *part,
 		     char error[BLOCK_ERROR_MAX]);
 
 /*
- * Lock an image that lends, whose options named `file`, before anything of it
- * is read or written: 0, also if it is locked, or a negative errno as above.
- * What others may have written meanwhile is seen; its size is to be looked at
- * anew.
+ * Of an image that lends, of which nothing is in flight: lock and unlock what
+ * tells others that something may be. The claim is locked before and unlocked
+ * after. 0 or a negative errno: -EBUSY, see block_claim_part().
  */
-int block_image_lock(struct block_image *image, const char *file,
-		     char error[BLOCK_ERROR_MAX]);
-
-/*
- * Give the lock of an image that lends to whoever wants it. Nothing may be in
- * flight, and what was written is flushed, for the next one may be another
- * machine.
- */
+int block_image_lock(struct block_image *image);
 void block_image_unlock(struct block_image *image);
-
-/*
- * Look at the store's size anew. Returns whether `size` has changed; what of
- * the new one is no whole block is not counted. Of no concern to engines.
- */
-bool block_image_look(struct block_image *image);
 
 /*
  * What the image's flushes fail for although the store may have recovered, or
@@ -154,11 +93,7 @@ static inline int block_image_flush_error(const struct block_image *image)
 				       __ATOMIC_SEQ_CST);
 }
 
-/* Close and unlock; a closed or never opened (fd -1) image is allowed. */
+/* Close it; a closed or never opened (fd -1) image is allowed. */
 void block_image_close(struct block_image *image);
-
-/* Parse "none", "writeback" ...: 0 or -EINVAL. */
-int block_cache_parse(const char *text, enum block_cache *cache);
-const char *block_cache_name(enum block_cache cache);
 
 #endif

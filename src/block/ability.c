@@ -106,40 +106,41 @@ static bool is_denied(int error)
 	}
 }
 
-static bool can_punch(const struct block_image *image)
+static bool can_punch(const struct block_claim *claim)
 {
-	uint64_t last = INT64_MAX - image->size, from = image->size;
+	uint64_t last = INT64_MAX - claim->facts.size, from = claim->facts.size;
 	uint64_t length;
 	int rc;
 
 	/* Where no file can be longer there is less than a block left. */
 	from += last > 2 * ABILITY_FAR ? ABILITY_FAR : 0;
-	length = INT64_MAX - from < image->block_size ? INT64_MAX - from :
-							image->block_size;
+	length = INT64_MAX - from < claim->facts.block_size ?
+			 INT64_MAX - from :
+			 claim->facts.block_size;
 	if (length == 0)
 		return false;
 	do
-		rc = fallocate(image->fd,
+		rc = fallocate(claim->fd,
 			       FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 			       (off_t)from, (off_t)length);
 	while (rc < 0 && errno == EINTR);
 	return rc == 0 || !is_denied(errno);
 }
 
-static unsigned int read_granularity(const struct block_image *image)
+static unsigned int read_granularity(const struct block_claim *claim)
 {
 	char text[24];
 	unsigned long n;
 
-	if (!image->is_block_device)
-		return image->physical_block_size;
-	if (!read_attribute(image->fd, "discard_granularity", text,
+	if (!claim->facts.is_block_device)
+		return claim->facts.physical_block_size;
+	if (!read_attribute(claim->fd, "discard_granularity", text,
 			    sizeof(text)))
-		return image->block_size;
+		return claim->facts.block_size;
 	n = strtoul(text, NULL, 10);
-	return n > image->block_size && n <= ABILITY_GRANULARITY_MAX ?
+	return n > claim->facts.block_size && n <= ABILITY_GRANULARITY_MAX ?
 		       (unsigned int)n :
-		       image->block_size;
+		       claim->facts.block_size;
 }
 
 static bool is_host_managed(int fd)
@@ -152,28 +153,29 @@ static bool is_host_managed(int fd)
 	return ioctl(fd, BLKGETZONESZ, &sectors) == 0 && sectors > 0;
 }
 
-int block_ability(struct block_image *image, const char *file,
+int block_ability(struct block_claim *claim, const char *file,
 		  char error[BLOCK_ERROR_MAX])
 {
 	bool discards;
 
-	if (image->fd < 0) {
-		image->discard_granularity = image->block_size;
+	if (claim->fd < 0) {
+		claim->facts.discard_granularity = claim->facts.block_size;
 		return 0;
 	}
-	if (image->is_block_device && is_host_managed(image->fd))
+	if (claim->facts.is_block_device && is_host_managed(claim->fd))
 		return block_explain(error, -EINVAL, file,
 				     "is a host-managed zoned device, which "
 				     "cannot be a disk of the guest: use a "
 				     "device that takes writes anywhere");
-	if (image->readonly)
+	if (claim->facts.readonly)
 		return 0;
-	discards = image->is_block_device ?
-			   look_at_device(image->fd, BLKDISCARD) :
-			   can_punch(image);
+	discards = claim->facts.is_block_device ?
+			   look_at_device(claim->fd, BLKDISCARD) :
+			   can_punch(claim);
 	if (discards)
-		image->discard_granularity = read_granularity(image);
-	image->can_secure_erase = image->is_block_device &&
-				  look_at_device(image->fd, BLKSECDISCARD);
+		claim->facts.discard_granularity = read_granularity(claim);
+	claim->facts.can_secure_erase = claim->facts.is_block_device &&
+					look_at_device(claim->fd,
+						       BLKSECDISCARD);
 	return 0;
 }

@@ -5,14 +5,14 @@
 #ifndef BLOCK_ABILITY_H
 #define BLOCK_ABILITY_H
 
-#include "block/image.h"
+#include "block/claim.h"
 
 /*
- * Fill in discard_granularity and can_secure_erase of `image`, whose geometry
+ * Fill in discard_granularity and can_secure_erase of `claim`, whose geometry
  * is known. Returns 0, or a negative errno with the reason in `error` for a
  * store that cannot be a disk.
  */
-int block_ability(struct block_image *image, const char *file,
+int block_ability(struct block_claim *claim, const char *file,
 		  char error[BLOCK_ERROR_MAX]);
 
 #endif

@@ -1,357 +1,315 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Open a file or block device as a disk's store, and lock others out.
+ * An image as a monitor has it; see block/claim.h.
  *
- *   look       what is it? Nothing but a regular file or a block device is even
- *              opened: opening a tape or a watchdog has effects
- *   node       a device may have several nodes, of which each has locks of its
- *              own: whatever was named, the node is taken that the kernel made
- *              in /dev, and that others use
- *   open       and look again at what was opened, for the name may mean another
- *              file now
- *   lock       the file (lock.c)
- *   exclusive  a block device for writing is opened a second time, with O_EXCL,
- *              which the kernel grants only if nothing is mounted from it and
- *              nobody else holds it so. Nothing is read or written by this
- *              descriptor: to give the claim up it is closed
+ *   store       open it                       (store.c)
+ *   lock        against others                (lock.c)
+ *   geometry    size and block sizes          (geometry.c)
+ *   ability     what it can do with ranges    (ability.c)
+ *   cache       O_DIRECT or the page cache    (here, with dio.c)
+ *   part        what a worker is given        (part.c)
  *
- * The lock is of the descriptor that is read and written: it stays until the
- * last request of a process that was killed has ended.
+ * cache=auto takes O_DIRECT if the store can do it for every block that the
+ * disk will offer, else the page cache with flushes (writeback). cache=none
+ * takes it also for smaller blocks than the store's, which costs a read for
+ * each write of a part (bounce.c). It is tried with the claim's descriptor,
+ * before there is any other.
  *
- * O_NONBLOCK while opening, for the case that the name became a fifo; it is
- * taken off again, because io_uring would answer EAGAIN instead of waiting.
+ * The format is never guessed from the content: every image is raw.
  *
- * Failure modes: every one has its sentence.
+ * Failure modes: each leaves one sentence in `error` and nothing open.
  */
 #define _GNU_SOURCE 1
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/fs.h>
-#include <stdio.h>
+#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
-#include <time.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
-#include "claim.h"
+#include "base/clock.h"
+
+#include "block/claim.h"
+#include "ability.h"
+#include "dio.h"
 #include "explain.h"
+#include "geometry.h"
 #include "lock.h"
+#include "store.h"
 
-/* How often, and how far apart, a device that is in use is asked for. */
-#define CLAIM_TRIES 20u
-#define CLAIM_PAUSE_NS 25000000l
-#define CLAIM_LINE_MAX 256
+_Static_assert(sizeof(off_t) == 8, "compile with _FILE_OFFSET_BITS=64");
 
-static int check_type(const char *file, mode_t mode,
-		      char error[BLOCK_ERROR_MAX])
+/* ---- the cache ---- */
+
+static int set_direct(const struct block_claim *claim, bool on)
 {
-	const char *what = "no regular file";
+	int flags = fcntl(claim->fd, F_GETFL);
 
-	if (S_ISREG(mode) || S_ISBLK(mode))
-		return 0;
-	if (S_ISDIR(mode))
-		return block_explain(error, -EISDIR, file,
-				     "is a directory: name an image file or a "
-				     "block device");
-	if (S_ISCHR(mode))
-		what = "a character device";
-	else if (S_ISFIFO(mode))
-		what = "a fifo";
-	else if (S_ISSOCK(mode))
-		what = "a socket";
-	return block_explain(error, -EINVAL, file,
-			     "is %s: name an image file or a block device",
-			     what);
+	if (flags < 0)
+		return -errno;
+	flags = on ? flags | O_DIRECT : flags & ~O_DIRECT;
+	return fcntl(claim->fd, F_SETFL, flags) < 0 ? -errno : 0;
 }
 
-static int explain_denied(const char *file, bool readonly, int rc,
-			  char error[BLOCK_ERROR_MAX])
+/*
+ * Turn O_DIRECT on. Returns 0, or -EOPNOTSUPP, with dio_align 0 if there is no
+ * direct I/O, else what it would ask for.
+ */
+static int try_direct(struct block_claim *claim, unsigned int sector)
 {
-	long uid = geteuid();
+	struct block_facts *facts = &claim->facts;
 
-	if (readonly)
-		return block_explain(error, rc, file,
-				     "permission denied: allow uid %ld to read "
-				     "it",
-				     uid);
-	if (access(file, R_OK) == 0)
-		return block_explain(error, rc, file,
-				     "permission denied for writing: allow uid "
-				     "%ld to write it, or use readonly=on",
-				     uid);
-	return block_explain(error, rc, file,
-			     "permission denied: allow uid %ld to read and "
-			     "write it",
-			     uid);
+	facts->dio_align = 0;
+	if (set_direct(claim, true) < 0)
+		return -EOPNOTSUPP;
+	if (!block_dio_probe(claim->fd, sector, &facts->dio_align,
+			     &facts->dio_mem_align)) {
+		facts->dio_align = 0;
+		return -EOPNOTSUPP;
+	}
+	/* A part of a block at the end cannot be written without more of it. */
+	return facts->size % facts->dio_align == 0 ? 0 : -EOPNOTSUPP;
 }
 
-/* Not allowed whatever the rights of the file are, to root as well. */
-static int explain_forbidden(const char *file, int rc,
+static int explain_no_direct(const struct block_claim *claim,
 			     char error[BLOCK_ERROR_MAX])
 {
-	struct statx st;
+	unsigned int align = claim->facts.dio_align;
 
-	if (statx(AT_FDCWD, file, 0, STATX_TYPE, &st))
-		st.stx_attributes = 0;
-	if (st.stx_attributes & STATX_ATTR_IMMUTABLE)
-		return block_explain(error, rc, file,
-				     "is immutable: use readonly=on, or make "
-				     "it writable (chattr -i)");
-	if (st.stx_attributes & STATX_ATTR_APPEND)
-		return block_explain(error, rc, file,
-				     "can only be appended to: use "
-				     "readonly=on, or make it writable "
-				     "(chattr -a)");
-	return block_explain(error, rc, file,
-			     "is forbidden to this process, whatever rights "
-			     "the file has: look at its control group "
-			     "(DeviceAllow= of a unit), its seals, or what "
-			     "else restricts it");
+	if (align)
+		return block_explain(error, -EINVAL, claim->file,
+				     "cache=none needs a size that is a "
+				     "multiple of %u bytes here: make it one "
+				     "(truncate -s %%%u) or use "
+				     "cache=writeback",
+				     align, align);
+	return block_explain(error, -EINVAL, claim->file,
+			     "cache=none is not possible, the file system has "
+			     "no direct I/O: use cache=writeback");
 }
 
-/* A unit sees less of the file system as writable than others do. */
-static int explain_readonly(const char *file, int rc,
-			    char error[BLOCK_ERROR_MAX])
+/*
+ * A FUSE file takes its lock for a direct write also where io_uring has said
+ * not to wait (seen on 6.18), and has it while it flushes, as long as that may
+ * take.
+ */
+static bool is_fuse(int fd)
 {
-	bool unit = getenv("INVOCATION_ID") != NULL;
+	struct statfs fs;
 
-	return block_explain(error, rc, file,
-			     "is on a file system that is read-only%s: use "
-			     "readonly=on%s",
-			     unit ? " to this unit" : "",
-			     unit ? ", or if ProtectSystem= makes it so, "
-				    "allow its folder by ReadWritePaths= "
-				    "(systemctl edit)" :
-				    "");
+	return fstatfs(fd, &fs) == 0 &&
+	       (unsigned long)fs.f_type == FUSE_SUPER_MAGIC;
 }
 
-/* Why could `file` not be looked at or opened? */
-static int explain(const char *file, bool readonly, int rc,
-		   char error[BLOCK_ERROR_MAX])
+static int set_cache(struct block_claim *claim, enum block_cache cache,
+		     unsigned int sector, char error[BLOCK_ERROR_MAX])
 {
-	switch (rc) {
-	case -ENOENT:
-		return block_explain(error, rc, file,
-				     "no such file: create it, or correct "
-				     "the path");
-	case -EROFS:
-		return explain_readonly(file, rc, error);
-	case -EBUSY:
-		return block_explain(error, rc, file,
-				     "is mounted or in use: unmount it, or "
-				     "stop whatever uses it");
-	case -ENXIO:
-	case -ENODEV:
-	case -ENOMEDIUM:
-		return block_explain(error, rc, file,
-				     "there is no device behind it: attach the "
-				     "device, or correct the path");
-	case -EPERM:
-		return explain_forbidden(file, rc, error);
-	case -EACCES:
-		return explain_denied(file, readonly, rc, error);
-	}
-	return block_explain(error, rc, file, "cannot be opened: %s",
-			     strerror(-rc));
-}
-
-static void pause_between(void)
-{
-	struct timespec pause = { .tv_nsec = CLAIM_PAUSE_NS };
-
-	nanosleep(&pause, NULL);
-}
-
-/* A device may be read-only and yet have been opened for writing. */
-static int check_writable(const char *file, int fd, char error[BLOCK_ERROR_MAX])
-{
-	int readonly = 0;
-
-	if (ioctl(fd, BLKROGET, &readonly) < 0 || !readonly)
-		return 0;
-	return block_explain(error, -EROFS, file,
-			     "is a read-only device: use readonly=on");
-}
-
-static int check(const char *file, int fd, bool readonly, struct stat *st,
-		 char error[BLOCK_ERROR_MAX])
-{
-	int flags = fcntl(fd, F_GETFL);
+	struct block_facts *facts = &claim->facts;
 	int rc;
 
-	if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) < 0 ||
-	    fstat(fd, st) < 0)
-		return explain(file, readonly, -errno, error);
-	rc = check_type(file, st->st_mode, error);
-	if (rc == 0 && S_ISBLK(st->st_mode) && !readonly)
-		rc = check_writable(file, fd, error);
-	return rc;
-}
-
-/* One that is in use is asked for `tries` times more. */
-static int try_node(const char *file, int flags, unsigned int tries)
-{
-	int fd;
-
-	/* A guest's reads are no use of the file that its times should tell. */
-	flags |= O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOATIME;
-	while ((fd = open(file, flags)) < 0) {
-		/* Only the file's owner and root may ask for that. */
-		if (errno == EPERM && (flags & O_NOATIME))
-			flags &= ~O_NOATIME;
-		else if (errno == EBUSY && tries--)
-			pause_between();
-		else if (errno != EINTR)
-			return -errno;
+	if (cache == BLOCK_CACHE_AUTO || cache == BLOCK_CACHE_NONE) {
+		facts->direct = try_direct(claim, sector) == 0 &&
+				(cache == BLOCK_CACHE_NONE ||
+				 facts->dio_align <= facts->block_size);
+		facts->write_waits = facts->direct && is_fuse(claim->fd);
+		if (facts->direct)
+			return 0;
+		if (cache == BLOCK_CACHE_NONE)
+			return explain_no_direct(claim, error);
+		rc = set_direct(claim, false);
+		if (rc)
+			return block_explain(error, rc, claim->file,
+					     "cannot be set to buffered I/O: "
+					     "%s",
+					     strerror(-rc));
 	}
-	return fd;
-}
-
-static int open_node(const char *file, int flags)
-{
-	return try_node(file, flags, CLAIM_TRIES);
-}
-
-/* The path in /dev that the kernel has for a device; false if it has none. */
-static bool node_of_device(dev_t device, char *path, size_t size)
-{
-	char line[CLAIM_LINE_MAX], name[64];
-	struct stat st;
-	FILE *file;
-	bool found = false;
-
-	snprintf(name, sizeof(name), "/sys/dev/block/%u:%u/uevent",
-		 major(device), minor(device));
-	file = fopen(name, "re");
-	if (!file)
-		return false;
-	while (!found && fgets(line, sizeof(line), file)) {
-		line[strcspn(line, "\n")] = '\0';
-		found = strncmp(line, "DEVNAME=", 8) == 0;
-	}
-	fclose(file);
-	if (!found)
-		return false;
-	snprintf(path, size, "/dev/%s", line + 8);
-	return stat(path, &st) == 0 && S_ISBLK(st.st_mode) &&
-	       st.st_rdev == device;
-}
-
-/* Open the device by its own node, if there is one for us; else by `file`. */
-static int open_device(const char *file, dev_t device, int flags)
-{
-	char node[CLAIM_LINE_MAX + 8];
-	struct stat st;
-	int fd = -ENOENT;
-
-	if (node_of_device(device, node, sizeof(node)))
-		fd = open_node(node, flags);
-	if (fd >= 0 && (fstat(fd, &st) < 0 || st.st_rdev != device)) {
-		close(fd);
-		fd = -ENOENT;
-	}
-	if (fd == -ENOENT || fd == -EACCES || fd == -EPERM)
-		return open_node(file, flags);
-	return fd;
-}
-
-/* Claim the device that `image` has open: its exclusive_fd, or an errno. */
-static int claim_device(const struct block_image *image, const char *file)
-{
-	const bool waits = image->user.in_use == BLOCK_IN_USE_WAIT;
-	const unsigned int tries = waits ? CLAIM_TRIES : 0;
-	struct stat st, again;
-	char path[32];
-	int fd;
-
-	/* The very device, also where its name is another one's by now. */
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", image->fd);
-	fd = try_node(path, O_RDWR | O_EXCL, tries);
-	if (fd == -ENOENT)
-		fd = try_node(file, O_RDWR | O_EXCL, tries);
-	if (fd >= 0 && (fstat(image->fd, &st) < 0 || fstat(fd, &again) < 0 ||
-			st.st_rdev != again.st_rdev)) {
-		close(fd);
-		return -ENXIO;
-	}
-	return fd;
-}
-
-int block_claim_lock(struct block_image *image, const char *file,
-		     char error[BLOCK_ERROR_MAX])
-{
-	enum block_lock_mode mode = image->readonly ? BLOCK_LOCK_READ :
-				    image->lends    ? BLOCK_LOCK_LENT :
-						      BLOCK_LOCK_WRITE;
-	int rc = block_lock_take(image->fd, file, mode, &image->user, error);
-
-	if (rc)
-		return rc;
-	if (image->is_block_device && !image->readonly) {
-		image->exclusive_fd = claim_device(image, file);
-		if (image->exclusive_fd < 0) {
-			rc = explain(file, false, image->exclusive_fd, error);
-			image->exclusive_fd = -1;
-			block_lock_release(image->fd);
-			return rc;
-		}
-	}
-	image->locked = true;
+	facts->dio_align = 1;
+	facts->dio_mem_align = 1;
+	facts->write_through = cache == BLOCK_CACHE_WRITETHROUGH;
+	facts->flush_is_noop = cache == BLOCK_CACHE_UNSAFE;
 	return 0;
 }
 
-void block_claim_unlock(struct block_image *image)
+/* ---- opening ---- */
+
+static int lock_all(struct block_claim *claim, char error[BLOCK_ERROR_MAX])
 {
-	image->locked = false;
-	if (image->exclusive_fd >= 0)
-		close(image->exclusive_fd);
-	image->exclusive_fd = -1;
-	block_lock_release(image->fd);
-}
+	const struct block_facts *facts = &claim->facts;
+	const bool waits = claim->user.in_use == BLOCK_IN_USE_WAIT;
+	int rc = block_lock_take(claim->fd, claim->file, block_lock_mode(facts),
+				 &claim->user, error);
 
-static int first_lock(struct block_image *image, const char *file,
-		      char error[BLOCK_ERROR_MAX])
-{
-	int rc = block_claim_lock(image, file, error);
-
-	if (rc != -EAGAIN || !image->lends)
-		return rc;
-	/* The first request will need it, not we. */
-	if (block_lock_is_lent(image->fd))
-		return 0;
-	/* Whoever lent it may have gone between the two looks. */
-	return block_claim_lock(image, file, error);
-}
-
-int block_claim(struct block_image *image, const char *file,
-		char error[BLOCK_ERROR_MAX])
-{
-	int flags = image->readonly ? O_RDONLY : O_RDWR;
-	struct stat before, st = { .st_mode = 0 };
-	int rc;
-
-	if (stat(file, &before) < 0)
-		return explain(file, image->readonly, -errno, error);
-	rc = check_type(file, before.st_mode, error);
 	if (rc)
 		return rc;
-	image->fd = S_ISBLK(before.st_mode) ?
-			    open_device(file, before.st_rdev, flags) :
-			    open_node(file, flags);
-	if (image->fd < 0) {
-		rc = explain(file, image->readonly, image->fd, error);
-		image->fd = -1;
-		return rc;
+	if (facts->is_block_device && !facts->readonly) {
+		rc = block_store_open_exclusive(claim->fd, claim->file, waits);
+		if (rc < 0) {
+			block_lock_release(claim->fd);
+			return block_store_explain(claim->file, false, rc,
+						   error);
+		}
+		claim->exclusive_fd = rc;
 	}
-	rc = check(file, image->fd, image->readonly, &st, error);
-	/* The name became a device's after the look, or another's. */
-	if (rc == 0 && S_ISBLK(st.st_mode) != S_ISBLK(before.st_mode))
-		rc = block_explain(error, -EAGAIN, file,
-				   "was replaced while it was opened: try "
-				   "again");
-	image->is_block_device = S_ISBLK(st.st_mode);
-	return rc ? rc : first_lock(image, file, error);
+	claim->locked = true;
+	return 0;
+}
+
+static int first_lock(struct block_claim *claim, char error[BLOCK_ERROR_MAX])
+{
+	int rc = lock_all(claim, error);
+
+	if (rc != -EAGAIN || !claim->facts.lends)
+		return rc;
+	/* The first request will need it, not we. */
+	if (block_lock_is_lent(claim->fd))
+		return 0;
+	/* Whoever lent it may have gone between the two looks. */
+	return lock_all(claim, error);
+}
+
+/* What others are told about, and what tells the file from others. */
+static int note_identity(struct block_claim *claim, char error[BLOCK_ERROR_MAX])
+{
+	struct block_facts *facts = &claim->facts;
+	size_t length = strlen(claim->file);
+	const char *name = claim->file;
+	struct stat st;
+
+	if (fstat(claim->fd, &st) < 0)
+		return block_store_explain(claim->file, facts->readonly, -errno,
+					   error);
+	if (length >= BLOCK_NAME_MAX)
+		name += length - (BLOCK_NAME_MAX - 1);
+	strncpy(facts->name, name, BLOCK_NAME_MAX - 1);
+	facts->device = st.st_dev;
+	facts->inode = st.st_ino;
+	facts->rdev = facts->is_block_device ? st.st_rdev : 0;
+	return 0;
+}
+
+/* What no other claim has, here or elsewhere. */
+static uint64_t new_number(void)
+{
+	return (uint64_t)getpid() << 40 ^ clock_ns();
+}
+
+static int open_store(struct block_claim *claim, const char *file,
+		      char error[BLOCK_ERROR_MAX])
+{
+	bool is_block_device = false;
+	int rc;
+
+	claim->file = strdup(file);
+	if (!claim->file)
+		return block_explain(error, -ENOMEM, file, "no memory");
+	rc = block_store_open(file, claim->facts.readonly, &is_block_device,
+			      error);
+	if (rc < 0)
+		return rc;
+	claim->fd = rc;
+	claim->facts.has_file = true;
+	claim->facts.is_block_device = is_block_device;
+	claim->number = new_number();
+	rc = note_identity(claim, error);
+	return rc ? rc : first_lock(claim, error);
+}
+
+static int measure(struct block_claim *claim,
+		   const struct block_image_options *options,
+		   char error[BLOCK_ERROR_MAX])
+{
+	unsigned int sector;
+	int rc = block_geometry(claim, options, &sector, error);
+
+	if (rc == 0)
+		rc = block_ability(claim, options->file, error);
+	if (rc == 0 && options->file)
+		rc = set_cache(claim, options->cache, sector, error);
+	return rc;
+}
+
+int block_claim_open(struct block_claim *claim,
+		     const struct block_image_options *options,
+		     char error[BLOCK_ERROR_MAX])
+{
+	int rc = 0;
+
+	*claim = BLOCK_CLAIM_NONE;
+	claim->user = options->user;
+	claim->facts.readonly = options->readonly;
+	claim->facts.lends = options->lends && options->file &&
+			     !options->readonly;
+	claim->facts.dio_align = 1;
+	claim->facts.dio_mem_align = 1;
+	if (options->file)
+		rc = open_store(claim, options->file, error);
+	if (rc == 0)
+		rc = measure(claim, options, error);
+	if (rc)
+		block_claim_close(claim);
+	return rc;
+}
+
+/* ---- while it is open ---- */
+
+/* When the file was changed last; 0 where that says nothing. */
+static int64_t read_changed_ns(const struct block_claim *claim)
+{
+	struct stat st;
+
+	if (claim->facts.is_block_device || fstat(claim->fd, &st) < 0)
+		return 0;
+	return (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+}
+
+int block_claim_lock(struct block_claim *claim, char error[BLOCK_ERROR_MAX])
+{
+	int64_t changed_ns;
+	int rc;
+
+	if (claim->locked || claim->fd < 0)
+		return 0;
+	rc = lock_all(claim, error);
+	if (rc)
+		return rc;
+	/* What is in the page cache may be from before others wrote. */
+	changed_ns = read_changed_ns(claim);
+	if (changed_ns == 0 || changed_ns != claim->changed_ns)
+		posix_fadvise(claim->fd, 0, 0, POSIX_FADV_DONTNEED);
+	return 0;
+}
+
+static void close_exclusive(struct block_claim *claim)
+{
+	if (claim->exclusive_fd >= 0)
+		close(claim->exclusive_fd);
+	claim->exclusive_fd = -1;
+}
+
+void block_claim_unlock(struct block_claim *claim)
+{
+	if (!claim->locked || claim->fd < 0)
+		return;
+	claim->changed_ns = read_changed_ns(claim);
+	claim->locked = false;
+	close_exclusive(claim);
+	block_lock_release(claim->fd);
+}
+
+bool block_claim_look(struct block_claim *claim)
+{
+	return block_geometry_look(claim);
+}
+
+void block_claim_close(struct block_claim *claim)
+{
+	close_exclusive(claim);
+	if (claim->fd >= 0)
+		close(claim->fd);
+	free(claim->file);
+	claim->file = NULL;
+	claim->fd = -1;
+	claim->locked = false;
 }

@@ -98,14 +98,14 @@ static int look_at_file(int fd, struct geometry *store)
 	return 0;
 }
 
-static int look_at_store(const struct block_image *image,
+static int look_at_store(const struct block_claim *claim,
 			 const struct block_image_options *options,
 			 struct geometry *store)
 {
-	if (image->fd >= 0 && image->is_block_device)
-		return look_at_device(image->fd, store);
-	if (image->fd >= 0)
-		return look_at_file(image->fd, store);
+	if (claim->fd >= 0 && claim->facts.is_block_device)
+		return look_at_device(claim->fd, store);
+	if (claim->fd >= 0)
+		return look_at_file(claim->fd, store);
 	*store = (struct geometry){
 		.size = options->size,
 		.logical = GEOMETRY_BLOCK_MIN,
@@ -114,11 +114,11 @@ static int look_at_store(const struct block_image *image,
 	return 0;
 }
 
-static int check_size(const struct block_image *image,
+static int check_size(const struct block_claim *claim,
 		      const struct geometry *store, const char *file,
 		      char error[BLOCK_ERROR_MAX])
 {
-	if (store->size == 0 && image->is_block_device)
+	if (store->size == 0 && claim->facts.is_block_device)
 		return block_explain(error, -EINVAL, file,
 				     "has no size: attach a file to the loop "
 				     "device, insert the medium, or activate "
@@ -134,21 +134,22 @@ static int check_size(const struct block_image *image,
 				     "at least %u (truncate -s %%%u)",
 				     store->size, GEOMETRY_BLOCK_MIN,
 				     GEOMETRY_BLOCK_MIN);
-	if (store->size % image->block_size == 0)
+	if (store->size % claim->facts.block_size == 0)
 		return 0;
 	if (store->size % GEOMETRY_BLOCK_MIN == 0)
 		return block_explain(error, -EINVAL, file,
 				     "size %" PRIu64 " is not a multiple of "
 				     "block-size %u: resize it, or use "
 				     "block-size=512",
-				     store->size, image->block_size);
+				     store->size, claim->facts.block_size);
 	return block_explain(error, -EINVAL, file,
 			     "size %" PRIu64 " is not a multiple of block-size "
 			     "%u: make it one (truncate -s %%%u)",
-			     store->size, image->block_size, image->block_size);
+			     store->size, claim->facts.block_size,
+			     claim->facts.block_size);
 }
 
-int block_geometry(struct block_image *image,
+int block_geometry(struct block_claim *claim,
 		   const struct block_image_options *options,
 		   unsigned int *sector, char error[BLOCK_ERROR_MAX])
 {
@@ -156,49 +157,51 @@ int block_geometry(struct block_image *image,
 	struct geometry store = { .logical = 0 };
 	int rc;
 
-	rc = look_at_store(image, options, &store);
+	rc = look_at_store(claim, options, &store);
 	if (rc)
 		return block_explain(error, rc, file,
 				     "its size cannot be read: %s",
 				     strerror(-rc));
-	image->block_size = options->block_size ? options->block_size :
-						  store.logical;
-	if (!is_block_device(image->block_size, GEOMETRY_BLOCK_MAX))
+	claim->facts.block_size = options->block_size ? options->block_size :
+							store.logical;
+	if (!is_block_device(claim->facts.block_size, GEOMETRY_BLOCK_MAX))
 		return block_explain(error, -EINVAL, file,
 				     "block-size %u is not possible: use 512, "
 				     "1024, 2048 or 4096",
-				     image->block_size);
-	rc = check_size(image, &store, file, error);
+				     claim->facts.block_size);
+	rc = check_size(claim, &store, file, error);
 	if (rc)
 		return rc;
-	image->size = store.size;
-	image->store_block_size = store.logical;
-	image->physical_block_size = store.physical > image->block_size ?
-					     store.physical :
-					     image->block_size;
-	image->alignment_offset = store.alignment_offset;
-	image->min_io_size = store.min_io;
-	image->opt_io_size = store.opt_io;
-	*sector = image->is_block_device ? store.logical : 0;
+	claim->facts.size = store.size;
+	claim->facts.store_block_size = store.logical;
+	claim->facts.physical_block_size =
+		store.physical > claim->facts.block_size ?
+			store.physical :
+			claim->facts.block_size;
+	claim->facts.alignment_offset = store.alignment_offset;
+	claim->facts.min_io_size = store.min_io;
+	claim->facts.opt_io_size = store.opt_io;
+	*sector = claim->facts.is_block_device ? store.logical : 0;
 	return 0;
 }
 
-bool block_geometry_look(struct block_image *image)
+bool block_geometry_look(struct block_claim *claim)
 {
-	struct geometry store = { .size = image->size };
+	struct geometry store = { .size = claim->facts.size };
 	unsigned int unit; /* both are powers of two */
 	uint64_t size;
 
-	if (image->fd < 0)
+	if (claim->fd < 0)
 		return false;
-	if (image->is_block_device ? look_at_device(image->fd, &store) :
-				     look_at_file(image->fd, &store))
+	if (claim->facts.is_block_device ? look_at_device(claim->fd, &store) :
+					   look_at_file(claim->fd, &store))
 		return false;
-	unit = image->dio_align > image->block_size ? image->dio_align :
-						      image->block_size;
+	unit = claim->facts.dio_align > claim->facts.block_size ?
+		       claim->facts.dio_align :
+		       claim->facts.block_size;
 	size = store.size - store.size % unit;
-	if (size == image->size)
+	if (size == claim->facts.size)
 		return false;
-	image->size = size;
+	claim->facts.size = size;
 	return true;
 }

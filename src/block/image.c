@@ -1,20 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An image: a claimed store, its geometry, and how its cache is used.
+ * An image as a worker has it; see block/image.h.
  *
- *   claim       open and lock it              (claim.c)
- *   geometry    size and block sizes          (geometry.c)
- *   ability     what it can do with ranges    (ability.c)
- *   cache       O_DIRECT or the page cache    (here, with dio.c)
+ *   facts       are they possible?            (facts.c)
+ *   part        are the descriptors of that file, opened so?
  *   sync        how it is flushed             (sync.c)
+ *   gate        parts of the store's blocks   (gate.c)
  *
- * cache=auto takes O_DIRECT if the store can do it for every block that the
- * disk will offer, else the page cache with flushes (writeback). cache=none
- * takes it also for smaller blocks than the store's, which costs a read for
- * each write of a part (bounce.c). O_DIRECT is set on the open descriptor, so
- * that there is one open and one lock.
- *
- * The format is never guessed from the content: every image is raw.
+ * The lock that says that requests may be in flight is of the descriptor by
+ * which they are made: it stays until the last one has ended.
  *
  * Failure modes: each leaves one sentence in `error` and nothing open.
  */
@@ -22,251 +16,184 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
-#include <string.h>
+#include <stdio.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "block/image.h"
-#include "ability.h"
-#include "claim.h"
-#include "dio.h"
 #include "explain.h"
 #include "gate.h"
-#include "geometry.h"
+#include "lock.h"
 #include "sync.h"
 
 /* The smallest part of a disk that can be written. */
 #define IMAGE_SECTOR 512u
 
-_Static_assert(sizeof(off_t) == 8, "compile with _FILE_OFFSET_BITS=64");
+/* ---- what was given ---- */
 
-static const char *const image_caches[] = {
-	[BLOCK_CACHE_AUTO] = "auto",
-	[BLOCK_CACHE_NONE] = "none",
-	[BLOCK_CACHE_WRITEBACK] = "writeback",
-	[BLOCK_CACHE_WRITETHROUGH] = "writethrough",
-	[BLOCK_CACHE_UNSAFE] = "unsafe",
-};
-
-#define IMAGE_CACHES (sizeof(image_caches) / sizeof(image_caches[0]))
-
-int block_cache_parse(const char *text, enum block_cache *cache)
+static bool is_of(const struct block_facts *facts, int fd)
 {
-	unsigned int i;
+	struct stat st;
 
-	for (i = 0; i < IMAGE_CACHES; i++) {
-		if (strcmp(text, image_caches[i]) == 0) {
-			*cache = (enum block_cache)i;
-			return 0;
-		}
-	}
-	return -EINVAL;
+	return fstat(fd, &st) == 0 && st.st_dev == facts->device &&
+	       st.st_ino == facts->inode &&
+	       (facts->is_block_device ?
+			S_ISBLK(st.st_mode) && st.st_rdev == facts->rdev :
+			S_ISREG(st.st_mode));
 }
 
-const char *block_cache_name(enum block_cache cache)
+/* Whether it was opened for what it is used for, and for nothing else. */
+static bool is_opened_so(const struct block_facts *facts, int fd, bool direct)
 {
-	assert(cache < IMAGE_CACHES);
-	return image_caches[cache];
+	const int wanted = (facts->readonly ? O_RDONLY : O_RDWR) |
+			   (direct ? O_DIRECT : 0);
+	const int looked_at = O_ACCMODE | O_DIRECT | O_APPEND | O_NONBLOCK |
+			      O_PATH | O_DSYNC;
+	int flags = fcntl(fd, F_GETFL);
+
+	return flags >= 0 && (flags & looked_at) == wanted;
 }
 
-static int set_direct(struct block_image *image, bool on)
+static const char *part_fault(const struct block_part *part)
 {
-	int flags = fcntl(image->fd, F_GETFL);
+	const struct block_facts *facts = &part->facts;
+	const char *fault = block_facts_fault(facts);
 
-	if (flags < 0)
-		return -errno;
-	flags = on ? flags | O_DIRECT : flags & ~O_DIRECT;
-	return fcntl(image->fd, F_SETFL, flags) < 0 ? -errno : 0;
+	if (fault)
+		return fault;
+	if (!facts->has_file)
+		return part->fd >= 0 || part->sync_fd >= 0 ?
+			       "there is a descriptor of no file" :
+			       NULL;
+	if (part->fd < 0)
+		return "there is no descriptor";
+	if (!is_of(facts, part->fd))
+		return "its descriptor is of another file";
+	if (!is_opened_so(facts, part->fd, facts->direct))
+		return "its descriptor was not opened as it says";
+	if (part->sync_fd < 0)
+		return NULL;
+	if (facts->readonly)
+		return "a reader has something to flush";
+	if (!is_of(facts, part->sync_fd))
+		return "its descriptor for flushing is of another file";
+	if (!is_opened_so(facts, part->sync_fd, false))
+		return "its descriptor for flushing was not opened as it says";
+	return NULL;
 }
 
-/*
- * Turn O_DIRECT on. Returns 0, or -EOPNOTSUPP, with dio_align 0 if there is no
- * direct I/O, else what it would ask for.
- */
-static int try_direct(struct block_image *image, unsigned int sector)
+static int check(const struct block_part *part, char error[BLOCK_ERROR_MAX])
 {
-	image->dio_align = 0;
-	if (set_direct(image, true) < 0)
-		return -EOPNOTSUPP;
-	if (!block_dio_probe(image->fd, sector, &image->dio_align,
-			     &image->dio_mem_align)) {
-		image->dio_align = 0;
-		return -EOPNOTSUPP;
-	}
-	/* A part of a block at the end cannot be written without more of it. */
-	return image->size % image->dio_align == 0 ? 0 : -EOPNOTSUPP;
+	const char *fault = part_fault(part);
+	char name[BLOCK_NAME_MAX + 1];
+
+	if (!fault)
+		return 0;
+	/* Nothing is known of its end. */
+	snprintf(name, sizeof(name), "%.*s", BLOCK_NAME_MAX, part->facts.name);
+	return block_explain(error, -EPROTO, name[0] ? name : "an image",
+			     "what the worker was told of it cannot be: %s",
+			     fault);
 }
 
-static int explain_no_direct(const struct block_image *image, const char *file,
-			     char error[BLOCK_ERROR_MAX])
+/* ---- opening ---- */
+
+static void take_facts(struct block_image *image,
+		       const struct block_facts *facts)
 {
-	if (image->dio_align)
-		return block_explain(error, -EINVAL, file,
-				     "cache=none needs a size that is a "
-				     "multiple of %u bytes here: make it one "
-				     "(truncate -s %%%u) or use "
-				     "cache=writeback",
-				     image->dio_align, image->dio_align);
-	return block_explain(error, -EINVAL, file,
-			     "cache=none is not possible, the file system has "
-			     "no direct I/O: use cache=writeback");
-}
-
-/*
- * A FUSE file takes its lock for a direct write also where io_uring has said
- * not to wait (seen on 6.18), and has it while it flushes, as long as that may
- * take.
- */
-static bool is_fuse(int fd)
-{
-	struct statfs fs;
-
-	return fstatfs(fd, &fs) == 0 &&
-	       (unsigned long)fs.f_type == FUSE_SUPER_MAGIC;
-}
-
-static int set_cache(struct block_image *image,
-		     const struct block_image_options *options,
-		     unsigned int sector, char error[BLOCK_ERROR_MAX])
-{
-	enum block_cache cache = options->cache;
-	int rc;
-
-	if (cache == BLOCK_CACHE_AUTO || cache == BLOCK_CACHE_NONE) {
-		image->direct = try_direct(image, sector) == 0 &&
-				(cache == BLOCK_CACHE_NONE ||
-				 image->dio_align <= image->block_size);
-		image->write_waits = image->direct && is_fuse(image->fd);
-		if (image->direct)
-			return 0;
-		if (cache == BLOCK_CACHE_NONE)
-			return explain_no_direct(image, options->file, error);
-		rc = set_direct(image, false);
-		if (rc)
-			return block_explain(error, rc, options->file,
-					     "cannot be set to buffered I/O: "
-					     "%s",
-					     strerror(-rc));
-	}
-	image->dio_align = 1;
-	image->dio_mem_align = 1;
-	image->write_through = cache == BLOCK_CACHE_WRITETHROUGH;
-	image->flush_is_noop = cache == BLOCK_CACHE_UNSAFE;
-	return 0;
+	*image = (struct block_image){
+		.fd = -1,
+		.size = facts->size,
+		.block_size = facts->block_size,
+		.physical_block_size = facts->physical_block_size,
+		.alignment_offset = facts->alignment_offset,
+		.min_io_size = facts->min_io_size,
+		.opt_io_size = facts->opt_io_size,
+		.discard_granularity = facts->discard_granularity,
+		.can_secure_erase = facts->can_secure_erase,
+		.store_block_size = facts->store_block_size,
+		.dio_align = facts->dio_align,
+		.dio_mem_align = facts->dio_mem_align,
+		.readonly = facts->readonly,
+		.lends = facts->lends,
+		.direct = facts->direct,
+		.write_waits = facts->write_waits,
+		.is_block_device = facts->is_block_device,
+		.flush_is_noop = facts->flush_is_noop,
+		.write_through = facts->write_through,
+	};
 }
 
 /* What may have been written can be flushed. */
-static int set_sync(struct block_image *image, const char *file,
-		    char error[BLOCK_ERROR_MAX])
+static int set_sync(struct block_image *image, struct block_part *part)
 {
 	int rc;
 
-	if (image->readonly)
+	if (image->fd < 0 || image->readonly)
 		return 0;
-	rc = block_sync_open(image, file);
+	rc = block_sync_open(image, part->sync_fd);
 	if (rc)
-		return block_explain(error, rc, file, "no memory");
+		return rc;
+	part->sync_fd = -1;
 	image->dsync = image->direct && block_sync_has_own_report(image->sync);
 	return 0;
 }
 
 /* Drivers may write parts of the store's blocks. */
-static int set_gate(struct block_image *image, const char *file,
-		    char error[BLOCK_ERROR_MAX])
+static int set_gate(struct block_image *image)
 {
-	int rc;
-
 	if (image->readonly || !image->direct ||
 	    image->dio_align <= IMAGE_SECTOR)
 		return 0;
-	rc = block_gate_open(image);
-	return rc ? block_explain(error, rc, file, "no memory") : 0;
+	return block_gate_open(image);
 }
 
-int block_image_open(struct block_image *image,
-		     const struct block_image_options *options,
+int block_image_open(struct block_image *image, struct block_part *part,
 		     char error[BLOCK_ERROR_MAX])
 {
-	unsigned int sector;
-	int rc;
+	int rc = check(part, error);
 
-	*image = (struct block_image){
-		.fd = -1,
-		.exclusive_fd = -1,
-		.readonly = options->readonly,
-		.lends = options->lends && options->file && !options->readonly,
-		.user = options->user,
-		.dio_align = 1,
-		.dio_mem_align = 1,
-	};
-	rc = options->file ? block_claim(image, options->file, error) : 0;
-	if (rc == 0)
-		rc = block_geometry(image, options, &sector, error);
-	if (rc == 0)
-		rc = block_ability(image, options->file, error);
-	if (rc == 0 && options->file)
-		rc = set_cache(image, options, sector, error);
-	if (rc == 0 && options->file)
-		rc = set_sync(image, options->file, error);
-	if (rc == 0 && options->file)
-		rc = set_gate(image, options->file, error);
+	*image = (struct block_image){ .fd = -1 };
+	if (rc == 0) {
+		take_facts(image, &part->facts);
+		image->fd = part->fd;
+		part->fd = -1;
+		rc = set_sync(image, part);
+		if (rc == 0)
+			rc = set_gate(image);
+		if (rc)
+			block_explain(error, rc, part->facts.name, "no memory");
+	}
+	block_part_close(part);
 	if (rc)
 		block_image_close(image);
 	return rc;
 }
 
-/* When the file was changed last; 0 where that says nothing. */
-static int64_t read_changed_ns(const struct block_image *image)
+/* ---- one that lends ---- */
+
+int block_image_lock(struct block_image *image)
 {
-	struct stat st;
-
-	if (image->is_block_device || fstat(image->fd, &st) < 0)
-		return 0;
-	return (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
-}
-
-int block_image_lock(struct block_image *image, const char *file,
-		     char error[BLOCK_ERROR_MAX])
-{
-	int64_t changed_ns;
-	int rc;
-
-	if (image->locked || image->fd < 0)
-		return 0;
-	rc = block_claim_lock(image, file, error);
-	if (rc)
-		return rc;
-	/* What is in the page cache may be from before others wrote. */
-	changed_ns = read_changed_ns(image);
-	if (changed_ns == 0 || changed_ns != image->changed_ns)
-		posix_fadvise(image->fd, 0, 0, POSIX_FADV_DONTNEED);
-	return 0;
+	assert(image->lends);
+	return block_lock_take_part(image->fd, block_sync_fd(image->sync),
+				    BLOCK_LOCK_LENT, 0, 0);
 }
 
 void block_image_unlock(struct block_image *image)
 {
-	if (!image->locked || image->fd < 0)
-		return;
-	image->changed_ns = read_changed_ns(image);
-	block_claim_unlock(image);
-}
+	int sync_fd = block_sync_fd(image->sync);
 
-bool block_image_look(struct block_image *image)
-{
-	return block_geometry_look(image);
+	assert(image->lends);
+	block_lock_release(image->fd);
+	if (sync_fd >= 0)
+		block_lock_release(sync_fd);
 }
 
 void block_image_close(struct block_image *image)
 {
 	block_gate_close(image);
 	block_sync_close(image);
-	if (image->fd < 0)
-		return;
-	if (image->exclusive_fd >= 0)
-		close(image->exclusive_fd);
-	close(image->fd);
-	image->exclusive_fd = -1;
+	if (image->fd >= 0)
+		close(image->fd);
 	image->fd = -1;
 }

@@ -7,9 +7,17 @@
  * descriptor of the file does not lose it.
  *
  * Among ourselves, and against whoever locks a whole file, all bytes but those
- * that QEMU has a meaning for are locked, for writing or for reading. Byte 50
- * is locked for reading by a writer that will give its lock away, for writing
- * by one that will not, and not at all by a reader.
+ * that have a meaning are locked, for writing or for reading. Byte 50 is locked
+ * for reading by a writer that will give its lock away, for writing by one that
+ * will not, and not at all by a reader.
+ *
+ * That is the lock of a claim. A worker's descriptions have their own, and the
+ * kernel keeps them until the last request in flight has dropped the file: byte
+ * 51 that for data, byte 52 that for flushing, which may still write what the
+ * page cache has. A writer locks them for writing. The claim leaves the two
+ * alone and looks whether anybody has them, after its own bytes are locked: from
+ * then on nobody else makes a worker's part. An earlier version of this program
+ * locks them like all others, and so each of the two sees the other.
  *
  * QEMU locks single bytes, all of them for reading: 100 + n says that it does n
  * with the image, 200 + n that nobody else may; of these, n = 0 is to read, 1
@@ -22,15 +30,18 @@
  *	writer   0, 1     1, 3
  *
  * So others may read beside a writer if they say that they bear it, as
- * qemu-img does with -U.
+ * qemu-img does with -U. A worker says to QEMU what its claim says, for when it
+ * is the last to go.
  *
  * A process that died may still hold its lock for a moment: the kernel frees
  * its io_uring, which holds the file, in the background. So a store that is in
  * use is asked for again for half a second, unless the caller has other things
  * to do and asks again itself. What such a process has under way reads or
- * writes the memory of a guest as well, which matters for readers, too: so one
- * that says whose disk it reads for has a byte of that number locked for
- * reading, and its successor asks whether that could be locked for writing.
+ * writes the memory of a guest as well, which matters for readers, too: so a
+ * worker that reads has two bytes locked for reading, that of its claim's number
+ * and that of the disk's which it reads for. Who comes after it asks whether
+ * they could be locked for writing: a worker of the same claim for the first,
+ * another claim for the same disk for the second.
  *
  * Failure modes: a store whose file system has no locks is refused: without
  * one, two writers would destroy the disk unseen.
@@ -52,6 +63,9 @@
 
 enum {
 	LOCK_LENT_BYTE = 50,
+	/* Held by a worker's descriptions, one for each. */
+	LOCK_DATA_BYTE = 51,
+	LOCK_SYNC_BYTE = 52,
 	/* What QEMU says: it does n; nobody else may. */
 	LOCK_DOES = 100,
 	LOCK_DENIES = 200,
@@ -67,15 +81,17 @@ enum {
 #define LOCK_OWNERS_LENGTH ((off_t)1 << 60)
 
 /* What is locked how, by mode; F_UNLCK: not at all. */
-static const struct lock_part {
+struct lock_range {
 	off_t start;
 	off_t length; /* 0: to the end of all files */
 	short type[3];
-} lock_parts[] = {
+};
+
+static const struct lock_range lock_claim[] = {
 	{ 0, LOCK_LENT_BYTE, { F_RDLCK, F_WRLCK, F_WRLCK } },
 	{ LOCK_LENT_BYTE, 1, { F_UNLCK, F_WRLCK, F_RDLCK } },
-	{ LOCK_LENT_BYTE + 1,
-	  LOCK_DOES - LOCK_LENT_BYTE - 1,
+	{ LOCK_SYNC_BYTE + 1,
+	  LOCK_DOES - LOCK_SYNC_BYTE - 1,
 	  { F_RDLCK, F_WRLCK, F_WRLCK } },
 	{ LOCK_QEMU_END,
 	  LOCK_OWNERS - LOCK_QEMU_END,
@@ -86,6 +102,20 @@ static const struct lock_part {
 	{ LOCK_DOES + LOCK_TO_WRITE, 1, { F_UNLCK, F_RDLCK, F_RDLCK } },
 	{ LOCK_DENIES + LOCK_TO_WRITE, 1, { F_RDLCK, F_RDLCK, F_RDLCK } },
 	{ LOCK_DENIES + LOCK_TO_RESIZE, 1, { F_RDLCK, F_RDLCK, F_RDLCK } },
+};
+
+/* For data, and for flushing. */
+static const struct lock_range lock_data[] = {
+	{ LOCK_LENT_BYTE, 1, { F_UNLCK, F_UNLCK, F_RDLCK } },
+	{ LOCK_DATA_BYTE, 1, { F_RDLCK, F_WRLCK, F_WRLCK } },
+	{ LOCK_DOES + LOCK_TO_READ, 1, { F_RDLCK, F_RDLCK, F_RDLCK } },
+	{ LOCK_DOES + LOCK_TO_WRITE, 1, { F_UNLCK, F_RDLCK, F_RDLCK } },
+	{ LOCK_DENIES + LOCK_TO_WRITE, 1, { F_RDLCK, F_RDLCK, F_RDLCK } },
+	{ LOCK_DENIES + LOCK_TO_RESIZE, 1, { F_RDLCK, F_RDLCK, F_RDLCK } },
+};
+
+static const struct lock_range lock_sync[] = {
+	{ LOCK_SYNC_BYTE, 1, { F_UNLCK, F_WRLCK, F_WRLCK } },
 };
 
 /* What nobody else may have locked, by mode. */
@@ -101,7 +131,7 @@ static const struct lock_test {
 
 #define LOCK_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-static struct flock lock_range(short type, off_t start, off_t length)
+static struct flock flock_of(short type, off_t start, off_t length)
 {
 	return (struct flock){ .l_type = type,
 			       .l_whence = SEEK_SET,
@@ -129,33 +159,18 @@ static struct flock look_at_lock(int fd, struct flock lock)
 	return lock;
 }
 
-/*
- * The lock of whom a reader reads for: not before those of a process before it
- * have gone.
- */
-static int lock_owner(int fd, const struct block_user *user,
-		      struct flock *other)
+static off_t owner_byte(uint64_t owner)
 {
-	off_t byte = LOCK_OWNERS + (off_t)(user->owner % LOCK_OWNERS_LENGTH);
-
-	if (user->owner == 0)
-		return 0;
-	if (user->successor) {
-		*other = look_at_lock(fd, lock_range(F_WRLCK, byte, 1));
-		if (other->l_type != F_UNLCK)
-			return -EAGAIN;
-	}
-	return set_lock(fd, lock_range(F_RDLCK, byte, 1));
+	return LOCK_OWNERS + (off_t)(owner % LOCK_OWNERS_LENGTH);
 }
 
-/* As block_lock_take(), once; `other` is who has it, as far as is known. */
-static int try_once(int fd, enum block_lock_mode mode,
-		    const struct block_user *user, struct flock *other)
+/* Lock some ranges; of the one that is not to be had `other` is who has it. */
+static int set_locks(int fd, const struct lock_range *range, unsigned int n,
+		     enum block_lock_mode mode, struct flock *other)
 {
-	for (unsigned int i = 0; i < LOCK_COUNT(lock_parts); i++) {
-		const struct lock_part *part = &lock_parts[i];
-		struct flock lock = lock_range(part->type[mode], part->start,
-					       part->length);
+	for (; n > 0; n--, range++) {
+		struct flock lock = flock_of(range->type[mode], range->start,
+					     range->length);
 		int rc;
 
 		if (lock.l_type == F_UNLCK)
@@ -166,18 +181,55 @@ static int try_once(int fd, enum block_lock_mode mode,
 		if (rc)
 			return rc;
 	}
-	for (unsigned int i = 0; i < LOCK_COUNT(lock_tests); i++) {
-		if (!lock_tests[i].matters[mode])
-			continue;
-		*other = look_at_lock(fd, lock_range(F_WRLCK,
-						     lock_tests[i].byte, 1));
-		if (other->l_type != F_UNLCK)
-			return -EAGAIN;
-	}
-	return mode == BLOCK_LOCK_READ ? lock_owner(fd, user, other) : 0;
+	return 0;
 }
 
-static int explain(const char *file, int fd, int rc,
+/* Whether another description has what would be in the way of `lock`. */
+static bool is_in_use(int fd, struct flock lock, struct flock *other)
+{
+	*other = look_at_lock(fd, lock);
+	return other->l_type != F_UNLCK;
+}
+
+/*
+ * Whether a worker's descriptions are locked that this one cannot be beside:
+ * those that have any for a writer, and those of a writer for a reader.
+ */
+static bool is_in_flight(int fd, enum block_lock_mode mode, struct flock *other)
+{
+	short type = mode == BLOCK_LOCK_READ ? F_RDLCK : F_WRLCK;
+
+	return is_in_use(fd, flock_of(type, LOCK_DATA_BYTE, 2), other);
+}
+
+/* Whether a worker reads for this one. */
+static bool is_read_for(int fd, uint64_t owner, struct flock *other)
+{
+	return is_in_use(fd, flock_of(F_WRLCK, owner_byte(owner), 1), other);
+}
+
+/* As block_lock_take(), once; `other` is who has it, as far as is known. */
+static int try_once(int fd, enum block_lock_mode mode,
+		    const struct block_user *user, struct flock *other)
+{
+	int rc = set_locks(fd, lock_claim, LOCK_COUNT(lock_claim), mode, other);
+
+	if (rc)
+		return rc;
+	for (unsigned int i = 0; i < LOCK_COUNT(lock_tests); i++)
+		if (lock_tests[i].matters[mode] &&
+		    is_in_use(fd, flock_of(F_WRLCK, lock_tests[i].byte, 1),
+			      other))
+			return -EAGAIN;
+	if (is_in_flight(fd, mode, other))
+		return -EAGAIN;
+	if (mode == BLOCK_LOCK_READ && user->successor && user->owner &&
+	    is_read_for(fd, user->owner, other))
+		return -EAGAIN;
+	return 0;
+}
+
+static int explain(const char *file, int fd, int rc, enum block_lock_mode mode,
 		   const struct block_user *user, const struct flock *other,
 		   char error[BLOCK_ERROR_MAX])
 {
@@ -189,7 +241,8 @@ static int explain(const char *file, int fd, int rc,
 				     "(%s): keep it on a file system that has "
 				     "locks",
 				     strerror(-rc));
-	if (other->l_type != F_UNLCK && other->l_start >= LOCK_OWNERS)
+	if (mode == BLOCK_LOCK_READ && other->l_type != F_UNLCK &&
+	    other->l_start >= LOCK_OWNERS)
 		return block_explain(error, rc, file,
 				     "still read by requests of the process "
 				     "before, which its store has not ended");
@@ -227,19 +280,56 @@ int block_lock_take(int fd, const char *file, enum block_lock_mode mode,
 		/* What was locked until then. */
 		block_lock_release(fd);
 		if (rc != -EAGAIN || try == tries)
-			return explain(file, fd, rc, user, &other, error);
+			return explain(file, fd, rc, mode, user, &other, error);
 		nanosleep(&pause, NULL);
 	}
 }
 
 bool block_lock_is_lent(int fd)
 {
-	struct flock lent = lock_range(F_WRLCK, LOCK_LENT_BYTE, 1);
+	struct flock lent = flock_of(F_WRLCK, LOCK_LENT_BYTE, 1);
 
 	return look_at_lock(fd, lent).l_type == F_RDLCK;
 }
 
 void block_lock_release(int fd)
 {
-	set_lock(fd, lock_range(F_UNLCK, 0, 0));
+	set_lock(fd, flock_of(F_UNLCK, 0, 0));
+}
+
+bool block_lock_part_is_held(int fd, enum block_lock_mode mode, uint64_t claim)
+{
+	struct flock other;
+
+	return mode == BLOCK_LOCK_READ ? is_read_for(fd, claim, &other) :
+					 is_in_flight(fd, mode, &other);
+}
+
+/* For data of a reader: of its claim, and of whom it reads for. */
+static int lock_readers(int fd, uint64_t claim, uint64_t owner)
+{
+	int rc = set_lock(fd, flock_of(F_RDLCK, owner_byte(claim), 1));
+
+	if (rc == 0 && owner)
+		rc = set_lock(fd, flock_of(F_RDLCK, owner_byte(owner), 1));
+	return rc;
+}
+
+int block_lock_take_part(int fd, int sync_fd, enum block_lock_mode mode,
+			 uint64_t claim, uint64_t owner)
+{
+	struct flock other;
+	int rc = set_locks(fd, lock_data, LOCK_COUNT(lock_data), mode, &other);
+
+	if (rc == 0 && mode == BLOCK_LOCK_READ)
+		rc = lock_readers(fd, claim, owner);
+	if (rc == 0 && sync_fd >= 0)
+		rc = set_locks(sync_fd, lock_sync, LOCK_COUNT(lock_sync), mode,
+			       &other);
+	if (rc == 0)
+		return 0;
+	block_lock_release(fd);
+	if (sync_fd >= 0)
+		block_lock_release(sync_fd);
+	return rc == -EAGAIN ? -EBUSY : rc;
 }

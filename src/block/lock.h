@@ -7,13 +7,22 @@
 
 #include <stdbool.h>
 
-#include "block/image.h"
+#include "block/claim.h"
 
 enum block_lock_mode {
 	BLOCK_LOCK_READ,  /* beside other readers */
 	BLOCK_LOCK_WRITE, /* alone */
 	BLOCK_LOCK_LENT,  /* alone, until nobody needs it here */
 };
+
+/* How an image is locked. */
+static inline enum block_lock_mode
+block_lock_mode(const struct block_facts *facts)
+{
+	return facts->readonly ? BLOCK_LOCK_READ :
+	       facts->lends    ? BLOCK_LOCK_LENT :
+				 BLOCK_LOCK_WRITE;
+}
 
 /*
  * Lock the file that `fd` has open. Returns 0, -EAGAIN when it is in use, or
@@ -27,5 +36,19 @@ int block_lock_take(int fd, const char *file, enum block_lock_mode mode,
 bool block_lock_is_lent(int fd);
 
 void block_lock_release(int fd);
+
+/*
+ * Whether another description than `fd`, which is a claim's, is locked by the
+ * below so that a part of this claim is not to be made yet.
+ */
+bool block_lock_part_is_held(int fd, enum block_lock_mode mode, uint64_t claim);
+
+/*
+ * Lock the descriptions of a worker, `sync_fd` -1 for none: 0, -EBUSY as above,
+ * or another negative errno. Two numbers are for a reader, of which there are
+ * many: that of its claim, and whom it reads for, or 0.
+ */
+int block_lock_take_part(int fd, int sync_fd, enum block_lock_mode mode,
+			 uint64_t claim, uint64_t owner);
 
 #endif

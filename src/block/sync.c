@@ -50,11 +50,8 @@
 #define _GNU_SOURCE 1
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/thread.h"
@@ -270,42 +267,16 @@ bool block_sync_has_own_report(const struct block_sync *sync)
 	return sync->own;
 }
 
+int block_sync_fd(const struct block_sync *sync)
+{
+	return sync->own ? sync->fd : -1;
+}
+
 /*
  * Opening and closing.
  */
 
-static bool is_same_file(int a, int b)
-{
-	struct stat sta, stb;
-
-	return fstat(a, &sta) == 0 && fstat(b, &stb) == 0 &&
-	       sta.st_dev == stb.st_dev && sta.st_ino == stb.st_ino &&
-	       sta.st_rdev == stb.st_rdev;
-}
-
-/* Open the image's file once more; -1 if that cannot be done. */
-static int open_again(const struct block_image *image, const char *file)
-{
-	int flags = fcntl(image->fd, F_GETFL);
-	char path[32];
-	int fd;
-
-	if (flags < 0)
-		return -1;
-	flags = (flags & O_ACCMODE) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
-	/* The very file, also where its name is another one's by now. */
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", image->fd);
-	fd = open(path, flags);
-	if (fd < 0)
-		fd = open(file, flags);
-	if (fd >= 0 && !is_same_file(image->fd, fd)) {
-		close(fd);
-		fd = -1;
-	}
-	return fd;
-}
-
-int block_sync_open(struct block_image *image, const char *file)
+int block_sync_open(struct block_image *image, int fd)
 {
 	struct block_sync *sync = calloc(1, sizeof(*sync));
 
@@ -313,10 +284,8 @@ int block_sync_open(struct block_image *image, const char *file)
 		return -ENOMEM;
 	sync->image = image;
 	sync->unstable = true;
-	sync->fd = open_again(image, file);
-	sync->own = sync->fd >= 0;
-	if (!sync->own)
-		sync->fd = image->fd;
+	sync->own = fd >= 0;
+	sync->fd = sync->own ? fd : image->fd;
 	pthread_mutex_init(&sync->lock, NULL);
 	pthread_cond_init(&sync->work, NULL);
 	image->sync = sync;

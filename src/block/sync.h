@@ -13,15 +13,18 @@
 #define BLOCK_SYNC_DONE UINT32_MAX
 
 /*
- * Make image->sync of an image that is opened from `file`. Returns 0 or a
- * negative errno.
+ * Make image->sync. `fd` is for fdatasync and is its own from then on, or -1:
+ * then that of the image has to do. Returns 0 or a negative errno.
  */
-int block_sync_open(struct block_image *image, const char *file);
+int block_sync_open(struct block_image *image, int fd);
 /* Stop and free it; nothing may wait. Also where there is none. */
 void block_sync_close(struct block_image *image);
 
 /* Is the kernel's report of a lost write to a flush its own, and only that? */
 bool block_sync_has_own_report(const struct block_sync *sync);
+
+/* The descriptor that it was opened with, or -1. */
+int block_sync_fd(const struct block_sync *sync);
 
 /*
  * Flush on behalf of a request: with the next fdatasync that begins. The

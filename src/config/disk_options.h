@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "block/image.h"
+#include "block/cache.h"
 
 enum {
 	DISKS_MAX = 16,     /* per guest */
@@ -72,7 +72,7 @@ struct disk_options {
 	bool legacy;             /* virtio-mmio version 1 */
 	unsigned int iothreads;  /* 0: the main thread serves the queues */
 	uint64_t size;           /* bytes, for engine=null without file */
-	bool lends;              /* no key: the image, see block/image.h */
+	bool lends;              /* no key: the image, see block/claim.h */
 };
 
 static inline bool keys_is_given(const struct disk_options *disk,

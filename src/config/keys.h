@@ -11,7 +11,7 @@
 
 #include <stdbool.h>
 
-#include "block/image.h"
+#include "block/part.h"
 #include "config/disk_options.h"
 
 /*

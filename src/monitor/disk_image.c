@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Opening the image of a disk; see monitor/disk_image.h.
+ * Claiming the image of a disk; see monitor/disk_image.h.
  */
 #include "monitor/disk_image.h"
 
@@ -8,22 +8,23 @@
 #include <stdio.h>
 
 /* discard=on is a promise; auto is what can be had. */
-static int check_discard(const struct block_image *image,
+static int check_discard(const struct block_claim *claim,
 			 const struct disk_options *options,
 			 char error[BLOCK_ERROR_MAX])
 {
-	if (options->discard != DISK_DISCARD_ON || image->discard_granularity)
+	if (options->discard != DISK_DISCARD_ON ||
+	    claim->facts.discard_granularity)
 		return 0;
 	snprintf(error, BLOCK_ERROR_MAX,
 		 "%s: cannot discard%s: use discard=auto",
 		 options->file ? options->file : "null image",
-		 image->readonly ? ", it is read-only" : "");
+		 claim->facts.readonly ? ", it is read-only" : "");
 	return -EOPNOTSUPP;
 }
 
-int disk_image_open(struct block_image *image,
-		    const struct disk_options *options,
-		    const struct block_user *user, char error[BLOCK_ERROR_MAX])
+int disk_image_claim(struct block_claim *claim,
+		     const struct disk_options *options,
+		     const struct block_user *user, char error[BLOCK_ERROR_MAX])
 {
 	const struct block_image_options wanted = {
 		.file = options->file,
@@ -36,12 +37,20 @@ int disk_image_open(struct block_image *image,
 	};
 	int r;
 
-	*image = (struct block_image){ .fd = -1, .exclusive_fd = -1 };
-	r = block_image_open(image, &wanted, error);
+	r = block_claim_open(claim, &wanted, error);
 	if (r)
 		return r;
-	r = check_discard(image, options, error);
+	r = check_discard(claim, options, error);
 	if (r)
-		block_image_close(image);
+		block_claim_close(claim);
 	return r;
+}
+
+int disk_image_open(struct block_image *image, struct block_claim *claim,
+		    char error[BLOCK_ERROR_MAX])
+{
+	struct block_part part;
+	int r = block_claim_part(claim, &part, error);
+
+	return r ? r : block_image_open(image, &part, error);
 }

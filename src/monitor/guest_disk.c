@@ -71,6 +71,7 @@ void guest_disk_init(struct guest_disk *gd, const struct guest_disk_host *host,
 	memset(gd, 0, sizeof(*gd));
 	gd->host = host;
 	gd->devid = devid;
+	gd->claim = BLOCK_CLAIM_NONE;
 	gd->image.fd = -1;
 	gd->state_fd = -1;
 	backend_path(gd->path, host->domid, devid);
@@ -109,6 +110,12 @@ static void close_state(struct guest_disk *gd)
 	if (gd->state_fd >= 0)
 		close(gd->state_fd);
 	gd->state_fd = -1;
+}
+
+static void close_image(struct guest_disk *gd)
+{
+	block_image_close(&gd->image);
+	block_claim_close(&gd->claim);
 }
 
 /* The worker has none of it any more, and no next one shall. */
@@ -177,7 +184,7 @@ static void size_changed(struct size_watch *watch)
 {
 	struct guest_disk *gd = container_of(watch, struct guest_disk, size);
 
-	worker_resize(gd->host->worker, gd->devid, gd->image.size);
+	worker_resize(gd->host->worker, gd->devid, gd->claim.facts.size);
 }
 
 /* Its image is open: 0, or a negative errno and a sentence; it is not then. */
@@ -195,20 +202,22 @@ static int attach(struct guest_disk *gd, const struct backend *backend,
 		.adopt = gd->state == GUEST_DISK_LEFT,
 	};
 	char serial[SERIAL_MAX];
-	int r = open_state(gd, error);
+	int r = disk_image_open(&gd->image, &gd->claim, error);
 
-	serial_of(serial, o, &gd->image);
+	if (r == 0)
+		r = open_state(gd, error);
+	serial_of(serial, o, &gd->claim);
 	all.serial = serial;
 	disk.state_fd = gd->state_fd;
 	if (r == 0)
 		r = worker_attach(gd->host->worker, &disk, error);
 	if (r) {
-		block_image_close(&gd->image);
+		close_image(gd);
 		close_state(gd);
 		return r;
 	}
 	gd->size.changed = size_changed;
-	size_watch_add(&gd->size, &gd->image, gd->name, gd->host->loop);
+	size_watch_add(&gd->size, &gd->claim, gd->name, gd->host->loop);
 	gd->state = GUEST_DISK_UNTOLD;
 	return 0;
 }
@@ -264,7 +273,7 @@ static int prepare(struct guest_disk *gd, const struct backend *backend,
 		r = settle(o, gd, backend, error);
 	if (r == 0 && o->readonly && !left)
 		warn_of_mode(gd, backend);
-	return r ? r : disk_image_open(&gd->image, o, &user, error);
+	return r ? r : disk_image_claim(&gd->claim, o, &user, error);
 }
 
 static void serve(struct guest_disk *gd, const struct backend *backend)
@@ -352,7 +361,7 @@ void guest_disk_ended(struct guest_disk *gd)
 {
 	assert(gd->state == GUEST_DISK_CLOSING);
 	/* Who is told may open it at once. */
-	block_image_close(&gd->image);
+	close_image(gd);
 	remove_state(gd);
 	log_info("%s: closed", gd->name);
 	tell_closed(gd);
@@ -361,7 +370,7 @@ void guest_disk_ended(struct guest_disk *gd)
 void guest_disk_finish(struct guest_disk *gd)
 {
 	size_watch_remove(&gd->size);
-	block_image_close(&gd->image);
+	close_image(gd);
 	close_state(gd);
 }
 
@@ -384,7 +393,7 @@ static enum block_in_use say_or_ask(struct guest_disk *gd)
 /* Nothing of the process before is in flight: the guest loses it. */
 static void disown(struct guest_disk *gd)
 {
-	block_image_close(&gd->image);
+	close_image(gd);
 	worker_disown(gd->host->worker, gd->devid);
 	remove_state(gd);
 }

@@ -8,6 +8,7 @@
 #define MONITOR_GUEST_DISK_H
 
 #include "base/loop.h"
+#include "block/claim.h"
 #include "block/image.h"
 #include "config/keys.h"
 #include "monitor/size_watch.h"
@@ -47,7 +48,8 @@ struct guest_disk {
 	uint64_t devid;
 	char path[BACKEND_PATH_MAX];
 	char name[DISK_NAME_MAX]; /* once it is served */
-	struct block_image image; /* while it is served or closing */
+	struct block_claim claim; /* while it is served or closing */
+	struct block_image image; /* ... of its part */
 	struct size_watch size;   /* of it, while it is served */
 	int state_fd;             /* while it is served or closing; or -1 */
 	/* While it is left: */

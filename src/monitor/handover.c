@@ -25,11 +25,12 @@
 #include "monitor/handover.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 static bool lends(const struct handover *h)
 {
-	return h->image && h->image->lends;
+	return h->claim && h->claim->facts.lends;
 }
 
 static void flush(struct handover *h)
@@ -51,6 +52,7 @@ static void give(struct handover *h)
 			    h->name, strerror(-r), h->file);
 	} else {
 		block_image_unlock(h->image);
+		block_claim_unlock(h->claim);
 		log_debug("%s: the lock of %s is free", h->name, h->file);
 	}
 	h->given(h);
@@ -69,12 +71,13 @@ static void flushed(struct loop_source *source, uint32_t events)
 		give(h);
 }
 
-int handover_init(struct handover *h, struct block_image *image,
-		  struct loop *loop, void (*given)(struct handover *h))
+int handover_init(struct handover *h, struct block_claim *claim,
+		  struct block_image *image, struct loop *loop,
+		  void (*given)(struct handover *h))
 {
 	int r;
 
-	if (!image->lends)
+	if (!claim->facts.lends)
 		return 0;
 	r = block_flush_open(&h->flush, image);
 	if (r)
@@ -86,20 +89,37 @@ int handover_init(struct handover *h, struct block_image *image,
 		block_flush_close(h->flush);
 		return r;
 	}
+	h->claim = claim;
 	h->image = image;
 	h->loop = loop;
 	h->given = given;
-	h->waited = !image->locked;
+	h->waited = !claim->locked;
 	return 0;
 }
 
 void handover_finish(struct handover *h)
 {
-	if (!h->image)
+	if (!h->claim)
 		return;
 	loop_remove(h->loop, &h->source);
 	block_flush_close(h->flush);
-	h->image = NULL;
+	h->claim = NULL;
+}
+
+/* The claim, and then what tells that we may have requests in flight. */
+static int take_both(struct handover *h, char error[BLOCK_ERROR_MAX])
+{
+	int r = block_claim_lock(h->claim, error);
+
+	if (r)
+		return r;
+	r = block_image_lock(h->image);
+	if (r) {
+		block_claim_unlock(h->claim);
+		snprintf(error, BLOCK_ERROR_MAX, "%s: cannot be locked: %s",
+			 h->file, strerror(-r));
+	}
+	return r;
 }
 
 int handover_take(struct handover *h)
@@ -111,9 +131,9 @@ int handover_take(struct handover *h)
 		return 0;
 	/* Still ours, if it was about to be given away. */
 	h->giving = false;
-	if (h->image->locked)
+	if (h->claim->locked)
 		return 0;
-	r = block_image_lock(h->image, h->file, error);
+	r = take_both(h, error);
 	if (r) {
 		log_limited(&h->log, LOG_LEVEL_ERROR,
 			    "%s: a queue cannot start: %s", h->name, error);
@@ -130,7 +150,7 @@ int handover_take(struct handover *h)
 
 void handover_give(struct handover *h)
 {
-	if (!lends(h) || !h->image->locked)
+	if (!lends(h) || !h->claim->locked)
 		return;
 	h->giving = true;
 	if (block_flush_is_busy(h->flush))
@@ -146,5 +166,5 @@ bool handover_is_giving(const struct handover *h)
 
 bool handover_is_busy(const struct handover *h)
 {
-	return h->image && block_flush_is_busy(h->flush);
+	return h->claim && block_flush_is_busy(h->flush);
 }

@@ -10,12 +10,14 @@
 
 #include "base/log.h"
 #include "base/loop.h"
+#include "block/claim.h"
 #include "block/flush.h"
 #include "block/image.h"
 #include "monitor/size_watch.h"
 
 struct handover {
-	struct block_image *image; /* NULL: one that does not lend */
+	struct block_claim *claim; /* NULL: one that does not lend */
+	struct block_image *image; /* ... of its part */
 	const char *file;          /* ... of it */
 	const char *name;          /* of its disk, for the log */
 	struct size_watch *size;   /* ... of it */
@@ -34,8 +36,9 @@ struct handover {
  * `loop` when what handover_give() has begun is done. 0 or a negative errno;
  * one that was never made (zeroed) may be finished.
  */
-int handover_init(struct handover *handover, struct block_image *image,
-		  struct loop *loop, void (*given)(struct handover *handover));
+int handover_init(struct handover *handover, struct block_claim *claim,
+		  struct block_image *image, struct loop *loop,
+		  void (*given)(struct handover *handover));
 
 /* Nothing is under way: see handover_is_busy(). */
 void handover_finish(struct handover *handover);

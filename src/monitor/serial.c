@@ -114,21 +114,21 @@ static void file_words(char *words, size_t size, int fd, const struct stat *st)
 
 /* False where there is no image. */
 static bool image_words(char *words, size_t size,
-			const struct block_image *image)
+			const struct block_claim *claim)
 {
 	struct stat st;
 
-	if (image->fd < 0 || fstat(image->fd, &st))
+	if (claim->fd < 0 || fstat(claim->fd, &st))
 		return false;
 	if (S_ISBLK(st.st_mode))
 		serial_device_words(words, size, "/sys/dev/block", st.st_rdev);
 	else
-		file_words(words, size, image->fd, &st);
+		file_words(words, size, claim->fd, &st);
 	return true;
 }
 
 void serial_of(char serial[SERIAL_MAX], const struct disk_options *options,
-	       const struct block_image *image)
+	       const struct block_claim *claim)
 {
 	const char *given = options->serial ? options->serial : options->id;
 	char words[WORDS_MAX];
@@ -136,7 +136,7 @@ void serial_of(char serial[SERIAL_MAX], const struct disk_options *options,
 	/* xenstore may say so; it would be no serial at all. */
 	if (given && !*given)
 		given = NULL;
-	if (!given && !image_words(words, sizeof(words), image))
+	if (!given && !image_words(words, sizeof(words), claim))
 		given = "virtio-disk";
 	if (given && strlen(given) < SERIAL_MAX) {
 		snprintf(serial, SERIAL_MAX, "%s", given);

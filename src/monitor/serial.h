@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#include "block/image.h"
+#include "block/claim.h"
 #include "config/keys.h"
 
 enum { SERIAL_MAX = 21 }; /* bytes of a serial, with its NUL */
@@ -18,7 +18,7 @@ enum { SERIAL_MAX = 21 }; /* bytes of a serial, with its NUL */
  * open image.
  */
 void serial_of(char serial[SERIAL_MAX], const struct disk_options *options,
-	       const struct block_image *image);
+	       const struct block_claim *claim);
 
 /*
  * What a block device is known by on this host, in words; `sys` has its folder

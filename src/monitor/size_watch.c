@@ -42,15 +42,15 @@ static struct {
 
 void size_watch_look_at(struct size_watch *watch)
 {
-	struct block_image *image = watch->image;
+	struct block_claim *claim = watch->claim;
 	uint64_t old, now;
 
-	if (!image)
+	if (!claim)
 		return;
-	old = image->size;
-	if (!block_image_look(image))
+	old = claim->facts.size;
+	if (!block_claim_look(claim))
 		return;
-	now = image->size;
+	now = claim->facts.size;
 	if (now < old)
 		log_warning("%s: the image has shrunk from %" PRIu64
 			    " to %" PRIu64 " bytes; what the guest had behind "
@@ -152,7 +152,7 @@ static bool watch_file(struct size_watch *watch)
 	    !source_open(&all.files, inotify_init1(IN_CLOEXEC | IN_NONBLOCK)))
 		return false;
 	/* The file that is open, whatever its name means by now. */
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", watch->image->fd);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", watch->claim->fd);
 	watch->wd = inotify_add_watch(all.files.fd, path, IN_CLOSE_WRITE);
 	return watch->wd >= 0;
 }
@@ -163,18 +163,19 @@ static bool watch_device(struct size_watch *watch)
 	return all.devices.fd >= 0 || source_open(&all.devices, open_uevents());
 }
 
-void size_watch_add(struct size_watch *watch, struct block_image *image,
+void size_watch_add(struct size_watch *watch, struct block_claim *claim,
 		    const char *name, struct loop *loop)
 {
 	bool ok;
 
-	if (image->fd < 0)
+	if (claim->fd < 0)
 		return;
 	if (!all.loop)
 		begin(loop);
-	watch->image = image;
+	watch->claim = claim;
 	watch->name = name;
-	ok = image->is_block_device ? watch_device(watch) : watch_file(watch);
+	ok = claim->facts.is_block_device ? watch_device(watch) :
+					    watch_file(watch);
 	if (!ok)
 		log_info("%s: its size is not watched (%s); after a change, "
 			 "send SIGHUP",

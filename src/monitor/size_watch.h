@@ -8,11 +8,11 @@
 #define MONITOR_SIZE_WATCH_H
 
 #include "base/loop.h"
-#include "block/image.h"
+#include "block/claim.h"
 
 /* One image that is followed; zeroed while it is not. */
 struct size_watch {
-	struct block_image *image;
+	struct block_claim *claim;
 	const char *name; /* of its disk, for the log */
 	/* image->size is another one; called in the loop. */
 	void (*changed)(struct size_watch *watch);
@@ -24,7 +24,7 @@ struct size_watch {
  * Follow the size of an open image, by events of `loop`; `changed` must be set.
  * What cannot be watched is logged, and found at the next size_watch_look().
  */
-void size_watch_add(struct size_watch *watch, struct block_image *image,
+void size_watch_add(struct size_watch *watch, struct block_claim *claim,
 		    const char *name, struct loop *loop);
 
 /* No more; one that was not added is allowed. */

@@ -2,7 +2,7 @@
 /*
  * A disk that is served over vhost-user; see monitor/vhost_disk.h.
  *
- * Happy path: open the image, hand it to the worker, follow its size, and give
+ * Happy path: claim the image, open it, hand it to the worker, follow its size, and give
  * its lock away when no queue is served. At the end the worker finishes the
  * requests in flight and gives the device up, then the image is closed, and
  * only then the socket is gone: who finds the path free finds the image free.
@@ -32,8 +32,9 @@ struct vhost_disk {
 	struct disk_options options; /* with nothing left to decide */
 	char serial[SERIAL_MAX];
 	const char *name;
-	struct block_image image;
-	struct size_watch size; /* of it */
+	struct block_claim claim;
+	struct block_image image; /* of its part: we serve it ourselves */
+	struct size_watch size;   /* of it */
 	struct handover handover;
 	struct loop_timer pause;
 };
@@ -70,7 +71,7 @@ static void lock_given(struct handover *handover)
 
 static void size_changed(struct size_watch *watch)
 {
-	vhost_resize(watch->image->size);
+	vhost_resize(watch->claim->facts.size);
 }
 
 /* ---- life ---- */
@@ -83,20 +84,24 @@ static int open_image(struct vhost_disk *vd, const struct disk_options *given,
 	vd->options = *given;
 	vd->options.lends = true;
 	vd->name = given->id ? given->id : "vhost-user";
-	r = disk_image_open(&vd->image, &vd->options, NULL, error);
+	r = disk_image_claim(&vd->claim, &vd->options, NULL, error);
 	if (r)
 		return r;
-	if (vd->image.lends && !vd->image.locked)
+	if (vd->claim.facts.lends && !vd->claim.locked)
 		log_warning("%s: waits for a live migration, until which no "
 			    "queue can start: %s",
 			    vd->name, error);
-	serial_of(vd->serial, &vd->options, &vd->image);
+	r = disk_image_open(&vd->image, &vd->claim, error);
+	if (r)
+		return r;
+	serial_of(vd->serial, &vd->options, &vd->claim);
 	vd->options.serial = vd->serial;
 	vd->size.changed = size_changed;
 	vd->handover.file = vd->options.file;
 	vd->handover.name = vd->name;
 	vd->handover.size = &vd->size;
-	r = handover_init(&vd->handover, &vd->image, vd->loop, lock_given);
+	r = handover_init(&vd->handover, &vd->claim, &vd->image, vd->loop,
+			  lock_given);
 	if (r)
 		snprintf(error, BLOCK_ERROR_MAX, "cannot serve: %s",
 			 strerror(-r));
@@ -118,7 +123,7 @@ static int open_worker(struct vhost_disk *vd, const struct options *options,
 
 	r = vhost_open(&settings, vd->loop, &vd->owner, error);
 	if (r == 0)
-		size_watch_add(&vd->size, &vd->image, vd->name, vd->loop);
+		size_watch_add(&vd->size, &vd->claim, vd->name, vd->loop);
 	return r;
 }
 
@@ -142,7 +147,10 @@ static void finish_flush(struct vhost_disk *vd)
 
 int vhost_disk_serve(struct loop *loop, const struct options *options)
 {
-	struct vhost_disk vd = { .loop = loop, .owner.ops = &owner_ops };
+	struct vhost_disk vd = { .loop = loop,
+				 .owner.ops = &owner_ops,
+				 .claim = BLOCK_CLAIM_NONE,
+				 .image.fd = -1 };
 	char error[BLOCK_ERROR_MAX];
 	int r;
 
@@ -160,6 +168,7 @@ int vhost_disk_serve(struct loop *loop, const struct options *options)
 	finish_flush(&vd);
 	handover_finish(&vd.handover);
 	block_image_close(&vd.image);
+	block_claim_close(&vd.claim);
 	vhost_close();
 	return r ? 1 : 0;
 }

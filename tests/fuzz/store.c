@@ -3,7 +3,7 @@
 /* LDFLAGS: -Wl,--wrap=xs_transaction_start,--wrap=xs_transaction_end */
 /* LDFLAGS: -Wl,--wrap=worker_attach,--wrap=worker_detach */
 /* LDFLAGS: -Wl,--wrap=worker_awaits */
-/* LDFLAGS: -Wl,--wrap=block_image_open */
+/* LDFLAGS: -Wl,--wrap=block_claim_open */
 /*
  * The strings of xenstore: a disk's directory with values of any kind, from the
  * first look at it to the last state. No image is opened: the path is only
@@ -73,10 +73,10 @@ int __wrap_worker_attach(struct worker *worker, const struct worker_disk *disk,
 			 char error[BLOCK_ERROR_MAX]);
 void __wrap_worker_detach(struct worker *worker, uint64_t id);
 bool __wrap_worker_awaits(const struct worker *worker, uint64_t id);
-int __wrap_block_image_open(struct block_image *image,
+int __wrap_block_claim_open(struct block_claim *claim,
 			    const struct block_image_options *options,
 			    char error[BLOCK_ERROR_MAX]);
-int __real_block_image_open(struct block_image *image,
+int __real_block_claim_open(struct block_claim *claim,
 			    const struct block_image_options *options,
 			    char error[BLOCK_ERROR_MAX]);
 /* Nobody else is there: what is written is written. */
@@ -176,7 +176,7 @@ void __wrap_worker_detach(struct worker *worker, uint64_t id)
 	store_model.attached--;
 }
 
-int __wrap_block_image_open(struct block_image *image,
+int __wrap_block_claim_open(struct block_claim *claim,
 			    const struct block_image_options *options,
 			    char error[BLOCK_ERROR_MAX])
 {
@@ -190,7 +190,7 @@ int __wrap_block_image_open(struct block_image *image,
 	}
 	null.size = 1 << 20;
 	store_model.images++;
-	return __real_block_image_open(image, &null, error);
+	return __real_block_claim_open(claim, &null, error);
 }
 
 /* A directory: most nodes as libxl writes them, any of them with any value. */

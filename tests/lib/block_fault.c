@@ -60,7 +60,7 @@ void fault_close(void)
 {
 	harness_check_idle(engine);
 	block_engine_close(engine);
-	block_image_close(&image);
+	whole_close(&image);
 	free(memory);
 	free(content);
 }

@@ -87,7 +87,7 @@ void harness_open_image(struct block_image *image, const char *name,
 		.cache = cache,
 	};
 	char error[BLOCK_ERROR_MAX] = "";
-	int rc = block_image_open(image, &options, error);
+	int rc = whole_open(image, &options, error);
 
 	if (rc)
 		print_error("%s\n", error);
@@ -102,7 +102,7 @@ struct block_engine *harness_open_engine(const char *name,
 	int rc = block_engine_open(&engine, name, image, depth);
 
 	if (rc == -ENOSYS || rc == -EPERM || rc == -ENOENT) {
-		block_image_close(image);
+		whole_close(image);
 		skip();
 	}
 	assert_int_equal(rc, 0);

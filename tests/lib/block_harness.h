@@ -26,6 +26,8 @@
 #include "block/engine.h"
 #include "block/image.h"
 
+#include "lib/block_whole.h"
+
 #define HARNESS_TIMEOUT 120 /* seconds for a whole program */
 #define HARNESS_MAX 64      /* requests that harness_wait() collects */
 

@@ -85,26 +85,28 @@ int __wrap_fallocate64(int fd, int mode, off_t offset, off_t len)
 	return __wrap_fallocate(fd, mode, offset, len);
 }
 
-static struct block_image image_of(bool is_block_device, bool readonly)
+static struct block_claim claim_of(bool is_block_device, bool readonly)
 {
-	return (struct block_image){
+	return (struct block_claim){
 		.fd = open(harness_path("store"), O_RDWR | O_CLOEXEC),
-		.size = SIZE,
-		.block_size = 4096,
-		.physical_block_size = 4096,
-		.is_block_device = is_block_device,
-		.readonly = readonly,
+		.facts = {
+			.size = SIZE,
+			.block_size = 4096,
+			.physical_block_size = 4096,
+			.is_block_device = is_block_device,
+			.readonly = readonly,
+		},
 	};
 }
 
-static int ask(struct block_image *image)
+static int ask(struct block_claim *claim)
 {
 	int rc;
 
 	device.calls = 0;
 	error[0] = '\0';
-	rc = block_ability(image, "/dev/x", error);
-	close(image->fd);
+	rc = block_ability(claim, "/dev/x", error);
+	close(claim->fd);
 	return rc;
 }
 
@@ -122,19 +124,20 @@ static void test_device(void **state)
 	(void)state;
 	for (unsigned int i = 0; i < 6; i++) {
 		for (unsigned int j = 0; j < 6; j++) {
-			struct block_image image = image_of(true, false);
+			struct block_claim claim = claim_of(true, false);
 
 			device.discard = cases[i].answer;
 			device.secure_erase = cases[j].answer;
-			assert_int_equal(ask(&image), 0);
+			assert_int_equal(ask(&claim), 0);
 			assert_int_equal(device.calls, 2);
 			/* No device does half a sector. */
 			assert_int_equal(device.range[0] % 512, 1);
 			assert_int_equal(device.range[1] % 512, 1);
 			/* The unit is not known here: a block. */
-			assert_int_equal(image.discard_granularity,
+			assert_int_equal(claim.facts.discard_granularity,
 					 cases[i].can ? 4096 : 0);
-			assert_int_equal(image.can_secure_erase, cases[j].can);
+			assert_int_equal(claim.facts.can_secure_erase,
+					 cases[j].can);
 		}
 	}
 }
@@ -160,14 +163,14 @@ static void test_file(void **state)
 
 	(void)state;
 	for (unsigned int i = 0; i < 10; i++) {
-		struct block_image image = image_of(false, false);
+		struct block_claim claim = claim_of(false, false);
 
 		device.fallocate = cases[i].answer;
 		device.secure_erase = EINVAL;
-		assert_int_equal(ask(&image), 0);
-		assert_int_equal(image.discard_granularity,
+		assert_int_equal(ask(&claim), 0);
+		assert_int_equal(claim.facts.discard_granularity,
 				 cases[i].can ? 4096 : 0);
-		assert_false(image.can_secure_erase);
+		assert_false(claim.facts.can_secure_erase);
 	}
 }
 
@@ -190,13 +193,13 @@ static void test_huge_file(void **state)
 	(void)state;
 	device.fallocate = 0;
 	for (unsigned int i = 0; i < 10; i++) {
-		struct block_image image = image_of(false, false);
+		struct block_claim claim = claim_of(false, false);
 
-		image.size = INT64_MAX - left[i];
-		device.size = (int64_t)image.size;
-		assert_int_equal(ask(&image), 0);
+		claim.facts.size = INT64_MAX - left[i];
+		device.size = (int64_t)claim.facts.size;
+		assert_int_equal(ask(&claim), 0);
 		assert_int_equal(device.calls, 1);
-		assert_int_equal(image.discard_granularity, 4096);
+		assert_int_equal(claim.facts.discard_granularity, 4096);
 	}
 	device.size = 0;
 }
@@ -206,31 +209,42 @@ static void test_readonly(void **state)
 {
 	(void)state;
 	for (int is_device = 0; is_device < 2; is_device++) {
-		struct block_image image = image_of(is_device, true);
+		struct block_claim claim = claim_of(is_device, true);
 
 		device.discard = EINVAL;
 		device.fallocate = 0;
-		assert_int_equal(ask(&image), 0);
+		assert_int_equal(ask(&claim), 0);
 		assert_int_equal(device.calls, 0);
-		assert_int_equal(image.discard_granularity, 0);
+		assert_int_equal(claim.facts.discard_granularity, 0);
 	}
 }
 
 /* Clause 69: most writes would fail on it. */
 static void test_host_managed(void **state)
 {
-	struct block_image image = image_of(true, false);
+	struct block_claim claim = claim_of(true, false);
 
 	(void)state;
 	device.zone_sectors = 524288;
-	assert_int_equal(ask(&image), -EINVAL);
+	assert_int_equal(ask(&claim), -EINVAL);
 	assert_non_null(
 		strstr(error, "/dev/x: is a host-managed zoned device"));
-	image = image_of(true, true);
-	assert_int_equal(ask(&image), -EINVAL);
+	claim = claim_of(true, true);
+	assert_int_equal(ask(&claim), -EINVAL);
 	device.zone_sectors = 0;
-	image = image_of(true, false);
-	assert_int_equal(ask(&image), 0);
+	claim = claim_of(true, false);
+	assert_int_equal(ask(&claim), 0);
+}
+
+/* What a worker has of the store. */
+static struct block_image image_of(void)
+{
+	return (struct block_image){
+		.fd = open(harness_path("store"), O_RDWR | O_CLOEXEC),
+		.size = SIZE,
+		.block_size = 4096,
+		.is_block_device = true,
+	};
 }
 
 static int perform(struct block_image *image, enum block_op op, uint64_t offset,
@@ -258,7 +272,7 @@ static void test_discard_of_parts(void **state)
 		{ 3584, 512, 0, 0 },  { 3584, 4608, 4096, 8192 },
 		{ 3584, 1024, 0, 0 },
 	};
-	struct block_image image = image_of(true, false);
+	struct block_image image = image_of();
 
 	(void)state;
 	device.discard = 0;
@@ -286,7 +300,7 @@ static void test_discard_of_parts(void **state)
 /* Erasing is exact or an error. */
 static void test_secure_erase(void **state)
 {
-	struct block_image image = image_of(true, false);
+	struct block_image image = image_of();
 
 	(void)state;
 	device.secure_erase = 0;

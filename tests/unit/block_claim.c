@@ -23,7 +23,7 @@ static int open_path(struct block_image *image, const char *file, int how)
 	};
 
 	error[0] = '\0';
-	return block_image_open(image, &options, error);
+	return whole_open(image, &options, error);
 }
 
 static int open_image(struct block_image *image, int how)
@@ -46,8 +46,8 @@ static void check_free(const char *file, int how)
 	struct block_image image;
 
 	assert_int_equal(open_path(&image, file, how), 0);
-	assert_true(image.locked);
-	block_image_close(&image);
+	assert_true(whole_claim(&image)->locked);
+	whole_close(&image);
 }
 
 /* ---- QEMU ---- */
@@ -147,7 +147,7 @@ static void test_qemu_beside_us(void **state)
 		assert_true(is_locked(fd, 0));
 		assert_int_equal(is_lockable(fd, 0), how == READER);
 		assert_true(is_locked(fd, 5000));
-		block_image_close(&image);
+		whole_close(&image);
 	}
 	for (off_t byte = 0; byte < 400; byte++)
 		assert_false(is_locked(fd, byte));
@@ -175,17 +175,17 @@ static void check_asked_once(const char *file, int rc, const char *words)
 
 	pauses = 0;
 	options.user.in_use = BLOCK_IN_USE_ASK;
-	assert_int_equal(block_image_open(&image, &options, error), rc);
+	assert_int_equal(whole_open(&image, &options, error), rc);
 	assert_int_equal(image.fd, -1);
 	assert_non_null(strstr(error, words));
 	assert_null(strstr(error, "of this process"));
 	options.user.in_use = BLOCK_IN_USE_SAY;
-	assert_int_equal(block_image_open(&image, &options, error), rc);
+	assert_int_equal(whole_open(&image, &options, error), rc);
 	assert_int_equal(pauses, 0);
 	assert_int_equal(strstr(error, "of this process") != NULL,
 			 rc == -EAGAIN);
 	options.user.in_use = BLOCK_IN_USE_WAIT;
-	assert_int_equal(block_image_open(&image, &options, error), rc);
+	assert_int_equal(whole_open(&image, &options, error), rc);
 	assert_true(pauses > 1);
 }
 
@@ -199,7 +199,7 @@ static void test_in_use_is_told_at_once(void **state)
 	free(harness_create("image", 4096));
 	assert_int_equal(open_image(&first, WRITER), 0);
 	check_asked_once(harness_path("image"), -EAGAIN, "already in use by");
-	block_image_close(&first);
+	whole_close(&first);
 
 	free(harness_create("disk", 1 << 20));
 	loop = attach_loop("disk", device, sizeof(device), 512);
@@ -222,7 +222,7 @@ static int read_for(struct block_image *image, uint64_t owner, bool successor)
 		},
 	};
 
-	return block_image_open(image, &options, error);
+	return whole_open(image, &options, error);
 }
 
 /*
@@ -244,18 +244,18 @@ static void test_successor_of_a_reader(void **state)
 	/* Nobody else waits for anybody. */
 	check_free(harness_path("image"), READER);
 	assert_int_equal(read_for(&next, 7, false), 0);
-	block_image_close(&next);
+	whole_close(&next);
 	assert_int_equal(read_for(&next, 0, true), 0);
-	block_image_close(&next);
-	block_image_close(&first);
+	whole_close(&next);
+	whole_close(&first);
 	assert_int_equal(read_for(&next, 7, true), 0);
-	block_image_close(&next);
-	block_image_close(&other);
+	whole_close(&next);
+	whole_close(&other);
 	/* A writer is one that all wait for. */
 	assert_int_equal(open_image(&first, WRITER), 0);
 	assert_int_equal(read_for(&next, 7, true), -EAGAIN);
 	assert_non_null(strstr(error, "already in use by"));
-	block_image_close(&first);
+	whole_close(&first);
 	check_free(harness_path("image"), WRITER);
 }
 
@@ -267,39 +267,33 @@ static void test_lent(void **state)
 	(void)state;
 	free(harness_create("image", 4096));
 	assert_int_equal(open_image(&first, LENDER), 0);
-	assert_true(first.locked);
+	assert_true(whole_claim(&first)->locked);
 	assert_string_equal(error, "");
 	/* It may be opened, and waits. */
 	assert_int_equal(open_image(&second, LENDER), 0);
-	assert_false(second.locked);
+	assert_false(whole_claim(&second)->locked);
 	assert_non_null(
 		strstr(error, "already in use by another disk of this"));
-	assert_int_equal(block_image_lock(&second, harness_path("image"),
-					  error),
-			 -EAGAIN);
+	assert_int_equal(whole_lock(&second, error), -EAGAIN);
 	/* All others do not wait. */
 	check_in_use(harness_path("image"), READER);
 	check_in_use(harness_path("image"), WRITER);
 
-	block_image_unlock(&first);
-	assert_false(first.locked);
-	assert_int_equal(
-		block_image_lock(&second, harness_path("image"), error), 0);
-	assert_true(second.locked);
-	assert_int_equal(
-		block_image_lock(&second, harness_path("image"), error), 0);
+	whole_unlock(&first);
+	assert_false(whole_claim(&first)->locked);
+	assert_int_equal(whole_lock(&second, error), 0);
+	assert_true(whole_claim(&second)->locked);
+	assert_int_equal(whole_lock(&second, error), 0);
 	snprintf(words, sizeof(words), "already in use by another disk");
-	assert_int_equal(block_image_lock(&first, harness_path("image"), error),
-			 -EAGAIN);
+	assert_int_equal(whole_lock(&first, error), -EAGAIN);
 	assert_non_null(strstr(error, words));
 	check_in_use(harness_path("image"), WRITER);
 
 	/* Back again, as after a migration that failed. */
-	block_image_unlock(&second);
-	assert_int_equal(block_image_lock(&first, harness_path("image"), error),
-			 0);
-	block_image_close(&first);
-	block_image_close(&second);
+	whole_unlock(&second);
+	assert_int_equal(whole_lock(&first, error), 0);
+	whole_close(&first);
+	whole_close(&second);
 	check_free(harness_path("image"), WRITER);
 }
 
@@ -312,7 +306,7 @@ long __wrap_block_lock_holder(int fd);
 long __wrap_block_lock_holder(int fd)
 {
 	if (leaving)
-		block_image_close(leaving);
+		whole_close(leaving);
 	leaving = NULL;
 	return __real_block_lock_holder(fd);
 }
@@ -328,8 +322,8 @@ static void test_lent_until_the_look(void **state)
 	leaving = &first;
 	assert_int_equal(open_image(&second, LENDER), 0);
 	assert_null(leaving);
-	assert_true(second.locked);
-	block_image_close(&second);
+	assert_true(whole_claim(&second)->locked);
+	whole_close(&second);
 }
 
 /* Who never gives it away is not waited for. */
@@ -342,20 +336,20 @@ static void test_not_lent(void **state)
 	for (int how = READER; how <= WRITER; how++) {
 		assert_int_equal(open_image(&image, how), 0);
 		check_in_use(harness_path("image"), LENDER);
-		block_image_close(&image);
+		whole_close(&image);
 	}
 	/* A reader does not lend, though it was asked to. */
-	assert_int_equal(block_image_open(&image,
-					  &(struct block_image_options){
-						  .file = harness_path("image"),
-						  .readonly = true,
-						  .lends = true,
-					  },
-					  error),
+	assert_int_equal(whole_open(&image,
+				    &(struct block_image_options){
+					    .file = harness_path("image"),
+					    .readonly = true,
+					    .lends = true,
+				    },
+				    error),
 			 0);
 	assert_false(image.lends);
 	check_in_use(harness_path("image"), LENDER);
-	block_image_close(&image);
+	whole_close(&image);
 }
 
 static void test_who(void **state)
@@ -411,23 +405,23 @@ static void test_device_is_lent(void **state)
 	assert_int_equal(open_path(&first, device, LENDER), 0);
 	assert_true(is_claimed(device));
 	assert_int_equal(open_path(&second, device, LENDER), 0);
-	assert_false(second.locked);
-	block_image_unlock(&first);
+	assert_false(whole_claim(&second)->locked);
+	whole_unlock(&first);
 	assert_false(is_claimed(device));
-	assert_int_equal(block_image_lock(&second, device, error), 0);
+	assert_int_equal(whole_lock(&second, error), 0);
 	assert_true(is_claimed(device));
-	block_image_unlock(&second);
+	whole_unlock(&second);
 	/* Somebody else has come in between, as a mount does. */
 	other = open(device, O_RDONLY | O_EXCL | O_CLOEXEC);
 	assert_true(other >= 0);
-	assert_int_equal(block_image_lock(&first, device, error), -EBUSY);
+	assert_int_equal(whole_lock(&first, error), -EBUSY);
 	assert_non_null(strstr(error, "is mounted or in use"));
-	assert_false(first.locked);
+	assert_false(whole_claim(&first)->locked);
 	close(other);
 	/* The attempt has left no lock. */
-	assert_int_equal(block_image_lock(&second, device, error), 0);
-	block_image_close(&second);
-	block_image_close(&first);
+	assert_int_equal(whole_lock(&second, error), 0);
+	whole_close(&second);
+	whole_close(&first);
 	assert_false(is_claimed(device));
 	close(loop);
 }
@@ -456,12 +450,12 @@ static void test_nodes(void **state)
 			check_in_use(node, READER);
 		else
 			check_free(node, READER);
-		block_image_close(&image);
+		whole_close(&image);
 		assert_int_equal(open_path(&image, node, how), 0);
 		check_in_use(device, WRITER);
 		if (how != READER)
 			check_in_use(device, READER);
-		block_image_close(&image);
+		whole_close(&image);
 	}
 	check_free(node, WRITER);
 	unlink(node);

@@ -22,7 +22,7 @@ static void open_device(struct block_image *image, const char *path,
 						     .cache = cache };
 	char error[BLOCK_ERROR_MAX];
 
-	assert_int_equal(block_image_open(image, &options, error), 0);
+	assert_int_equal(whole_open(image, &options, error), 0);
 	assert_true(image->is_block_device);
 }
 
@@ -68,7 +68,7 @@ static void over_dirty_device(enum block_op op, unsigned int flags,
 			assert_memory_equal(seen + AT, zeroes, LENGTH);
 		else if (memcmp(seen + AT, zeroes, LENGTH) != 0)
 			assert_memory_equal(seen + AT, data + AT, LENGTH);
-		block_image_close(&image);
+		whole_close(&image);
 	}
 	close(loop);
 	free(seen);

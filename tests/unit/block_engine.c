@@ -56,7 +56,7 @@ static void close_combination(struct block_image *image,
 {
 	harness_check_idle(engine);
 	block_engine_close(engine);
-	block_image_close(image);
+	whole_close(image);
 }
 
 /* Cut `length` bytes of the slot's memory into segments, in some way. */
@@ -392,7 +392,7 @@ static void test_read_only(void **state)
 	struct block_image image;
 	struct block_engine *engine;
 
-	assert_int_equal(block_image_open(&image, &options, error), 0);
+	assert_int_equal(whole_open(&image, &options, error), 0);
 	engine = harness_open_engine(c->engine, &image, 4);
 	assert_int_equal(
 		harness_transfer(engine, BLOCK_READ, 0, 512, memory, 512), 0);

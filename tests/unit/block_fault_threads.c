@@ -142,7 +142,7 @@ static void close_all(void)
 {
 	harness_check_idle(engine);
 	block_engine_close(engine);
-	block_image_close(&image);
+	whole_close(&image);
 	free(memory);
 	free(content);
 }

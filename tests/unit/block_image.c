@@ -17,7 +17,7 @@ static int open_as(struct block_image *image, struct block_image_options o)
 	int rc;
 
 	error[0] = '\0';
-	rc = block_image_open(image, &o, error);
+	rc = whole_open(image, &o, error);
 	if (rc < 0) {
 		assert_int_equal(image->fd, -1);
 		/* Names the file and says something. */
@@ -82,8 +82,7 @@ static void test_long_name(void **state)
 	(void)state;
 	memset(name, 'x', sizeof(name) - 1);
 	name[sizeof(name) - 1] = '\0';
-	assert_int_equal(block_image_open(&image, &options, error),
-			 -ENAMETOOLONG);
+	assert_int_equal(whole_open(&image, &options, error), -ENAMETOOLONG);
 	assert_non_null(strstr(error, "xxx: cannot be opened"));
 }
 
@@ -126,7 +125,7 @@ static void test_atime(void **state)
 	free(harness_create("readable", 4096));
 	assert_int_equal(open_file(&image, "readable", true), 0);
 	assert_true(fcntl(image.fd, F_GETFL) & O_NOATIME);
-	block_image_close(&image);
+	whole_close(&image);
 }
 
 static void test_geometry(void **state)
@@ -145,9 +144,9 @@ static void test_geometry(void **state)
 	assert_int_equal(image.block_size, 512);
 	assert_in_range(image.physical_block_size, 512, 4096);
 	assert_false(image.is_block_device);
-	block_image_close(&image);
+	whole_close(&image);
 	assert_int_equal(image.fd, -1);
-	block_image_close(&image);
+	whole_close(&image);
 
 	check_refused(
 		(struct block_image_options){
@@ -188,7 +187,7 @@ static void test_geometry(void **state)
 	assert_int_equal(image.physical_block_size, 4096);
 	assert_int_equal(image.min_io_size, 4096);
 	assert_int_equal(image.alignment_offset, 0);
-	block_image_close(&image);
+	whole_close(&image);
 }
 
 static void test_null_image(void **state)
@@ -210,7 +209,7 @@ static void test_null_image(void **state)
 	block_engine_close(engine);
 	assert_int_equal(block_engine_open(&engine, "threads", &image, 4),
 			 -EINVAL);
-	block_image_close(&image);
+	whole_close(&image);
 	check_refused((struct block_image_options){ .size = 0 }, -EINVAL,
 		      "is empty");
 }
@@ -238,20 +237,20 @@ static void test_cache(void **state)
 	assert_int_equal(image.dio_align, 1);
 	assert_false(fcntl(image.fd, F_GETFL) & (O_DIRECT | O_NONBLOCK));
 	assert_true(fcntl(image.fd, F_GETFD) & FD_CLOEXEC);
-	block_image_close(&image);
+	whole_close(&image);
 
 	harness_open_image(&image, "cache", BLOCK_CACHE_WRITETHROUGH);
 	assert_true(image.write_through);
-	block_image_close(&image);
+	whole_close(&image);
 	harness_open_image(&image, "cache", BLOCK_CACHE_UNSAFE);
 	assert_true(image.flush_is_noop);
-	block_image_close(&image);
+	whole_close(&image);
 
 	harness_open_image(&image, "cache", BLOCK_CACHE_AUTO);
 	assert_int_equal(!!(fcntl(image.fd, F_GETFL) & O_DIRECT), image.direct);
 	if (image.direct)
 		assert_in_range(image.dio_align, 1, image.block_size);
-	block_image_close(&image);
+	whole_close(&image);
 }
 
 /* A file system without O_DIRECT, if there is one here (old tmpfs, proc). */
@@ -266,7 +265,7 @@ static void test_no_direct(void **state)
 				    .readonly = true,
 				    .cache = BLOCK_CACHE_NONE,
 			    }) == 0) {
-		block_image_close(&image);
+		whole_close(&image);
 		skip();
 	}
 	/* Empty by its size, before anything else. */
@@ -290,7 +289,7 @@ static void test_locks(void **state)
 			assert_int_equal(open_file(&second, "lock", second_ro),
 					 rc);
 			assert_true(rc == 0 || strstr(error, "already in use"));
-			block_image_close(&second);
+			whole_close(&second);
 			child = fork();
 			if (child == 0)
 				_exit(open_file(&second, "lock", second_ro) !=
@@ -298,11 +297,11 @@ static void test_locks(void **state)
 			assert_int_equal(waitpid(child, &status, 0), child);
 			assert_int_equal(status, 0);
 		}
-		block_image_close(&first);
+		whole_close(&first);
 	}
 	/* Free again. */
 	assert_int_equal(open_file(&first, "lock", false), 0);
-	block_image_close(&first);
+	whole_close(&first);
 }
 
 /* A process that holds an ordinary POSIX lock is named. */
@@ -350,14 +349,14 @@ static void test_lock_after_engine(void **state)
 	for (kind = block_engines; *kind; kind++) {
 		harness_open_image(&image, "after", BLOCK_CACHE_WRITEBACK);
 		if (block_engine_open(&engine, (*kind)->name, &image, 4)) {
-			block_image_close(&image);
+			whole_close(&image);
 			continue;
 		}
 		assert_int_equal(harness_transfer(engine, BLOCK_READ, 0, 0,
 						  memory, 512),
 				 0);
 		block_engine_close(engine);
-		block_image_close(&image);
+		whole_close(&image);
 		fd = open(harness_path("after"), O_RDWR);
 		assert_int_equal(fcntl(fd, F_OFD_SETLK, &lock), 0);
 		close(fd);
@@ -408,7 +407,7 @@ static void test_block_device(void **state)
 		harness_command(engine, BLOCK_DISCARD, 0, 262144, 65536), 0);
 	assert_int_equal(harness_command(engine, BLOCK_FLUSH, 0, 0, 0), 0);
 	block_engine_close(engine);
-	block_image_close(&image);
+	whole_close(&image);
 	memset(content + 8192, 0, 4096);
 	memset(content + 65536, 0, 131072);
 	memset(content + 262144, 0, 65536);
@@ -448,7 +447,7 @@ static void test_block_device_parts(void **state)
 			 0);
 	assert_int_equal(harness_command(engine, BLOCK_FLUSH, 0, 0, 0), 0);
 	block_engine_close(engine);
-	block_image_close(&image);
+	whole_close(&image);
 	harness_check("parts", content, 1 << 20);
 
 	assert_int_equal(
@@ -465,7 +464,7 @@ static void test_block_device_parts(void **state)
 					 4096),
 			 -EOPNOTSUPP);
 	block_engine_close(engine);
-	block_image_close(&image);
+	whole_close(&image);
 	harness_check("parts", content, 1 << 20);
 	close(loop);
 	free(content);
@@ -484,14 +483,14 @@ static void test_block_device_grows(void **state)
 	assert_int_equal(
 		open_as(&image, (struct block_image_options){ .file = device }),
 		0);
-	assert_false(block_image_look(&image));
+	assert_false(block_claim_look(whole_claim(&image)));
 	assert_int_equal(truncate(harness_path("grows"), 3 << 20), 0);
-	assert_false(block_image_look(&image));
+	assert_false(block_claim_look(whole_claim(&image)));
 	assert_int_equal(ioctl(loop, LOOP_SET_CAPACITY), 0);
-	assert_true(block_image_look(&image));
-	assert_int_equal(image.size, 3 << 20);
-	assert_false(block_image_look(&image));
-	block_image_close(&image);
+	assert_true(block_claim_look(whole_claim(&image)));
+	assert_int_equal(whole_claim(&image)->facts.size, 3 << 20);
+	assert_false(block_claim_look(whole_claim(&image)));
+	whole_close(&image);
 	close(loop);
 }
 
@@ -508,19 +507,19 @@ static void test_look(void **state)
 					 .block_size = 4096 }),
 			 0);
 	assert_int_equal(truncate(harness_path("look"), 12287), 0);
-	assert_false(block_image_look(&image));
+	assert_false(block_claim_look(whole_claim(&image)));
 	assert_int_equal(truncate(harness_path("look"), 12288 + 512), 0);
-	assert_true(block_image_look(&image));
-	assert_int_equal(image.size, 12288);
+	assert_true(block_claim_look(whole_claim(&image)));
+	assert_int_equal(whole_claim(&image)->facts.size, 12288);
 	assert_int_equal(truncate(harness_path("look"), 100), 0);
-	assert_true(block_image_look(&image));
-	assert_int_equal(image.size, 0);
-	block_image_close(&image);
+	assert_true(block_claim_look(whole_claim(&image)));
+	assert_int_equal(whole_claim(&image)->facts.size, 0);
+	whole_close(&image);
 	assert_int_equal(open_as(&image,
 				 (struct block_image_options){ .size = 8192 }),
 			 0);
-	assert_false(block_image_look(&image));
-	block_image_close(&image);
+	assert_false(block_claim_look(whole_claim(&image)));
+	whole_close(&image);
 }
 
 static void test_block_device_4k(void **state)
@@ -537,7 +536,7 @@ static void test_block_device_4k(void **state)
 		0);
 	assert_int_equal(image.block_size, 4096);
 	assert_int_equal(image.dio_align, 4096);
-	block_image_close(&image);
+	whole_close(&image);
 	/* Smaller blocks: over the page cache, unless asked for otherwise. */
 	assert_int_equal(open_as(&image,
 				 (struct block_image_options){
@@ -547,7 +546,7 @@ static void test_block_device_4k(void **state)
 	assert_int_equal(image.physical_block_size, 4096);
 	assert_false(image.direct);
 	assert_null(image.gate);
-	block_image_close(&image);
+	whole_close(&image);
 	assert_int_equal(open_as(&image,
 				 (struct block_image_options){
 					 .file = device,
@@ -556,7 +555,7 @@ static void test_block_device_4k(void **state)
 			 0);
 	assert_true(image.direct);
 	assert_non_null(image.gate);
-	block_image_close(&image);
+	whole_close(&image);
 
 	assert_int_equal(ioctl(loop, BLKROSET, &on), 0);
 	assert_true(open_as(&image, (struct block_image_options){
@@ -566,7 +565,7 @@ static void test_block_device_4k(void **state)
 				 (struct block_image_options){
 					 .file = device, .readonly = true }),
 			 0);
-	block_image_close(&image);
+	whole_close(&image);
 	/* The device keeps this otherwise, for whoever has it next. */
 	on = 0;
 	assert_int_equal(ioctl(loop, BLKROSET, &on), 0);

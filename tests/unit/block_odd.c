@@ -284,7 +284,7 @@ static void two_engines(const char *name)
 
 	harness_open_image(&shared, "shared", BLOCK_CACHE_AUTO);
 	if (!shared.direct) {
-		block_image_close(&shared);
+		whole_close(&shared);
 		skip();
 	}
 	/* As if the store's blocks were larger. */
@@ -306,7 +306,7 @@ static void two_engines(const char *name)
 		pthread_join(job[i].thread, NULL);
 		block_engine_close(job[i].engine);
 	}
-	block_image_close(&shared);
+	whole_close(&shared);
 	harness_check("shared", content, SECTORS * 512);
 	free(job);
 	free(content);
@@ -339,7 +339,7 @@ static void device(const char *path, unsigned char *content,
 	struct block_image disk;
 	char error[BLOCK_ERROR_MAX];
 
-	assert_int_equal(block_image_open(&disk, &options, error), 0);
+	assert_int_equal(whole_open(&disk, &options, error), 0);
 	engine = harness_open_engine(name, &disk, 4);
 	for (unsigned int i = 0; i < 200; i++) {
 		uint64_t at = harness_random() % (DISK / 512) * 512;
@@ -371,7 +371,7 @@ static void device(const char *path, unsigned char *content,
 			 0);
 	assert_int_equal(harness_command(engine, BLOCK_FLUSH, 0, 0, 0), 0);
 	block_engine_close(engine);
-	block_image_close(&disk);
+	whole_close(&disk);
 	free(memory);
 }
 

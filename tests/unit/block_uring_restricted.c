@@ -37,7 +37,7 @@ static void open_it(bool write_waits)
 static void close_it(void)
 {
 	close_engine(engine);
-	block_image_close(&image);
+	whole_close(&image);
 }
 
 /* What the kernel answers an entry, as this engine's own would be answered. */

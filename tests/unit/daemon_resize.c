@@ -33,13 +33,13 @@ static void size_changed(struct size_watch *watch)
 {
 	struct end *e = container_of(watch, struct end, size);
 
-	disk_resize(&e->disk, e->image.size);
+	disk_resize(&e->disk, whole_claim(&e->image)->facts.size);
 }
 
 static void follow(struct end *e)
 {
 	e->size.changed = size_changed;
-	size_watch_add(&e->size, &e->image, "test", &e->rig->loop);
+	size_watch_add(&e->size, whole_claim(&e->image), "test", &e->rig->loop);
 }
 
 static uint8_t read_block(struct rig *rig, uint64_t block)

@@ -109,10 +109,10 @@ static const char *serial(char *given, char *id, int fd)
 {
 	static char text[SERIAL_MAX];
 	struct disk_options options = { .serial = given, .id = id };
-	struct block_image image = { .fd = fd };
+	struct block_claim claim = { .fd = fd };
 
 	memset(text, 'x', sizeof(text));
-	serial_of(text, &options, &image);
+	serial_of(text, &options, &claim);
 	return text;
 }
 

@@ -16,7 +16,7 @@
 #include <dirent.h>
 #include <sys/file.h>
 
-#include "block/image.h"
+#include "lib/block_whole.h"
 #include "lib/model_again.h"
 #include "lib/model_guest.h"
 #include "virtio/state.h"
@@ -554,7 +554,7 @@ static void test_image_in_use(void)
 
 	start(2);
 	leave();
-	assert_int_equal(block_image_open(&image, &options, error), 0);
+	assert_int_equal(whole_open(&image, &options, error), 0);
 	assert_true(begin_access(1, register_of(0, VIRTIO_MMIO_MAGIC_VALUE), 4,
 				 true, 0));
 	dom.leaves = false;
@@ -567,7 +567,7 @@ static void test_image_in_use(void)
 	check_serves(1, 0x22);
 	assert_false(answered(1));
 	assert_true(tool_is(node(0, "state"), "2"));
-	block_image_close(&image);
+	whole_close(&image);
 	wait_going_on(2);
 	wait_until(answered(1));
 	assert_int_equal((uint32_t)dom.vcpu[1].value, VIRTIO_MMIO_MAGIC);
@@ -584,10 +584,10 @@ static void test_left_again_with_an_image_in_use(void)
 
 	start(2);
 	leave();
-	assert_int_equal(block_image_open(&image, &options, error), 0);
+	assert_int_equal(whole_open(&image, &options, error), 0);
 	next(1);
 	leave();
-	block_image_close(&image);
+	whole_close(&image);
 	last(2);
 	check_serves(0, 0x21);
 	check_serves(1, 0x22);
@@ -603,14 +603,14 @@ static void test_detach_waits_for_an_image_in_use(void)
 
 	start(2);
 	leave();
-	assert_int_equal(block_image_open(&image, &options, error), 0);
+	assert_int_equal(whole_open(&image, &options, error), 0);
 	last(1);
 	ask_stop();
 	wait_until(tool_is(node(1, "state"), "6"));
 	a_while();
 	assert_true(tool_is(node(0, "state"), "2"));
 	assert_int_equal(dom.servers, 1);
-	block_image_close(&image);
+	whole_close(&image);
 	assert_true(stopped());
 	assert_true(tool_is(node(0, "state"), "6"));
 	check_clean();

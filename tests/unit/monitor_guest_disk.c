@@ -14,6 +14,7 @@
 #include <sys/resource.h>
 
 #include "lib/model_store.h"
+#include "lib/block_whole.h"
 
 #include "monitor/guest_disk.h"
 
@@ -353,7 +354,7 @@ static void use_image(struct block_image *image)
 	const struct block_image_options options = { .file = rig.file };
 	char error[BLOCK_ERROR_MAX];
 
-	assert_int_equal(block_image_open(image, &options, error), 0);
+	assert_int_equal(whole_open(image, &options, error), 0);
 }
 
 /* Whatever is to become of the disk, what is in flight ends before. */
@@ -372,7 +373,7 @@ static void in_use(const char *says, enum guest_disk_state next,
 	assert_true(guest_disk_is_active(&rig.gd));
 	assert_int_equal(rig.attached + rig.disowned, 0);
 	assert_true(tool_is(DIRECTORY "/state", says));
-	block_image_close(&image);
+	whole_close(&image);
 	review();
 	assert_int_equal(rig.gd.state, next);
 	assert_true(tool_is(DIRECTORY "/state", reads));
@@ -431,7 +432,7 @@ static void test_left_disk_is_detached(void **state)
 	guest_disk_detach(&rig.gd);
 	assert_int_equal(rig.gd.state, LEFT);
 	assert_int_equal(rig.disowned, 0);
-	block_image_close(&image);
+	whole_close(&image);
 	guest_disk_take_up(&rig.gd);
 	assert_int_equal(rig.gd.state, SETTLED);
 	assert_int_equal(rig.disowned, 1);

@@ -18,7 +18,7 @@
 #include "lib/model_guest.h"
 
 #include "base/thread_loop.h"
-#include "monitor/disk_image.h"
+#include "lib/model_image.h"
 #include "virtio/queue.h"
 #include "virtio/state.h"
 #include "worker/worker.h"
@@ -73,7 +73,7 @@ static void ended(struct worker_owner *owner, uint64_t id)
 {
 	struct life *l = container_of(owner, struct life, owner);
 
-	block_image_close(&l->image[id - DEVID]);
+	whole_close(&l->image[id - DEVID]);
 	__atomic_add_fetch(&l->ended, 1, __ATOMIC_RELEASE);
 }
 
@@ -127,12 +127,12 @@ static void do_attach(void *arg)
 		.adopt = c->adopt,
 	};
 
-	c->result = disk_image_open(image, &options[c->disk], false, error);
+	c->result = model_image_open(image, &options[c->disk], error);
 	if (c->result)
 		return;
 	c->result = worker_attach(life->worker, &d, error);
 	if (c->result)
-		block_image_close(image);
+		whole_close(image);
 }
 
 static int attach_as(unsigned int i, bool adopt, uint64_t base)
@@ -214,7 +214,7 @@ static void end_life(void)
 	thread_loop_stop(&life->thread);
 	for (int i = 0; i < DISKS; i++)
 		if (life->image[i].fd >= 0)
-			block_image_close(&life->image[i]);
+			whole_close(&life->image[i]);
 	life++;
 	assert_true(life < lives + LIVES_MAX);
 }
@@ -225,7 +225,7 @@ static void kill_process(void)
 	thread_loop_stop(&life->thread);
 	for (int i = 0; i < DISKS; i++)
 		if (life->image[i].fd >= 0)
-			close(life->image[i].fd);
+			whole_kill(&life->image[i]);
 	xenevtchn_close((xenevtchn_handle *)&dom);
 	dom.pages = 0;
 	life++;
