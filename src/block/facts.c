@@ -22,6 +22,12 @@ static bool is_block(uint32_t size, uint32_t min, uint32_t max)
 	return size >= min && size <= max && (size & (size - 1)) == 0;
 }
 
+/* Bytes that a store transfers well, or 0. */
+static bool is_hint(uint32_t bytes)
+{
+	return bytes <= INT32_MAX && bytes % FACTS_SECTOR == 0;
+}
+
 static const char *flags_fault(const struct block_facts *f)
 {
 	const uint8_t flags[] = {
@@ -81,6 +87,8 @@ static const char *blocks_fault(const struct block_facts *f)
 		return "its physical block size is wrong";
 	if (!is_block(f->store_block_size, FACTS_SECTOR, FACTS_PHYSICAL_MAX))
 		return "the block size of its store is wrong";
+	if (!is_hint(f->min_io_size) || !is_hint(f->opt_io_size))
+		return "what its store likes is wrong";
 	if (f->alignment_offset >= f->physical_block_size)
 		return "its blocks begin behind the first one";
 	if (f->size > INT64_MAX || f->size % f->block_size)

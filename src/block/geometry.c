@@ -149,6 +149,13 @@ static int check_size(const struct block_claim *claim,
 			     claim->facts.block_size);
 }
 
+/* What no driver could keep to is not passed on. */
+static unsigned int usable_hint(unsigned int bytes)
+{
+	return bytes <= INT32_MAX && bytes % GEOMETRY_BLOCK_MIN == 0 ? bytes :
+								       0;
+}
+
 int block_geometry(struct block_claim *claim,
 		   const struct block_image_options *options,
 		   unsigned int *sector, char error[BLOCK_ERROR_MAX])
@@ -179,8 +186,8 @@ int block_geometry(struct block_claim *claim,
 			store.physical :
 			claim->facts.block_size;
 	claim->facts.alignment_offset = store.alignment_offset;
-	claim->facts.min_io_size = store.min_io;
-	claim->facts.opt_io_size = store.opt_io;
+	claim->facts.min_io_size = usable_hint(store.min_io);
+	claim->facts.opt_io_size = usable_hint(store.opt_io);
 	*sector = claim->facts.is_block_device ? store.logical : 0;
 	return 0;
 }

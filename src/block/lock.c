@@ -15,9 +15,9 @@
  * kernel keeps them until the last request in flight has dropped the file: byte
  * 51 that for data, byte 52 that for flushing, which may still write what the
  * page cache has. A writer locks them for writing. The claim leaves the two
- * alone and looks whether anybody has them, after its own bytes are locked: from
- * then on nobody else makes a worker's part. An earlier version of this program
- * locks them like all others, and so each of the two sees the other.
+ * alone and looks whether anybody has them, after its own bytes are locked:
+ * from then on nobody else makes a worker's part. An earlier version of this
+ * program locks them like all others, and so each of the two sees the other.
  *
  * QEMU locks single bytes, all of them for reading: 100 + n says that it does n
  * with the image, 200 + n that nobody else may; of these, n = 0 is to read, 1
@@ -38,10 +38,10 @@
  * use is asked for again for half a second, unless the caller has other things
  * to do and asks again itself. What such a process has under way reads or
  * writes the memory of a guest as well, which matters for readers, too: so a
- * worker that reads has two bytes locked for reading, that of its claim's number
- * and that of the disk's which it reads for. Who comes after it asks whether
- * they could be locked for writing: a worker of the same claim for the first,
- * another claim for the same disk for the second.
+ * worker that reads has two bytes locked for reading, that of its claim's
+ * number and that of the disk's which it reads for. Who comes after it asks
+ * whether they could be locked for writing: a worker of the same claim for the
+ * first, another claim for the same disk for the second.
  *
  * Failure modes: a store whose file system has no locks is refused: without
  * one, two writers would destroy the disk unseen.

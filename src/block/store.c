@@ -9,8 +9,8 @@
  *              in /dev, and that others use
  *   open       and look again at what was opened, for the name may mean another
  *              file now
- *   again      the very file, whatever its name means by then: through /proc, or
- *              by the name if that is still this file
+ *   again      the very file, whatever its name means by then: through /proc,
+ *              or by the name if that is still this file
  *   exclusive  a block device for writing is opened once more, with O_EXCL,
  *              which the kernel grants only if nothing is mounted from it and
  *              nobody else holds it so. Nothing is read or written by this

@@ -24,8 +24,8 @@
  *   WRITE_ZEROES           done, then submitted
  *
  * A write with RWF_DSYNC may take the kernel's report along and is not waited
- * for. So fdatasync has a second open of the file, with a report of its own. If
- * there can be none, no write is made with RWF_DSYNC.
+ * for. So fdatasync has another description, with a report of its own (part.c).
+ * If there could be none, no write is made with RWF_DSYNC.
  *
  * A failure concerns what is dirty: writes that wait for their fdatasync, which
  * fail with it, and those that were acknowledged without having been stable. If
