@@ -7,12 +7,14 @@
  * that of all processes is read, as far as we may. Their files are not looked
  * at: one may be on a file system that does not answer.
  *
+ * A worker has locked the file as well, but to stop it is of no use: who has
+ * the first byte, or all, is the one to be named.
+ *
  * Failure: of what cannot be read nothing is known.
  */
 #define _GNU_SOURCE 1
 #include <dirent.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,45 +37,68 @@ static long read_number(const char *name)
 	return strtol(name, NULL, 10);
 }
 
-/* Whether a descriptor has a lock on `file`. */
-static bool has_locked(int dir, const char *fd, const char *file)
+/* What somebody has of the locks; more is better. */
+enum holding { HOLDING_NONE, HOLDING_SOME, HOLDING_FIRST };
+
+/* The lines of locks on `file`, of which others may begin at its first byte. */
+static enum holding look_at_locks(const char *text, const char *file)
+{
+	enum holding found = HOLDING_NONE;
+	const char *line = strstr(text, "\nlock:");
+
+	while (line && (line = strstr(line, file))) {
+		line += strlen(file);
+		if (strncmp(line, "0 ", 2) == 0)
+			return HOLDING_FIRST;
+		found = HOLDING_SOME;
+	}
+	return found;
+}
+
+/* Of a descriptor. */
+static enum holding look_at_descriptor(int dir, const char *fd,
+				       const char *file)
 {
 	char text[HOLDER_INFO_MAX];
-	const char *line;
 	int info = openat(dir, fd, O_RDONLY | O_CLOEXEC);
 	ssize_t n;
 
 	if (info < 0)
-		return false;
+		return HOLDING_NONE;
 	n = read(info, text, sizeof(text) - 1);
 	close(info);
 	text[n > 0 ? n : 0] = '\0';
-	line = strstr(text, "\nlock:");
-	return line && strstr(line, file);
+	return look_at_locks(text, file);
 }
 
-/* Whether the process has locked `file`, but for our descriptor `own`. */
-static bool is_holder(long pid, const char *file, int own)
+/* Of the process, but for our descriptor `own`. */
+static enum holding look_at_process(long pid, const char *file, int own)
 {
 	char path[64];
 	struct dirent *entry;
-	bool found = false;
+	enum holding found = HOLDING_NONE;
 	DIR *dir;
 
 	snprintf(path, sizeof(path), "/proc/%ld/fdinfo", pid);
 	dir = opendir(path);
 	if (!dir)
-		return false;
-	while (!found && (entry = readdir(dir)))
-		found = (pid != getpid() ||
-			 read_number(entry->d_name) != own) &&
-			has_locked(dirfd(dir), entry->d_name, file);
+		return HOLDING_NONE;
+	while (found < HOLDING_FIRST && (entry = readdir(dir))) {
+		enum holding one;
+
+		if (pid == getpid() && read_number(entry->d_name) == own)
+			continue;
+		one = look_at_descriptor(dirfd(dir), entry->d_name, file);
+		if (one > found)
+			found = one;
+	}
 	closedir(dir);
 	return found;
 }
 
 long block_lock_holder(int fd)
 {
+	enum holding most = HOLDING_NONE;
 	char file[HOLDER_FILE_MAX];
 	struct dirent *entry;
 	struct stat st;
@@ -87,11 +112,15 @@ long block_lock_holder(int fd)
 	dir = opendir("/proc");
 	if (!dir)
 		return 0;
-	while (!holder && (entry = readdir(dir))) {
+	while (most < HOLDING_FIRST && (entry = readdir(dir))) {
 		long pid = read_number(entry->d_name);
+		enum holding one = pid > 0 ? look_at_process(pid, file, fd) :
+					     HOLDING_NONE;
 
-		if (pid > 0 && is_holder(pid, file, fd))
+		if (one > most) {
+			most = one;
 			holder = pid;
+		}
 	}
 	closedir(dir);
 	return holder;

@@ -5,7 +5,8 @@
 
 /*
  * The pid of a process that has the file which `fd` has open locked by another
- * descriptor of its own; 0 if that cannot be found out.
+ * descriptor of its own, the first byte of it if there is one; 0 if that cannot
+ * be found out.
  */
 long block_lock_holder(int fd);
 

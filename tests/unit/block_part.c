@@ -278,6 +278,44 @@ static void test_claim_ends_first(void **state)
 	}
 }
 
+/* Whom to stop: who has the claim, not who works for it. */
+static void test_who(void **state)
+{
+	struct block_claim claim, next;
+	struct block_part part;
+	char pid[32];
+	pid_t child;
+
+	(void)state;
+	free(harness_create("image", 65536));
+	assert_int_equal(claim_as(&claim, harness_path("image"), WRITER), 0);
+	assert_int_equal(block_claim_part(&claim, &part, error), 0);
+	child = fork();
+	if (child == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		block_part_close(&part);
+		for (;;)
+			pause();
+	}
+	block_claim_close(&claim);
+	assert_int_equal(
+		block_claim_open(&next,
+				 &(struct block_image_options){
+					 .file = harness_path("image"),
+					 .user.in_use = BLOCK_IN_USE_SAY,
+				 },
+				 error),
+		-EAGAIN);
+	snprintf(pid, sizeof(pid), "(pid %ld)", (long)child);
+	assert_non_null(strstr(error, pid));
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+	/* Nobody else is left to be named. */
+	check_claims(harness_path("image"), WRITER, -EAGAIN);
+	block_part_close(&part);
+	check_claims(harness_path("image"), WRITER, 0);
+}
+
 static bool can_lock(int fd, off_t byte)
 {
 	struct flock lock = { .l_type = F_WRLCK, .l_start = byte, .l_len = 1 };
@@ -811,6 +849,7 @@ int main(void)
 		cmocka_unit_test(test_one_after_the_other),
 		cmocka_unit_test(test_readers),
 		cmocka_unit_test(test_claim_ends_first),
+		cmocka_unit_test(test_who),
 		cmocka_unit_test(test_others_see_a_part),
 		cmocka_unit_test(test_after_an_earlier_version),
 		cmocka_unit_test(test_lent),
