@@ -33,6 +33,7 @@ sources() {
 		"$TOP"/src/base/*.c "$TOP"/src/vhost_user/*.c \
 		"$TOP"/src/disk/*.c "$TOP/src/monitor/disk_image.c" \
 		"$TOP"/src/config/key*.c "$TOP/src/config/values.c" \
+		"$TOP/tests/lib/block_whole.c" \
 		"$TOP/tests/lib/model_driver.c" "$TOP/tests/lib/model_image.c" \
 		"$TOP/tests/lib/model_memory.c" "$TOP/tests/lib/model_ring.c"; do
 		case $file:$1 in
