@@ -8,7 +8,8 @@
  *	  |
  *	part	  for a worker: file descriptions of its own, which are locked
  *	  |	  as well; no copy of them is kept
- *	(the worker dies: the kernel keeps its part while a request is in flight)
+ *	(the worker dies: the kernel keeps its part while a request is in
+ *	  |	  flight)
  *	  |
  *	part	  for the next worker: -EBUSY until then
  *	  |

@@ -3,8 +3,10 @@
  * An image as a worker has it: what its engines need to move data. It is made
  * of the part that a monitor has given (block/claim.h), and knows no path.
  *
- * What flushes and their failures are about is here: the monitor, which never
- * flushes, learns of a loss only where the image lends (block/flush.h).
+ * What flushes and their failures are about is here. A loss outlives the worker
+ * in the state of its disk, from where the next one takes it (inherited_error).
+ * A monitor never flushes. It learns of a loss only where it lends the image,
+ * in the same process (block/flush.h).
  */
 #ifndef BLOCK_IMAGE_H
 #define BLOCK_IMAGE_H

@@ -44,11 +44,11 @@ enum holding { HOLDING_NONE, HOLDING_SOME, HOLDING_FIRST };
 static enum holding look_at_locks(const char *text, const char *file)
 {
 	enum holding found = HOLDING_NONE;
-	const char *line = strstr(text, "\nlock:");
+	const char *at = strstr(text, "\nlock:");
 
-	while (line && (line = strstr(line, file))) {
-		line += strlen(file);
-		if (strncmp(line, "0 ", 2) == 0)
+	for (at = at ? strstr(at, file) : NULL; at; at = strstr(at, file)) {
+		at += strlen(file);
+		if (strncmp(at, "0 ", 2) == 0)
 			return HOLDING_FIRST;
 		found = HOLDING_SOME;
 	}

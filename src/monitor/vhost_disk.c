@@ -2,10 +2,11 @@
 /*
  * A disk that is served over vhost-user; see monitor/vhost_disk.h.
  *
- * Happy path: claim the image, open it, hand it to the worker, follow its size, and give
- * its lock away when no queue is served. At the end the worker finishes the
- * requests in flight and gives the device up, then the image is closed, and
- * only then the socket is gone: who finds the path free finds the image free.
+ * Happy path: claim the image, make the one part of it and hand that to the
+ * worker, which is in this process; follow its size, and give its locks away
+ * when no queue is served. At the end the worker finishes the requests in
+ * flight and gives the device up, then the image is closed, and only then the
+ * socket is gone: who finds the path free finds the image free.
  *
  * Failure: an image that another process has is waited for (handover.c).
  */
