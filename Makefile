@@ -87,7 +87,7 @@ xen_sources := $(call sources,xen) $(call sources,toolstack)
 our_sources := $(filter-out src/monitor/guest_none.c,$(our_sources))
 else
 our_sources := $(filter-out src/monitor/guest.c src/monitor/guest_disk.c \
-	src/monitor/guest_disks.c src/worker/xen_worker.c, \
+	src/monitor/guest_disks.c src/worker/client.c src/worker/xen_worker.c, \
 	$(our_sources))
 endif
 main_source := src/program/main.c

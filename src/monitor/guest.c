@@ -6,9 +6,12 @@
  * against what is served, whatever the event was. The guest's life:
  *
  *	state	  event				what is done		next
- *	AWAITED	  its domain is there		stop the grace time,	SERVED
- *						take its states, begin
+ *	AWAITED	  its domain is there		no grace time, take	BEGINS
+ *						its states, begin
  *		  the grace time is over	leave the loop		ENDING
+ *	BEGINS	  the worker has begun		find what was left	SERVED
+ *		  it cannot with the states	begin without		BEGINS
+ *		  it cannot			leave the loop		AWAITED
  *	SERVED	  a review			see guest_disk.c	SERVED
  *		  it has shut down		note whether it will	SERVED
  *						come back
@@ -21,6 +24,9 @@
  *	any	  the loop is left: a signal,	detach all disks	ENDING
  *		  or the grace time
  *	ENDING	  the last disk has ended	leave the loop again	-
+ *
+ * While it BEGINS nothing else is done, whatever happens: that is looked at
+ * when the worker has begun, also where the program ends.
  *
  * The grace time is long after a reboot or crash, short otherwise, and there is
  * none before the first domain. Without a disk «the last has ended» at once.
@@ -70,6 +76,7 @@
 
 enum guest_state {
 	GUEST_AWAITED, /* there is no domain, or no more */
+	GUEST_BEGINS,  /* the worker is asked to begin */
 	GUEST_SERVED,
 	GUEST_LEAVING, /* the domain is gone, its disks end */
 	GUEST_ENDING,  /* the program ends, and the disks */
@@ -84,6 +91,8 @@ struct guest {
 	struct domain domain;
 	bool returns; /* it ended in a way that makes it come back */
 	bool failed;  /* the program ends with status 1 */
+	bool kept;    /* the worker was asked to begin with the states */
+	bool ends;    /* the program does, as soon as the worker has begun */
 	struct worker *worker;
 	struct state_dir states;
 	char *vm; /* what tells the guest that has them; owned */
@@ -154,8 +163,6 @@ static void ended(struct worker_owner *owner, uint64_t id)
 	loop_defer(g->loop, &g->look);
 }
 
-static const struct worker_owner_ops owner_ops = { .ended = ended };
-
 /* ---- its beginning ---- */
 
 static void warn_of_no_states(const struct guest *g, const char *why)
@@ -215,47 +222,85 @@ static bool is_unknown_state(int error)
 	return error == -EOPNOTSUPP || error == -EINVAL || error == -ENODATA;
 }
 
-/*
- * What cannot be taken over stays as it is, for who can: the next process, or
- * another version. 0, or a negative errno: it is not to be served.
- */
-static int begin(struct guest *g)
+static void begin(struct guest *g, bool kept)
 {
-	const unsigned int domid = (unsigned int)g->domain.id;
-	char error[BLOCK_ERROR_MAX];
-	int r;
-
-	if (!state_dir_has_guest(&g->states))
-		return worker_begin(g->worker, domid, -1, error);
-	r = worker_begin(g->worker, domid, g->states.server_fd, error);
-	if (r == 0) {
-		g->disks.host.states = &g->states;
-		g->disks.host.vm = g->vm;
-		return 0;
-	}
-	log_error("%s: what another process has left of domain %u cannot be "
-		  "taken over: %s",
-		  g->domain.name, domid, error);
-	if (!is_unknown_state(r)) {
-		fail(g);
-		return r;
-	}
-	/* The guest's next life can be served. */
-	return worker_begin(g->worker, domid, -1, error);
+	g->state = GUEST_BEGINS;
+	g->kept = kept;
+	worker_begin(g->worker, (unsigned int)g->domain.id,
+		     kept ? g->states.server_fd : -1);
 }
 
 static void look_for_domain(struct guest *g)
 {
-	if (g->failed || !domain_find(&g->domain) || take_states(g) || begin(g))
+	if (g->failed || !domain_find(&g->domain) || take_states(g))
 		return;
 	loop_disarm(g->loop, &g->grace);
+	begin(g, state_dir_has_guest(&g->states));
+}
+
+static void serve_domain(struct guest *g)
+{
 	g->returns = false;
 	g->state = GUEST_SERVED;
 	g->disks.host.guest = g->domain.name;
 	g->disks.host.domid = g->domain.id;
+	g->disks.host.states = g->kept ? &g->states : NULL;
+	g->disks.host.vm = g->kept ? g->vm : NULL;
 	guest_disks_find_left(&g->disks);
 	log_info("%s: serving domain %d", g->domain.name, g->domain.id);
 }
+
+/*
+ * What cannot be taken over stays as it is, for who can: the next process, or
+ * another version.
+ */
+static void not_begun(struct guest *g, int error, const char *why)
+{
+	g->state = GUEST_AWAITED;
+	if (g->kept)
+		log_error("%s: what another process has left of domain %d "
+			  "cannot be taken over: %s",
+			  g->domain.name, g->domain.id, why);
+	else
+		log_error("%s: domain %d cannot be served: %s", g->domain.name,
+			  g->domain.id, why);
+	if (!g->kept || !is_unknown_state(error))
+		fail(g);
+	else if (!g->ends)
+		/* The guest's next life can be served. */
+		begin(g, false);
+}
+
+static void begun(struct worker_owner *owner, int result, const char *error)
+{
+	struct guest *g = container_of(owner, struct guest, owner);
+
+	if (result)
+		not_begun(g, result, error);
+	else
+		serve_domain(g);
+	if (g->ends)
+		loop_quit(g->loop);
+	else
+		loop_defer(g->loop, &g->look);
+}
+
+static void attached(struct worker_owner *owner, uint64_t id, int result,
+		     const char *error)
+{
+	struct guest *g = container_of(owner, struct guest, owner);
+
+	/* Of what has changed meanwhile nothing was looked at. */
+	if (!guest_disks_attached(&g->disks, id, result, error))
+		loop_defer(g->loop, &g->look);
+	look_for_end(g);
+}
+
+static const struct worker_owner_ops owner_ops = {
+	.begun = begun,
+	.attached = attached,
+	.ended = ended,
+};
 
 /* ---- the review ---- */
 
@@ -456,8 +501,13 @@ static bool can_leave(struct guest *g)
 	enum domain_shutdown reason;
 	enum domain_life life;
 
-	if (g->options->end != OPTIONS_LEAVE || g->state != GUEST_SERVED ||
-	    !g->disks.host.states || !guest_disks_active(&g->disks))
+	if (g->options->end != OPTIONS_LEAVE)
+		return false;
+	/* The loop has failed: what the worker has begun with is not known. */
+	if (g->state == GUEST_BEGINS)
+		return g->kept;
+	if (g->state != GUEST_SERVED || !g->disks.host.states ||
+	    !guest_disks_active(&g->disks))
 		return false;
 	life = domain_life(&g->domain, &reason);
 	if (life != DOMAIN_RUNS && life != DOMAIN_UNKNOWN)
@@ -479,6 +529,17 @@ static void leave_to_next(struct guest *g)
 		 "guest waits for it: systemctl start virtio-disk@%s",
 		 g->domain.name, n, log_plural(n), g->domain.id,
 		 g->options->domain);
+}
+
+/* Only then it is known what there is to leave, or to end. */
+static int finish_beginning(struct guest *g)
+{
+	int r = 0;
+
+	g->ends = true;
+	while (r == 0 && g->state == GUEST_BEGINS)
+		r = loop_run(g->loop);
+	return r;
 }
 
 /*
@@ -527,6 +588,8 @@ int guest_serve(struct loop *loop, const struct options *options)
 	served = g;
 	if (r == 0)
 		r = loop_run(loop);
+	if (r == 0)
+		r = finish_beginning(g);
 	/* Also where the loop has failed. */
 	if (can_leave(g))
 		leave_to_next(g);

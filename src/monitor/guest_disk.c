@@ -6,35 +6,44 @@
  * was; with the disk's state that decides what is done:
  *
  *	state	  libxl says		     what is done	      next
- *	FOUND	  1			     open, attach: below
+ *	FOUND	  1			     open, attach	      ATTACHING
  *		  5			     say 6		      SETTLED
  *		  6, no state		     -			      SETTLED
  *		  other			     log		      FOREIGN
  *	LEFT	  any, image in use	     try again later	      LEFT
  *		  any, no memory now	     the same		      LEFT
- *		  1, another image	     disown, say 6	      SETTLED
- *		  other, another image	     try again later	      LEFT
  *		  5, 6, no state, offline    disown, say 6	      SETTLED
- *		  other, it was closing	     disown, say 6	      SETTLED
- *		  other			     open, adopt	      UNTOLD
+ *		  other			     open, adopt	      ADOPTING
  *		  other, that fails	     disown, say it	      SETTLED
+ *	ATTACHING any			     -			      ATTACHING
+ *	ADOPTING  any			     -			      ADOPTING
  *	UNTOLD	  any			     say 2		      SERVED
+ *		  1, of another disk	     detach		      CLOSING
  *	SERVED	  5, 6, no state, offline    detach		      CLOSING
  *		  1: it was made anew	     detach		      CLOSING
  *	CLOSING	  any			     -			      CLOSING
- *	UNCLOSED  1			     open, attach
+ *	UNCLOSED  1			     open, attach	      ATTACHING
  *		  other			     say 6		      SETTLED
- *	SETTLED	  1			     open, attach
+ *	SETTLED	  1			     open, attach	      ATTACHING
  *		  5			     say 6		      SETTLED
- *	FOREIGN	  1			     open, attach
+ *	FOREIGN	  1			     open, attach	      ATTACHING
  *
- *	          the worker says
+ *		  the worker says
+ *	ATTACHING it is attached	     below		      UNTOLD
+ *		  it is not		     close, say it	      SETTLED
+ *	ADOPTING  it is attached	     below		      UNTOLD
+ *		  not now		     close, try again later   LEFT
+ *		  another image, and 1	     close, disown, say 6     SETTLED
+ *		  another image		     close, try again later   LEFT
+ *		  it was closing	     close, disown, say 6     SETTLED
+ *		  it cannot be		     close, disown, say it    SETTLED
  *	CLOSING	  it has ended		     close, say 6	      SETTLED
  *
- * UNTOLD ends like SERVED. Open and attach leads to UNTOLD and at once on;
- * where that fails, libxl is told so, and SETTLED is next. Where «say 6» fails
- * UNCLOSED is next, and where 2 fails the state stays: it is said again at the
- * next look. What cannot be known now leaves all as it is.
+ * UNTOLD ends like SERVED, and goes on at once: who wanted it to end while the
+ * worker was asked has it detached then, else 2 is said. Where open fails,
+ * libxl is told so, and SETTLED is next. Where «say 6» fails UNCLOSED is next,
+ * and where 2 fails the state stays: it is said again at the next look. What
+ * cannot be known now leaves all as it is.
  *
  * LEFT, and not FOUND, is what the worker awaits: a disk of the process before
  * this one. The guest may access it all the time. The lock of its image tells
@@ -79,16 +88,23 @@ void guest_disk_init(struct guest_disk *gd, const struct guest_disk_host *host,
 		gd->state = GUEST_DISK_LEFT;
 }
 
+/* Whether the worker was asked for it and has not said yet what it has. */
+static bool is_unanswered(const struct guest_disk *gd)
+{
+	return gd->state == GUEST_DISK_ATTACHING ||
+	       gd->state == GUEST_DISK_ADOPTING;
+}
+
 bool guest_disk_is_active(const struct guest_disk *gd)
 {
 	return gd->state == GUEST_DISK_LEFT || gd->state == GUEST_DISK_UNTOLD ||
 	       gd->state == GUEST_DISK_SERVED ||
-	       gd->state == GUEST_DISK_CLOSING;
+	       gd->state == GUEST_DISK_CLOSING || is_unanswered(gd);
 }
 
 bool guest_disk_is_left(const struct guest_disk *gd)
 {
-	return gd->state == GUEST_DISK_LEFT;
+	return gd->state == GUEST_DISK_LEFT || gd->state == GUEST_DISK_ADOPTING;
 }
 
 /* ---- its state ---- */
@@ -143,17 +159,17 @@ static bool is_about(const struct disk_options *o, const char *vdev,
  * id, which only names the disk: 0, or a negative errno and a sentence.
  */
 static int settle(struct disk_options *o, const struct guest_disk *gd,
-		  const struct backend *backend, char error[BLOCK_ERROR_MAX])
+		  char error[BLOCK_ERROR_MAX])
 {
 	const struct guest_disk_host *host = gd->host;
-	const struct disk_options *layers[2] = { &backend->options };
+	const struct disk_options *layers[2] = { &gd->said.options };
 	const struct disk_options *found = NULL;
 	struct disk_options over;
 
 	for (unsigned int i = 0; i < host->noverrides; i++) {
 		const struct disk_options *next = &host->overrides[i];
 
-		if (!is_about(next, backend->options.id, gd->devid))
+		if (!is_about(next, gd->said.options.id, gd->devid))
 			continue;
 		if (found) {
 			snprintf(error, BLOCK_ERROR_MAX,
@@ -170,14 +186,15 @@ static int settle(struct disk_options *o, const struct guest_disk *gd,
 	return layers_settle(o, layers, found ? 2 : 1, DISK_FOR_XEN, error);
 }
 
-static void warn_of_mode(const struct guest_disk *gd,
-			 const struct backend *backend)
+static void warn_of_mode(const struct guest_disk *gd)
 {
-	if (backend_mode_is_odd(backend))
+	const char *mode = gd->said.mode;
+
+	if (backend_mode_is_odd(&gd->said))
 		log_warning("%s: %s/mode is %s%s, which is neither r nor w: "
 			    "read-only",
-			    gd->name, gd->path, backend->mode ? "" : "absent",
-			    backend->mode ? backend->mode : "");
+			    gd->name, gd->path, mode ? "" : "absent",
+			    mode ? mode : "");
 }
 
 static void size_changed(struct size_watch *watch)
@@ -187,47 +204,57 @@ static void size_changed(struct size_watch *watch)
 	worker_resize(gd->host->worker, gd->devid, gd->claim.facts.size);
 }
 
-/* Its image is open: 0, or a negative errno and a sentence; it is not then. */
-static int attach(struct guest_disk *gd, const struct backend *backend,
-		  const struct disk_options *o, char error[BLOCK_ERROR_MAX])
+static void close_all(struct guest_disk *gd)
 {
+	size_watch_remove(&gd->size);
+	close_image(gd);
+	close_state(gd);
+}
+
+/*
+ * Its image is open: 0, and the worker is asked; or a negative errno and a
+ * sentence, and it is not open any more.
+ */
+static int attach(struct guest_disk *gd, const struct disk_options *o,
+		  char error[BLOCK_ERROR_MAX])
+{
+	const bool adopt = gd->state == GUEST_DISK_LEFT;
 	struct disk_options all = *o;
 	struct worker_disk disk = {
 		.id = gd->devid,
 		.name = gd->name,
 		.image = &gd->image,
 		.options = &all,
-		.base = backend->base,
-		.irq = (uint32_t)backend->irq,
-		.adopt = gd->state == GUEST_DISK_LEFT,
+		.base = gd->said.base,
+		.irq = (uint32_t)gd->said.irq,
+		.adopt = adopt,
 	};
 	char serial[SERIAL_MAX];
 	int r = disk_image_open(&gd->image, &gd->claim, error);
 
 	if (r == 0)
 		r = open_state(gd, error);
+	if (r) {
+		close_all(gd);
+		return r;
+	}
 	serial_of(serial, o, &gd->claim);
 	all.serial = serial;
 	disk.state_fd = gd->state_fd;
-	if (r == 0)
-		r = worker_attach(gd->host->worker, &disk, error);
-	if (r) {
-		close_image(gd);
-		close_state(gd);
-		return r;
-	}
+	worker_attach(gd->host->worker, &disk);
+	/* What is told of its size comes after that. */
 	gd->size.changed = size_changed;
 	size_watch_add(&gd->size, &gd->claim, gd->name, gd->host->loop);
-	gd->state = GUEST_DISK_UNTOLD;
+	gd->unwanted &= adopt;
+	gd->state = adopt ? GUEST_DISK_ADOPTING : GUEST_DISK_ATTACHING;
 	return 0;
 }
 
-static int check(const struct guest_disk *gd, const struct backend *backend,
-		 char error[BLOCK_ERROR_MAX])
+static int check(const struct guest_disk *gd, char error[BLOCK_ERROR_MAX])
 {
-	const char *fault = backend_fault(backend);
+	const char *fault = backend_fault(&gd->said);
 
-	if (!fault && gd->host->noverrides && !backend->options.id)
+	if (!fault && gd->host->noverrides && !gd->said.options.id)
 		fault = "no dev: which --disk is about it is not known";
 	if (fault)
 		snprintf(error, BLOCK_ERROR_MAX, "%s: %s", gd->path, fault);
@@ -253,9 +280,8 @@ static uint64_t owner_of(const struct guest_disk *gd)
  * From what the directory says to the open image: 0, or a negative errno and a
  * sentence. `o` is to be finished in any case.
  */
-static int prepare(struct guest_disk *gd, const struct backend *backend,
-		   struct disk_options *o, enum block_in_use in_use,
-		   char error[BLOCK_ERROR_MAX])
+static int prepare(struct guest_disk *gd, struct disk_options *o,
+		   enum block_in_use in_use, char error[BLOCK_ERROR_MAX])
 {
 	const bool left = gd->state == GUEST_DISK_LEFT;
 	const struct block_user user = {
@@ -263,61 +289,61 @@ static int prepare(struct guest_disk *gd, const struct backend *backend,
 		.owner = owner_of(gd),
 		.successor = left,
 	};
-	const char *vdev = backend->options.id;
+	const char *vdev = gd->said.options.id;
 	int r;
 
 	snprintf(gd->name, sizeof(gd->name), "%s/%s", gd->host->guest,
 		 vdev ? vdev : "disk");
-	r = check(gd, backend, error);
+	r = check(gd, error);
 	if (r == 0)
-		r = settle(o, gd, backend, error);
+		r = settle(o, gd, error);
 	if (r == 0 && o->readonly && !left)
-		warn_of_mode(gd, backend);
+		warn_of_mode(gd);
 	return r ? r : disk_image_claim(&gd->claim, o, &user, error);
 }
 
-static void serve(struct guest_disk *gd, const struct backend *backend)
+static void refuse(struct guest_disk *gd, const char *why)
+{
+	log_error("%s: %s", gd->name, why);
+	remove_state(gd);
+	gd->state = GUEST_DISK_SETTLED;
+	backend_tell_refused(gd->host->store, gd->path, why);
+}
+
+static void serve(struct guest_disk *gd)
 {
 	char error[BLOCK_ERROR_MAX] = "";
 	struct disk_options o = { 0 };
-	int r = prepare(gd, backend, &o, BLOCK_IN_USE_WAIT, error);
+	int r = prepare(gd, &o, BLOCK_IN_USE_WAIT, error);
 
 	if (r == 0)
-		r = attach(gd, backend, &o, error);
+		r = attach(gd, &o, error);
 	keys_finish(&o);
-	if (r == 0)
-		return;
-	log_error("%s: %s", gd->name, error);
-	remove_state(gd);
-	gd->state = GUEST_DISK_SETTLED;
-	backend_tell_refused(gd->host->store, gd->path, error);
+	if (r)
+		refuse(gd, error);
 }
 
-static void tell_served(struct guest_disk *gd)
+/* What the directory says now: whether that could be read. */
+static bool read_said(struct guest_disk *gd)
 {
-	if (backend_tell_served(gd->host->store, gd->path) == 0)
-		gd->state = GUEST_DISK_SERVED;
+	backend_finish(&gd->said);
+	return backend_read(&gd->said, gd->host->store, gd->path) == 0;
 }
 
 /* A directory that asks for a disk. */
 static void open_disk(struct guest_disk *gd, bool full)
 {
-	struct store *store = gd->host->store;
-	struct backend backend = { 0 };
-
 	if (full) {
 		log_error("%s: more than %d disks; %s is not served",
 			  gd->host->guest, DISKS_MAX, gd->path);
 		gd->state = GUEST_DISK_SETTLED;
-		backend_tell_refused(store, gd->path, "too many disks");
+		backend_tell_refused(gd->host->store, gd->path,
+				     "too many disks");
 		return;
 	}
 	/* Where that fails it is tried again. */
-	if (backend_read(&backend, store, gd->path) == 0)
-		serve(gd, &backend);
-	backend_finish(&backend);
-	if (gd->state == GUEST_DISK_UNTOLD)
-		tell_served(gd);
+	if (read_said(gd))
+		serve(gd);
 }
 
 /* ---- the end ---- */
@@ -339,15 +365,25 @@ static bool is_unwanted(const struct guest_disk *gd)
 
 void guest_disk_detach(struct guest_disk *gd)
 {
-	if (gd->state == GUEST_DISK_LEFT) {
+	if (is_unanswered(gd) || gd->state == GUEST_DISK_LEFT)
 		gd->unwanted = true;
-		guest_disk_take_up(gd);
-	}
+	guest_disk_take_up(gd);
 	if (gd->state != GUEST_DISK_UNTOLD && gd->state != GUEST_DISK_SERVED)
 		return;
 	size_watch_remove(&gd->size);
 	gd->state = GUEST_DISK_CLOSING;
 	worker_detach(gd->host->worker, gd->devid);
+}
+
+static void tell_served(struct guest_disk *gd)
+{
+	int r = backend_tell_served(gd->host->store, gd->path, &gd->said);
+
+	if (r == 0)
+		gd->state = GUEST_DISK_SERVED;
+	/* It was removed and made anew while the worker was asked. */
+	else if (r == -ESTALE)
+		guest_disk_detach(gd);
 }
 
 static void tell_closed(struct guest_disk *gd)
@@ -361,7 +397,7 @@ void guest_disk_ended(struct guest_disk *gd)
 {
 	assert(gd->state == GUEST_DISK_CLOSING);
 	/* Who is told may open it at once. */
-	close_image(gd);
+	close_all(gd);
 	remove_state(gd);
 	log_info("%s: closed", gd->name);
 	tell_closed(gd);
@@ -369,9 +405,8 @@ void guest_disk_ended(struct guest_disk *gd)
 
 void guest_disk_finish(struct guest_disk *gd)
 {
-	size_watch_remove(&gd->size);
-	close_image(gd);
-	close_state(gd);
+	close_all(gd);
+	backend_finish(&gd->said);
 }
 
 /* ---- one that was left ---- */
@@ -430,10 +465,9 @@ static bool is_passing(int error)
 	       error == -ESTALE;
 }
 
-static void stay_left(const struct guest_disk *gd, enum block_in_use in_use,
-		      const char *why)
+static void stay_left(const struct guest_disk *gd, const char *why)
 {
-	if (in_use == BLOCK_IN_USE_SAY)
+	if (gd->in_use == BLOCK_IN_USE_SAY)
 		log_warning("%s: the guest waits for it: %s", gd->name, why);
 	else
 		log_debug("%s: %s", gd->name, why);
@@ -445,52 +479,76 @@ static bool is_new(const struct guest_disk *gd)
 	return backend_state(gd->host->store, gd->path) == XENBUS_INITIALISING;
 }
 
-static void adopt(struct guest_disk *gd, const struct backend *backend,
-		  const struct disk_options *o, enum block_in_use in_use)
+static void not_adopted(struct guest_disk *gd, int error, const char *why)
 {
-	char error[BLOCK_ERROR_MAX];
-	int r = attach(gd, backend, o, error);
-
-	if (r == -ENODEV || (r == -ESTALE && is_new(gd)))
+	if (error == -ENODEV || (error == -ESTALE && is_new(gd)))
 		let_go(gd);
-	else if (is_passing(r))
-		stay_left(gd, in_use, error);
-	else if (r)
-		lose(gd, error);
+	else if (is_passing(error))
+		stay_left(gd, why);
+	else
+		lose(gd, why);
 }
 
-static void take_up(struct guest_disk *gd, const struct backend *backend)
+static void take_up(struct guest_disk *gd)
 {
 	const bool unwanted = gd->unwanted || is_unwanted(gd);
-	const enum block_in_use in_use = say_or_ask(gd);
 	char error[BLOCK_ERROR_MAX] = "";
 	struct disk_options o = { 0 };
-	int r = prepare(gd, backend, &o, in_use, error);
+	int r;
 
-	if (is_passing(r))
-		stay_left(gd, in_use, error);
-	else if (unwanted)
+	gd->in_use = say_or_ask(gd);
+	r = prepare(gd, &o, gd->in_use, error);
+	if (!is_passing(r) && unwanted)
 		let_go(gd);
-	else if (r)
-		lose(gd, error);
-	else
-		adopt(gd, backend, &o, in_use);
+	else if (r == 0)
+		r = attach(gd, &o, error);
+	if (gd->state == GUEST_DISK_LEFT)
+		not_adopted(gd, r, error);
 	keys_finish(&o);
 }
 
 void guest_disk_take_up(struct guest_disk *gd)
 {
-	struct store *store = gd->host->store;
-	int state = backend_state(store, gd->path);
-	struct backend backend = { 0 };
+	int state;
 
-	if (gd->state != GUEST_DISK_LEFT || (state < 0 && state != -ENOENT))
+	if (gd->state != GUEST_DISK_LEFT)
 		return;
-	if (backend_read(&backend, store, gd->path) == 0)
-		take_up(gd, &backend);
-	backend_finish(&backend);
-	if (gd->state == GUEST_DISK_UNTOLD)
+	state = backend_state(gd->host->store, gd->path);
+	if ((state >= 0 || state == -ENOENT) && read_said(gd))
+		take_up(gd);
+}
+
+/* ---- what the worker answers ---- */
+
+static void attached(struct guest_disk *gd)
+{
+	gd->state = GUEST_DISK_UNTOLD;
+	if (gd->unwanted)
+		guest_disk_detach(gd);
+	else
 		tell_served(gd);
+}
+
+static void not_attached(struct guest_disk *gd, int error, const char *why)
+{
+	const bool adopts = gd->state == GUEST_DISK_ADOPTING;
+
+	close_all(gd);
+	if (!adopts) {
+		refuse(gd, why);
+		return;
+	}
+	gd->state = GUEST_DISK_LEFT;
+	not_adopted(gd, error, why);
+}
+
+void guest_disk_attached(struct guest_disk *gd, int result, const char *error)
+{
+	assert(is_unanswered(gd));
+	if (result)
+		not_attached(gd, result, error);
+	else
+		attached(gd);
 }
 
 /* ---- the review ---- */
@@ -542,6 +600,8 @@ void guest_disk_review(struct guest_disk *gd, bool full)
 	case GUEST_DISK_LEFT:
 		guest_disk_take_up(gd);
 		break;
+	case GUEST_DISK_ATTACHING:
+	case GUEST_DISK_ADOPTING:
 	case GUEST_DISK_CLOSING:
 		break;
 	case GUEST_DISK_FOUND:

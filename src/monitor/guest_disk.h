@@ -17,9 +17,11 @@
 #include "worker/worker.h"
 
 enum guest_disk_state {
-	GUEST_DISK_FOUND,  /* a directory, not looked at yet */
-	GUEST_DISK_LEFT,   /* by the process before, which the worker awaits */
-	GUEST_DISK_UNTOLD, /* served, which libxl does not know yet */
+	GUEST_DISK_FOUND, /* a directory, not looked at yet */
+	GUEST_DISK_LEFT,  /* by the process before, which the worker awaits */
+	GUEST_DISK_ATTACHING, /* the worker is asked for it */
+	GUEST_DISK_ADOPTING,  /* ... for one that was left */
+	GUEST_DISK_UNTOLD,    /* served, which libxl does not know yet */
 	GUEST_DISK_SERVED,
 	GUEST_DISK_CLOSING,  /* the worker ends it */
 	GUEST_DISK_UNCLOSED, /* it has ended, libxl does not know yet */
@@ -47,13 +49,16 @@ struct guest_disk {
 	bool seen; /* for who forgets those that are gone */
 	uint64_t devid;
 	char path[BACKEND_PATH_MAX];
-	char name[DISK_NAME_MAX]; /* once it is served */
-	struct block_claim claim; /* while it is served or closing */
+	struct backend said;      /* when it was last asked for */
+	char name[DISK_NAME_MAX]; /* once that was read */
+	/* While the worker is asked for it or has it: */
+	struct block_claim claim;
 	struct block_image image; /* ... of its part */
-	struct size_watch size;   /* of it, while it is served */
-	int state_fd;             /* while it is served or closing; or -1 */
-	/* While it is left: */
-	bool unwanted;     /* whatever libxl says */
+	struct size_watch size;   /* of it, but while it is closing */
+	int state_fd;             /* or -1 */
+	/* While it is left, or the worker is asked: */
+	bool unwanted; /* whatever libxl says */
+	enum block_in_use in_use;
 	uint64_t since_ns; /* when its image was tried for the first time */
 	uint64_t said_ns;  /* when that was last said */
 };
@@ -64,7 +69,7 @@ void guest_disk_init(struct guest_disk *gd, const struct guest_disk_host *host,
 /* Look at the directory, and do what it asks for. `full`: there is no room. */
 void guest_disk_review(struct guest_disk *gd, bool full);
 
-/* Whether the worker has it, or awaits it. */
+/* Whether the worker has it, or awaits it, or is asked for it. */
 bool guest_disk_is_active(const struct guest_disk *gd);
 
 /* Whether it is left by another process, and not taken up yet. */
@@ -76,7 +81,10 @@ bool guest_disk_is_left(const struct guest_disk *gd);
  */
 void guest_disk_take_up(struct guest_disk *gd);
 
-/* Have a disk end, if it is served or left. */
+/* The worker's answer to who has asked it: as worker_owner_ops->attached(). */
+void guest_disk_attached(struct guest_disk *gd, int result, const char *error);
+
+/* Have a disk end, if it is served or left, or is to be. */
 void guest_disk_detach(struct guest_disk *gd);
 
 /* The worker has ended it: close the image and tell libxl. */

@@ -119,6 +119,7 @@ static void forget_unseen(struct guest_disks *disks)
 			continue;
 		}
 		*link = gd->next;
+		guest_disk_finish(gd);
 		free(gd);
 	}
 }
@@ -143,6 +144,16 @@ void guest_disks_detach(struct guest_disks *disks)
 {
 	for (struct guest_disk *gd = disks->first; gd; gd = gd->next)
 		guest_disk_detach(gd);
+}
+
+bool guest_disks_attached(struct guest_disks *disks, uint64_t devid, int result,
+			  const char *error)
+{
+	struct guest_disk *gd = find(disks, devid);
+
+	assert(gd);
+	guest_disk_attached(gd, result, error);
+	return guest_disk_is_left(gd);
 }
 
 void guest_disks_ended(struct guest_disks *disks, uint64_t devid)

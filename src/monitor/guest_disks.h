@@ -30,7 +30,14 @@ unsigned int guest_disks_left(const struct guest_disks *disks);
 /* Disks that the worker has or awaits. */
 unsigned int guest_disks_active(const struct guest_disks *disks);
 
-/* Have all end that are served or left. */
+/*
+ * What the worker answers for one that it was asked for. Returns whether that
+ * one is to be tried again later.
+ */
+bool guest_disks_attached(struct guest_disks *disks, uint64_t devid, int result,
+			  const char *error);
+
+/* Have all end that are served or left, or are to be. */
 void guest_disks_detach(struct guest_disks *disks);
 
 /* The worker has ended one. */

@@ -61,9 +61,14 @@ bool backend_is_offline(struct store *store, const char *path)
 	       online == 0;
 }
 
-/* Answer a directory with this state: 0 or a negative errno. */
-typedef int answer_fn(struct store *store, const char *path, uint64_t state,
-		      const char *why);
+/* What libxl is told. */
+struct answer {
+	/* To a directory with this state: 0 or a negative errno. */
+	int (*give)(const struct answer *answer, struct store *store,
+		    const char *path, uint64_t state);
+	const char *why;              /* ... of one that tells so */
+	const struct backend *served; /* as what */
+};
 
 static int write_state(struct store *store, const char *path,
 		       enum xenbus_state state)
@@ -74,19 +79,47 @@ static int write_state(struct store *store, const char *path,
 	return store_write(store, text, "%s/state", path);
 }
 
-static int answer_served(struct store *store, const char *path, uint64_t state,
-			 const char *why)
+static bool is_same_text(const char *a, const char *b)
 {
-	(void)why;
-	return state == XENBUS_INITIALISING ?
-		       write_state(store, path, XENBUS_INIT_WAIT) :
-		       0;
+	return a && b ? !strcmp(a, b) : a == b;
 }
 
-static int answer_closed(struct store *store, const char *path, uint64_t state,
-			 const char *why)
+static bool is_same(const struct backend *a, const struct backend *b)
 {
-	(void)why;
+	return is_same_text(a->options.file, b->options.file) &&
+	       is_same_text(a->options.id, b->options.id) &&
+	       is_same_text(a->mode, b->mode) && a->base == b->base &&
+	       a->irq == b->irq && a->options.discard == b->options.discard;
+}
+
+/* One that asks for what is served: 0, or -ESTALE: for another disk. */
+static int check_same(const struct backend *served, struct store *store,
+		      const char *path)
+{
+	struct backend now = { 0 };
+	int r = backend_read(&now, store, path);
+
+	if (r == 0 && !is_same(served, &now))
+		r = -ESTALE;
+	backend_finish(&now);
+	return r;
+}
+
+static int answer_served(const struct answer *answer, struct store *store,
+			 const char *path, uint64_t state)
+{
+	int r;
+
+	if (state != XENBUS_INITIALISING)
+		return 0;
+	r = check_same(answer->served, store, path);
+	return r ? r : write_state(store, path, XENBUS_INIT_WAIT);
+}
+
+static int answer_closed(const struct answer *answer, struct store *store,
+			 const char *path, uint64_t state)
+{
+	(void)answer;
 	return state == XENBUS_INITIALISING ?
 		       0 :
 		       write_state(store, path, XENBUS_CLOSED);
@@ -100,23 +133,25 @@ static int write_error(struct store *store, const char *path, const char *why)
 	return r ? r : store_remove(store, "%s/state", path);
 }
 
-static int answer_refused(struct store *store, const char *path, uint64_t state,
-			  const char *why)
+static int answer_refused(const struct answer *answer, struct store *store,
+			  const char *path, uint64_t state)
 {
-	return state == XENBUS_INITIALISING ? write_error(store, path, why) : 0;
+	return state == XENBUS_INITIALISING ?
+		       write_error(store, path, answer->why) :
+		       0;
 }
 
-static int answer_lost(struct store *store, const char *path, uint64_t state,
-		       const char *why)
+static int answer_lost(const struct answer *answer, struct store *store,
+		       const char *path, uint64_t state)
 {
 	return state == XENBUS_CLOSING ?
 		       write_state(store, path, XENBUS_CLOSED) :
-		       write_error(store, path, why);
+		       write_error(store, path, answer->why);
 }
 
 /* One look at the state with its answer: 0 or a negative errno. */
-static int try_answer(struct store *store, const char *path, answer_fn *answer,
-		      const char *why)
+static int try_answer(struct store *store, const char *path,
+		      const struct answer *answer)
 {
 	uint64_t state;
 	int r = store_begin(store);
@@ -126,47 +161,59 @@ static int try_answer(struct store *store, const char *path, answer_fn *answer,
 		return r;
 	r = store_read_number(store, &state, "%s/state", path);
 	if (r == 0 || r == -EINVAL)
-		r = answer(store, path, r ? UINT64_MAX : state, why);
+		r = answer->give(answer, store, path, r ? UINT64_MAX : state);
 	end = store_end(store, r == 0);
 	/* What is gone needs no answer. */
 	return r == 0 || r == -ENOENT ? end : r;
 }
 
 static int answer_libxl(struct store *store, const char *path,
-			answer_fn *answer, const char *why)
+			const struct answer *answer)
 {
 	static struct log_limit errors; /* it is tried again and again */
 	int r = -EAGAIN;
 
 	for (int i = 0; r == -EAGAIN && i < TRIES_MAX; i++)
-		r = try_answer(store, path, answer, why);
+		r = try_answer(store, path, answer);
 	if (r == -EAGAIN)
 		store->trouble = EAGAIN; /* to be looked at again */
-	if (r)
+	if (r && r != -ESTALE)
 		log_limited(&errors, LOG_LEVEL_ERROR,
 			    "cannot write to %s in xenstore: %s", path,
 			    strerror(-r));
 	return r;
 }
 
-int backend_tell_served(struct store *store, const char *path)
+int backend_tell_served(struct store *store, const char *path,
+			const struct backend *served)
 {
-	return answer_libxl(store, path, answer_served, NULL);
+	const struct answer answer = {
+		.give = answer_served,
+		.served = served,
+	};
+
+	return answer_libxl(store, path, &answer);
 }
 
 int backend_tell_closed(struct store *store, const char *path)
 {
-	return answer_libxl(store, path, answer_closed, NULL);
+	const struct answer answer = { .give = answer_closed };
+
+	return answer_libxl(store, path, &answer);
 }
 
 int backend_tell_refused(struct store *store, const char *path, const char *why)
 {
-	return answer_libxl(store, path, answer_refused, why);
+	const struct answer answer = { .give = answer_refused, .why = why };
+
+	return answer_libxl(store, path, &answer);
 }
 
 int backend_tell_lost(struct store *store, const char *path, const char *why)
 {
-	return answer_libxl(store, path, answer_lost, why);
+	const struct answer answer = { .give = answer_lost, .why = why };
+
+	return answer_libxl(store, path, &answer);
 }
 
 /* ---- what it says of the disk ---- */

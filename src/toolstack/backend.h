@@ -68,8 +68,12 @@ bool backend_mode_is_odd(const struct backend *backend);
  * was made anew meanwhile, nor to one that is gone. And that one which was
  * served is lost, whatever its state is. 0, or a negative errno: libxl does not
  * know.
+ *
+ * A disk is served as a directory has asked for it, and only one that says the
+ * same is answered. -ESTALE: there is another one in its place by now.
  */
-int backend_tell_served(struct store *store, const char *path);
+int backend_tell_served(struct store *store, const char *path,
+			const struct backend *served);
 int backend_tell_closed(struct store *store, const char *path);
 int backend_tell_refused(struct store *store, const char *path,
 			 const char *why);

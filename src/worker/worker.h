@@ -5,11 +5,11 @@
  * guest's memory and moves the data.
  *
  *	monitor -> worker	begin, attach, disown, resize, detach, leave
- *	worker -> monitor	ended
+ *	worker -> monitor	begun, attached, ended
  *
- * What is said is plain structs and descriptors. The monitor waits for the
- * answer to a begin and an attach alone; a detach is answered by `ended`, when
- * what was in flight is done.
+ * What is said is plain structs and descriptors. Nothing of it is waited for:
+ * begin, attach and detach are answered later, by the loop, each once and never
+ * from within a call of the owner's.
  *
  * The state of a guest's devices may lie in files that the monitor gives: one
  * of the guest, one of each disk. Then another worker, which is given the same
@@ -18,6 +18,8 @@
  *	begin		with the guest's file: its server is taken over; each
  *	   |		disk of the worker before is awaited, and a vCPU that
  *	   |		accesses it stands still
+ *	begun		says which they are
+ *	   |
  *	attach, disown	each of those, when nothing of the worker before is in
  *			flight any more, which its image's lock tells
  */
@@ -37,6 +39,23 @@ struct worker_owner;
 /* Called by the loop, never from within a call of the owner's. */
 struct worker_owner_ops {
 	/*
+	 * The answer to worker_begin(). 0: worker_awaits() tells from now on of
+	 * the worker before. Or a negative errno and a sentence: no disk can be
+	 * attached, and file and guest are as they were; the owner may begin
+	 * with another file.
+	 */
+	void (*begun)(struct worker_owner *owner, int result,
+		      const char *error);
+	/*
+	 * The answer to worker_attach(). 0: the guest may access the disk. Or a
+	 * negative errno and a sentence: image and file are in nobody's hands
+	 * but the owner's, and a disk that was to be adopted is awaited as
+	 * before. -ENODEV: it was detached by the worker before, and the guest
+	 * has lost it already.
+	 */
+	void (*attached)(struct worker_owner *owner, uint64_t id, int result,
+			 const char *error);
+	/*
 	 * A disk that was to be detached is: nothing is in flight, its window
 	 * is no more, and its image is in nobody's hands but the owner's.
 	 */
@@ -49,9 +68,9 @@ struct worker_owner {
 
 /* A disk to attach. What is pointed at is the owner's. */
 struct worker_disk {
-	uint64_t id;               /* no other attached disk has it */
-	const char *name;          /* for the log */
-	struct block_image *image; /* open, and stays so until `ended` */
+	uint64_t id;      /* no other disk has it: from here to its end */
+	const char *name; /* for the log */
+	struct block_image *image;          /* open, and stays so: as long */
 	const struct disk_options *options; /* with nothing left to decide */
 	uint64_t base;                      /* of its window, a guest address */
 	uint32_t irq;
@@ -77,18 +96,16 @@ int worker_open(struct worker **worker, struct loop *loop,
 		struct worker_owner *owner);
 
 /*
- * The guest whose disks are attached from now on; none is at the time, and what
- * was awaited is not any more. `state_fd` is of a file for what the guest's
- * disks have in common, which the worker sizes if it is empty, or -1: nothing
- * outlives the process. It stays the owner's and open.
+ * The guest whose disks are attached from now on; none is at the time, no
+ * answer is outstanding, and what was awaited is not any more. `state_fd` is of
+ * a file for what the guest's disks have in common, which the worker sizes if
+ * it is empty, or -1: nothing outlives the process. It stays the owner's and
+ * open.
  *
- * A server that the file tells of is taken over. 0, also if there is none or it
- * is gone; or a negative errno and a sentence in `error`, then no disk can be
- * attached, and file and guest are as they were: the owner may begin with
- * another file.
+ * A server that the file tells of is taken over; that there is none or that it
+ * is gone is no failure. Answered by begun(), before which nothing is attached.
  */
-int worker_begin(struct worker *worker, unsigned int domid, int state_fd,
-		 char error[BLOCK_ERROR_MAX]);
+void worker_begin(struct worker *worker, unsigned int domid, int state_fd);
 
 /*
  * Whether disk `id` is one of the worker before this one, and neither attached
@@ -104,20 +121,18 @@ bool worker_awaits(const struct worker *worker, uint64_t id);
 void worker_disown(struct worker *worker, uint64_t id);
 
 /*
- * Answer for a disk: 0, or a negative errno and a sentence in `error`; one that
- * was to be adopted is awaited as before then. -ENODEV: it was detached by the
- * worker before, and the guest has lost it already. From then on the guest may
- * access it.
+ * Answer for a disk. Answered by attached(), before which it is not detached;
+ * there are DISKS_MAX at most, those that are awaited with them.
  */
-int worker_attach(struct worker *worker, const struct worker_disk *disk,
-		  char error[BLOCK_ERROR_MAX]);
+void worker_attach(struct worker *worker, const struct worker_disk *disk);
 
 /* Its image has another size now: the disk has, and its driver is told. */
 void worker_resize(struct worker *worker, uint64_t id, uint64_t bytes);
 
 /*
  * Begin to end a disk: whatever the guest does, it is dead from now on. The
- * loop goes on with what is in flight and answers the vCPUs meanwhile.
+ * loop goes on with what is in flight and answers the vCPUs meanwhile. Answered
+ * by ended().
  */
 void worker_detach(struct worker *worker, uint64_t id);
 
@@ -133,7 +148,7 @@ void worker_close(struct worker **worker);
  * request is taken any more, no vCPU is answered, nothing is undone at Xen.
  * Waits for what is in flight, then frees the worker as worker_close() does.
  * Only where every disk that is attached has a file for its state; what is
- * awaited stays so.
+ * awaited stays so, and what is not answered yet is one or the other.
  */
 void worker_leave(struct worker **worker);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The worker of a Xen guest: its IOREQ server, its mapped memory and its
- * devices; see worker/worker.h. It knows no toolstack.
+ * devices; see worker/xen_worker.h. It knows no toolstack.
  *
  * The first disk that is attached brings up server and map cache, the last one
  * that ends takes them down. A disk's life is
@@ -27,7 +27,7 @@
  *	tell	   the owner, who closes the image
  *
  * A process before this one may have left server and devices behind, in files.
- * Then worker_begin() takes the server, and a disk that is awaited begins
+ * Then xen_worker_begin() takes the server, and a disk that is awaited begins
  * otherwise:
  *
  *	adopt	   the device from its file, with what its driver knows
@@ -40,13 +40,13 @@
  *	   |
  *	notify	   the interrupt is raised for what may not have been told
  *
- * and worker_leave() is the end that leaves it like that for the next one.
+ * and xen_worker_leave() is the end that leaves it like that for the next one.
  *
  * Failure modes: a disk that cannot be attached is refused with a reason; the
  * others are not affected. One that was awaited stays so: the owner may try
  * again, or disown it.
  */
-#include "worker/worker.h"
+#include "worker/xen_worker.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -74,7 +74,7 @@ enum device_state {
 };
 
 struct device {
-	struct worker *worker;
+	struct xen_worker *worker;
 	enum device_state state;
 	uint64_t id;
 	struct disk disk;
@@ -82,11 +82,11 @@ struct device {
 	struct loop_deferred drained;
 };
 
-_Static_assert((int)IOREQ_WINDOWS_MAX >= (int)DISKS_MAX, "a row each");
+_Static_assert((int)IOREQ_WINDOWS_MAX == (int)DISKS_MAX, "a row each");
 
-struct worker {
+struct xen_worker {
 	struct loop *loop;
-	struct worker_owner *owner;
+	struct xen_worker_owner *owner;
 	struct xen_handles xen;
 	unsigned int domid;
 	struct ioreq_state *state; /* outlives the process; mapped; or NULL */
@@ -99,13 +99,13 @@ struct worker {
 
 static void invalidate(struct ioreq_server *server)
 {
-	struct worker *w = container_of(server, struct worker, server);
+	struct xen_worker *w = container_of(server, struct xen_worker, server);
 
 	mapcache_invalidate(&w->cache);
 }
 
 /* The cache, and a server that is closed. 0 or a negative errno, logged. */
-static int prepare(struct worker *w)
+static int prepare(struct xen_worker *w)
 {
 	memset(&w->server, 0, sizeof(w->server));
 	w->server.invalidate = invalidate;
@@ -114,7 +114,7 @@ static int prepare(struct worker *w)
 }
 
 /* Server and map cache, for the first disk. 0 or a negative errno, logged. */
-static int bring_up(struct worker *w)
+static int bring_up(struct xen_worker *w)
 {
 	int r;
 
@@ -134,7 +134,7 @@ static int bring_up(struct worker *w)
 }
 
 /* Give server and map cache up, unless there is a disk that needs them. */
-static void take_down(struct worker *w)
+static void take_down(struct xen_worker *w)
 {
 	if (!w->up || ioreq_server_awaits_any(&w->server))
 		return;
@@ -162,7 +162,7 @@ static void end(struct device *d)
 static void drained(struct loop_deferred *deferred)
 {
 	struct device *d = container_of(deferred, struct device, drained);
-	struct worker_owner *owner = d->worker->owner;
+	struct xen_worker_owner *owner = d->worker->owner;
 
 	if (disk_in_flight(&d->disk))
 		return;
@@ -170,7 +170,7 @@ static void drained(struct loop_deferred *deferred)
 	owner->ops->ended(owner, d->id);
 }
 
-static struct device *find(struct worker *w, uint64_t id)
+static struct device *find(struct xen_worker *w, uint64_t id)
 {
 	for (unsigned int i = 0; i < DISKS_MAX; i++)
 		if (w->device[i].state != DEVICE_FREE && w->device[i].id == id)
@@ -178,7 +178,7 @@ static struct device *find(struct worker *w, uint64_t id)
 	return NULL;
 }
 
-static struct device *free_entry(struct worker *w)
+static struct device *free_entry(struct xen_worker *w)
 {
 	for (unsigned int i = 0; i < DISKS_MAX; i++)
 		if (w->device[i].state == DEVICE_FREE)
@@ -199,11 +199,11 @@ static void log_served(const struct device *d, const struct worker_disk *disk)
 	disk_log_keys(&d->disk, disk->options);
 }
 
-/* Answer for the device's window and serve its queues; as worker_attach(). */
+/* Answer for its window and serve its queues; as xen_worker_attach(). */
 static int connect_device(struct device *d, const struct worker_disk *disk,
 			  char error[BLOCK_ERROR_MAX])
 {
-	struct worker *w = d->worker;
+	struct xen_worker *w = d->worker;
 	int r = xen_device_open(&d->xen, &w->server, &d->disk.blk.dev, disk->id,
 				disk->base, disk->irq);
 
@@ -224,7 +224,7 @@ static int connect_device(struct device *d, const struct worker_disk *disk,
 static int open_device(struct device *d, const struct worker_disk *disk,
 		       char error[BLOCK_ERROR_MAX])
 {
-	struct worker *w = d->worker;
+	struct xen_worker *w = d->worker;
 	int r = bring_up(w);
 
 	if (r) {
@@ -234,7 +234,8 @@ static int open_device(struct device *d, const struct worker_disk *disk,
 	}
 	r = disk_open_kept(&d->disk, disk->name, disk->image, disk->options,
 			   &w->cache.memory, disk->state_fd,
-			   disk->adopt && worker_awaits(w, disk->id), error);
+			   disk->adopt && xen_worker_awaits(w, disk->id),
+			   error);
 	if (r == 0)
 		r = connect_device(d, disk, error);
 	if (r == 0 && d->disk.state.adopted) {
@@ -250,7 +251,7 @@ static int open_device(struct device *d, const struct worker_disk *disk,
 /* ---- what outlives the process ---- */
 
 /* The state in a file, which gets its size if it is empty. */
-static int map_state(struct worker *w, int fd, char error[BLOCK_ERROR_MAX])
+static int map_state(struct xen_worker *w, int fd, char error[BLOCK_ERROR_MAX])
 {
 	struct stat file;
 	void *memory;
@@ -271,15 +272,15 @@ static int map_state(struct worker *w, int fd, char error[BLOCK_ERROR_MAX])
 	return 0;
 }
 
-static void unmap_state(struct worker *w)
+static void unmap_state(struct xen_worker *w)
 {
 	if (w->state)
 		munmap(w->state, sizeof(*w->state));
 	w->state = NULL;
 }
 
-/* The server of the process before, if there is one; as worker_begin(). */
-static int take_server(struct worker *w, char error[BLOCK_ERROR_MAX])
+/* The server of the process before, if there is one; as xen_worker_begin(). */
+static int take_server(struct xen_worker *w, char error[BLOCK_ERROR_MAX])
 {
 	const char *why = "there is no memory for its cache";
 	int r = prepare(w);
@@ -305,7 +306,7 @@ static int take_server(struct worker *w, char error[BLOCK_ERROR_MAX])
 }
 
 /* The guest before, of which no disk is left. */
-static void end_guest(struct worker *w)
+static void end_guest(struct xen_worker *w)
 {
 	for (unsigned int i = 0; i < DISKS_MAX; i++)
 		assert(w->device[i].state == DEVICE_FREE);
@@ -317,8 +318,8 @@ static void end_guest(struct worker *w)
 	unmap_state(w);
 }
 
-int worker_begin(struct worker *w, unsigned int domid, int state_fd,
-		 char error[BLOCK_ERROR_MAX])
+int xen_worker_begin(struct xen_worker *w, unsigned int domid, int state_fd,
+		     char error[BLOCK_ERROR_MAX])
 {
 	int r = 0;
 
@@ -333,14 +334,20 @@ int worker_begin(struct worker *w, unsigned int domid, int state_fd,
 	return r;
 }
 
-bool worker_awaits(const struct worker *w, uint64_t id)
+bool xen_worker_awaits(const struct xen_worker *w, uint64_t id)
 {
 	return w->up && ioreq_server_awaits(&w->server, id);
 }
 
-void worker_disown(struct worker *w, uint64_t id)
+unsigned int xen_worker_awaited(const struct xen_worker *w,
+				uint64_t id[DISKS_MAX])
 {
-	if (!worker_awaits(w, id))
+	return w->up ? ioreq_server_awaited(&w->server, id) : 0;
+}
+
+void xen_worker_disown(struct xen_worker *w, uint64_t id)
+{
+	if (!xen_worker_awaits(w, id))
 		return;
 	ioreq_server_disown(&w->server, id);
 	take_down(w);
@@ -348,15 +355,15 @@ void worker_disown(struct worker *w, uint64_t id)
 
 /* ---- attach, detach ---- */
 
-int worker_attach(struct worker *w, const struct worker_disk *disk,
-		  char error[BLOCK_ERROR_MAX])
+int xen_worker_attach(struct xen_worker *w, const struct worker_disk *disk,
+		      char error[BLOCK_ERROR_MAX])
 {
 	struct device *d = free_entry(w);
 	int r;
 
 	assert(!find(w, disk->id));
 	if (!disk->adopt)
-		worker_disown(w, disk->id);
+		xen_worker_disown(w, disk->id);
 	if (!d) {
 		snprintf(error, BLOCK_ERROR_MAX, "more than %d disks",
 			 DISKS_MAX);
@@ -375,7 +382,7 @@ int worker_attach(struct worker *w, const struct worker_disk *disk,
 	return r;
 }
 
-void worker_resize(struct worker *w, uint64_t id, uint64_t bytes)
+void xen_worker_resize(struct xen_worker *w, uint64_t id, uint64_t bytes)
 {
 	struct device *d = find(w, id);
 
@@ -383,7 +390,7 @@ void worker_resize(struct worker *w, uint64_t id, uint64_t bytes)
 		disk_resize(&d->disk, bytes);
 }
 
-void worker_detach(struct worker *w, uint64_t id)
+void xen_worker_detach(struct xen_worker *w, uint64_t id)
 {
 	struct device *d = find(w, id);
 
@@ -394,17 +401,17 @@ void worker_detach(struct worker *w, uint64_t id)
 
 static void lasted(struct loop_timer *timer)
 {
-	struct worker *w = container_of(timer, struct worker, lasts);
+	struct xen_worker *w = container_of(timer, struct xen_worker, lasts);
 
 	for (unsigned int i = 0; i < DISKS_MAX; i++)
 		if (w->device[i].state != DEVICE_FREE)
 			disk_lasted(&w->device[i].disk);
 }
 
-int worker_open(struct worker **worker, struct loop *loop,
-		struct worker_owner *owner)
+int xen_worker_open(struct xen_worker **worker, struct loop *loop,
+		    struct xen_worker_owner *owner)
 {
-	struct worker *w = calloc(1, sizeof(*w));
+	struct xen_worker *w = calloc(1, sizeof(*w));
 	int r;
 
 	*worker = NULL;
@@ -421,9 +428,9 @@ int worker_open(struct worker **worker, struct loop *loop,
 	return r;
 }
 
-void worker_close(struct worker **worker)
+void xen_worker_close(struct xen_worker **worker)
 {
-	struct worker *w = *worker;
+	struct xen_worker *w = *worker;
 
 	if (!w)
 		return;
@@ -442,9 +449,9 @@ void worker_close(struct worker **worker)
  * What it holds goes with the process; what it has mapped of the guest, when
  * nothing is in flight any more.
  */
-void worker_leave(struct worker **worker)
+void xen_worker_leave(struct xen_worker **worker)
 {
-	struct worker *w = *worker;
+	struct xen_worker *w = *worker;
 
 	if (!w)
 		return;
@@ -477,7 +484,7 @@ void worker_leave(struct worker **worker)
  * standing still. Where the loop stands still this is another thread, which
  * touches only what a loop that stands in the store's system call does not.
  */
-void worker_abandon(struct worker *w)
+void xen_worker_abandon(struct xen_worker *w)
 {
 	for (unsigned int i = 0; i < DISKS_MAX; i++) {
 		const struct disk *disk = &w->device[i].disk;
@@ -500,7 +507,7 @@ void worker_abandon(struct worker *w)
 		ioreq_server_end(&w->server);
 }
 
-void worker_log_stats(const struct worker *w)
+void xen_worker_log_stats(const struct xen_worker *w)
 {
 	uint64_t requests = 0, failed = 0, interrupts = 0;
 

@@ -571,6 +571,17 @@ bool ioreq_server_awaits(const struct ioreq_server *server, uint64_t id)
 	return false;
 }
 
+unsigned int ioreq_server_awaited(const struct ioreq_server *server,
+				  uint64_t id[IOREQ_WINDOWS_MAX])
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; server->awaited >> i; i++)
+		if (server->awaited >> i & 1)
+			id[n++] = server->state->window[i].id;
+	return n;
+}
+
 void ioreq_server_go_on(struct ioreq_server *server,
 			struct ioreq_window *window)
 {

@@ -138,6 +138,10 @@ static inline bool ioreq_server_awaits_any(const struct ioreq_server *server)
 	return server->awaited;
 }
 
+/* The ids of those that are: how many. */
+unsigned int ioreq_server_awaited(const struct ioreq_server *server,
+				  uint64_t id[IOREQ_WINDOWS_MAX]);
+
 /* An awaited window that was added is ready: accesses that waited happen. */
 void ioreq_server_go_on(struct ioreq_server *server,
 			struct ioreq_window *window);

@@ -69,8 +69,8 @@ bool __wrap_xs_write(struct xs_handle *h, xs_transaction_t t, const char *path,
 bool __wrap_xs_rm(struct xs_handle *h, xs_transaction_t t, const char *path);
 char **__wrap_xs_directory(struct xs_handle *h, xs_transaction_t t,
 			   const char *path, unsigned int *num);
-int __wrap_worker_attach(struct worker *worker, const struct worker_disk *disk,
-			 char error[BLOCK_ERROR_MAX]);
+void __wrap_worker_attach(struct worker *worker,
+			  const struct worker_disk *disk);
 void __wrap_worker_detach(struct worker *worker, uint64_t id);
 bool __wrap_worker_awaits(const struct worker *worker, uint64_t id);
 int __wrap_block_claim_open(struct block_claim *claim,
@@ -147,17 +147,14 @@ char **__wrap_xs_directory(struct xs_handle *h, xs_transaction_t t,
 	return NULL;
 }
 
-int __wrap_worker_attach(struct worker *worker, const struct worker_disk *disk,
-			 char error[BLOCK_ERROR_MAX])
+void __wrap_worker_attach(struct worker *worker, const struct worker_disk *disk)
 {
 	(void)worker;
-	(void)error;
 	assert_int_equal(disk->id, 51712);
 	assert_true(disk->base != 0 && disk->irq != 0);
 	assert_true(disk->options->serial[0] != '\0');
 	assert_true(disk->image->size != 0);
 	store_model.attached++;
-	return 0;
 }
 
 /* No process was before this one. */
@@ -265,6 +262,8 @@ static void review(struct guest_disk *gd)
 	int state = backend_state(gd->host->store, DIRECTORY);
 
 	guest_disk_review(gd, false);
+	if (gd->state == GUEST_DISK_ATTACHING)
+		guest_disk_attached(gd, 0, "");
 	if (gd->state == GUEST_DISK_SERVED) {
 		assert_int_equal(state, XENBUS_INITIALISING);
 		check_end(gd);
@@ -304,6 +303,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	guest_disk_init(&gd, &host, 51712);
 	assert_string_equal(gd.path, DIRECTORY);
 	review(&gd);
+	guest_disk_finish(&gd);
 	keys_finish(&over);
 	loop_finish(&loop);
 	return 0;

@@ -232,12 +232,19 @@ int xendevicemodel_create_ioreq_server(xendevicemodel_handle *h, domid_t domid,
 	return 0;
 }
 
+void happen(void (**what)(void))
+{
+	void (*f)(void) = *what;
+
+	*what = NULL;
+	if (f)
+		f();
+}
+
 int xendevicemodel_set_ioreq_server_state(xendevicemodel_handle *h,
 					  domid_t domid, ioservid_t id,
 					  int enabled)
 {
-	void (*on_disable)(void) = dom.on_disable;
-
 	(void)h;
 	(void)id;
 	if (no_domain(domid))
@@ -245,10 +252,8 @@ int xendevicemodel_set_ioreq_server_state(xendevicemodel_handle *h,
 	xs_lock();
 	must(dom.servers == 1);
 	/* Xen pauses the domain: whoever was on the way has arrived. */
-	if (!enabled && on_disable) {
-		dom.on_disable = NULL;
-		on_disable();
-	}
+	if (!enabled)
+		happen(&dom.on_disable);
 	dom.enabled = enabled != 0;
 	for (unsigned int v = 0; v < VCPUS; v++)
 		dom.page[v].vp_eport = REMOTE_PORT + v;
@@ -291,6 +296,7 @@ int xendevicemodel_map_io_range_to_ioreq_server(xendevicemodel_handle *h,
 	if (no_domain(domid))
 		return -1;
 	xs_lock();
+	happen(&dom.on_map);
 	must(is_mmio && dom.servers == 1 && dom.nranges < RANGES_MAX);
 	for (unsigned int i = 0; i < dom.nranges; i++)
 		if (start <= dom.range[i].last && end >= dom.range[i].first)
@@ -308,7 +314,6 @@ int xendevicemodel_unmap_io_range_from_ioreq_server(xendevicemodel_handle *h,
 						    uint64_t start,
 						    uint64_t end)
 {
-	void (*on_unmap)(void) = dom.on_unmap;
 	int r = -1;
 
 	(void)h;
@@ -317,9 +322,7 @@ int xendevicemodel_unmap_io_range_from_ioreq_server(xendevicemodel_handle *h,
 	if (no_domain(domid))
 		return -1;
 	xs_lock();
-	dom.on_unmap = NULL;
-	if (on_unmap)
-		on_unmap();
+	happen(&dom.on_unmap);
 	for (unsigned int i = 0; i < dom.nranges; i++) {
 		if (dom.range[i].first != start || dom.range[i].last != end)
 			continue;
@@ -429,6 +432,9 @@ xenforeignmemory_map_resource(xenforeignmemory_handle *h, domid_t domid,
 		dom.page_fails = 0;
 		return NULL;
 	}
+	xs_lock();
+	happen(&dom.on_page);
+	xs_unlock();
 	page = mmap(NULL, MODEL_PAGE, prot, MAP_SHARED, dom.page_fd, 0);
 	must(page != MAP_FAILED);
 	*paddr = page;

@@ -84,6 +84,9 @@ struct dom {
 	unsigned int irqs;
 	/* While a range is being unmapped, the server being disabled: once. */
 	void (*on_unmap)(void);
+	/* While a range or the server's page is mapped: once. */
+	void (*on_map)(void);
+	void (*on_page)(void);
 	void (*on_disable)(void);
 	int page_fails; /* errno of the next mapping of the server's page */
 	bool hold;      /* the store answers nothing */
@@ -136,6 +139,9 @@ struct block_request *__real_block_engine_reap(struct block_engine *engine,
 					       unsigned int max);
 
 void hold(bool on);
+
+/* What is to be done once, if anything: with the lock. */
+void happen(void (**what)(void));
 
 /* Until a request is there that is held. */
 void wait_held(void);

@@ -33,18 +33,18 @@ static struct {
 	bool awaited; /* by the worker */
 	bool adopts;  /* ... and then */
 	int attach_fails;
+	bool waits;      /* the worker's answer does */
 	char states[64]; /* directory */
 	struct state_dir dir;
 } rig;
 
-int __wrap_worker_attach(struct worker *worker, const struct worker_disk *disk,
-			 char error[BLOCK_ERROR_MAX]);
+void __wrap_worker_attach(struct worker *worker,
+			  const struct worker_disk *disk);
 void __wrap_worker_detach(struct worker *worker, uint64_t id);
 bool __wrap_worker_awaits(const struct worker *worker, uint64_t id);
 void __wrap_worker_disown(struct worker *worker, uint64_t id);
 
-int __wrap_worker_attach(struct worker *worker, const struct worker_disk *disk,
-			 char error[BLOCK_ERROR_MAX])
+void __wrap_worker_attach(struct worker *worker, const struct worker_disk *disk)
 {
 	assert_null(worker);
 	assert_int_equal(disk->id, DEVID);
@@ -55,9 +55,6 @@ int __wrap_worker_attach(struct worker *worker, const struct worker_disk *disk,
 	assert_int_equal(disk->state_fd >= 0, rig.host.states != NULL);
 	assert_int_equal(disk->adopt, rig.adopts);
 	rig.attached++;
-	if (rig.attach_fails)
-		snprintf(error, BLOCK_ERROR_MAX, "the worker cannot");
-	return rig.attach_fails;
 }
 
 void __wrap_worker_detach(struct worker *worker, uint64_t id)
@@ -104,9 +101,27 @@ static void say(const char *state)
 		tool_write(DIRECTORY "/state", "%s", state);
 }
 
+static bool is_asked(void)
+{
+	return rig.gd.state == GUEST_DISK_ATTACHING ||
+	       rig.gd.state == GUEST_DISK_ADOPTING;
+}
+
+/* The worker answers, once. */
+static void answer(void)
+{
+	if (rig.waits || !is_asked())
+		return;
+	if (rig.attach_fails == 0)
+		rig.awaited = false;
+	guest_disk_attached(&rig.gd, rig.attach_fails,
+			    rig.attach_fails ? "the worker cannot" : "");
+}
+
 static void review(void)
 {
 	guest_disk_review(&rig.gd, false);
+	answer();
 }
 
 static void start(void)
@@ -152,7 +167,7 @@ static void finish(void)
 {
 	bool active = guest_disk_is_active(&rig.gd);
 
-	assert_int_equal(active && !guest_disk_is_left(&rig.gd),
+	assert_int_equal(active && rig.gd.state != GUEST_DISK_LEFT,
 			 rig.gd.image.fd >= 0);
 	assert_int_equal(rig.gd.state_fd >= 0, rig.gd.image.fd >= 0);
 	assert_int_equal(active, has_state());
@@ -187,11 +202,14 @@ static void bring(enum guest_disk_state state)
 {
 	if (state == GUEST_DISK_FOUND)
 		return;
-	if (state == GUEST_DISK_LEFT) {
+	if (state == GUEST_DISK_LEFT || state == GUEST_DISK_ADOPTING)
 		bring_left();
+	if (state == GUEST_DISK_LEFT)
 		return;
-	}
-	say(state == GUEST_DISK_FOREIGN ? "2" : "1");
+	rig.waits = state == GUEST_DISK_ATTACHING ||
+		    state == GUEST_DISK_ADOPTING;
+	say(state == GUEST_DISK_FOREIGN || state == GUEST_DISK_ADOPTING ? "2" :
+									  "1");
 	if (state == GUEST_DISK_UNTOLD)
 		tool_fail("transaction", EIO, 1);
 	review();
@@ -215,6 +233,8 @@ struct row {
 
 #define FOUND GUEST_DISK_FOUND
 #define LEFT GUEST_DISK_LEFT
+#define ATTACHING GUEST_DISK_ATTACHING
+#define ADOPTING GUEST_DISK_ADOPTING
 #define UNTOLD GUEST_DISK_UNTOLD
 #define SERVED GUEST_DISK_SERVED
 #define CLOSING GUEST_DISK_CLOSING
@@ -223,44 +243,86 @@ struct row {
 #define FOREIGN GUEST_DISK_FOREIGN
 
 static const struct row rows[] = {
-	{ FOUND, NULL, SETTLED, NULL },     { FOUND, "1", SERVED, "2" },
-	{ FOUND, "2", FOREIGN, "2" },       { FOUND, "5", SETTLED, "6" },
-	{ FOUND, "6", SETTLED, "6" },       { FOUND, "x", FOREIGN, "x" },
-	{ FOUND, "7", FOREIGN, "7" },       { FOUND, FAILS, FOUND, NULL },
+	{ FOUND, NULL, SETTLED, NULL },
+	{ FOUND, "1", SERVED, "2" },
+	{ FOUND, "2", FOREIGN, "2" },
+	{ FOUND, "5", SETTLED, "6" },
+	{ FOUND, "6", SETTLED, "6" },
+	{ FOUND, "x", FOREIGN, "x" },
+	{ FOUND, "7", FOREIGN, "7" },
+	{ FOUND, FAILS, FOUND, NULL },
 
-	{ LEFT, NULL, SETTLED, NULL },      { LEFT, "1", SERVED, "2" },
-	{ LEFT, "2", SERVED, "2" },         { LEFT, "5", SETTLED, "6" },
-	{ LEFT, "6", SETTLED, "6" },        { LEFT, "x", SERVED, "x" },
-	{ LEFT, "3", SERVED, "3" },         { LEFT, FAILS, LEFT, "2" },
+	{ LEFT, NULL, SETTLED, NULL },
+	{ LEFT, "1", SERVED, "2" },
+	{ LEFT, "2", SERVED, "2" },
+	{ LEFT, "5", SETTLED, "6" },
+	{ LEFT, "6", SETTLED, "6" },
+	{ LEFT, "x", SERVED, "x" },
+	{ LEFT, "3", SERVED, "3" },
+	{ LEFT, FAILS, LEFT, "2" },
 
-	{ UNTOLD, NULL, CLOSING, NULL },    { UNTOLD, "1", SERVED, "2" },
-	{ UNTOLD, "2", SERVED, "2" },       { UNTOLD, "5", CLOSING, "5" },
-	{ UNTOLD, "6", CLOSING, "6" },      { UNTOLD, "x", SERVED, "x" },
+	{ ATTACHING, NULL, ATTACHING, NULL },
+	{ ATTACHING, "1", ATTACHING, "1" },
+	{ ATTACHING, "2", ATTACHING, "2" },
+	{ ATTACHING, "5", ATTACHING, "5" },
+	{ ATTACHING, "6", ATTACHING, "6" },
+	{ ATTACHING, "x", ATTACHING, "x" },
+	{ ATTACHING, FAILS, ATTACHING, "1" },
+
+	{ ADOPTING, NULL, ADOPTING, NULL },
+	{ ADOPTING, "1", ADOPTING, "1" },
+	{ ADOPTING, "2", ADOPTING, "2" },
+	{ ADOPTING, "5", ADOPTING, "5" },
+	{ ADOPTING, "6", ADOPTING, "6" },
+	{ ADOPTING, "x", ADOPTING, "x" },
+	{ ADOPTING, FAILS, ADOPTING, "2" },
+
+	{ UNTOLD, NULL, CLOSING, NULL },
+	{ UNTOLD, "1", SERVED, "2" },
+	{ UNTOLD, "2", SERVED, "2" },
+	{ UNTOLD, "5", CLOSING, "5" },
+	{ UNTOLD, "6", CLOSING, "6" },
+	{ UNTOLD, "x", SERVED, "x" },
 	{ UNTOLD, FAILS, UNTOLD, "1" },
 
-	{ SERVED, NULL, CLOSING, NULL },    { SERVED, "1", CLOSING, "1" },
-	{ SERVED, "2", SERVED, "2" },       { SERVED, "5", CLOSING, "5" },
-	{ SERVED, "6", CLOSING, "6" },      { SERVED, "x", SERVED, "x" },
+	{ SERVED, NULL, CLOSING, NULL },
+	{ SERVED, "1", CLOSING, "1" },
+	{ SERVED, "2", SERVED, "2" },
+	{ SERVED, "5", CLOSING, "5" },
+	{ SERVED, "6", CLOSING, "6" },
+	{ SERVED, "x", SERVED, "x" },
 	{ SERVED, FAILS, SERVED, "2" },
 
-	{ CLOSING, NULL, CLOSING, NULL },   { CLOSING, "1", CLOSING, "1" },
-	{ CLOSING, "2", CLOSING, "2" },     { CLOSING, "5", CLOSING, "5" },
-	{ CLOSING, "6", CLOSING, "6" },     { CLOSING, "x", CLOSING, "x" },
+	{ CLOSING, NULL, CLOSING, NULL },
+	{ CLOSING, "1", CLOSING, "1" },
+	{ CLOSING, "2", CLOSING, "2" },
+	{ CLOSING, "5", CLOSING, "5" },
+	{ CLOSING, "6", CLOSING, "6" },
+	{ CLOSING, "x", CLOSING, "x" },
 	{ CLOSING, FAILS, CLOSING, "2" },
 
-	{ UNCLOSED, NULL, SETTLED, NULL },  { UNCLOSED, "1", SERVED, "2" },
-	{ UNCLOSED, "2", SETTLED, "6" },    { UNCLOSED, "5", SETTLED, "6" },
-	{ UNCLOSED, "6", SETTLED, "6" },    { UNCLOSED, "x", SETTLED, "6" },
+	{ UNCLOSED, NULL, SETTLED, NULL },
+	{ UNCLOSED, "1", SERVED, "2" },
+	{ UNCLOSED, "2", SETTLED, "6" },
+	{ UNCLOSED, "5", SETTLED, "6" },
+	{ UNCLOSED, "6", SETTLED, "6" },
+	{ UNCLOSED, "x", SETTLED, "6" },
 	{ UNCLOSED, FAILS, UNCLOSED, "2" },
 
-	{ SETTLED, NULL, SETTLED, NULL },   { SETTLED, "1", SERVED, "2" },
-	{ SETTLED, "2", SETTLED, "2" },     { SETTLED, "5", SETTLED, "6" },
-	{ SETTLED, "6", SETTLED, "6" },     { SETTLED, "x", SETTLED, "x" },
+	{ SETTLED, NULL, SETTLED, NULL },
+	{ SETTLED, "1", SERVED, "2" },
+	{ SETTLED, "2", SETTLED, "2" },
+	{ SETTLED, "5", SETTLED, "6" },
+	{ SETTLED, "6", SETTLED, "6" },
+	{ SETTLED, "x", SETTLED, "x" },
 	{ SETTLED, FAILS, SETTLED, "6" },
 
-	{ FOREIGN, NULL, FOREIGN, NULL },   { FOREIGN, "1", SERVED, "2" },
-	{ FOREIGN, "2", FOREIGN, "2" },     { FOREIGN, "5", FOREIGN, "5" },
-	{ FOREIGN, "6", FOREIGN, "6" },     { FOREIGN, "x", FOREIGN, "x" },
+	{ FOREIGN, NULL, FOREIGN, NULL },
+	{ FOREIGN, "1", SERVED, "2" },
+	{ FOREIGN, "2", FOREIGN, "2" },
+	{ FOREIGN, "5", FOREIGN, "5" },
+	{ FOREIGN, "6", FOREIGN, "6" },
+	{ FOREIGN, "x", FOREIGN, "x" },
 	{ FOREIGN, FAILS, FOREIGN, "2" },
 };
 
@@ -579,6 +641,155 @@ static void test_left_disk_was_closing(void **state)
 	finish();
 }
 
+/* ---- while the worker is asked ---- */
+
+/* What it answers, when libxl has said `says` meanwhile. */
+static void answered(enum guest_disk_state asked, const char *says, int result)
+{
+	start();
+	bring(asked);
+	say(says);
+	review();
+	assert_int_equal(rig.gd.state, asked);
+	assert_true(guest_disk_is_active(&rig.gd));
+	rig.waits = false;
+	rig.attach_fails = result;
+	answer();
+}
+
+/* The disk is there, and only then it is seen that it is not wanted. */
+static void test_unwanted_while_asked(void **state)
+{
+	static const enum guest_disk_state asked[] = { ATTACHING, ADOPTING };
+	static const char *const words[] = { NULL, "5", "6" };
+
+	(void)state;
+	for (unsigned int i = 0; i < 2; i++)
+		for (unsigned int k = 0; k < 3; k++) {
+			answered(asked[i], words[k], 0);
+			assert_true(tool_is(DIRECTORY "/state", words[k]));
+			review();
+			assert_int_equal(rig.gd.state, CLOSING);
+			assert_int_equal(rig.detached, 1);
+			assert_int_equal(rig.disowned, 0);
+			guest_disk_ended(&rig.gd);
+			assert_int_equal(rig.gd.state, SETTLED);
+			finish();
+		}
+}
+
+static void test_refused_while_unwanted(void **state)
+{
+	(void)state;
+	answered(ATTACHING, "5", -EINVAL);
+	assert_int_equal(rig.gd.state, SETTLED);
+	assert_true(tool_is(DIRECTORY "/state", "5"));
+	review();
+	assert_true(tool_is(DIRECTORY "/state", "6"));
+	finish();
+	answered(ATTACHING, NULL, -EINVAL);
+	assert_int_equal(rig.gd.state, SETTLED);
+	review();
+	finish();
+}
+
+/* The end of the guest or of the program, which waits for the answer. */
+static void test_detached_while_asked(void **state)
+{
+	static const enum guest_disk_state asked[] = { ATTACHING, ADOPTING };
+
+	(void)state;
+	for (unsigned int i = 0; i < 2; i++) {
+		start();
+		bring(asked[i]);
+		guest_disk_detach(&rig.gd);
+		guest_disk_detach(&rig.gd);
+		assert_int_equal(rig.gd.state, asked[i]);
+		assert_int_equal(rig.detached, 0);
+		rig.waits = false;
+		answer();
+		assert_int_equal(rig.gd.state, CLOSING);
+		assert_int_equal(rig.detached, 1);
+		/* It was never said that it is served. */
+		assert_true(tool_is(DIRECTORY "/state", i ? "2" : "1"));
+		guest_disk_ended(&rig.gd);
+		finish();
+	}
+}
+
+static void test_detached_while_asked_in_vain(void **state)
+{
+	(void)state;
+	start();
+	bring(ADOPTING);
+	guest_disk_detach(&rig.gd);
+	rig.waits = false;
+	rig.attach_fails = -EAGAIN;
+	answer();
+	assert_int_equal(rig.gd.state, LEFT);
+	assert_int_equal(rig.disowned, 0);
+	/* It is not asked for again. */
+	review();
+	assert_int_equal(rig.gd.state, SETTLED);
+	assert_int_equal(rig.attached, 1);
+	assert_int_equal(rig.disowned, 1);
+	assert_true(tool_is(DIRECTORY "/state", "6"));
+	/* Another one in its place is wanted. */
+	rig.adopts = false;
+	rig.attach_fails = 0;
+	say("1");
+	review();
+	assert_int_equal(rig.gd.state, SERVED);
+	assert_int_equal(rig.detached, 0);
+	finish();
+}
+
+/* Whose directory was made anew meanwhile is not the one that is served. */
+static void anew(enum guest_disk_state before, const char *name,
+		 const char *value)
+{
+	start();
+	bring(before);
+	say("1");
+	tool_write(DIRECTORY "/discard-enable", "1");
+	tool_write(name, "%s", value);
+	rig.waits = false;
+	if (before == ATTACHING)
+		answer();
+	else
+		review();
+	assert_int_equal(rig.gd.state, CLOSING);
+	assert_int_equal(rig.detached, 1);
+	assert_true(tool_is(DIRECTORY "/state", "1"));
+	guest_disk_ended(&rig.gd);
+	assert_int_equal(rig.gd.state, SETTLED);
+	say("1");
+	review();
+	assert_int_equal(rig.gd.state, SERVED);
+	assert_int_equal(rig.attached, 2);
+	finish();
+}
+
+static void test_made_anew_while_asked(void **state)
+{
+	static const enum guest_disk_state before[] = { ATTACHING, UNTOLD };
+
+	(void)state;
+	for (unsigned int i = 0; i < 2; i++) {
+		anew(before[i], DIRECTORY "/params", "/dev/null");
+		anew(before[i], DIRECTORY "/dev", "xvdb");
+		anew(before[i], DIRECTORY "/mode", "r");
+		anew(before[i], DIRECTORY "/base", "4096");
+		anew(before[i], DIRECTORY "/irq", "34");
+		anew(before[i], DIRECTORY "/discard-enable", "0");
+	}
+	/* The same once more is what is served. */
+	answered(ATTACHING, "1", 0);
+	assert_int_equal(rig.gd.state, SERVED);
+	assert_true(tool_is(DIRECTORY "/state", "2"));
+	finish();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -592,6 +803,11 @@ int main(void)
 		cmocka_unit_test(test_left_disk_is_lost),
 		cmocka_unit_test(test_left_disk_waits_for_what_is_lacking),
 		cmocka_unit_test(test_left_disk_was_closing),
+		cmocka_unit_test(test_unwanted_while_asked),
+		cmocka_unit_test(test_refused_while_unwanted),
+		cmocka_unit_test(test_detached_while_asked),
+		cmocka_unit_test(test_detached_while_asked_in_vain),
+		cmocka_unit_test(test_made_anew_while_asked),
 	};
 
 	return cmocka_run_group_tests_name("monitor_guest_disk", tests, NULL,

@@ -21,7 +21,7 @@
 #include "lib/model_image.h"
 #include "virtio/queue.h"
 #include "virtio/state.h"
-#include "worker/worker.h"
+#include "worker/xen_worker.h"
 #include "xen/ioreq_state.h"
 
 enum {
@@ -35,8 +35,8 @@ enum {
 /* One life of the process: the dead ones are still reached from here. */
 struct life {
 	struct thread_loop thread;
-	struct worker_owner owner;
-	struct worker *worker;
+	struct xen_worker_owner owner;
+	struct xen_worker *worker;
 	struct block_image image[DISKS];
 	unsigned int ended;
 };
@@ -69,7 +69,7 @@ static void call(void (*f)(void *arg), void *arg)
 	thread_loop_call(&life->thread, f, arg);
 }
 
-static void ended(struct worker_owner *owner, uint64_t id)
+static void ended(struct xen_worker_owner *owner, uint64_t id)
 {
 	struct life *l = container_of(owner, struct life, owner);
 
@@ -77,7 +77,7 @@ static void ended(struct worker_owner *owner, uint64_t id)
 	__atomic_add_fetch(&l->ended, 1, __ATOMIC_RELEASE);
 }
 
-static const struct worker_owner_ops owner_ops = { .ended = ended };
+static const struct xen_worker_owner_ops owner_ops = { .ended = ended };
 
 static void do_begin(void *arg)
 {
@@ -85,10 +85,10 @@ static void do_begin(void *arg)
 
 	c->result = 0;
 	if (!life->worker)
-		c->result = worker_open(&life->worker, &life->thread.loop,
-					&life->owner);
+		c->result = xen_worker_open(&life->worker, &life->thread.loop,
+					    &life->owner);
 	if (c->result == 0)
-		c->result = worker_begin(life->worker, DOMID, c->fd, error);
+		c->result = xen_worker_begin(life->worker, DOMID, c->fd, error);
 }
 
 static int begin_with(int fd)
@@ -130,7 +130,7 @@ static void do_attach(void *arg)
 	c->result = model_image_open(image, &options[c->disk], error);
 	if (c->result)
 		return;
-	c->result = worker_attach(life->worker, &d, error);
+	c->result = xen_worker_attach(life->worker, &d, error);
 	if (c->result)
 		whole_close(image);
 }
@@ -159,7 +159,7 @@ static void do_disown(void *arg)
 {
 	const struct call *c = arg;
 
-	worker_disown(life->worker, DEVID + c->disk);
+	xen_worker_disown(life->worker, DEVID + c->disk);
 }
 
 static void disown(unsigned int i)
@@ -173,7 +173,7 @@ static void do_detach(void *arg)
 {
 	const struct call *c = arg;
 
-	worker_detach(life->worker, DEVID + c->disk);
+	xen_worker_detach(life->worker, DEVID + c->disk);
 }
 
 static void detach_disk(unsigned int i)
@@ -187,19 +187,19 @@ static void detach_disk(unsigned int i)
 
 static bool awaits(unsigned int i)
 {
-	return worker_awaits(life->worker, DEVID + i);
+	return xen_worker_awaits(life->worker, DEVID + i);
 }
 
 static void do_leave(void *arg)
 {
 	(void)arg;
-	worker_leave(&life->worker);
+	xen_worker_leave(&life->worker);
 }
 
 static void do_close(void *arg)
 {
 	(void)arg;
-	worker_close(&life->worker);
+	xen_worker_close(&life->worker);
 }
 
 static void nothing(void *arg)
@@ -533,7 +533,7 @@ static void test_abandon(void)
 	start(2);
 	done = disk[0].done;
 	in_flight(&disk[0], 0x60);
-	worker_abandon(life->worker);
+	xen_worker_abandon(life->worker);
 	assert_int_equal(logged("to the next process"), 1);
 	assert_true(dom.enabled);
 	assert_int_equal(dom.nranges, 2);
@@ -542,7 +542,7 @@ static void test_abandon(void)
 	wait_held();
 	assert_int_equal(pthread_create(&thread, NULL, leave_now, NULL), 0);
 	a_while();
-	worker_abandon(life->worker);
+	xen_worker_abandon(life->worker);
 	assert_int_equal(logged("to the next process"), 2);
 	assert_true(dom.enabled);
 	assert_int_equal(dom.nranges, 2);
