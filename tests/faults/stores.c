@@ -37,6 +37,8 @@ enum {
 	N = 8,             /* sectors of a request */
 	FROZEN_MS = 14000, /* the limit of 10 s, and two looks */
 	BUSY = 1000,       /* requests of another disk meanwhile */
+	LOG_MS = 30000,    /* for a line that has to come */
+	LOG_LOOK_MS = 10,
 };
 
 struct rig {
@@ -197,7 +199,7 @@ static bool finish(struct rig *r, bool ok)
 	return ok;
 }
 
-static bool log_says(struct rig *r, const char *text)
+static bool log_has(struct rig *r, const char *text)
 {
 	char line[1024];
 	FILE *log = fopen(r->log, "r");
@@ -208,6 +210,17 @@ static bool log_says(struct rig *r, const char *text)
 	if (log)
 		fclose(log);
 	return found;
+}
+
+/* It is written by a thread of its own, after the request was answered. */
+static bool log_says(struct rig *r, const char *text)
+{
+	for (int ms = 0; ms < LOG_MS; ms += LOG_LOOK_MS) {
+		if (log_has(r, text))
+			return true;
+		usleep(LOG_LOOK_MS * 1000);
+	}
+	return false;
 }
 
 /* ---- requests ---- */
