@@ -80,7 +80,7 @@ block_sources := $(filter-out \
 	$(call sources,block))
 base_sources := $(call sources,base)
 vhost_sources := $(call sources,vhost_user)
-our_sources := $(foreach folder,disk worker monitor config program, \
+our_sources := $(foreach folder,disk link worker monitor config program, \
 	$(call sources,$(folder)))
 ifeq ($(HAVE_XEN),yes)
 xen_sources := $(call sources,xen) $(call sources,toolstack)
