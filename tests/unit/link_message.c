@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What two processes say to each other, where one of them means harm: messages
- * of any length, type and number of descriptors, with any value in them. One that
- * is not as it has to be is refused, and no descriptor is left of it.
+ * of any length, type and number of descriptors, with any value in them. One
+ * that is not as it has to be is refused, and no descriptor is left of it.
  */
 #include "lib/test.h"
 
