@@ -87,7 +87,8 @@ xen_sources := $(call sources,xen) $(call sources,toolstack)
 our_sources := $(filter-out src/monitor/guest_none.c,$(our_sources))
 else
 our_sources := $(filter-out src/monitor/guest.c src/monitor/guest_disk.c \
-	src/monitor/guest_disks.c src/worker/client.c src/worker/xen_worker.c, \
+	src/monitor/guest_disks.c src/worker/client.c src/worker/xen_worker.c \
+	src/worker/confine%, \
 	$(our_sources))
 endif
 main_source := src/program/main.c
@@ -157,6 +158,18 @@ build/tests/%: build/san/tests/unit/%.o build/san/tests/filter.o \
 		$$($(SRC)/tests/fixtures build/san tests/unit/$*) \
 		$(filter %.a,$^) $(CMOCKA_LIBS) $(ALL_LIBS)
 
+# Of processes that are confined, which sanitizers do not run in: with the objects
+# of the program.
+plain_tests := $(filter build/tests/worker_confine,$(unit_tests))
+
+$(plain_tests): build/tests/%: build/obj/tests/unit/%.o build/obj/tests/filter.o \
+		$(objects) build/obj/tests/lib.done
+	@mkdir -p $(@D)
+	@echo "  LINK    $@"
+	@$(CC) $(CFLAGS) $(HARDEN) $(LTO_FLAGS) $(ALL_LDFLAGS) -o $@ \
+		$(filter %.o,$^) $$($(SRC)/tests/fixtures build/obj \
+		tests/unit/$*) $(CMOCKA_LIBS) $(ALL_LIBS)
+
 # The fixtures, for each kind of build: a test is linked with those that it
 # includes.
 fixtures := $(patsubst $(SRC)/%.c,%.o,$(wildcard $(SRC)/tests/lib/*.c))
@@ -165,12 +178,13 @@ fixtures := $(filter-out $(patsubst %,tests/lib/model_%.o,again domain foreign \
 	guest server store xen),$(fixtures))
 endif
 build/san/tests/lib.done: $(fixtures:%=build/san/%)
+build/obj/tests/lib.done: $(fixtures:%=build/obj/%)
 build/cov/tests/lib.done: $(fixtures:%=build/cov/%)
 build/fuzz/tests/lib.done: $(fixtures:%=build/fuzz/%)
 build/%/tests/lib.done:
 	@touch $@
-build/san/tests/% build/cov/tests/% build/fuzz/tests/%: \
-	ALL_CPPFLAGS += -I$(SRC)/tests
+build/san/tests/% build/obj/tests/% build/cov/tests/% build/fuzz/tests/%: \
+	ALL_CPPFLAGS += -I$(SRC)/tests $(CMOCKA_CFLAGS)
 
 # The core with its accesses to guest memory hooked; see tests/hooked.
 hooked_objects := $(patsubst %.c,build/hooked/%.o,$(core_sources))
@@ -392,7 +406,8 @@ help:
 -include $(patsubst %.o,%.d,$(objects) $(san_objects) $(hooked_objects) \
 	$(main_source:%.c=build/obj/%.o) build/san/tests/filter.o \
 	$(unit_tests:build/tests/%=build/san/tests/unit/%.o) \
-	$(foreach kind,san cov fuzz,$(fixtures:%=build/$(kind)/%)) \
+	$(foreach kind,san obj cov fuzz,$(fixtures:%=build/$(kind)/%)) \
+	$(plain_tests:build/tests/%=build/obj/tests/unit/%.o) \
 	$(torture_shared) $(torture_mains:%=build/torture/tests/torture/%.o) \
 	$(cov_objects) $(cov_tests:build/cov/%=build/cov/tests/unit/%.o) \
 	$(fuzz_objects) $(fuzz_targets:build/fuzz/%=build/fuzz/tests/fuzz/%.o) \

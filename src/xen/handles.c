@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <xentoolcore.h>
 
 #include "base/log.h"
 #include "xen/libraries.h"
@@ -39,6 +40,14 @@ int xen_handles_open(struct xen_handles *xen)
 	if (!xen->events)
 		return missing(xen, "/dev/xen/evtchn");
 	return 0;
+}
+
+int xen_handles_restrict(unsigned int domid)
+{
+	errno = 0;
+	if (xentoolcore_restrict_all((domid_t)domid) == 0)
+		return 0;
+	return errno ? -errno : -EIO;
 }
 
 void xen_handles_close(struct xen_handles *xen)

@@ -21,6 +21,14 @@ struct xen_handles {
  */
 int xen_handles_open(struct xen_handles *xen);
 
+/*
+ * From now on all handles of Xen's libraries that this process has open serve
+ * that guest alone, and so do their descriptors in whoever's hands. 0 or a
+ * negative errno: then some may be restricted, and all can be used as before
+ * for the guest. -ENOTTY: the kernel knows no such restriction.
+ */
+int xen_handles_restrict(unsigned int domid);
+
 /* Half-open handles are allowed. */
 void xen_handles_close(struct xen_handles *xen);
 

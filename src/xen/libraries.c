@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Xen's libraries for devices, memory and events; see xen/libraries.h. Their
+ * Xen's libraries for devices, memory, events and handles; see xen/libraries.h. Their
  * interfaces are stable, so a name with its number says all.
  *
  * Failure: one that is not there, or too old, is named in the log.
@@ -10,6 +10,7 @@
 #include <xendevicemodel.h>
 #include <xenevtchn.h>
 #include <xenforeignmemory.h>
+#include <xentoolcore.h>
 
 #include "base/library.h"
 
@@ -84,6 +85,8 @@ LIBRARY_CALL(int, xenevtchn_unbind,
 LIBRARY_CALL(int, xenevtchn_notify,
 	     (xenevtchn_handle * xce, evtchn_port_t port), (xce, port))
 
+LIBRARY_CALL(int, xentoolcore_restrict_all, (domid_t domid), (domid))
+
 static const struct library_function model_functions[] = {
 	LIBRARY_FUNCTION(xendevicemodel_open),
 	LIBRARY_FUNCTION(xendevicemodel_close),
@@ -115,6 +118,11 @@ static const struct library_function event_functions[] = {
 	LIBRARY_FUNCTION(xenevtchn_notify),
 };
 
+/* The others register their handles with this one. */
+static const struct library_function core_functions[] = {
+	LIBRARY_FUNCTION(xentoolcore_restrict_all),
+};
+
 #define LOAD(soname, functions)         \
 	library_load(soname, functions, \
 		     sizeof(functions) / sizeof((functions)[0]))
@@ -127,5 +135,7 @@ int xen_libraries_load(void)
 		r = LOAD("libxenforeignmemory.so.1", memory_functions);
 	if (r == 0)
 		r = LOAD("libxenevtchn.so.1", event_functions);
+	if (r == 0)
+		r = LOAD("libxentoolcore.so.1", core_functions);
 	return r;
 }

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a confined worker may ask of the kernel; see worker/confine_list.h.
+ *
+ * Made of what a worker was seen to call while disks of all engines came, were
+ * served and went, and of what the C library, Xen's libraries or another machine
+ * call for the same. No call has a path, but for one that is there for the sake
+ * of its flag; none makes a socket or a process. Who adds a system call to
+ * `disk`, `worker`, `xen`, `block` or `base` adds it here.
+ */
+#include "worker/confine_list.h"
+
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <linux/io_uring.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+/* Of /dev/xen/privcmd and evtchn: number, and bytes of the argument. */
+#define PRIVCMD(nr, size) _IOC(_IOC_NONE, 'P', nr, size)
+#define EVTCHN(nr, size) _IOC(_IOC_NONE, 'E', nr, size)
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* ---- what depends on arguments ---- */
+
+/*
+ * To notify; what a device model does; foreign memory; to bind and unbind; the
+ * page of an ioreq server. Of block devices: to discard.
+ */
+static const uint32_t ioctls[] = {
+	EVTCHN(4, 4), PRIVCMD(5, 16), PRIVCMD(4, 32), EVTCHN(1, 8),
+	EVTCHN(3, 4), PRIVCMD(7, 32), BLKDISCARD,     BLKSECDISCARD,
+};
+static const struct call_filter_check these_ioctls = { 1, UINT32_MAX, ioctls,
+						       COUNT(ioctls) };
+
+/* Of what can be registered with a ring, what its engine does. */
+static const uint32_t registered[] = {
+	IORING_REGISTER_FILES,
+	IORING_UNREGISTER_FILES,
+	IORING_REGISTER_RESTRICTIONS,
+	IORING_REGISTER_ENABLE_RINGS,
+};
+static const struct call_filter_check of_engine = { 1, UINT32_MAX, registered,
+						    COUNT(registered) };
+
+/* No memory is executed that was not when the list was made. */
+static const uint32_t zero[] = { 0 };
+static const struct call_filter_check not_executed = { 2, PROT_EXEC, zero, 1 };
+
+/* Threads only, and none in a namespace of its own. */
+#define NAMESPACES                                                     \
+	(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | \
+	 CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET)
+static const uint32_t thread[] = { CLONE_THREAD };
+static const struct call_filter_check of_process = { 0,
+						     CLONE_THREAD | NAMESPACES,
+						     thread, 1 };
+
+/* A failed assertion. */
+static const uint32_t own[] = { CALL_FILTER_OWN_PID };
+static const struct call_filter_check to_us = { 0, UINT32_MAX, own, 1 };
+
+/* How it is open; locks. */
+static const uint32_t commands[] = {
+	F_GETFL, F_SETFL, F_GETFD, F_DUPFD_CLOEXEC, F_OFD_SETLK, F_OFD_GETLK
+};
+static const struct call_filter_check these_commands = { 1, UINT32_MAX,
+							 commands,
+							 COUNT(commands) };
+
+/* fstat() of some C libraries. */
+static const uint32_t empty_path[] = { AT_EMPTY_PATH };
+static const struct call_filter_check of_descriptor = { 3, UINT32_MAX,
+							empty_path, 1 };
+
+/* ---- the list ---- */
+
+static const struct call_filter_call calls[] = {
+	{ __NR_ioctl, CONFINE_STEADY, &these_ioctls },
+	{ __NR_mmap, CONFINE_STEADY, &not_executed },
+	{ __NR_io_uring_enter, CONFINE_STEADY, NULL },
+	{ __NR_read, CONFINE_STEADY, NULL },
+	{ __NR_write, CONFINE_STEADY, NULL },
+	{ __NR_epoll_pwait, CONFINE_STEADY, NULL },
+#ifdef __NR_epoll_wait
+	{ __NR_epoll_wait, CONFINE_STEADY, NULL },
+#endif
+	{ __NR_futex, CONFINE_STEADY, NULL },
+	{ __NR_munmap, CONFINE_STEADY, NULL },
+	{ __NR_fdatasync, CONFINE_STEADY, NULL },
+	{ __NR_fallocate, CONFINE_STEADY, NULL },
+	/* Zeroes where the store has no call for them. */
+	{ __NR_pwritev2, CONFINE_STEADY, NULL },
+	/* The link to the monitor. */
+	{ __NR_sendmsg, CONFINE_STEADY, NULL },
+	{ __NR_recvmsg, CONFINE_STEADY, NULL },
+	/* Without a vDSO. */
+	{ __NR_clock_gettime, CONFINE_STEADY, NULL },
+	/* Who reads the log is slow; a drained disk. */
+	{ __NR_ppoll, CONFINE_STEADY, NULL },
+#ifdef __NR_poll
+	{ __NR_poll, CONFINE_STEADY, NULL },
+#endif
+	{ __NR_restart_syscall, CONFINE_STEADY, NULL },
+	{ __NR_rt_sigreturn, CONFINE_STEADY, NULL },
+	{ __NR_exit_group, CONFINE_STEADY, NULL },
+
+	/* Engines and loops. */
+	{ __NR_io_uring_setup, CONFINE_CHANGE, NULL },
+	{ __NR_io_uring_register, CONFINE_CHANGE, &of_engine },
+	{ __NR_epoll_create1, CONFINE_CHANGE, NULL },
+	{ __NR_epoll_ctl, CONFINE_CHANGE, NULL },
+	{ __NR_eventfd2, CONFINE_CHANGE, NULL },
+	{ __NR_close, CONFINE_CHANGE, NULL },
+
+	/* Files of state, which are descriptors; images. */
+	{ __NR_fstat, CONFINE_CHANGE, NULL },
+	{ __NR_newfstatat, CONFINE_CHANGE, &of_descriptor },
+	{ __NR_ftruncate, CONFINE_CHANGE, NULL },
+	{ __NR_pread64, CONFINE_CHANGE, NULL },
+	{ __NR_fcntl, CONFINE_CHANGE, &these_commands },
+
+	/* Memory. */
+	{ __NR_memfd_create, CONFINE_CHANGE, NULL },
+	{ __NR_mprotect, CONFINE_CHANGE, &not_executed },
+	{ __NR_mremap, CONFINE_CHANGE, NULL },
+	{ __NR_madvise, CONFINE_CHANGE, NULL },
+	{ __NR_brk, CONFINE_CHANGE, NULL },
+
+	/* Threads and signals. (clone3: see base/call_filter.c.) */
+	{ __NR_clone, CONFINE_CHANGE, &of_process },
+	{ __NR_clone3, CONFINE_CHANGE, NULL },
+	{ __NR_set_robust_list, CONFINE_CHANGE, NULL },
+	{ __NR_rseq, CONFINE_CHANGE, NULL },
+	{ __NR_rt_sigprocmask, CONFINE_CHANGE, NULL },
+	{ __NR_rt_sigaction, CONFINE_CHANGE, NULL },
+	{ __NR_tgkill, CONFINE_CHANGE, &to_us },
+	{ __NR_getpid, CONFINE_CHANGE, NULL },
+	{ __NR_gettid, CONFINE_CHANGE, NULL },
+	{ __NR_exit, CONFINE_CHANGE, NULL },
+
+	/* A page of the guest that Xen has to bring back; a full queue. */
+	{ __NR_clock_nanosleep, CONFINE_CHANGE, NULL },
+
+	{ __NR_io_submit, CONFINE_ENGINES, NULL },
+	{ __NR_io_getevents, CONFINE_ENGINES, NULL },
+	{ __NR_io_pgetevents, CONFINE_ENGINES, NULL },
+	{ __NR_io_setup, CONFINE_ENGINES, NULL },
+	{ __NR_io_destroy, CONFINE_ENGINES, NULL },
+	{ __NR_preadv2, CONFINE_ENGINES, NULL },
+};
+const struct call_filter_list confine_list = { calls, COUNT(calls) };
