@@ -47,7 +47,7 @@ build() {
 
 build record record.c
 build drive drive.c front.c
-build replay replay.c
+build replay replay.c history.c
 build lie.so -shared -fPIC lie.c -ldl
 
 # ---- a recorded disk --------------------------------------------------------
