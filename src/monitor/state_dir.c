@@ -3,7 +3,7 @@
  * The states of the guests' devices; see monitor/state_dir.h.
  *
  *	open	DIR, for life
- *	take	DIR/DOMID; lock `server`; compare `vm`
+ *	take	DIR/DOMID; lock `server`; compare `vm` and `boot`
  *	remove	the disks' files as they end, then all of it with the guest
  *
  * The lock (flock) is of the open file, so it stays while anybody has it mapped
@@ -17,8 +17,9 @@
  *
  * Failure modes: a process that is killed between `vm` and its first disk
  * leaves a directory without disks, which is as good as none. One of another
- * guest, or with no `vm`, is emptied before it is used; one whose `vm` cannot
- * be read now is left as it is.
+ * guest or another boot, or with no `vm`, is emptied before it is used; one whose
+ * `vm` or `boot` cannot be read now is left as it is. Where a boot of the host
+ * cannot be told from another one, there are no states.
  */
 #include "monitor/state_dir.h"
 
@@ -28,14 +29,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/magic.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "base/log.h"
 
 enum {
 	NAME_LEN_MAX = 24, /* of a number, with its NUL */
@@ -48,7 +53,9 @@ enum {
 
 static const char server_name[] = "server";
 static const char vm_name[] = "vm";
+static const char boot_name[] = "boot";
 static const char pid_name[] = "pid";
+static const char boot_id[] = "/proc/sys/kernel/random/boot_id";
 
 __attribute__((format(printf, 3, 4))) static int
 explain(char error[BLOCK_ERROR_MAX], int rc, const char *format, ...)
@@ -287,16 +294,49 @@ void state_dir_sweep(const struct state_dir *dir,
 
 /* ---- from the first to the last ---- */
 
+/* Whether nothing of it outlives the host. */
+static bool is_in_memory(int fd)
+{
+	struct statfs fs;
+
+	return fstatfs(fd, &fs) == 0 &&
+	       (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC);
+}
+
+/* Which boot of the host this is: domain ids are the same after another one. */
+static int find_boot(struct state_dir *dir, char error[BLOCK_ERROR_MAX])
+{
+	int fd = open(boot_id, O_RDONLY | O_CLOEXEC);
+	ssize_t n = 0;
+
+	if (fd >= 0) {
+		n = read(fd, dir->boot, sizeof(dir->boot) - 1);
+		close(fd);
+	}
+	dir->boot[n > 0 ? n : 0] = '\0';
+	if (n > 0)
+		return 0;
+	return explain(error, -ENODATA,
+		       "%s is not on a tmpfs, and this boot of the host cannot "
+		       "be told from others, as %s cannot be read: choose "
+		       "another --state-dir",
+		       dir->path, boot_id);
+}
+
 int state_dir_open(struct state_dir *dir, const char *path,
 		   char error[BLOCK_ERROR_MAX])
 {
+	int r;
+
 	*dir = STATE_DIR_CLOSED;
 	dir->path = path;
 	dir->root_fd = open_dir(AT_FDCWD, path);
-	if (dir->root_fd >= 0)
-		return 0;
-	explain_open(error, dir->root_fd, path, "");
-	return dir->root_fd;
+	if (dir->root_fd < 0)
+		return explain_open(error, dir->root_fd, path, "");
+	r = is_in_memory(dir->root_fd) ? 0 : find_boot(dir, error);
+	if (r)
+		state_dir_close(dir);
+	return r;
 }
 
 static void let_go(struct state_dir *dir)
@@ -348,18 +388,46 @@ static int explain_busy(const struct state_dir *dir,
 		       pid);
 }
 
-/* Those of another guest are removed. 0 or a negative errno. */
+/* Whether the states are of another boot: 0 or 1, or a negative errno. */
+static int is_of_another_boot(const struct state_dir *dir)
+{
+	char text[STATE_DIR_BOOT_MAX];
+	int r;
+
+	if (!*dir->boot)
+		return 0;
+	r = read_text(dir->fd, boot_name, text, sizeof(text));
+	return r ? r : strcmp(text, dir->boot) != 0;
+}
+
+/* Without the states that are there. 0 or a negative errno. */
+static int begin(const struct state_dir *dir, const char *vm)
+{
+	int r = 0;
+
+	for_each(dir->fd, remove_disk, NULL);
+	if (ftruncate(dir->server_fd, 0))
+		return -errno;
+	if (*dir->boot)
+		r = write_text(dir->fd, boot_name, dir->boot);
+	return r ? r : write_text(dir->fd, vm_name, vm);
+}
+
+/* Those of another guest or boot are removed. 0 or a negative errno. */
 static int claim(const struct state_dir *dir, const char *vm)
 {
 	char text[STATE_DIR_VM_MAX];
 	int r = read_text(dir->fd, vm_name, text, sizeof(text));
+	int other = is_of_another_boot(dir);
 
-	if (r == 0 && (!*text || strcmp(text, vm) != 0)) {
-		for_each(dir->fd, remove_disk, NULL);
-		r = ftruncate(dir->server_fd, 0) ?
-			    -errno :
-			    write_text(dir->fd, vm_name, vm);
-	}
+	if (r || other < 0)
+		return r ? r : other;
+	if (other && *text)
+		log_warning("%s/%u is of another boot of the host: it is "
+			    "removed",
+			    dir->path, dir->domid);
+	if (other || strcmp(text, vm) != 0)
+		r = begin(dir, vm);
 	if (r)
 		return r;
 	/* Only for who is told of us: a full tmpfs takes no guest away. */

@@ -6,11 +6,14 @@
  *				serves the guest
  *	DIR/DOMID/vm		which guest that is; another one may have
  *				its number later
+ *	DIR/DOMID/boot		which boot of the host; only where DIR outlives
+ *				one
  *	DIR/DOMID/pid		who serves it, for people
  *	DIR/DOMID/DEVID		of one disk
  *
  * What is in `server` and in the disks' files is the worker's, who sizes them.
- * It lies on tmpfs: nothing of it is to outlive the host.
+ * It lies on tmpfs, best: nothing of it is to outlive the host, after whose next
+ * boot another guest has the number. Elsewhere what is of another boot is removed.
  */
 #ifndef MONITOR_STATE_DIR_H
 #define MONITOR_STATE_DIR_H
@@ -21,7 +24,8 @@
 #include "block/image.h"
 
 enum {
-	STATE_DIR_VM_MAX = 128, /* bytes of what tells a guest, with its NUL */
+	STATE_DIR_VM_MAX = 128,  /* bytes of what tells a guest, with its NUL */
+	STATE_DIR_BOOT_MAX = 40, /* ... a boot of the host */
 	STATE_DIR_DISKS_MAX = 64, /* files that state_dir_list() looks at */
 };
 
@@ -31,6 +35,8 @@ struct state_dir {
 	int fd;           /* of a guest's, or -1: it has none */
 	int server_fd;    /* of the file in it, locked; or -1 */
 	unsigned int domid;
+	/* The host's boot, where that has to be looked at; or "". */
+	char boot[STATE_DIR_BOOT_MAX];
 };
 
 /* One that is closed, or was never opened. */
@@ -59,7 +65,7 @@ void state_dir_sweep(const struct state_dir *dir,
 
 /*
  * Take the states of a guest, which `vm` tells from others of its number: those
- * of another one are removed. 0, or a negative errno and a sentence: -EBUSY if
+ * of another one, or of another boot of the host, are removed. 0, or a negative errno and a sentence: -EBUSY if
  * another process serves it, else it cannot have states. Waits for a process
  * that is ending, for half a second.
  */

@@ -204,6 +204,69 @@ static void test_another_guest_of_the_number(void **state)
 	found_empty(OTHER_VM);
 }
 
+static void write_boot(const char *text)
+{
+	FILE *f = fopen(path_of("5/boot"), "w");
+
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+}
+
+/* With the number and the uuid of a guest that runs now. */
+static void test_another_boot_of_the_host(void **state)
+{
+	struct state_dir dir;
+	bool outlives;
+
+	(void)state;
+	take(&dir, VM);
+	make_disk(&dir, DEVID);
+	outlives = exists("5/boot");
+	assert_int_equal(strlen(dir.boot), outlives ? 37 : 0);
+	state_dir_close(&dir);
+	if (!outlives) {
+		/* On a tmpfs nobody asks. */
+		write_boot("11111111-2222-3333-4444-555555555555\n");
+		take(&dir, VM);
+		assert_true(exists("5/51712"));
+		state_dir_close(&dir);
+		return;
+	}
+	take(&dir, VM);
+	assert_true(exists("5/51712"));
+	state_dir_close(&dir);
+	write_boot("11111111-2222-3333-4444-555555555555\n");
+	found_empty(VM);
+	write_boot("");
+	found_empty(VM);
+	assert_int_equal(unlink(path_of("5/boot")), 0);
+	found_empty(VM);
+	/* From then on it is of this boot. */
+	take(&dir, VM);
+	assert_true(exists("5/51712"));
+	state_dir_close(&dir);
+}
+
+static void in(const char *folder)
+{
+	assert_int_equal(teardown(NULL), 0);
+	snprintf(top, sizeof(top), "%s/state-dir-XXXXXX", folder);
+	assert_non_null(mkdtemp(top));
+	snprintf(root, sizeof(root), "%s/states", top);
+}
+
+/* What cannot outlive the host, and what can. */
+static void test_boots_by_file_system(void **state)
+{
+	if (access("/dev/shm", W_OK))
+		skip();
+	in("/dev/shm");
+	test_another_boot_of_the_host(state);
+	in("build");
+	test_another_boot_of_the_host(state);
+}
+
 static bool gone_if_even(void *arg, unsigned int domid, const char *vm)
 {
 	(*(unsigned int *)arg)++;
@@ -456,6 +519,8 @@ int main(void)
 		state_test(test_closed_has_nothing),
 		state_test(test_left_for_the_next),
 		state_test(test_another_guest_of_the_number),
+		state_test(test_another_boot_of_the_host),
+		state_test(test_boots_by_file_system),
 		state_test(test_sweep),
 		state_test(test_locked_by_another),
 		state_test(test_not_known_whose),
