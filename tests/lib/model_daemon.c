@@ -137,8 +137,12 @@ static bool daemon_hear(struct daemon *d, int ms)
 
 void daemon_says(struct daemon *d, const char *text)
 {
+	uint64_t until = clock_ns() + MODEL_WAIT_S * NS_PER_SECOND;
+
+	/* Of other things it may speak for ever. */
 	while (!strstr(d->said, text))
-		if (!daemon_hear(d, MODEL_WAIT_S * 1000)) {
+		if (!daemon_hear(d, MODEL_WAIT_S * 1000) ||
+		    clock_ns() > until) {
 			print_error("no \"%s\" in:\n%s", text, d->said);
 			fail();
 		}
@@ -167,9 +171,12 @@ void daemon_order(struct daemon *d, enum daemon_order order)
 
 uint64_t daemon_sleeps(struct daemon *d)
 {
+	struct pollfd p = { .fd = d->control, .events = POLLIN };
 	uint64_t n;
 
 	daemon_order(d, DAEMON_SLEEPS);
+	/* It may stand still where no order is heard. */
+	assert_int_equal(poll(&p, 1, MODEL_WAIT_S * 1000), 1);
 	assert_int_equal(read(d->control, &n, sizeof(n)), sizeof(n));
 	return n;
 }

@@ -424,7 +424,7 @@ static void test_inherited_listener(void **state)
 	(void)state;
 	assert_int_equal(vhost_socket_open(&vs, NULL, listener, error), 0);
 	assert_false(vs.connected);
-	alarm(60);
+	alarm(30);
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(fcntl(listener, F_SETFL, O_RDWR), 0);
 		assert_int_equal(vhost_socket_accept(&vs), -EAGAIN);
