@@ -8,12 +8,15 @@
 # failure. The programs are the built unit tests of this directory.
 #
 # A patch names the tests to begin with: "Caught-by: NAME ...", or NAME:FUNCTION
-# for one of its functions. These run on the tree without a patch first: a test
-# that fails anyway catches nothing. Where the function does not catch it, all
-# functions of that test run, and then all other tests.
+# for one of its functions. These run on the tree without a patch first, unless
+# they have passed since they were built: a test that fails anyway catches
+# nothing. Where the function does not catch it, all functions of that test run,
+# and then all other tests.
 #
-# One copy more than there are CPUs works at the same time, as some tests wait.
-# With PLANTED="NAME ..." only these patches.
+# Some copies more than there are CPUs work at the same time, since what a bug
+# does to a test is mostly that it waits in vain. What a patch changes is compiled
+# without optimization, and afterwards everything that was built is put back as
+# it was. With PLANTED="NAME ..." only these patches.
 # A test that is too slow has neither caught nor missed anything: it runs again,
 # alone and with more time. One that is stopped then as well hangs, which it does
 # not without the patch.
@@ -24,8 +27,11 @@ set -u
 src=$(cd "$1" && pwd)
 shift
 MAKE=${MAKE:-make}
-LIMIT=60			# seconds for a test, at most
+LIMIT=90			# seconds for a test, at most
 LIMIT_CLEAN=300			# ... on the tree without a patch
+MORE=45				# more than any test waits in vain
+SPARE=3				# copies more than there are CPUs
+FLAGS=-O0
 unset MAKEFLAGS MFLAGS MAKELEVEL GNUMAKEFLAGS
 export UNIT_TIME_LIMIT=$LIMIT UNIT_TIME_ALONE=0 JOBS=1
 
@@ -63,16 +69,15 @@ test_names() {
     done
 }
 
-# limit NAME MORE: four times what it took without a patch, and MORE seconds.
+# limit NAME: four times what it took without a patch, and MORE seconds.
 limit() {
-    awk -v test="$1" -v more="$2" '
-        $1 == test { gsub(/[^0-9]/, "", $4); print 4 * $4 + more; found = 1 }
-        END { if (!found) print 4 * more }' "$top/clean"
+    seconds=$(cat "build/tests/$1.passed" 2>/dev/null)
+    echo $((4 * ${seconds:-$MORE} + MORE))
 }
 
 # limit_first NAME: while others run.
 limit_first() {
-    n=$(limit "$1" 15)
+    n=$(limit "$1")
     [ "$n" -lt "$LIMIT" ] && echo "$n" || echo "$LIMIT"
 }
 
@@ -93,10 +98,11 @@ passes() {
 # does not build, 1 if it passes.
 fails() {
     program=${2%%:*}
-    (cd "$1" && "$MAKE" "build/tests/$program") >"$3" 2>&1 || return 2
+    (cd "$1" && "$MAKE" CFLAGS=$FLAGS "build/tests/$program") >"$3" 2>&1 ||
+        return 2
     ! passes "$1" "$2" "$3" "$(limit_first "$program")" -s || return 1
     ! grep -q 'stopped after' "$3" ||
-        ! passes "$1" "$2" "$3" "$(limit "$program" 15)" -x
+        ! passes "$1" "$2" "$3" "$(limit "$program")" -x
 }
 
 # caught_by LOG: the first test function that failed.
@@ -108,9 +114,19 @@ caught_by() {
     sed -n 's/^    | not ok [0-9]* - \([a-z_0-9]*\).*/:\1/p' "$1" | head -n 1
 }
 
+# restore DIR FILE: the source, and what was built since DIR was last whole.
+restore() {
+    cp -p "$src/$2" "$1/$2"
+    (cd "$1" && find build -newer whole -type f) | while read -r made; do
+        rm -f "$1/$made"
+        [ ! -e "$made" ] || cp -p "$made" "$1/$made"
+    done
+}
+
 # plant DIR PATCH: one line that says what became of it.
 plant() {
     begin=$(date +%s)
+    touch "$1/whole"
     name=$(basename "$2" .patch)
     log=$top/$name.log
     file=$(sed -n 's,^+++ b/,,p' "$2" | head -n 1)
@@ -136,21 +152,23 @@ plant() {
         esac
     done
     echo "$verdict  ($(($(date +%s) - begin)) s)"
-    cp "$src/$file" "$1/$file"
+    restore "$1" "$file"
 }
 
-# worker DIR RESULTS PATCH...
+# worker DIR RESULTS PATCH...: those of them that no other has begun.
 worker() {
     dir=$1
     results=$2
     shift 2
     for patch in "$@"; do
+        mkdir "$top/begun/$(basename "$patch")" 2>/dev/null || continue
         plant "$dir" "$patch" | tee -a "$results"
     done
 }
 
 mkdir -p "$top"
-rm -f "$top"/results.* "$top"/clean* "$top"/*.log
+rm -rf "$top"/results.* "$top"/clean* "$top"/*.log "$top/begun"
+mkdir "$top/begun"
 patches=
 for name in ${PLANTED:-$(cd "$src/tests/planted" && ls | sed 's/\.patch$//')}; do
     patches="$patches $src/tests/planted/$name.patch"
@@ -166,8 +184,15 @@ clean() {
         sed -n 's/^  \([a-z_0-9]*\) .* FAILED .*/\1/p' "$top/clean.now"
     cat "$top/clean.now" >>"$top/clean"
 }
+# to_run NAME...: those that have not passed since they were built.
+to_run() {
+    for name; do
+        [ "build/tests/$name.passed" -nt "build/tests/$name" ] || echo "$name"
+    done
+}
 
-bad=$(JOBS='' clean $first)
+bad=$(to_run $first)
+[ -z "$bad" ] || bad=$(JOBS='' clean $bad)
 # One that others have disturbed has another try, alone.
 if [ -n "$bad" ] && [ -n "$(clean $bad)" ]; then
     cat "$top/clean"
@@ -176,21 +201,14 @@ if [ -n "$bad" ] && [ -n "$(clean $bad)" ]; then
     exit 1
 fi
 
-# Of one file after another, so that little is built: dealt out by turns.
-workers=$(($(nproc) + 1))
-# share N: the patches of one worker.
-share() {
-    grep -H '^+++ b/' $patches | sort -t: -k2 | cut -d: -f1 |
-        awk -v n="$1" -v all="$workers" 'NR % all == n % all'
-}
-
+workers=$(($(nproc) + SPARE))
 copy "$top/1"
 for n in $(seq 2 "$workers"); do
     rm -rf "$top/$n"
     cp -a "$top/1" "$top/$n"
 done
 for n in $(seq "$workers"); do
-    worker "$top/$n" "$top/results.$n" $(share "$n") &
+    worker "$top/$n" "$top/results.$n" $patches &
 done
 wait
 
