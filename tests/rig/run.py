@@ -200,7 +200,9 @@ class Image:
                 "-accel", "tcg,thread=multi", "-smp", "2", "-m", "3072",
                 "-nographic", "-no-reboot", "-nodefaults", "-serial", "stdio",
                 "-kernel", str(self.xen), "-append",
-                "dom0_mem=1536M loglvl=all guest_loglvl=all console=dtuart",
+                # Pinned: see pins() in tests/xen/lib.sh.
+                "dom0_mem=1536M dom0_vcpus_pin loglvl=all guest_loglvl=all "
+                "console=dtuart",
                 "-device", "guest-loader,addr=0x49000000,"
                 f"kernel={self.base}/vmlinuz,"
                 "bootargs=console=hvc0 quiet rdinit=/init",
