@@ -168,6 +168,8 @@ int __wrap_xendevicemodel_set_irq_level(xendevicemodel_handle *h, domid_t domid,
 	assert_int_equal(level, 1);
 	xen.irq = irq;
 	xen.irqs++;
+	if (xen.irq_status)
+		xen.irq_status_seen = *xen.irq_status;
 	return 0;
 }
 

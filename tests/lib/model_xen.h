@@ -65,6 +65,9 @@ struct model_xen {
 	jmp_buf death;
 	unsigned int irq;
 	unsigned int irqs; /* raised */
+	/* What a vCPU that takes the interrupt at once reads here, if set. */
+	const uint32_t *irq_status;
+	uint32_t irq_status_seen;
 };
 
 extern struct model_xen xen;
