@@ -19,6 +19,8 @@ import sys
 import tempfile
 import time
 
+import standstill
+
 RIG = pathlib.Path(__file__).resolve().parent
 TOP = RIG.parent.parent
 XEN = RIG.parent / "xen"
@@ -26,6 +28,9 @@ XEN = RIG.parent / "xen"
 BOOT_LIMIT = 120    # seconds until dom0 is ready
 SLACK = 90          # seconds beyond a scenario's own limit, for cleaning up
 DEFAULT_LIMIT = 120
+TAIL = 500          # lines of the console that a failure shows
+
+SILENCE = "nothing happens on the console"
 
 # When a demonstration began, in seconds; it shows times and no test results.
 SINCE = float(os.environ.get("VIRTIO_DISK_SINCE") or 0)
@@ -78,7 +83,7 @@ class Console:
         self.stream = stream
         self.text = ""
         self.process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT)
         os.set_blocking(self.process.stdout.fileno(), False)
         self.selector = selectors.DefaultSelector()
@@ -111,9 +116,27 @@ class Console:
             sys.stdout.flush()
         return True
 
+    def press(self, keys):
+        """Into the keyboard of the serial line."""
+        try:
+            self.process.stdin.write(keys)
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass
+
+    def lines_for(self, seconds):
+        """All lines of that time, those of Xen among them."""
+        deadline = time.monotonic() + seconds
+        left = seconds
+        while left > 0 and self.selector.select(left) and self.fill():
+            left = deadline - time.monotonic()
+        text, self.text = self.text, ""
+        return text.splitlines()
+
     def close(self):
         self.process.kill()
         self.process.wait()
+        self.process.stdin.close()
         self.process.stdout.close()
 
 
@@ -145,6 +168,7 @@ class Image:
     def __init__(self, options, folder):
         self.options = options
         self.folder = pathlib.Path(folder)
+        self.monitor = self.folder / "monitor"
         self.xen = script("xen.sh")
         self.base = script("initrd.sh")
         self.tools = script("tools.sh")
@@ -167,7 +191,7 @@ class Image:
         copy(XEN / "dom0/init", top / "init")
         copy(XEN / "dom0/block", top / "etc/xen/scripts/block")
         copy(XEN / "dom0/xl.conf", top / "etc/xen/xl.conf")
-        for name in "main.sh", "lib.sh":
+        for name in "main.sh", "lib.sh", "look.sh":
             copy(XEN / name, top / "rig" / name)
         for path in self.tools.iterdir():
             copy(path, top / "rig/tools" / path.name)
@@ -199,6 +223,7 @@ class Image:
                 "virt,virtualization=on,gic-version=2", "-cpu", "cortex-a57",
                 "-accel", "tcg,thread=multi", "-smp", "2", "-m", "3072",
                 "-nographic", "-no-reboot", "-nodefaults", "-serial", "stdio",
+                "-monitor", f"unix:{self.monitor},server=on,wait=off",
                 "-kernel", str(self.xen), "-append",
                 # Pinned: see pins() in tests/xen/lib.sh.
                 "dom0_mem=1536M dom0_vcpus_pin loglvl=all guest_loglvl=all "
@@ -256,12 +281,12 @@ class Run:
             try:
                 line = console.line(deadline)
             except TimeoutError:
-                return "nothing happens on the console"
+                return SILENCE
             if line is None:
                 return "the machine switched itself off"
             found = MARK.search(line)
             if not found or found.group(1) == "GUEST":
-                self.tail = self.tail[-150:] + [line]
+                self.tail = self.tail[-TAIL:] + [line]
                 continue
             if found.group(1) == "DONE":
                 return None
@@ -269,11 +294,13 @@ class Run:
             if found.group(1) != "NOTE":
                 deadline = time.monotonic() + seconds
 
-    def boot(self, command, log):
+    def boot(self, command, log, monitor):
         say("booting Xen in an emulated machine")
         console = Console(command, log, self.options.verbose)
         try:
             trouble = self.follow(console)
+            if trouble == SILENCE:
+                self.tail += standstill.look(console, monitor)
         finally:
             console.close()
         if trouble and not self.current and self.left:
@@ -292,7 +319,7 @@ def run_all(scenarios, options):
         image = Image(options, folder)
         while left:
             run = Run(left, options)
-            run.boot(image.command(left), log)
+            run.boot(image.command(left), log, image.monitor)
             if len(run.left) == len(left):
                 break
             left = run.left

@@ -7,14 +7,17 @@
 . "$(dirname "$0")/common.sh"
 
 SOURCES=$(ls "$TOP"/tests/xen/tools/*.c)
+# What some of them know of the daemon.
+HEADERS=$(ls "$TOP"/include/virtio/*.h "$TOP"/src/xen/ioreq_s*.h)
 
 make_tools() {
 	for _source in $SOURCES; do
 		quiet "$CACHE/log/tools" "$CROSS-gcc" "--sysroot=$SYSROOT" -std=gnu11 -D_GNU_SOURCE \
 			-O2 -Wall -Wextra -Werror -static -pthread \
+			"-I$TOP/include" "-I$TOP/src" \
 			-o "$(basename "$_source" .c)" "$_source"
 	done
 }
 
 SYSROOT=$("$RIG/arm64.sh" sysroot)
-product tools "$( { echo "$SYSROOT"; cat "$0" $SOURCES; } | digest)" make_tools
+product tools "$( { echo "$SYSROOT"; cat "$0" $SOURCES $HEADERS; } | digest)" make_tools

@@ -67,6 +67,7 @@ run_scenario() {
 
 show_logs() {
 	xl list
+	[ -z "$reason" ] || look_around
 	for log in "$RUN/out" "$RUN"/*.log "$GUEST_LOGS"/*.log; do
 		[ -e "$log" ] || continue
 		echo "--- ${log##*/}"
@@ -77,6 +78,7 @@ show_logs() {
 	echo "--- end"
 }
 
+. /rig/look.sh
 VERBOSE=
 [ ! -e /rig/env ] || . /rig/env
 while read -r name limit; do
