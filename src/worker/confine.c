@@ -61,12 +61,16 @@ static const struct limit limits[] = {
 	{ RLIMIT_MEMLOCK, LOCKED_MAX_BYTES, true },
 };
 
-/* Whether it was given up: `r` is 0 or a negative errno. */
+/*
+ * Whether it was given up: `r` is 0 or a negative errno. That we may not is what
+ * somebody decided who started us, as our own unit does.
+ */
 static bool given_up(const char *what, int r)
 {
 	if (r)
-		log_warning("the worker cannot give up %s: %s", what,
-			    strerror(-r));
+		log_line(r == -EPERM ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING,
+			 "the worker cannot give up %s: %s", what,
+			 strerror(-r));
 	return r == 0;
 }
 

@@ -31,7 +31,8 @@
  *
  * What does not work is told in the log and is no reason to end: a kernel or a
  * unit that lacks one of these would otherwise take the guest's disks away, and
- * the others stand. But for files: where neither root, nor Landlock, nor list
+ * the others stand. Capabilities go in any case, for that needs no right. But for
+ * files: where neither root, nor Landlock, nor list
  * works, a worker that was taken over would have the host's.
  */
 #ifndef WORKER_CONFINE_H
