@@ -148,20 +148,32 @@ static bool has_work(const struct ioreq_server *server, unsigned int i)
 	return !is_awaited(server, &req);
 }
 
+static bool unmask(struct ioreq_server *server)
+{
+	size_t bytes = server->nmasked * sizeof(server->masked[0]);
+	ssize_t n = write(xenevtchn_fd(server->xen->events), server->masked,
+			  bytes);
+
+	if (n == (ssize_t)bytes) {
+		server->nmasked = 0;
+		return true;
+	}
+	log_limited(&server->errors, LOG_LEVEL_ERROR,
+		    "domain %u: cannot unmask event channels: %s",
+		    server->domid, n < 0 ? strerror(errno) : "short");
+	return false;
+}
+
 static bool server_rest(struct loop_poller *poller)
 {
 	struct ioreq_server *server = container_of(poller, struct ioreq_server,
 						   poller);
-	size_t bytes = server->nmasked * sizeof(server->masked[0]);
-	ssize_t n;
 
 	if (server->nmasked == 0)
 		return true;
-	n = write(xenevtchn_fd(server->xen->events), server->masked, bytes);
-	if (n != (ssize_t)bytes)
-		log_error("domain %u: cannot unmask event channels: %s",
-			  server->domid, n < 0 ? strerror(errno) : "short");
-	server->nmasked = 0;
+	/* Nobody would wake us for them: go on polling, and try again. */
+	if (!unmask(server))
+		return false;
 	for (unsigned int i = 0; i < server->nvcpus; i++)
 		if (has_work(server, i))
 			return false;

@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/log.h"
 #include "base/loop.h"
 #include "virtio/device.h"
 #include "xen/handles.h"
@@ -67,6 +68,7 @@ struct ioreq_server {
 	/* Ports that were read and are masked until the loop rests. */
 	evtchn_port_t masked[IOREQ_VCPUS_MAX];
 	unsigned int nmasked;
+	struct log_limit errors; /* of unmasking them */
 	/* The guest's memory map lost pages: drop cached mappings. */
 	void (*invalidate)(struct ioreq_server *server);
 	uint64_t requests; /* answered, in all */

@@ -19,6 +19,10 @@
  * behind.
  */
 #include "config.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
 #include "lib/model_memory.h"
 
 #ifdef HAVE_XEN
@@ -275,6 +279,33 @@ static void test_access_while_resting(void **state)
 	finish();
 }
 
+/* Who slept with a masked event would never hear of that vCPU again. */
+static void test_unmasking_fails(void **state)
+{
+	struct model_log log;
+	int fd, kept;
+
+	(void)state;
+	start(2);
+	access_now(1, BASE, 4, true, 0);
+	take_events();
+	/* A descriptor that cannot be written to. */
+	fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	kept = dup(xen.fd[0]);
+	assert_true(fd >= 0 && kept >= 0);
+	assert_true(dup2(fd, xen.fd[0]) >= 0);
+	log_begin(&log);
+	for (int i = 0; i < 1000; i++)
+		assert_false(rest_server());
+	assert_in_range(log_end(&log), 1, LOG_BURST);
+	assert_true(dup2(kept, xen.fd[0]) >= 0);
+	close(kept);
+	close(fd);
+	assert_true(rest_server());
+	assert_int_equal(xen_take_unmasked(), 1);
+	finish();
+}
+
 struct runner {
 	struct loop_timer timer;
 	unsigned int left;
@@ -408,6 +439,7 @@ int main(void)
 		cmocka_unit_test(test_many_vcpus_at_once),
 		cmocka_unit_test(test_events_stay_masked_until_rest),
 		cmocka_unit_test(test_access_while_resting),
+		cmocka_unit_test(test_unmasking_fails),
 		cmocka_unit_test(test_in_a_loop),
 		cmocka_unit_test(test_each_call_fails),
 		cmocka_unit_test(test_loop_fails),
