@@ -101,10 +101,21 @@ struct virtio_blk_queue {
 	unsigned int spill_max;
 	/* Copied ranges, VIRTIO_BLK_SEGMENTS_MAX per slot. */
 	struct virtio_blk_segment *segments;
-	/* Totals since the start. */
+	/* Totals since the start; atomic: other threads ask for them. */
 	uint64_t requests; /* chains answered */
 	uint64_t failed;   /* of them with a status other than OK */
 };
+
+/* For any thread: each total by itself, of about now. */
+static inline uint64_t virtio_blk_requests(const struct virtio_blk_queue *bq)
+{
+	return __atomic_load_n(&bq->requests, __ATOMIC_RELAXED);
+}
+
+static inline uint64_t virtio_blk_failed(const struct virtio_blk_queue *bq)
+{
+	return __atomic_load_n(&bq->failed, __ATOMIC_RELAXED);
+}
 
 struct virtio_blk {
 	struct virtio_device dev;

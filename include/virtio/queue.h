@@ -219,7 +219,7 @@ struct virtqueue {
 	bool abandoned; /* see virtqueue_abandon(); atomic */
 	bool wound_up;  /* see virtqueue_wind_up(); atomic */
 	bool stop;      /* one of the two; atomic */
-	bool leaves;    /* what is abandoned stays in flight */
+	bool leaves;    /* what is abandoned stays in flight; atomic */
 
 	/* Of a packed ring. */
 	uint16_t held;      /* descriptors popped and not yet published */
@@ -329,6 +329,22 @@ void virtqueue_unpop(struct virtqueue *q, uint16_t head);
 void virtqueue_push(struct virtqueue *q, uint16_t head, uint32_t len);
 
 /*
+ * Whether what is abandoned stays in flight. For any thread, and to be said
+ * before virtqueue_abandon(), which shows it: who has seen the queue abandoned
+ * sees this as well.
+ */
+static inline void virtqueue_set_leaves(struct virtqueue *q, bool leaves)
+{
+	__atomic_store_n(&q->leaves, leaves, __ATOMIC_RELAXED);
+}
+
+/* Pairs with virtqueue_abandon(): after virtqueue_is_abandoned(). */
+static inline bool virtqueue_leaves(const struct virtqueue *q)
+{
+	return __atomic_load_n(&q->leaves, __ATOMIC_RELAXED);
+}
+
+/*
  * Nobody needs what is in flight to be finished: the driver resets the queue,
  * or is gone. Long requests may end early then (block_request.stop); they are
  * answered as failed or, with `leaves`, stay noted in the in-flight area for
@@ -337,7 +353,10 @@ void virtqueue_push(struct virtqueue *q, uint16_t head, uint32_t len);
  */
 static inline void virtqueue_abandon(struct virtqueue *q)
 {
-	/* Pairs with virtqueue_is_abandoned(): wound_up, if it is, before. */
+	/*
+	 * Pairs with virtqueue_is_abandoned(): wound_up and leaves, where they
+	 * are, before.
+	 */
 	__atomic_store_n(&q->abandoned, true, __ATOMIC_RELEASE);
 	__atomic_store_n(&q->stop, true, __ATOMIC_RELAXED);
 }

@@ -546,7 +546,7 @@ void disk_drain(struct disk *disk)
 void disk_leave(struct disk *disk)
 {
 	for (unsigned int i = 0; i < disk->blk.dev.nqueues; i++) {
-		disk->blk.queue[i].vq.leaves = true;
+		virtqueue_set_leaves(&disk->blk.queue[i].vq, true);
 		virtqueue_abandon(&disk->blk.queue[i].vq);
 	}
 	disk_drain(disk);

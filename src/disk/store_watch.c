@@ -57,7 +57,7 @@ static struct {
 static bool look_at_queue(struct store_watch_queue *q,
 			  struct virtio_blk_queue *bq, uint64_t now_ns)
 {
-	uint64_t answered = __atomic_load_n(&bq->requests, __ATOMIC_RELAXED);
+	uint64_t answered = virtio_blk_requests(bq);
 	unsigned int n = __atomic_load_n(q->in_flight, __ATOMIC_RELAXED);
 	bool moved = answered != q->answered;
 

@@ -101,7 +101,7 @@ static int start_mapped(struct vhost_session *s, struct vring *v)
 	virtio_device_up(s->dev);
 	vhost_takeover_settle(s, v, inflight);
 	/* For the back end after this one, where it gets to see them. */
-	v->vq->leaves = inflight != s->dev->inflight[v->index];
+	virtqueue_set_leaves(v->vq, inflight != s->dev->inflight[v->index]);
 	r = vring_start(v, virtio_device_features(s->dev), inflight);
 	device_down_if_unused(s);
 	if (r)
@@ -173,7 +173,7 @@ bool vhost_queues_are_drained(struct vhost_session *s, uint32_t queues)
 void vhost_queues_forget(struct vhost_session *s)
 {
 	for (unsigned int i = 0; i < s->dev->nqueues; i++)
-		s->vring[i].vq->leaves = false;
+		virtqueue_set_leaves(s->vring[i].vq, false);
 	virtio_device_abandon(s->dev);
 }
 
@@ -182,7 +182,7 @@ void vhost_queues_wind_up(struct vhost_session *s)
 	for (unsigned int i = 0; i < s->dev->nqueues; i++) {
 		struct virtqueue *vq = s->vring[i].vq;
 
-		if (vq->leaves)
+		if (virtqueue_leaves(vq))
 			virtqueue_abandon(vq);
 		else
 			virtqueue_wind_up(vq);

@@ -57,8 +57,10 @@ finish_here(struct virtio_blk_request *slot, enum virtio_blk_status status)
 						  slot->used_failed;
 	}
 	unmap(slot);
-	bq->requests++;
-	bq->failed += status != VIRTIO_BLK_S_OK;
+	/* Counted here alone; for virtio_blk_requests() of any thread. */
+	shared_store(&bq->requests, bq->requests + 1);
+	if (status != VIRTIO_BLK_S_OK)
+		shared_store(&bq->failed, bq->failed + 1);
 	virtqueue_push(&bq->vq, slot->head, len);
 }
 
@@ -153,11 +155,14 @@ static bool goes_on(struct virtio_blk_request *slot)
 static bool leave(struct virtio_blk_request *slot)
 {
 	struct virtqueue *vq = &slot->queue->vq;
+	bool abandoned;
 
 	if (slot->block.result != -ECANCELED)
 		return false;
-	if (vq->leaves) {
-		if (!virtqueue_is_abandoned(vq))
+	/* First: what is left is told before it is abandoned. */
+	abandoned = virtqueue_is_abandoned(vq);
+	if (virtqueue_leaves(vq)) {
+		if (!abandoned)
 			return false;
 		unmap(slot);
 		virtqueue_leave(vq, slot->head);

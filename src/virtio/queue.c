@@ -190,7 +190,7 @@ int virtqueue_pop(struct virtqueue *q, struct virtq_chain *chain)
 /* Not of an area that is shared: who shares it can change the counter. */
 bool virtqueue_is_last(const struct virtqueue *q, uint16_t head)
 {
-	assert(!q->leaves);
+	assert(!virtqueue_leaves(q));
 	return counter(q, head) == q->counter;
 }
 

@@ -518,8 +518,11 @@ void xen_worker_log_stats(const struct xen_worker *w)
 			continue;
 		interrupts += d->xen.interrupts;
 		for (unsigned int q = 0; q < d->disk.blk.dev.nqueues; q++) {
-			requests += d->disk.blk.queue[q].requests;
-			failed += d->disk.blk.queue[q].failed;
+			const struct virtio_blk_queue *bq =
+				&d->disk.blk.queue[q];
+
+			requests += virtio_blk_requests(bq);
+			failed += virtio_blk_failed(bq);
 		}
 	}
 	log_info("stats requests=%" PRIu64 " failed=%" PRIu64 " ioreqs=%" PRIu64
