@@ -74,13 +74,22 @@ __attribute__((format(printf, 1, 2))) static int wrong(const char *format, ...)
 	return STATUS_WRONG;
 }
 
+/* It is no fault of the line: it may be tried again. */
+static int no_memory(const char *name)
+{
+	log_error("--%s: no memory", name);
+	return STATUS_FAILED;
+}
+
 /* ---- what the options do ---- */
 
 static int take_domain(struct options *options, const char *argument)
 {
-	return value_text(&options->domain, argument, 1, DOMAIN_MAX) ?
-		       wrong("--domain needs a name or an id") :
-		       GO_ON;
+	int r = value_text(&options->domain, argument, 1, DOMAIN_MAX);
+
+	if (r == -ENOMEM)
+		return no_memory("domain");
+	return r ? wrong("--domain needs a name or an id") : GO_ON;
 }
 
 static int take_disk(struct options *options, const char *argument)
@@ -97,14 +106,17 @@ static int take_disk(struct options *options, const char *argument)
 
 static int take_socket(struct options *options, const char *argument)
 {
-	return value_text(&options->vhost_socket, argument, 1,
-			  SOCKET_PATH_MAX) ?
-		       wrong("--vhost-user=%.*s%s: the path of a socket has 1 "
-			     "to %d bytes",
-			     SHOWN_MAX, argument,
-			     strlen(argument) > SHOWN_MAX ? "..." : "",
-			     SOCKET_PATH_MAX) :
-		       GO_ON;
+	int r = value_text(&options->vhost_socket, argument, 1,
+			   SOCKET_PATH_MAX);
+
+	if (r == -ENOMEM)
+		return no_memory("vhost-user");
+	return r ? wrong("--vhost-user=%.*s%s: the path of a socket has 1 "
+			 "to %d bytes",
+			 SHOWN_MAX, argument,
+			 strlen(argument) > SHOWN_MAX ? "..." : "",
+			 SOCKET_PATH_MAX) :
+		   GO_ON;
 }
 
 static int take_fd(struct options *options, const char *argument)
@@ -133,9 +145,11 @@ static int take_end(struct options *options, const char *argument)
 
 static int take_state_dir(struct options *options, const char *argument)
 {
-	return value_text(&options->state_dir, argument, 1, PATH_MAX - 1) ?
-		       wrong("--state-dir needs the path of a directory") :
-		       GO_ON;
+	int r = value_text(&options->state_dir, argument, 1, PATH_MAX - 1);
+
+	if (r == -ENOMEM)
+		return no_memory("state-dir");
+	return r ? wrong("--state-dir needs the path of a directory") : GO_ON;
 }
 
 static int take_no_sandbox(struct options *options, const char *argument)
@@ -408,7 +422,7 @@ static int check_domain(struct options *options)
 			     "with the guest");
 	if (!options->state_dir &&
 	    value_text(&options->state_dir, default_state_dir, 1, PATH_MAX))
-		return wrong("no memory");
+		return no_memory("state-dir");
 	for (unsigned int i = 0; r == GO_ON && i < options->ndisks; i++)
 		r = check_disk_of_domain(options, &options->disk[i]);
 	return r;

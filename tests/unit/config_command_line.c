@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* LDFLAGS: -Wl,--wrap=strdup */
 /*
  * The options of the program: what each does, the help, and the sentences of
  * what is wrong, which come in one line of the log.
@@ -42,6 +43,16 @@ static int run(struct options *o, char *output, size_t room,
 	output[n > 0 ? n : 0] = '\0';
 	close(fd);
 	return r;
+}
+
+static bool no_memory;
+
+char *__real_strdup(const char *text);
+char *__wrap_strdup(const char *text);
+
+char *__wrap_strdup(const char *text)
+{
+	return no_memory ? NULL : __real_strdup(text);
 }
 
 #define ARGS(...) ((const char *[]){ "virtio-disk", __VA_ARGS__, NULL })
@@ -324,6 +335,26 @@ static void test_the_disk_of_vhost_user_is_settled(void **state)
 	command_line_finish(&o);
 }
 
+/* The host's fault is not called one of the line: that would not be retried. */
+static void test_no_memory_is_said(void **state)
+{
+	static const char *const options[] = { "--vhost-user", "--domain",
+					       "--state-dir" };
+	struct options o;
+	char out[256];
+
+	(void)state;
+	for (unsigned int i = 0; i < COUNT(options); i++) {
+		no_memory = true;
+		assert_int_equal(
+			run(&o, out, sizeof(out), ARGS(options[i], "/a")), 1);
+		no_memory = false;
+		assert_non_null(strstr(out, options[i]));
+		assert_non_null(strstr(out, ": no memory\n"));
+		command_line_finish(&o);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -334,6 +365,7 @@ int main(void)
 		cmocka_unit_test(test_sixteen_disks_and_no_more),
 		cmocka_unit_test(test_what_goes_together),
 		cmocka_unit_test(test_the_disk_of_vhost_user_is_settled),
+		cmocka_unit_test(test_no_memory_is_said),
 	};
 
 	return cmocka_run_group_tests_name("config_command_line", tests, NULL,
