@@ -91,6 +91,7 @@ struct guest {
 	struct domain domain;
 	bool returns; /* it ended in a way that makes it come back */
 	bool failed;  /* the program ends with status 1 */
+	bool lost;    /* the worker is: nothing of it comes any more */
 	bool kept;    /* the worker was asked to begin with the states */
 	bool ends;    /* the program does, as soon as the worker has begun */
 	struct worker *worker;
@@ -296,10 +297,20 @@ static void attached(struct worker_owner *owner, uint64_t id, int result,
 	look_for_end(g);
 }
 
+/* The next process can go on with the guest. */
+static void lost(struct worker_owner *owner)
+{
+	struct guest *g = container_of(owner, struct guest, owner);
+
+	g->lost = true;
+	fail(g);
+}
+
 static const struct worker_owner_ops owner_ops = {
 	.begun = begun,
 	.attached = attached,
 	.ended = ended,
+	.lost = lost,
 };
 
 /* ---- the review ---- */
@@ -501,9 +512,9 @@ static bool can_leave(struct guest *g)
 	enum domain_shutdown reason;
 	enum domain_life life;
 
-	if (g->options->end != OPTIONS_LEAVE)
+	if (g->options->end != OPTIONS_LEAVE && !g->lost)
 		return false;
-	/* The loop has failed: what the worker has begun with is not known. */
+	/* Loop or worker have failed: what it has begun with is not known. */
 	if (g->state == GUEST_BEGINS)
 		return g->kept;
 	if (g->state != GUEST_SERVED || !g->disks.host.states ||
@@ -537,7 +548,7 @@ static int finish_beginning(struct guest *g)
 	int r = 0;
 
 	g->ends = true;
-	while (r == 0 && g->state == GUEST_BEGINS)
+	while (r == 0 && !g->lost && g->state == GUEST_BEGINS)
 		r = loop_run(g->loop);
 	return r;
 }
@@ -553,10 +564,10 @@ static int drain(struct guest *g)
 	g->state = GUEST_ENDING;
 	guest_disks_detach(&g->disks);
 	take_up_later(g);
-	while (r == 0 && guest_disks_active(&g->disks))
+	while (r == 0 && !g->lost && guest_disks_active(&g->disks))
 		r = loop_run(g->loop);
 	/* Those that could not be begun with are another one's still. */
-	if (r == 0 && g->disks.host.states)
+	if (r == 0 && !g->lost && g->disks.host.states)
 		state_dir_remove(&g->states);
 	return r;
 }

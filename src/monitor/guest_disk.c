@@ -81,7 +81,6 @@ void guest_disk_init(struct guest_disk *gd, const struct guest_disk_host *host,
 	gd->host = host;
 	gd->devid = devid;
 	gd->claim = BLOCK_CLAIM_NONE;
-	gd->image.fd = -1;
 	gd->state_fd = -1;
 	backend_path(gd->path, host->domid, devid);
 	if (worker_awaits(host->worker, devid))
@@ -126,12 +125,6 @@ static void close_state(struct guest_disk *gd)
 	if (gd->state_fd >= 0)
 		close(gd->state_fd);
 	gd->state_fd = -1;
-}
-
-static void close_image(struct guest_disk *gd)
-{
-	block_image_close(&gd->image);
-	block_claim_close(&gd->claim);
 }
 
 /* The worker has none of it any more, and no next one shall. */
@@ -207,7 +200,7 @@ static void size_changed(struct size_watch *watch)
 static void close_all(struct guest_disk *gd)
 {
 	size_watch_remove(&gd->size);
-	close_image(gd);
+	block_claim_close(&gd->claim);
 	close_state(gd);
 }
 
@@ -220,20 +213,22 @@ static int attach(struct guest_disk *gd, const struct disk_options *o,
 {
 	const bool adopt = gd->state == GUEST_DISK_LEFT;
 	struct disk_options all = *o;
+	struct block_part part;
 	struct worker_disk disk = {
 		.id = gd->devid,
 		.name = gd->name,
-		.image = &gd->image,
+		.part = &part,
 		.options = &all,
 		.base = gd->said.base,
 		.irq = (uint32_t)gd->said.irq,
 		.adopt = adopt,
 	};
 	char serial[SERIAL_MAX];
-	int r = disk_image_open(&gd->image, &gd->claim, error);
+	int r = open_state(gd, error);
 
+	/* The last: it is the worker's, or there is none. */
 	if (r == 0)
-		r = open_state(gd, error);
+		r = block_claim_part(&gd->claim, &part, error);
 	if (r) {
 		close_all(gd);
 		return r;
@@ -428,7 +423,7 @@ static enum block_in_use say_or_ask(struct guest_disk *gd)
 /* Nothing of the process before is in flight: the guest loses it. */
 static void disown(struct guest_disk *gd)
 {
-	close_image(gd);
+	block_claim_close(&gd->claim);
 	worker_disown(gd->host->worker, gd->devid);
 	remove_state(gd);
 }

@@ -9,7 +9,6 @@
 
 #include "base/loop.h"
 #include "block/claim.h"
-#include "block/image.h"
 #include "config/keys.h"
 #include "monitor/size_watch.h"
 #include "monitor/state_dir.h"
@@ -53,9 +52,8 @@ struct guest_disk {
 	char name[DISK_NAME_MAX]; /* once that was read */
 	/* While the worker is asked for it or has it: */
 	struct block_claim claim;
-	struct block_image image; /* ... of its part */
-	struct size_watch size;   /* of it, but while it is closing */
-	int state_fd;             /* or -1 */
+	struct size_watch size; /* of it, but while it is closing */
+	int state_fd;           /* or -1 */
 	/* While it is left, or the worker is asked: */
 	bool unwanted; /* whatever libxl says */
 	enum block_in_use in_use;

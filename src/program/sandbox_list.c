@@ -185,6 +185,7 @@ static const struct call_filter_call calls[] = {
 
 	/* Front ends; xenstored. */
 	{ __NR_socket, BOTH, &local },
+	{ __NR_socketpair, SANDBOX_XEN, &local },
 	{ __NR_connect, BOTH, NULL },
 	{ __NR_bind, BOTH, NULL },
 	{ __NR_listen, SANDBOX_VHOST, NULL },

@@ -1,168 +1,231 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The monitor's side of a worker, which lives in the same process; see
- * worker/worker.h.
+ * The monitor's end of the link to a worker; see worker/worker.h.
  *
- * What is said is done at once. What it is answered waits for the end of the
- * loop's turn, in the order in which it was said: the owner is never called
- * from within a call of its own.
+ * What the owner says is sent, and noted in the ledger; what comes is held
+ * against that and told to the owner, by the loop. The worker is at the other
+ * end of a socket, in this process and its loop: it knows nothing else of the
+ * monitor, nor the monitor of it, but for the end of both.
  *
- * Failure modes: those of the worker, which are told. Answers that are not
- * given when the worker goes are not given at all.
+ * Failure modes: a worker that answers what it was not asked, or that is gone,
+ * is not listened to any more, and the owner is told once. Answers that are not
+ * there when the worker goes are not given at all.
  */
 #include "worker/worker.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "worker/xen_worker.h"
-
-/* One for each disk that there may be, and one to begin with. */
-enum { ANSWERS_MAX = DISKS_MAX + 1 };
-
-struct answer {
-	bool begun; /* else it is about a disk */
-	uint64_t id;
-	int result;
-	char error[BLOCK_ERROR_MAX];
-};
+#include "base/log.h"
+#include "link/ledger.h"
+#include "link/message.h"
+#include "worker/server.h"
 
 struct worker {
-	struct xen_worker_owner end; /* of what is below */
-	struct xen_worker *xen;
+	struct worker_server *server; /* of the other end */
 	struct loop *loop;
 	struct worker_owner *owner;
-	struct loop_deferred answers;
-	struct answer answer[ANSWERS_MAX]; /* that wait, the oldest first */
-	unsigned int nanswers;
-	uint64_t awaited[DISKS_MAX]; /* as the owner was told */
-	unsigned int nawaited;
+	struct loop_source source; /* of the link; fd -1: it is cut */
+	struct loop_deferred lost; /* that is to be told */
+	struct link_ledger ledger;
 };
 
-/* ---- the disks of the worker before ---- */
-
-bool worker_awaits(const struct worker *w, uint64_t id)
+static void cut(struct worker *w)
 {
-	for (unsigned int i = 0; i < w->nawaited; i++)
-		if (w->awaited[i] == id)
-			return true;
-	return false;
+	if (w->source.fd < 0)
+		return;
+	loop_remove(w->loop, &w->source);
+	close(w->source.fd);
+	w->source.fd = -1;
 }
 
-static void await_no_more(struct worker *w, uint64_t id)
+/* The worker cannot be relied on any more. */
+static void lose(struct worker *w, const char *why)
 {
-	unsigned int n = 0;
-
-	for (unsigned int i = 0; i < w->nawaited; i++)
-		if (w->awaited[i] != id)
-			w->awaited[n++] = w->awaited[i];
-	w->nawaited = n;
+	log_error("the worker has failed: %s", why);
+	cut(w);
+	loop_defer(w->loop, &w->lost);
 }
 
-/* ---- answers ---- */
-
-/* The next one, to be filled in before the loop's turn ends. */
-static struct answer *new_answer(struct worker *w)
+static void lost(struct loop_deferred *deferred)
 {
-	struct answer *answer = &w->answer[w->nanswers];
+	struct worker *w = container_of(deferred, struct worker, lost);
 
-	assert(w->nanswers < ANSWERS_MAX);
-	w->nanswers++;
-	memset(answer, 0, sizeof(*answer));
-	loop_defer(w->loop, &w->answers);
-	return answer;
+	w->owner->ops->lost(w->owner);
 }
 
-static void tell(struct worker *w, const struct answer *answer)
+static void send_message(struct worker *w, const struct link_message *m,
+			 const int *fds)
+{
+	int r;
+
+	if (w->source.fd < 0)
+		return;
+	r = link_message_send(w->source.fd, m, fds);
+	if (r)
+		lose(w, r == -EAGAIN ? "it does not listen" : strerror(-r));
+}
+
+/* ---- what the worker answers ---- */
+
+static void tell(struct worker *w, const struct link_message *m)
 {
 	const struct worker_owner_ops *ops = w->owner->ops;
 
-	if (answer->begun) {
-		w->nawaited = answer->result ?
-				      0 :
-				      xen_worker_awaited(w->xen, w->awaited);
-		ops->begun(w->owner, answer->result, answer->error);
+	if (m->type == LINK_BEGUN)
+		ops->begun(w->owner, m->begun.result, m->begun.error);
+	else if (m->type == LINK_ATTACHED)
+		ops->attached(w->owner, m->attached.id, m->attached.result,
+			      m->attached.error);
+	else
+		ops->ended(w->owner, m->disk.id);
+}
+
+static void ready(struct loop_source *source, uint32_t events)
+{
+	struct worker *w = container_of(source, struct worker, source);
+	struct link_message m;
+	int fds[LINK_FDS_MAX];
+	const char *why;
+	int r = link_message_receive(source->fd, LINK_TO_MONITOR, &m, fds,
+				     &why);
+
+	(void)events;
+	if (r == -EAGAIN)
 		return;
-	}
-	if (answer->result == 0)
-		await_no_more(w, answer->id);
-	ops->attached(w->owner, answer->id, answer->result, answer->error);
+	if (r == 1)
+		why = link_ledger_answer(&w->ledger, &m);
+	else if (!why)
+		why = r == 0 ? "it is gone" : strerror(-r);
+	if (why)
+		lose(w, why);
+	else
+		tell(w, &m);
 }
-
-/* The owner may say more meanwhile, which is answered in the next turn. */
-static void give_answers(struct loop_deferred *deferred)
-{
-	struct worker *w = container_of(deferred, struct worker, answers);
-	struct answer now = w->answer[0];
-
-	w->nanswers--;
-	memmove(w->answer, w->answer + 1, w->nanswers * sizeof(now));
-	if (w->nanswers)
-		loop_defer(w->loop, &w->answers);
-	tell(w, &now);
-}
-
-static void ended(struct xen_worker_owner *owner, uint64_t id)
-{
-	struct worker *w = container_of(owner, struct worker, end);
-
-	w->owner->ops->ended(w->owner, id);
-}
-
-static const struct xen_worker_owner_ops owner_ops = { .ended = ended };
 
 /* ---- what the owner says ---- */
 
 void worker_begin(struct worker *w, unsigned int domid, int state_fd)
 {
-	struct answer *answer = new_answer(w);
+	struct link_message m = { .type = LINK_BEGIN };
 
-	w->nawaited = 0;
-	answer->begun = true;
-	answer->result = xen_worker_begin(w->xen, domid, state_fd,
-					  answer->error);
+	m.begin.domid = domid;
+	m.begin.kept = state_fd >= 0;
+	link_ledger_begin(&w->ledger);
+	send_message(w, &m, &state_fd);
+}
+
+bool worker_awaits(const struct worker *w, uint64_t id)
+{
+	return link_ledger_awaits(&w->ledger, id);
 }
 
 void worker_disown(struct worker *w, uint64_t id)
 {
-	await_no_more(w, id);
-	xen_worker_disown(w->xen, id);
+	struct link_message m = { .type = LINK_DISOWN };
+
+	m.disk.id = id;
+	link_ledger_disown(&w->ledger, id);
+	send_message(w, &m, NULL);
+}
+
+static void write_options(struct link_options *to, const struct disk_options *o)
+{
+	to->size = o->size;
+	to->given = o->given;
+	to->cache = o->cache;
+	to->discard = o->discard;
+	to->block_size = o->block_size;
+	to->queues = o->queues;
+	to->queue_size = o->queue_size;
+	to->readonly = o->readonly;
+	to->packed = o->packed;
+	to->legacy = o->legacy;
+	snprintf(to->engine, sizeof(to->engine), "%s", o->engine);
+	snprintf(to->serial, sizeof(to->serial), "%s",
+		 o->serial ? o->serial : "");
+	snprintf(to->id, sizeof(to->id), "%s", o->id ? o->id : "");
 }
 
 void worker_attach(struct worker *w, const struct worker_disk *disk)
 {
-	struct answer *answer = new_answer(w);
+	struct link_message m = { .type = LINK_ATTACH };
+	struct link_attach *a = &m.attach;
+	int fds[LINK_FDS_MAX];
+	unsigned int n = 0;
 
-	answer->id = disk->id;
-	answer->result = xen_worker_attach(w->xen, disk, answer->error);
+	a->id = disk->id;
+	a->base = disk->base;
+	a->irq = disk->irq;
+	a->kept = disk->state_fd >= 0;
+	a->adopt = disk->adopt;
+	a->has_sync = disk->part->sync_fd >= 0;
+	snprintf(a->name, sizeof(a->name), "%s", disk->name);
+	a->facts = disk->part->facts;
+	write_options(&a->options, disk->options);
+	if (a->kept)
+		fds[n++] = disk->state_fd;
+	if (a->facts.has_file)
+		fds[n++] = disk->part->fd;
+	if (a->has_sync)
+		fds[n++] = disk->part->sync_fd;
+	link_ledger_attach(&w->ledger, disk->id);
+	send_message(w, &m, fds);
+	/* Theirs alone: what is in flight there keeps its lock. */
+	block_part_close(disk->part);
 }
 
 void worker_resize(struct worker *w, uint64_t id, uint64_t bytes)
 {
-	xen_worker_resize(w->xen, id, bytes);
+	struct link_message m = { .type = LINK_RESIZE };
+
+	m.resize.id = id;
+	m.resize.bytes = bytes;
+	send_message(w, &m, NULL);
 }
 
 void worker_detach(struct worker *w, uint64_t id)
 {
-	xen_worker_detach(w->xen, id);
+	struct link_message m = { .type = LINK_DETACH };
+
+	m.disk.id = id;
+	link_ledger_detach(&w->ledger, id);
+	send_message(w, &m, NULL);
 }
+
+/* ---- from the first to the last ---- */
 
 int worker_open(struct worker **worker, struct loop *loop,
 		struct worker_owner *owner)
 {
 	struct worker *w = calloc(1, sizeof(*w));
-	int r;
+	int fd[2], r;
 
 	*worker = NULL;
 	if (!w)
 		return -ENOMEM;
-	w->end.ops = &owner_ops;
 	w->loop = loop;
 	w->owner = owner;
-	w->answers.run = give_answers;
-	r = xen_worker_open(&w->xen, loop, &w->end);
+	w->lost.run = lost;
+	w->source = (struct loop_source){ .fd = -1, .ready = ready };
+	r = link_socket_pair(fd);
+	if (r == 0) {
+		w->source.fd = fd[0];
+		r = worker_server_open(&w->server, loop, fd[1]);
+		if (r)
+			close(fd[0]);
+	}
+	if (r == 0) {
+		r = loop_add(loop, &w->source, EPOLLIN);
+		if (r) {
+			worker_server_close(&w->server);
+			close(fd[0]);
+		}
+	}
 	if (r)
 		free(w);
 	else
@@ -170,35 +233,37 @@ int worker_open(struct worker **worker, struct loop *loop,
 	return r;
 }
 
-static void end(struct worker **worker, void (*end_xen)(struct xen_worker **))
+static void end(struct worker **worker,
+		void (*end_server)(struct worker_server **))
 {
 	struct worker *w = *worker;
 
 	if (!w)
 		return;
-	loop_undefer(w->loop, &w->answers);
-	end_xen(&w->xen);
+	end_server(&w->server);
+	loop_undefer(w->loop, &w->lost);
+	cut(w);
 	*worker = NULL;
 	free(w);
 }
 
 void worker_close(struct worker **worker)
 {
-	end(worker, xen_worker_close);
+	end(worker, worker_server_close);
 }
 
 void worker_leave(struct worker **worker)
 {
-	end(worker, xen_worker_leave);
+	end(worker, worker_server_leave);
 }
 
 void worker_abandon(struct worker *w)
 {
-	if (w->xen)
-		xen_worker_abandon(w->xen);
+	if (w->server)
+		worker_server_abandon(w->server);
 }
 
 void worker_log_stats(const struct worker *w)
 {
-	xen_worker_log_stats(w->xen);
+	worker_server_log_stats(w->server);
 }

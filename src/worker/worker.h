@@ -30,7 +30,7 @@
 #include <stdint.h>
 
 #include "base/loop.h"
-#include "block/image.h"
+#include "block/part.h"
 #include "config/keys.h"
 
 struct worker;
@@ -48,7 +48,7 @@ struct worker_owner_ops {
 		      const char *error);
 	/*
 	 * The answer to worker_attach(). 0: the guest may access the disk. Or a
-	 * negative errno and a sentence: image and file are in nobody's hands
+	 * negative errno and a sentence: part and file are in nobody's hands
 	 * but the owner's, and a disk that was to be adopted is awaited as
 	 * before. -ENODEV: it was detached by the worker before, and the guest
 	 * has lost it already.
@@ -60,6 +60,12 @@ struct worker_owner_ops {
 	 * is no more, and its image is in nobody's hands but the owner's.
 	 */
 	void (*ended)(struct worker_owner *owner, uint64_t id);
+	/*
+	 * The worker cannot be relied on any more: it has failed, which was
+	 * logged, or says what it may not. It answers nothing more, and what is
+	 * said to it is in vain; it may be closed or left.
+	 */
+	void (*lost)(struct worker_owner *owner);
 };
 
 struct worker_owner {
@@ -70,7 +76,8 @@ struct worker_owner {
 struct worker_disk {
 	uint64_t id;      /* no other disk has it: from here to its end */
 	const char *name; /* for the log */
-	struct block_image *image;          /* open, and stays so: as long */
+	/* Of its image: the descriptors are the worker's, whatever it says. */
+	struct block_part *part;
 	const struct disk_options *options; /* with nothing left to decide */
 	uint64_t base;                      /* of its window, a guest address */
 	uint32_t irq;

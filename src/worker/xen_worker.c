@@ -186,7 +186,8 @@ static struct device *free_entry(struct xen_worker *w)
 	return NULL;
 }
 
-static void log_served(const struct device *d, const struct worker_disk *disk)
+static void log_served(const struct device *d,
+		       const struct xen_worker_disk *disk)
 {
 	const struct block_image *image = disk->image;
 
@@ -200,7 +201,7 @@ static void log_served(const struct device *d, const struct worker_disk *disk)
 }
 
 /* Answer for its window and serve its queues; as xen_worker_attach(). */
-static int connect_device(struct device *d, const struct worker_disk *disk,
+static int connect_device(struct device *d, const struct xen_worker_disk *disk,
 			  char error[BLOCK_ERROR_MAX])
 {
 	struct xen_worker *w = d->worker;
@@ -221,7 +222,7 @@ static int connect_device(struct device *d, const struct worker_disk *disk,
 	return r;
 }
 
-static int open_device(struct device *d, const struct worker_disk *disk,
+static int open_device(struct device *d, const struct xen_worker_disk *disk,
 		       char error[BLOCK_ERROR_MAX])
 {
 	struct xen_worker *w = d->worker;
@@ -355,7 +356,7 @@ void xen_worker_disown(struct xen_worker *w, uint64_t id)
 
 /* ---- attach, detach ---- */
 
-int xen_worker_attach(struct xen_worker *w, const struct worker_disk *disk,
+int xen_worker_attach(struct xen_worker *w, const struct xen_worker_disk *disk,
 		      char error[BLOCK_ERROR_MAX])
 {
 	struct device *d = free_entry(w);

@@ -10,7 +10,8 @@
 #include <stdint.h>
 
 #include "base/loop.h"
-#include "worker/worker.h"
+#include "block/image.h"
+#include "config/keys.h"
 
 struct xen_worker;
 struct xen_worker_owner;
@@ -26,6 +27,28 @@ struct xen_worker_owner_ops {
 
 struct xen_worker_owner {
 	const struct xen_worker_owner_ops *ops;
+};
+
+/* A disk to attach. What is pointed at is the owner's. */
+struct xen_worker_disk {
+	uint64_t id;      /* no other disk has it: from here to its end */
+	const char *name; /* for the log */
+	struct block_image *image;          /* open, and stays so: as long */
+	const struct disk_options *options; /* with nothing left to decide */
+	uint64_t base;                      /* of its window, a guest address */
+	uint32_t irq;
+	/*
+	 * Of a file for its state, which the worker sizes; stays the owner's.
+	 * Or -1: the disk ends with the process.
+	 */
+	int state_fd;
+	/*
+	 * Go on with the state in the file, if it is awaited: what is not
+	 * awaited no guest has seen, and it is made anew as any other. Queues
+	 * and legacy interface are those of the state then, whatever the
+	 * options say.
+	 */
+	bool adopt;
 };
 
 /*
@@ -72,7 +95,8 @@ void xen_worker_disown(struct xen_worker *worker, uint64_t id);
  * worker before, and the guest has lost it already. From then on the guest may
  * access it.
  */
-int xen_worker_attach(struct xen_worker *worker, const struct worker_disk *disk,
+int xen_worker_attach(struct xen_worker *worker,
+		      const struct xen_worker_disk *disk,
 		      char error[BLOCK_ERROR_MAX]);
 
 /* Its image has another size now: the disk has, and its driver is told. */

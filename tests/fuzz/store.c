@@ -153,7 +153,8 @@ void __wrap_worker_attach(struct worker *worker, const struct worker_disk *disk)
 	assert_int_equal(disk->id, 51712);
 	assert_true(disk->base != 0 && disk->irq != 0);
 	assert_true(disk->options->serial[0] != '\0');
-	assert_true(disk->image->size != 0);
+	assert_true(disk->part->facts.size != 0);
+	block_part_close(disk->part);
 	store_model.attached++;
 }
 
@@ -270,7 +271,7 @@ static void review(struct guest_disk *gd)
 		return;
 	}
 	assert_int_equal(store_model.attached, 0);
-	assert_int_equal(gd->image.fd, -1);
+	assert_int_equal(gd->claim.fd, -1);
 	assert_true(gd->state == GUEST_DISK_SETTLED ||
 		    gd->state == GUEST_DISK_FOREIGN);
 	if (state != XENBUS_INITIALISING)

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* LDFLAGS: -Wl,--wrap=log_line,--wrap=block_engine_reap */
 /* LDFLAGS: -Wl,--wrap=dlopen,--wrap=dlsym,--wrap=dlclose */
-/* LDFLAGS: -Wl,--wrap=signals_open */
+/* LDFLAGS: -Wl,--wrap=signals_open,--wrap=link_message_receive */
+/* LDFLAGS: -Wl,--wrap=worker_server_leave */
 /*
  * What happens while the worker is asked for something and has not answered:
  * the toolstack takes a disk away, the guest dies, the program is to end. The
- * whole program on a fake host; things happen while the worker talks to Xen.
+ * whole program on a fake host; things happen while the worker talks to Xen,
+ * and its answers are held back for a while. At last a worker that means harm.
  */
 #include "config.h"
 #include "lib/model_memory.h"
@@ -14,8 +16,70 @@
 
 #include "lib/model_again.h"
 #include "lib/model_guest.h"
+#include "link/message.h"
+#include "worker/server.h"
 
 static struct driver disk[3];
+
+/* ---- what the worker says ---- */
+
+enum { HELD_LOOKS = 50 }; /* of the monitor, at what is held */
+
+static struct {
+	unsigned int held;       /* looks that find nothing yet; atomic */
+	bool lies;               /* once; atomic */
+	struct link_message lie; /* instead of what was said */
+	bool deafens;            /* the worker, once it has begun ... */
+	bool deaf;               /* ... until it is to leave */
+} said;
+
+int __wrap_link_message_receive(int fd, enum link_end end,
+				struct link_message *message,
+				int fds[LINK_FDS_MAX], const char **why);
+int __real_link_message_receive(int fd, enum link_end end,
+				struct link_message *message,
+				int fds[LINK_FDS_MAX], const char **why);
+
+int __wrap_link_message_receive(int fd, enum link_end end,
+				struct link_message *message,
+				int fds[LINK_FDS_MAX], const char **why)
+{
+	int r;
+
+	if (end == LINK_TO_MONITOR &&
+	    __atomic_load_n(&said.held, __ATOMIC_ACQUIRE)) {
+		__atomic_sub_fetch(&said.held, 1, __ATOMIC_RELEASE);
+		usleep(200);
+		*why = NULL;
+		return -EAGAIN;
+	}
+	if (end == LINK_TO_WORKER && said.deaf) {
+		usleep(200);
+		return -EAGAIN;
+	}
+	r = __real_link_message_receive(fd, end, message, fds, why);
+	if (r == 1 && message->type == LINK_BEGIN)
+		said.deaf = said.deafens;
+	if (r == 1 && end == LINK_TO_MONITOR &&
+	    __atomic_exchange_n(&said.lies, false, __ATOMIC_ACQ_REL))
+		*message = said.lie;
+	return r;
+}
+
+void __wrap_worker_server_leave(struct worker_server **server);
+void __real_worker_server_leave(struct worker_server **server);
+
+void __wrap_worker_server_leave(struct worker_server **server)
+{
+	said.deaf = said.deafens = false;
+	__real_worker_server_leave(server);
+}
+
+/* From now on, so that other things are looked at before. */
+static void hold_answers(void)
+{
+	__atomic_store_n(&said.held, HELD_LOOKS, __ATOMIC_RELEASE);
+}
 
 static void start(bool leaves)
 {
@@ -29,6 +93,7 @@ static void start(bool leaves)
 /* A second disk is asked for, and while the worker maps it: */
 static void meanwhile(void (*happens)(void))
 {
+	hold_answers();
 	dom.on_map = happens;
 	make_directory(1, disk[1].file);
 	wait_until(!__atomic_load_n(&dom.on_map, __ATOMIC_ACQUIRE));
@@ -189,6 +254,7 @@ static void leave(void)
 static void take_over(bool leaves, void (*happens)(void))
 {
 	leave();
+	hold_answers();
 	dom.on_page = happens;
 	dom.leaves = leaves;
 	program_start();
@@ -312,6 +378,112 @@ static void test_death_while_adopting(void)
 	end();
 }
 
+/*
+ * A disk that is left is lost, and the program leaves before the worker has
+ * come to it: the next one shall not wait for that disk, nor the guest.
+ */
+static void test_leave_while_disowned(void)
+{
+	start(true);
+	attach(&disk[1], 1);
+	drive(&disk[1], 1);
+	ask_stop();
+	assert_true(stopped());
+	unlink(disk[1].file);
+	said.deafens = true;
+	program_start();
+	wait_until(logged("xvdb: cannot be taken over"));
+	ask_stop();
+	assert_true(stopped());
+	assert_false(begin_access(1, register_of(1, 0), 4, true, 0));
+	dom.leaves = false;
+	forget_log();
+	program_start();
+	wait_until(logged("going on with"));
+	check_serves(0);
+	end();
+}
+
+/* ---- a worker that means harm ---- */
+
+static void say_next(uint32_t type, uint64_t id)
+{
+	memset(&said.lie, 0, sizeof(said.lie));
+	said.lie.type = type;
+	said.lie.disk.id = id;
+	__atomic_store_n(&said.lies, true, __ATOMIC_RELEASE);
+}
+
+/*
+ * Instead of an answer it says that; the guest is left to the next process,
+ * also where the end of the program would take its disks.
+ */
+static void lies(uint32_t type, uint64_t id)
+{
+	start(type == LINK_ENDED);
+	say_next(type, id);
+	make_directory(1, disk[1].file);
+	assert_false(stopped());
+	assert_int_equal(logged("the worker has failed: it "), 1);
+	assert_int_equal(logged("to the next process"), 1);
+	assert_int_equal(dom.servers, 1);
+	dom.leaves = false;
+	forget_log();
+	program_start();
+	wait_until(logged("going on with"));
+	wait_until(tool_is(node(1, "state"), "2"));
+	check_serves(0);
+	drive(&disk[1], 1);
+	check_serves(1);
+	end();
+}
+
+static void test_ends_a_disk_that_is_served(void)
+{
+	lies(LINK_ENDED, DEVID);
+}
+
+static void test_ends_a_disk_that_attaches(void)
+{
+	lies(LINK_ENDED, DEVID + 1);
+}
+
+static void test_ends_a_disk_of_nobody(void)
+{
+	lies(LINK_ENDED, 12345);
+}
+
+static void test_attaches_a_disk_again(void)
+{
+	lies(LINK_ATTACHED, DEVID);
+}
+
+static void test_attaches_a_disk_of_nobody(void)
+{
+	lies(LINK_ATTACHED, UINT64_MAX);
+}
+
+static void test_begins_again(void)
+{
+	lies(LINK_BEGUN, 0);
+}
+
+static void test_lies_while_it_begins(void)
+{
+	leave();
+	say_next(LINK_ENDED, DEVID);
+	dom.leaves = false;
+	program_start();
+	assert_false(stopped());
+	assert_int_equal(dom.servers, 1);
+	assert_true(tool_is(node(0, "state"), "2"));
+	forget_log();
+	program_start();
+	wait_until(logged("going on with"));
+	check_serves(0);
+	end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -331,6 +503,14 @@ int main(void)
 		host_test(test_end_while_adopting),
 		host_test(test_detach_while_adopting),
 		host_test(test_death_while_adopting),
+		host_test(test_leave_while_disowned),
+		host_test(test_ends_a_disk_that_is_served),
+		host_test(test_ends_a_disk_that_attaches),
+		host_test(test_ends_a_disk_of_nobody),
+		host_test(test_attaches_a_disk_again),
+		host_test(test_attaches_a_disk_of_nobody),
+		host_test(test_begins_again),
+		host_test(test_lies_while_it_begins),
 	};
 
 	return cmocka_run_group_tests_name("domain: asked", tests, NULL, NULL);

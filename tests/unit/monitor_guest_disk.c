@@ -33,8 +33,9 @@ static struct {
 	bool awaited; /* by the worker */
 	bool adopts;  /* ... and then */
 	int attach_fails;
-	bool waits;      /* the worker's answer does */
-	char states[64]; /* directory */
+	bool waits;             /* the worker's answer does */
+	struct block_part part; /* what it has been given */
+	char states[64];        /* directory */
 	struct state_dir dir;
 } rig;
 
@@ -49,12 +50,15 @@ void __wrap_worker_attach(struct worker *worker, const struct worker_disk *disk)
 	assert_null(worker);
 	assert_int_equal(disk->id, DEVID);
 	assert_string_equal(disk->name, "web/xvda");
-	assert_true(disk->image == &rig.gd.image && disk->image->fd >= 0);
+	assert_true(disk->part->fd >= 0 && disk->part->sync_fd >= -1);
 	assert_int_equal(disk->base, 0x2000000);
 	assert_int_equal(disk->irq, 33);
 	assert_int_equal(disk->state_fd >= 0, rig.host.states != NULL);
 	assert_int_equal(disk->adopt, rig.adopts);
 	rig.attached++;
+	rig.part = *disk->part;
+	disk->part->fd = -1;
+	disk->part->sync_fd = -1;
 }
 
 void __wrap_worker_detach(struct worker *worker, uint64_t id)
@@ -75,7 +79,7 @@ void __wrap_worker_disown(struct worker *worker, uint64_t id)
 	assert_null(worker);
 	assert_int_equal(id, DEVID);
 	/* Nothing of the process before may be in flight. */
-	assert_int_equal(rig.gd.image.fd, -1);
+	assert_int_equal(rig.gd.claim.fd, -1);
 	rig.disowned++;
 	rig.awaited = false;
 }
@@ -114,8 +118,16 @@ static void answer(void)
 		return;
 	if (rig.attach_fails == 0)
 		rig.awaited = false;
+	else
+		block_part_close(&rig.part);
 	guest_disk_attached(&rig.gd, rig.attach_fails,
 			    rig.attach_fails ? "the worker cannot" : "");
+}
+
+static void ended(void)
+{
+	block_part_close(&rig.part);
+	guest_disk_ended(&rig.gd);
 }
 
 static void review(void)
@@ -130,6 +142,8 @@ static void start(void)
 	int fd;
 
 	memset(&rig, 0, sizeof(rig));
+	rig.part.fd = -1;
+	rig.part.sync_fd = -1;
 	tool_start();
 	assert_int_equal(loop_init(&rig.loop), 0);
 	rig.store.changed = changed;
@@ -168,11 +182,12 @@ static void finish(void)
 	bool active = guest_disk_is_active(&rig.gd);
 
 	assert_int_equal(active && rig.gd.state != GUEST_DISK_LEFT,
-			 rig.gd.image.fd >= 0);
-	assert_int_equal(rig.gd.state_fd >= 0, rig.gd.image.fd >= 0);
+			 rig.gd.claim.fd >= 0);
+	assert_int_equal(rig.gd.state_fd >= 0, rig.gd.claim.fd >= 0);
 	assert_int_equal(active, has_state());
 	guest_disk_finish(&rig.gd);
 	assert_int_equal(rig.gd.state_fd, -1);
+	block_part_close(&rig.part);
 	state_dir_remove(&rig.dir);
 	state_dir_close(&rig.dir);
 	assert_int_equal(rmdir(rig.states), 0);
@@ -219,7 +234,7 @@ static void bring(enum guest_disk_state state)
 	if (state == GUEST_DISK_UNCLOSED)
 		tool_fail("transaction", EIO, 1);
 	if (state == GUEST_DISK_UNCLOSED || state == GUEST_DISK_SETTLED)
-		guest_disk_ended(&rig.gd);
+		ended();
 	tool_fail("", EIO, 0);
 	assert_int_equal(rig.gd.state, state);
 }
@@ -375,14 +390,14 @@ static void test_offline_disk_is_detached(void **state)
 	/* It is told once, whoever else wants it to end. */
 	guest_disk_detach(&rig.gd);
 	assert_int_equal(rig.detached, 1);
-	guest_disk_ended(&rig.gd);
+	ended();
 	finish();
 }
 
 static void check_refused(const char *words)
 {
 	assert_int_equal(rig.gd.state, SETTLED);
-	assert_int_equal(rig.gd.image.fd, -1);
+	assert_int_equal(rig.gd.claim.fd, -1);
 	assert_true(tool_is(DIRECTORY "/state", NULL));
 	assert_true(tool_is(DIRECTORY "/error", words));
 }
@@ -461,7 +476,8 @@ static void request_outlives_process(const char *mode)
 	tool_write(DIRECTORY "/mode", "%s", mode);
 	review();
 	assert_int_equal(rig.gd.state, SERVED);
-	request = dup(rig.gd.image.fd);
+	request = dup(rig.part.fd);
+	block_part_close(&rig.part);
 	guest_disk_finish(&rig.gd);
 	rig.awaited = true;
 	rig.adopts = true;
@@ -566,7 +582,7 @@ static void lacking(int error)
 	rig.attach_fails = error;
 	review();
 	assert_int_equal(rig.gd.state, LEFT);
-	assert_int_equal(rig.gd.image.fd, -1);
+	assert_int_equal(rig.gd.claim.fd, -1);
 	assert_int_equal(rig.disowned, 0);
 	assert_true(has_state());
 	assert_true(tool_is(DIRECTORY "/state", "2"));
@@ -672,7 +688,7 @@ static void test_unwanted_while_asked(void **state)
 			assert_int_equal(rig.gd.state, CLOSING);
 			assert_int_equal(rig.detached, 1);
 			assert_int_equal(rig.disowned, 0);
-			guest_disk_ended(&rig.gd);
+			ended();
 			assert_int_equal(rig.gd.state, SETTLED);
 			finish();
 		}
@@ -712,7 +728,7 @@ static void test_detached_while_asked(void **state)
 		assert_int_equal(rig.detached, 1);
 		/* It was never said that it is served. */
 		assert_true(tool_is(DIRECTORY "/state", i ? "2" : "1"));
-		guest_disk_ended(&rig.gd);
+		ended();
 		finish();
 	}
 }
@@ -761,7 +777,7 @@ static void anew(enum guest_disk_state before, const char *name,
 	assert_int_equal(rig.gd.state, CLOSING);
 	assert_int_equal(rig.detached, 1);
 	assert_true(tool_is(DIRECTORY "/state", "1"));
-	guest_disk_ended(&rig.gd);
+	ended();
 	assert_int_equal(rig.gd.state, SETTLED);
 	say("1");
 	review();

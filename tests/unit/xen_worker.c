@@ -116,7 +116,7 @@ static void do_attach(void *arg)
 {
 	struct call *c = arg;
 	struct block_image *image = &life->image[c->disk];
-	const struct worker_disk d = {
+	const struct xen_worker_disk d = {
 		.id = DEVID + c->disk,
 		.name = "web/xvda",
 		.image = image,
