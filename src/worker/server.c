@@ -18,6 +18,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -64,6 +65,13 @@ static void tell(struct worker_server *s, const struct link_message *m)
 	r = link_message_send(s->source.fd, m, NULL);
 	if (r)
 		cut(s, strerror(-r));
+}
+
+/* A failure has a sentence, or the monitor would not believe it. */
+static void explain(int result, char error[LINK_ERROR_MAX])
+{
+	if (result && !error[0])
+		snprintf(error, LINK_ERROR_MAX, "%s", strerror(-result));
 }
 
 /* ---- disks ---- */
@@ -174,6 +182,7 @@ static const char *do_begin(struct worker_server *s, struct link_message *m,
 		b->nawaited = xen_worker_awaited(s->xen, b->awaited);
 		memset(b->error, 0, sizeof(b->error));
 	}
+	explain(b->result, b->error);
 	tell(s, &answer);
 	return NULL;
 }
@@ -201,6 +210,7 @@ static const char *do_attach(struct worker_server *s, struct link_message *m,
 					&part, error);
 	if (answer.attached.result)
 		memcpy(answer.attached.error, error, strlen(error) + 1);
+	explain(answer.attached.result, answer.attached.error);
 	tell(s, &answer);
 	return NULL;
 }
