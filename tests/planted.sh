@@ -48,7 +48,7 @@ copy() {
     tar -C "$src" --exclude=./build --exclude=./.git -cf - ./src ./include \
         ./tests ./Makefile ./configure.ac ./configure ./config.mk.in |
         tar -C "$1" -xf -
-    cp -a build/san build/tests "$1/build"
+    cp -a build/san build/obj build/tests "$1/build"
     # The rules of make itself: these are the newest of all.
     cp config.h "$1" && touch -r build/san/libvirtio-disk.a "$1/config.h"
     touch -d 2001-01-01 "$1/config.h" "$1/configure" "$1/configure.ac" \
