@@ -17,9 +17,9 @@
  *
  * Failure modes: a process that is killed between `vm` and its first disk
  * leaves a directory without disks, which is as good as none. One of another
- * guest or another boot, or with no `vm`, is emptied before it is used; one whose
- * `vm` or `boot` cannot be read now is left as it is. Where a boot of the host
- * cannot be told from another one, there are no states.
+ * guest or another boot, or with no `vm`, is emptied before it is used; one
+ * whose `vm` or `boot` cannot be read now is left as it is. Where a boot of the
+ * host cannot be told from another one, there are no states.
  */
 #include "monitor/state_dir.h"
 

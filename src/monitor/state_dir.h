@@ -12,8 +12,9 @@
  *	DIR/DOMID/DEVID		of one disk
  *
  * What is in `server` and in the disks' files is the worker's, who sizes them.
- * It lies on tmpfs, best: nothing of it is to outlive the host, after whose next
- * boot another guest has the number. Elsewhere what is of another boot is removed.
+ * It lies on tmpfs, best: nothing of it is to outlive the host, after whose
+ * next boot another guest has the number. Elsewhere what is of another boot is
+ * removed.
  */
 #ifndef MONITOR_STATE_DIR_H
 #define MONITOR_STATE_DIR_H
@@ -65,9 +66,9 @@ void state_dir_sweep(const struct state_dir *dir,
 
 /*
  * Take the states of a guest, which `vm` tells from others of its number: those
- * of another one, or of another boot of the host, are removed. 0, or a negative errno and a sentence: -EBUSY if
- * another process serves it, else it cannot have states. Waits for a process
- * that is ending, for half a second.
+ * of another one, or of another boot of the host, are removed. 0, or a negative
+ * errno and a sentence: -EBUSY if another process serves it, else it cannot
+ * have states. Waits for a process that is ending, for half a second.
  */
 int state_dir_take(struct state_dir *dir, unsigned int domid, const char *vm,
 		   char error[BLOCK_ERROR_MAX]);

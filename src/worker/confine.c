@@ -62,8 +62,8 @@ static const struct limit limits[] = {
 };
 
 /*
- * Whether it was given up: `r` is 0 or a negative errno. That we may not is what
- * somebody decided who started us, as our own unit does.
+ * Whether it was given up: `r` is 0 or a negative errno. That we may not is
+ * what somebody decided who started us, as our own unit does.
  */
 static bool given_up(const char *what, int r)
 {

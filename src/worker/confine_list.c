@@ -3,10 +3,10 @@
  * What a confined worker may ask of the kernel; see worker/confine_list.h.
  *
  * Made of what a worker was seen to call while disks of all engines came, were
- * served and went, and of what the C library, Xen's libraries or another machine
- * call for the same. No call has a path, but for one that is there for the sake
- * of its flag; none makes a socket or a process. Who adds a system call to
- * `disk`, `worker`, `xen`, `block` or `base` adds it here.
+ * served and went, and of what the C library, Xen's libraries or another
+ * machine call for the same. No call has a path, but for one that is there for
+ * the sake of its flag; none makes a socket or a process. Who adds a system
+ * call to `disk`, `worker`, `xen`, `block` or `base` adds it here.
  */
 #include "worker/confine_list.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Xen's libraries for devices, memory, events and handles; see xen/libraries.h. Their
- * interfaces are stable, so a name with its number says all.
+ * Xen's libraries for devices, memory, events and handles; see xen/libraries.h.
+ * Their interfaces are stable, so a name with its number says all.
  *
  * Failure: one that is not there, or too old, is named in the log.
  */

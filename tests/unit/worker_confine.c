@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A confined worker, tried from inside by what somebody would try who has taken
- * it over, and looked at from outside. Each try is a child that gives all up and
- * then says what it was answered; and what a worker does for its guest is done.
+ * it over, and looked at from outside. Each try is a child that gives all up
+ * and then says what it was answered; and what a worker does for its guest is
+ * done.
  */
 #include "lib/test.h"
 
@@ -413,7 +414,7 @@ static void test_ioctls(void **state)
 	}
 }
 
-/* ---- past the list, by a ring of one's own -------------------------------- */
+/* ---- past the list, by a ring of one's own ------------------------------- */
 
 #ifdef HAVE_LIBURING
 
@@ -558,7 +559,7 @@ static void test_empty_root(void **state)
 	assert_int_equal(in_child(confine_place_empty, see_host), ENOENT);
 }
 
-/* ---- who it is, seen from outside ----------------------------------------- */
+/* ---- who it is, seen from outside ---------------------------------------- */
 
 static char text[8192];
 
@@ -738,7 +739,7 @@ static void test_without_rights(void **state)
 	end_worker(pid);
 }
 
-/* ---- settings ------------------------------------------------------------- */
+/* ---- settings ------------------------------------------------------------ */
 
 static int enter(void)
 {
@@ -808,7 +809,7 @@ static void test_handles(void **state)
 	xen.error = 0;
 }
 
-/* ---- what it is there for ------------------------------------------------- */
+/* ---- what it is there for ------------------------------------------------ */
 
 static struct block_image image;
 static struct block_part part;

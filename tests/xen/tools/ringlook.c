@@ -5,10 +5,11 @@
  *
  *	ringlook /run/virtio-disk/DOMID
  *
- * For a guest that stands still: whether the device has not seen what the driver
- * made available, the driver not what the device has used, or a vCPU waits for
- * an answer. It looks only, at memory that others go on writing: a busy disk
- * shows differences as well. What cannot be read is said and passed over.
+ * For a guest that stands still: whether the device has not seen what the
+ * driver made available, the driver not what the device has used, or a vCPU
+ * waits for an answer. It looks only, at memory that others go on writing: a
+ * busy disk shows differences as well. What cannot be read is said and passed
+ * over.
  */
 #include <dirent.h>
 #include <errno.h>
