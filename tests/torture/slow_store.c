@@ -50,6 +50,7 @@ static struct store_control *control;
 struct call {
 	struct call *next;
 	uint32_t wait_ms;
+	bool held;
 	struct fuse_in_header in;
 	uint8_t body[];
 };
@@ -69,6 +70,9 @@ static void answer(const struct call *c, int error, const void *data,
 		{ (void *)(uintptr_t)data, error ? 0 : bytes },
 	};
 
+	/* It is done; who hears of it may look at once. */
+	if (c->held)
+		__atomic_fetch_sub(&control->held, 1, __ATOMIC_SEQ_CST);
 	/* Whoever asked may be dead. */
 	if (writev(device, iov, bytes && !error ? 2 : 1) < 0 &&
 	    errno != ENOENT && errno != ENODEV)
@@ -213,7 +217,6 @@ static void *wait_and_perform(void *arg)
 
 	pause_ns(c->wait_ms * NS_PER_MS);
 	perform(c);
-	__atomic_fetch_sub(&control->held, 1, __ATOMIC_SEQ_CST);
 	free(c);
 	return NULL;
 }
@@ -228,6 +231,7 @@ static bool hold(struct call *c, struct chance *chance)
 	if (!can_wait(c->in.opcode) || !store_read(&control->hold))
 		return false;
 	c->wait_ms = min + chance_below(chance, max - min + 1);
+	c->held = true;
 	__atomic_fetch_add(&control->held, 1, __ATOMIC_SEQ_CST);
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
@@ -254,6 +258,7 @@ static void serve(void)
 		c = malloc(sizeof(*c) + (size_t)n);
 		if (!c)
 			die("slow_store: no memory");
+		c->held = false;
 		memcpy(&c->in, buffer, (size_t)n);
 		if (c->in.opcode == FUSE_WRITE)
 			__atomic_fetch_add(&control->writes, 1,
