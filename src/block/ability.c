@@ -37,11 +37,10 @@
 
 #include "ability.h"
 #include "explain.h"
+#include "limits.h"
 
 /* Behind the end of the file: far, in case that it is growing right now. */
 #define ABILITY_FAR (UINT64_C(1) << 30)
-/* A unit that means anything for a driver's requests. */
-#define ABILITY_GRANULARITY_MAX (1u << 30)
 
 static bool read_number(const char *path, char *text, size_t size)
 {
@@ -138,7 +137,7 @@ static unsigned int read_granularity(const struct block_claim *claim)
 			    sizeof(text)))
 		return claim->facts.block_size;
 	n = strtoul(text, NULL, 10);
-	return n > claim->facts.block_size && n <= ABILITY_GRANULARITY_MAX ?
+	return n > claim->facts.block_size && n <= BLOCK_GRANULARITY_MAX ?
 		       (unsigned int)n :
 		       claim->facts.block_size;
 }

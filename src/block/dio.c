@@ -18,13 +18,11 @@
 #include <unistd.h>
 
 #include "dio.h"
-
-#define DIO_ALIGN_MAX 4096u
+#include "limits.h"
 
 static bool is_usable(unsigned int align)
 {
-	return align > 0 && align <= DIO_ALIGN_MAX &&
-	       (align & (align - 1)) == 0;
+	return block_is_power(align, 1, BLOCK_ALIGN_MAX);
 }
 
 enum dio_answer { DIO_UNKNOWN, DIO_YES, DIO_NO };
@@ -59,8 +57,8 @@ static bool try_read(int fd, unsigned int align)
 	void *memory;
 	ssize_t n;
 
-	if (posix_memalign(&memory, (size_t)2 * DIO_ALIGN_MAX,
-			   (size_t)3 * DIO_ALIGN_MAX))
+	if (posix_memalign(&memory, (size_t)2 * BLOCK_ALIGN_MAX,
+			   (size_t)3 * BLOCK_ALIGN_MAX))
 		return false;
 	do
 		n = pread(fd, (char *)memory + align, align, 0);

@@ -11,22 +11,7 @@
 #include <string.h>
 
 #include "block/part.h"
-
-#define FACTS_SECTOR 512u
-#define FACTS_BLOCK_MAX 4096u
-#define FACTS_PHYSICAL_MAX 65536u
-#define FACTS_GRANULARITY_MAX (1u << 30)
-
-static bool is_block(uint32_t size, uint32_t min, uint32_t max)
-{
-	return size >= min && size <= max && (size & (size - 1)) == 0;
-}
-
-/* Bytes that a store transfers well, or 0. */
-static bool is_hint(uint32_t bytes)
-{
-	return bytes <= INT32_MAX && bytes % FACTS_SECTOR == 0;
-}
+#include "limits.h"
 
 static const char *flags_fault(const struct block_facts *f)
 {
@@ -80,14 +65,16 @@ static const char *name_fault(const struct block_facts *f)
 
 static const char *blocks_fault(const struct block_facts *f)
 {
-	if (!is_block(f->block_size, FACTS_SECTOR, FACTS_BLOCK_MAX))
+	if (!block_is_power(f->block_size, BLOCK_LOGICAL_MIN,
+			    BLOCK_LOGICAL_MAX))
 		return "its block size is wrong";
-	if (!is_block(f->physical_block_size, f->block_size,
-		      FACTS_PHYSICAL_MAX))
+	if (!block_is_power(f->physical_block_size, f->block_size,
+			    BLOCK_PHYSICAL_MAX))
 		return "its physical block size is wrong";
-	if (!is_block(f->store_block_size, FACTS_SECTOR, FACTS_PHYSICAL_MAX))
+	if (!block_is_power(f->store_block_size, BLOCK_LOGICAL_MIN,
+			    BLOCK_PHYSICAL_MAX))
 		return "the block size of its store is wrong";
-	if (!is_hint(f->min_io_size) || !is_hint(f->opt_io_size))
+	if (!block_is_hint(f->min_io_size) || !block_is_hint(f->opt_io_size))
 		return "what its store likes is wrong";
 	if (f->alignment_offset >= f->physical_block_size)
 		return "its blocks begin behind the first one";
@@ -98,10 +85,10 @@ static const char *blocks_fault(const struct block_facts *f)
 
 static const char *direct_fault(const struct block_facts *f)
 {
-	uint32_t max = f->direct ? FACTS_BLOCK_MAX : 1;
+	uint32_t max = f->direct ? BLOCK_ALIGN_MAX : 1;
 
-	if (!is_block(f->dio_align, 1, max) ||
-	    !is_block(f->dio_mem_align, 1, max))
+	if (!block_is_power(f->dio_align, 1, max) ||
+	    !block_is_power(f->dio_mem_align, 1, max))
 		return "its alignment is wrong";
 	return f->size % f->dio_align ? "its size is not aligned" : NULL;
 }
@@ -111,7 +98,7 @@ static const char *ability_fault(const struct block_facts *f)
 	uint32_t granularity = f->discard_granularity;
 
 	if (granularity && (granularity < f->block_size ||
-			    granularity > FACTS_GRANULARITY_MAX))
+			    granularity > BLOCK_GRANULARITY_MAX))
 		return "its unit to discard is wrong";
 	if (f->readonly && f->has_file && granularity)
 		return "a reader discards";

@@ -26,11 +26,7 @@
 
 #include "explain.h"
 #include "geometry.h"
-
-#define GEOMETRY_BLOCK_MIN 512u
-#define GEOMETRY_BLOCK_MAX 4096u
-/* A device's physical blocks: RAID and flash report larger ones. */
-#define GEOMETRY_PHYSICAL_MAX 65536u
+#include "limits.h"
 
 struct geometry {
 	uint64_t size;
@@ -40,12 +36,6 @@ struct geometry {
 	unsigned int min_io;
 	unsigned int opt_io;
 };
-
-static bool is_block_device(uint64_t size, unsigned int max)
-{
-	return size >= GEOMETRY_BLOCK_MIN && size <= max &&
-	       (size & (size - 1)) == 0;
-}
 
 /* What a device says of good I/O; one that does not is no failure. */
 static void ask_hints(int fd, struct geometry *store)
@@ -72,7 +62,8 @@ static int look_at_device(int fd, struct geometry *store)
 	    ioctl(fd, BLKPBSZGET, &physical) < 0)
 		return -errno;
 	store->logical = (unsigned int)logical;
-	store->physical = is_block_device(physical, GEOMETRY_PHYSICAL_MAX) ?
+	store->physical = block_is_power(physical, BLOCK_LOGICAL_MIN,
+					 BLOCK_PHYSICAL_MAX) ?
 				  physical :
 				  store->logical;
 	ask_hints(fd, store);
@@ -86,14 +77,14 @@ static int look_at_file(int fd, struct geometry *store)
 	if (fstat(fd, &st) < 0)
 		return -errno;
 	store->size = (uint64_t)st.st_size;
-	store->logical = GEOMETRY_BLOCK_MIN;
-	store->physical = is_block_device((uint64_t)st.st_blksize,
-					  GEOMETRY_BLOCK_MAX) ?
+	store->logical = BLOCK_LOGICAL_MIN;
+	store->physical = block_is_power((uint64_t)st.st_blksize,
+					 BLOCK_LOGICAL_MIN, BLOCK_LOGICAL_MAX) ?
 				  (unsigned int)st.st_blksize :
-				  GEOMETRY_BLOCK_MAX;
+				  BLOCK_LOGICAL_MAX;
 	store->min_io = store->physical;
 	/* More than a block: what a network file system transfers at once. */
-	if (st.st_blksize > GEOMETRY_BLOCK_MAX && st.st_blksize <= INT32_MAX)
+	if (st.st_blksize > BLOCK_LOGICAL_MAX && st.st_blksize <= INT32_MAX)
 		store->opt_io = (unsigned int)st.st_blksize;
 	return 0;
 }
@@ -108,8 +99,8 @@ static int look_at_store(const struct block_claim *claim,
 		return look_at_file(claim->fd, store);
 	*store = (struct geometry){
 		.size = options->size,
-		.logical = GEOMETRY_BLOCK_MIN,
-		.physical = GEOMETRY_BLOCK_MIN,
+		.logical = BLOCK_LOGICAL_MIN,
+		.physical = BLOCK_LOGICAL_MIN,
 	};
 	return 0;
 }
@@ -127,16 +118,16 @@ static int check_size(const struct block_claim *claim,
 		return block_explain(error, -EINVAL, file,
 				     "is empty: give it a size of at least %u "
 				     "bytes",
-				     GEOMETRY_BLOCK_MIN);
-	if (store->size < GEOMETRY_BLOCK_MIN)
+				     BLOCK_LOGICAL_MIN);
+	if (store->size < BLOCK_LOGICAL_MIN)
 		return block_explain(error, -EINVAL, file,
 				     "has %" PRIu64 " bytes: give it a size of "
 				     "at least %u (truncate -s %%%u)",
-				     store->size, GEOMETRY_BLOCK_MIN,
-				     GEOMETRY_BLOCK_MIN);
+				     store->size, BLOCK_LOGICAL_MIN,
+				     BLOCK_LOGICAL_MIN);
 	if (store->size % claim->facts.block_size == 0)
 		return 0;
-	if (store->size % GEOMETRY_BLOCK_MIN == 0)
+	if (store->size % BLOCK_LOGICAL_MIN == 0)
 		return block_explain(error, -EINVAL, file,
 				     "size %" PRIu64 " is not a multiple of "
 				     "block-size %u: resize it, or use "
@@ -152,8 +143,7 @@ static int check_size(const struct block_claim *claim,
 /* What no driver could keep to is not passed on. */
 static unsigned int usable_hint(unsigned int bytes)
 {
-	return bytes <= INT32_MAX && bytes % GEOMETRY_BLOCK_MIN == 0 ? bytes :
-								       0;
+	return block_is_hint(bytes) ? bytes : 0;
 }
 
 int block_geometry(struct block_claim *claim,
@@ -171,7 +161,8 @@ int block_geometry(struct block_claim *claim,
 				     strerror(-rc));
 	claim->facts.block_size = options->block_size ? options->block_size :
 							store.logical;
-	if (!is_block_device(claim->facts.block_size, GEOMETRY_BLOCK_MAX))
+	if (!block_is_power(claim->facts.block_size, BLOCK_LOGICAL_MIN,
+			    BLOCK_LOGICAL_MAX))
 		return block_explain(error, -EINVAL, file,
 				     "block-size %u is not possible: use 512, "
 				     "1024, 2048 or 4096",
