@@ -11,12 +11,13 @@
 #include "program/sandbox_list.h"
 
 #include <linux/fs.h>
-#include <linux/io_uring.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+
+#include "base/call_filter_checks.h"
 
 /* It came with Linux 5.9; older headers lack it. */
 #ifndef BLKGETZONESZ
@@ -69,31 +70,18 @@ static const struct call_filter_check ioctl_of_vhost = {
 	1, UINT32_MAX, ioctls + IOCTLS_OF_XEN, COUNT(ioctls) - IOCTLS_OF_XEN
 };
 
-/* Of what can be registered with a ring, what its engine does. */
-static const uint32_t registered[] = {
-	IORING_REGISTER_FILES,
-	IORING_UNREGISTER_FILES,
-	IORING_REGISTER_RESTRICTIONS,
-	IORING_REGISTER_ENABLE_RINGS,
-};
-static const struct call_filter_check of_engine = { 1, UINT32_MAX, registered,
-						    COUNT(registered) };
-
 /* No memory is written to and executed, whatever comes between. */
 static const uint32_t mapped[] = { 0, PROT_WRITE, PROT_EXEC };
 static const struct call_filter_check not_both = { 2, PROT_WRITE | PROT_EXEC,
 						   mapped, COUNT(mapped) };
-static const uint32_t zero[] = { 0 };
-static const struct call_filter_check not_executed = { 2, PROT_EXEC, zero, 1 };
 
 /* No processes. */
 static const uint32_t thread[] = { CLONE_THREAD };
 static const struct call_filter_check of_process = { 0, CLONE_THREAD, thread,
 						     1 };
 
-/* Signals to ourselves (vhost_user/write_guard.c), limits of ourselves. */
-static const uint32_t own[] = { CALL_FILTER_OWN_PID };
-static const struct call_filter_check to_us = { 0, UINT32_MAX, own, 1 };
+/* Limits of ourselves. */
+static const uint32_t zero[] = { 0 };
 static const struct call_filter_check own_limits = { 0, UINT32_MAX, zero, 1 };
 
 /* Front ends and xenstored; the kernel's news of devices. */
@@ -152,7 +140,7 @@ static const struct call_filter_call calls[] = {
 
 	/* Engines. */
 	{ __NR_io_uring_setup, BOTH, NULL },
-	{ __NR_io_uring_register, BOTH, &of_engine },
+	{ __NR_io_uring_register, BOTH, &call_filter_ring_of_engine },
 	{ __NR_io_setup, BOTH, NULL },
 	{ __NR_io_destroy, BOTH, NULL },
 	{ __NR_io_cancel, BOTH, NULL },
@@ -202,7 +190,7 @@ static const struct call_filter_call calls[] = {
 
 	/* Memory. */
 	{ __NR_memfd_create, BOTH, NULL },
-	{ __NR_mprotect, BOTH, &not_executed },
+	{ __NR_mprotect, BOTH, &call_filter_not_executed },
 	{ __NR_mremap, BOTH, NULL },
 	{ __NR_madvise, BOTH, NULL },
 	{ __NR_mlock, BOTH, NULL },
@@ -216,7 +204,8 @@ static const struct call_filter_call calls[] = {
 	{ __NR_rseq, BOTH, NULL },
 	{ __NR_sched_yield, BOTH, NULL },
 	{ __NR_sched_getaffinity, BOTH, NULL },
-	{ __NR_tgkill, BOTH, &to_us },
+	/* vhost_user/write_guard.c; a failed assertion. */
+	{ __NR_tgkill, BOTH, &call_filter_to_us },
 	{ __NR_rt_sigaction, BOTH, NULL },
 	{ __NR_rt_sigprocmask, BOTH, NULL },
 	{ __NR_rt_sigreturn, BOTH, NULL },

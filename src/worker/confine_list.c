@@ -12,11 +12,11 @@
 
 #include <fcntl.h>
 #include <linux/fs.h>
-#include <linux/io_uring.h>
 #include <sched.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
+
+#include "base/call_filter_checks.h"
 
 /* Of /dev/xen/privcmd and evtchn: number, and bytes of the argument. */
 #define PRIVCMD(nr, size) _IOC(_IOC_NONE, 'P', nr, size)
@@ -37,20 +37,6 @@ static const uint32_t ioctls[] = {
 static const struct call_filter_check these_ioctls = { 1, UINT32_MAX, ioctls,
 						       COUNT(ioctls) };
 
-/* Of what can be registered with a ring, what its engine does. */
-static const uint32_t registered[] = {
-	IORING_REGISTER_FILES,
-	IORING_UNREGISTER_FILES,
-	IORING_REGISTER_RESTRICTIONS,
-	IORING_REGISTER_ENABLE_RINGS,
-};
-static const struct call_filter_check of_engine = { 1, UINT32_MAX, registered,
-						    COUNT(registered) };
-
-/* No memory is executed that was not when the list was made. */
-static const uint32_t zero[] = { 0 };
-static const struct call_filter_check not_executed = { 2, PROT_EXEC, zero, 1 };
-
 /* Threads only, and none in a namespace of its own. */
 #define NAMESPACES                                                     \
 	(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | \
@@ -59,10 +45,6 @@ static const uint32_t thread[] = { CLONE_THREAD };
 static const struct call_filter_check of_process = { 0,
 						     CLONE_THREAD | NAMESPACES,
 						     thread, 1 };
-
-/* A failed assertion. */
-static const uint32_t own[] = { CALL_FILTER_OWN_PID };
-static const struct call_filter_check to_us = { 0, UINT32_MAX, own, 1 };
 
 /* How it is open; locks. */
 static const uint32_t commands[] = {
@@ -81,7 +63,7 @@ static const struct call_filter_check of_descriptor = { 3, UINT32_MAX,
 
 static const struct call_filter_call calls[] = {
 	{ __NR_ioctl, CONFINE_STEADY, &these_ioctls },
-	{ __NR_mmap, CONFINE_STEADY, &not_executed },
+	{ __NR_mmap, CONFINE_STEADY, &call_filter_not_executed },
 	{ __NR_io_uring_enter, CONFINE_STEADY, NULL },
 	{ __NR_read, CONFINE_STEADY, NULL },
 	{ __NR_write, CONFINE_STEADY, NULL },
@@ -111,7 +93,7 @@ static const struct call_filter_call calls[] = {
 
 	/* Engines and loops. */
 	{ __NR_io_uring_setup, CONFINE_CHANGE, NULL },
-	{ __NR_io_uring_register, CONFINE_CHANGE, &of_engine },
+	{ __NR_io_uring_register, CONFINE_CHANGE, &call_filter_ring_of_engine },
 	{ __NR_epoll_create1, CONFINE_CHANGE, NULL },
 	{ __NR_epoll_ctl, CONFINE_CHANGE, NULL },
 	{ __NR_eventfd2, CONFINE_CHANGE, NULL },
@@ -126,7 +108,7 @@ static const struct call_filter_call calls[] = {
 
 	/* Memory. */
 	{ __NR_memfd_create, CONFINE_CHANGE, NULL },
-	{ __NR_mprotect, CONFINE_CHANGE, &not_executed },
+	{ __NR_mprotect, CONFINE_CHANGE, &call_filter_not_executed },
 	{ __NR_mremap, CONFINE_CHANGE, NULL },
 	{ __NR_madvise, CONFINE_CHANGE, NULL },
 	{ __NR_brk, CONFINE_CHANGE, NULL },
@@ -138,7 +120,8 @@ static const struct call_filter_call calls[] = {
 	{ __NR_rseq, CONFINE_CHANGE, NULL },
 	{ __NR_rt_sigprocmask, CONFINE_CHANGE, NULL },
 	{ __NR_rt_sigaction, CONFINE_CHANGE, NULL },
-	{ __NR_tgkill, CONFINE_CHANGE, &to_us },
+	/* A failed assertion. */
+	{ __NR_tgkill, CONFINE_CHANGE, &call_filter_to_us },
 	{ __NR_getpid, CONFINE_CHANGE, NULL },
 	{ __NR_gettid, CONFINE_CHANGE, NULL },
 	{ __NR_exit, CONFINE_CHANGE, NULL },
