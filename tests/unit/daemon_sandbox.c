@@ -34,46 +34,35 @@
 #include <xen/sys/privcmd.h>
 #endif
 
+#include "lib/call_tries.h"
 #include "program/hardening.h"
 #include "program/sandbox.h"
 
 enum {
 	CALLS = 461,    /* numbers that are tried */
 	LIST_MAX = 135, /* calls that are allowed; more want a reason */
-	WAIT_S = 60,
-	/* What a child says instead of an errno. */
-	KILLED = 1000,
-	BROKEN = 200,
 };
 
 static bool has_filter;
 
-/* In a child with the filter: the errno of `call`, 0, or KILLED. */
-static int in_sandbox(enum sandbox_for what, int (*call)(void))
-{
-	int status;
-	pid_t pid = fork();
+static enum sandbox_for tried;
 
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		alarm(WAIT_S);
-		hardening_begin();
-		if (sandbox_install(what))
-			_exit(BROKEN);
-		_exit(call());
-	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	if (WIFSIGNALED(status)) {
-		assert_int_equal(WTERMSIG(status), SIGSYS);
-		return KILLED;
-	}
-	assert_int_not_equal(WEXITSTATUS(status), BROKEN);
-	return WEXITSTATUS(status);
+static int enter(void)
+{
+	hardening_begin();
+	return sandbox_install(tried);
 }
 
-static int errno_of(long result)
+static int in_tried(int (*call)(void))
 {
-	return result < 0 ? errno : 0;
+	return tries_in_child(enter, call);
+}
+
+/* In a child with the filter: the errno of `call`, 0, or TRIES_KILLED. */
+static int in_sandbox(enum sandbox_for what, int (*call)(void))
+{
+	tried = what;
+	return in_tried(call);
 }
 
 static int need_filter(void **state)
@@ -94,61 +83,13 @@ static int need_filter(void **state)
 
 /* ---- every number -------------------------------------------------------- */
 
-static unsigned int number;
-
-/* With arguments that nothing takes: what is not refused says another thing. */
-static int call_number(void)
-{
-	return errno_of(syscall(number, -1L, -1L, -1L, -1L, -1L, -1L));
-}
-
-/*
- * The kernel's own traps for tracing user space are calls that no filter is
- * asked of; from elsewhere than its trampoline they raise SIGILL.
- */
-static bool is_trap(void)
-{
-#ifdef __x86_64__
-	return number == 335 || number == 336;
-#else
-	return false;
-#endif
-}
-
-/* All that are refused, in one child: the first one that is not, or 0. */
-static enum sandbox_for tried;
-static int call_denied(void)
-{
-	for (number = 0; number < CALLS; number++)
-		if (call_filter_verdict(&sandbox_list, tried, number) ==
-			    CALL_FILTER_DENIED &&
-		    !is_trap() && call_number() != EPERM) {
-			fprintf(stderr, "# %u is not refused\n", number);
-			return 1;
-		}
-	return 0;
-}
-
 static void try_all(enum sandbox_for what)
 {
-	unsigned int n[3] = { 0 };
-
 	if (!has_filter)
 		skip();
 	tried = what;
-	assert_int_equal(in_sandbox(what, call_denied), 0);
-	for (number = 0; number < CALLS; number++) {
-		enum call_filter_verdict verdict =
-			call_filter_verdict(&sandbox_list, what, number);
-
-		n[verdict]++;
-		if (verdict == CALL_FILTER_KILLS)
-			assert_int_equal(in_sandbox(what, call_number), KILLED);
-	}
-	print_message("# of %u: %u allowed, %u refused, %u kill\n", CALLS,
-		      n[CALL_FILTER_ALLOWED], n[CALL_FILTER_DENIED],
-		      n[CALL_FILTER_KILLS]);
-	assert_in_range(n[CALL_FILTER_ALLOWED], 1, LIST_MAX);
+	tries = (struct tries_list){ &sandbox_list, what, CALLS };
+	tries_check_all(in_tried, LIST_MAX);
 }
 
 static void test_every_call_for_xen(void **state)
@@ -216,12 +157,14 @@ static void test_forbidden(void **state)
 	if (!has_filter)
 		skip();
 	for (size_t i = 0; i < sizeof(killing) / sizeof(killing[0]); i++) {
-		number = killing[i];
-		assert_int_equal(in_sandbox(SANDBOX_XEN, call_number), KILLED);
+		tries_number = killing[i];
+		assert_int_equal(in_sandbox(SANDBOX_XEN, tries_call_number),
+				 TRIES_KILLED);
 	}
 	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
-		number = refused[i];
-		assert_int_equal(in_sandbox(SANDBOX_XEN, call_number), EPERM);
+		tries_number = refused[i];
+		assert_int_equal(in_sandbox(SANDBOX_XEN, tries_call_number),
+				 EPERM);
 	}
 }
 
@@ -308,7 +251,7 @@ static int make_executable(void)
 		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (p == MAP_FAILED)
-		return BROKEN;
+		return TRIES_BROKEN;
 	return errno_of(mprotect(p, 4096, PROT_READ | PROT_EXEC));
 }
 
@@ -371,7 +314,8 @@ static void test_second_set(void **state)
 	(void)state;
 	if (!has_filter)
 		skip();
-	assert_int_equal(in_sandbox(SANDBOX_XEN, call_second_set), KILLED);
+	assert_int_equal(in_sandbox(SANDBOX_XEN, call_second_set),
+			 TRIES_KILLED);
 }
 #endif
 
@@ -395,7 +339,7 @@ static int threads_before_and_after(void)
 	pthread_barrier_init(&installed, NULL, 1);
 	if (pthread_create(&thread, NULL, call_in_thread, &answer) ||
 	    pthread_join(thread, NULL))
-		return BROKEN - 1;
+		return TRIES_BROKEN - 1;
 	return answer;
 }
 
@@ -413,12 +357,12 @@ static void test_threads(void **state)
 	pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0) {
-		alarm(WAIT_S);
+		alarm(TRIES_WAIT_S);
 		hardening_begin();
 		pthread_barrier_init(&installed, NULL, 2);
 		if (pthread_create(&thread, NULL, call_in_thread, &before) ||
 		    sandbox_install(SANDBOX_XEN))
-			_exit(BROKEN);
+			_exit(TRIES_BROKEN);
 		pthread_barrier_wait(&installed);
 		pthread_join(thread, NULL);
 		_exit(before);
@@ -453,7 +397,7 @@ static void test_limits(void **state)
 	if (pid == 0) {
 		hardening_begin();
 		_exit(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1 ?
-			      BROKEN :
+			      TRIES_BROKEN :
 			      give_up_all());
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);

@@ -12,6 +12,7 @@
 #ifdef HAVE_XEN
 
 #include "lib/block_harness.h"
+#include "lib/call_tries.h"
 
 #include <grp.h>
 #include <linux/capability.h>
@@ -57,11 +58,6 @@ enum {
 	STEADY_MAX = 20,     /* calls while disks are served */
 	LIST_MAX = 55,       /* calls that are allowed; more want a reason */
 	LANDLOCK_SCOPES = 6, /* the version that came with them */
-	WAIT_S = 60,
-	/* What a child says instead of an errno. */
-	BROKEN = 200,
-	WRONG = 201,
-	KILLED = 1000,
 };
 
 static struct confine_settings settings = { .domid = DOMID };
@@ -88,32 +84,6 @@ static void need_root(void)
 		skip();
 }
 
-/* What a child says of itself: an errno, 0, or KILLED. */
-static int answer_of(pid_t pid)
-{
-	int status;
-
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	if (WIFSIGNALED(status)) {
-		assert_int_equal(WTERMSIG(status), SIGSYS);
-		return KILLED;
-	}
-	assert_int_not_equal(WEXITSTATUS(status), BROKEN);
-	return WEXITSTATUS(status);
-}
-
-static int in_child(int (*give_up)(void), int (*call)(void))
-{
-	pid_t pid = fork();
-
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		alarm(WAIT_S);
-		_exit(give_up() ? BROKEN : call());
-	}
-	return answer_of(pid);
-}
-
 static int all(void)
 {
 	return confine_enter(&settings);
@@ -126,12 +96,7 @@ static int nothing(void)
 
 static int in_worker(int (*call)(void))
 {
-	return in_child(all, call);
-}
-
-static int errno_of(long result)
-{
-	return result < 0 ? errno : 0;
+	return tries_in_child(all, call);
 }
 
 static long landlock_version(void)
@@ -141,57 +106,12 @@ static long landlock_version(void)
 
 /* ---- every number -------------------------------------------------------- */
 
-static unsigned int number;
-
-static enum call_filter_verdict verdict_of(unsigned int nr)
-{
-	return call_filter_verdict(&confine_list, CONFINE_ALL, nr);
-}
-
-/* With arguments that nothing takes: what is not refused says another thing. */
-static int call_number(void)
-{
-	return errno_of(syscall(number, -1L, -1L, -1L, -1L, -1L, -1L));
-}
-
-/* The kernel's own traps, of which no filter is asked: SIGILL. */
-static bool is_trap(void)
-{
-#ifdef __x86_64__
-	return number == 335 || number == 336;
-#else
-	return false;
-#endif
-}
-
-/* All that are refused, in one child. */
-static int call_denied(void)
-{
-	for (number = 0; number < CALLS; number++)
-		if (verdict_of(number) == CALL_FILTER_DENIED && !is_trap() &&
-		    call_number() != EPERM) {
-			fprintf(stderr, "# %u is not refused\n", number);
-			return WRONG;
-		}
-	return 0;
-}
-
 static void test_every_call(void **state)
 {
-	unsigned int n[3] = { 0 };
-
 	(void)state;
 	need_root();
-	assert_int_equal(in_worker(call_denied), 0);
-	for (number = 0; number < CALLS; number++) {
-		n[verdict_of(number)]++;
-		if (verdict_of(number) == CALL_FILTER_KILLS)
-			assert_int_equal(in_worker(call_number), KILLED);
-	}
-	print_message("# of %u: %u allowed, %u refused, %u kill\n", CALLS,
-		      n[CALL_FILTER_ALLOWED], n[CALL_FILTER_DENIED],
-		      n[CALL_FILTER_KILLS]);
-	assert_in_range(n[CALL_FILTER_ALLOWED], 1, LIST_MAX);
+	tries = (struct tries_list){ &confine_list, CONFINE_ALL, CALLS };
+	tries_check_all(in_worker, LIST_MAX);
 }
 
 static void test_length(void **state)
@@ -342,14 +262,14 @@ static void test_forbidden(void **state)
 		{ stat_root, EPERM },
 		{ open_local_socket, EPERM },
 		{ open_socket, EPERM },
-		{ trace_parent, KILLED },
+		{ trace_parent, TRIES_KILLED },
 		{ kill_parent, EPERM },
 		{ signal_parent, EPERM },
 		{ signal_us, 0 },
 		{ become_root, EPERM },
-		{ execute, KILLED },
-		{ mount_something, KILLED },
-		{ leave_namespace, KILLED },
+		{ execute, TRIES_KILLED },
+		{ mount_something, TRIES_KILLED },
+		{ leave_namespace, TRIES_KILLED },
 		{ map_executable, EPERM },
 		{ map_plain, 0 },
 		{ make_executable, EPERM },
@@ -426,11 +346,11 @@ static int by_ring(void (*prepare)(struct io_uring_sqe *sqe))
 	struct io_uring_cqe *cqe;
 
 	if (io_uring_queue_init(4, &ring, 0))
-		return BROKEN;
+		return TRIES_BROKEN;
 	prepare(io_uring_get_sqe(&ring));
 	if (io_uring_submit_and_wait(&ring, 1) != 1 ||
 	    io_uring_peek_cqe(&ring, &cqe))
-		return BROKEN;
+		return TRIES_BROKEN;
 	return cqe->res < 0 ? -cqe->res : 0;
 }
 
@@ -500,7 +420,7 @@ static void test_by_ring(void **state)
 	assert_int_equal(in_worker(ring_open_passwd), ENOENT);
 	assert_int_equal(in_worker(ring_open_root), EACCES);
 	offer(harness_path("socket"), false);
-	assert_int_equal(in_child(nothing, ring_connect), 0);
+	assert_int_equal(tries_in_child(nothing, ring_connect), 0);
 	close(inherited);
 	inherited = socket(AF_UNIX, SOCK_STREAM, 0);
 	assert_int_equal(in_worker(ring_connect), ENOENT);
@@ -536,9 +456,9 @@ static void test_landlock(void **state)
 	(void)state;
 	if (landlock_version() < 0)
 		skip(); /* this kernel has none */
-	assert_int_equal(in_child(deny, open_passwd), EACCES);
-	assert_int_equal(in_child(deny, open_own_memory), EACCES);
-	assert_int_equal(in_child(deny, make_file), EACCES);
+	assert_int_equal(tries_in_child(deny, open_passwd), EACCES);
+	assert_int_equal(tries_in_child(deny, open_own_memory), EACCES);
+	assert_int_equal(tries_in_child(deny, make_file), EACCES);
 }
 
 static int see_host(void)
@@ -548,15 +468,15 @@ static int see_host(void)
 	/* Nor by going up. */
 	if (stat("/etc", &st) == 0 || stat("..", &st) ||
 	    stat("../../etc", &st) == 0 || stat("/proc", &st) == 0)
-		return WRONG;
-	return make_file() == EROFS ? open_passwd() : WRONG;
+		return TRIES_WRONG;
+	return make_file() == EROFS ? open_passwd() : TRIES_WRONG;
 }
 
 static void test_empty_root(void **state)
 {
 	(void)state;
 	need_root();
-	assert_int_equal(in_child(confine_place_empty, see_host), ENOENT);
+	assert_int_equal(tries_in_child(confine_place_empty, see_host), ENOENT);
 }
 
 /* ---- who it is, seen from outside ---------------------------------------- */
@@ -594,10 +514,10 @@ static pid_t start_worker(bool (*before)(void))
 	pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0) {
-		alarm(WAIT_S);
+		alarm(TRIES_WAIT_S);
 		if ((before && !before()) || confine_enter(&settings) ||
 		    write(ready[1], "", 1) != 1)
-			_exit(BROKEN);
+			_exit(TRIES_BROKEN);
 		while (read(ready[0], &byte, 0) == 0)
 			syscall(__NR_futex, &listening, 0, listening, NULL);
 		_exit(0);
@@ -755,9 +675,9 @@ static void test_users(void **state)
 	(void)state;
 	need_root();
 	settings.user = "no-such-user";
-	assert_int_equal(in_child(nothing, enter), ENOENT);
+	assert_int_equal(tries_in_child(nothing, enter), ENOENT);
 	settings.user = "root";
-	assert_int_equal(in_child(nothing, enter), EINVAL);
+	assert_int_equal(tries_in_child(nothing, enter), EINVAL);
 	user = getpwnam("nobody");
 	assert_non_null(user);
 	settings.user = "nobody";
@@ -782,19 +702,19 @@ static int enter_with_thread(void)
 	pthread_t thread;
 
 	if (pthread_create(&thread, NULL, wait_for_ever, NULL))
-		return BROKEN;
+		return TRIES_BROKEN;
 	return enter();
 }
 
 static void test_threads(void **state)
 {
 	(void)state;
-	assert_int_equal(in_child(nothing, enter_with_thread), EBUSY);
+	assert_int_equal(tries_in_child(nothing, enter_with_thread), EBUSY);
 }
 
 static int check_domid(void)
 {
-	return xen.domid == DOMID ? 0 : WRONG;
+	return xen.domid == DOMID ? 0 : TRIES_WRONG;
 }
 
 static void test_handles(void **state)
@@ -831,17 +751,17 @@ static int use(struct block_engine *engine)
 		if (harness_transfer(engine, BLOCK_WRITE, 0, at, buffer,
 				     PIECE) ||
 		    harness_command(engine, BLOCK_FLUSH, 0, 0, 0))
-			return WRONG;
+			return TRIES_WRONG;
 		memset(buffer, 0, PIECE);
 		if (harness_transfer(engine, BLOCK_READ, 0, at, buffer,
 				     PIECE) ||
 		    buffer[PIECE - 1] != (char)(i + 1))
-			return WRONG;
+			return TRIES_WRONG;
 	}
 	return harness_command(engine, BLOCK_WRITE_ZEROES, 0, 0, PIECE) ||
 			       harness_command(engine, BLOCK_DISCARD, 0, PIECE,
 					       PIECE) ?
-		       WRONG :
+		       TRIES_WRONG :
 		       0;
 }
 
@@ -852,7 +772,7 @@ static int make_state(void)
 
 	if (shared_file_make(state_fd, PIECE) ||
 	    shared_file_map(&memory, state_fd, PIECE))
-		return WRONG;
+		return TRIES_WRONG;
 	munmap(memory, PIECE);
 	return 0;
 }
@@ -864,7 +784,7 @@ static int use_threads(void)
 
 	if (r == 0)
 		thread_loop_stop(&thread);
-	return r ? WRONG : 0;
+	return r ? TRIES_WRONG : 0;
 }
 
 /* A disk that is attached, used and detached, twice. */
@@ -872,15 +792,15 @@ static int serve(void)
 {
 	char error[BLOCK_ERROR_MAX];
 	struct block_engine *engine;
-	int r = log_detach() ? WRONG : make_state();
+	int r = log_detach() ? TRIES_WRONG : make_state();
 
 	if (r == 0)
 		r = use_threads();
 	if (r || block_image_open(&image, &part, error))
-		return WRONG;
+		return TRIES_WRONG;
 	for (unsigned int i = 0; i < 2 && r == 0; i++) {
 		if (block_engine_open(&engine, engine_name, &image, 64))
-			return WRONG;
+			return TRIES_WRONG;
 		r = use(engine);
 		block_engine_close(engine);
 	}

@@ -28,19 +28,25 @@
 
 enum { DEVICE = MODEL_WINDOW, IRQ = MODEL_IRQ };
 
+/* A guest of one vCPU, and in it a device whose driver is up. */
+static const struct transport_ops *open_started(struct model_blk *m,
+						struct xen_device *device)
+{
+	start(1);
+	model_blk_start(m, (struct model_setup){ 0 });
+	assert_int_equal(xen_device_open(device, &f.server, &m->blk.dev, 7,
+					 DEVICE, IRQ),
+			 0);
+	return device->transport.ops;
+}
+
 static void test_device(void **state)
 {
 	struct model_blk m;
 	struct xen_device device;
-	const struct transport_ops *ops;
+	const struct transport_ops *ops = open_started(&m, &device);
 
 	(void)state;
-	start(1);
-	model_blk_start(&m, (struct model_setup){ 0 });
-	assert_int_equal(xen_device_open(&device, &f.server, &m.blk.dev, 7,
-					 DEVICE, IRQ),
-			 0);
-	ops = device.transport.ops;
 	assert_int_equal(access_now(0, DEVICE, 4, true, 0), 0x74726976);
 	ops->notify_queue(&device.transport, 0);
 	assert_int_equal(xen.irq, IRQ);
@@ -66,15 +72,9 @@ static void test_reason_before_interrupt(void **state)
 {
 	struct model_blk m;
 	struct xen_device device;
-	const struct transport_ops *ops;
+	const struct transport_ops *ops = open_started(&m, &device);
 
 	(void)state;
-	start(1);
-	model_blk_start(&m, (struct model_setup){ 0 });
-	assert_int_equal(xen_device_open(&device, &f.server, &m.blk.dev, 7,
-					 DEVICE, IRQ),
-			 0);
-	ops = device.transport.ops;
 	xen.irq_status = &m.blk.dev.state->interrupt_status;
 	ops->notify_queue(&device.transport, 0);
 	assert_int_equal(xen.irq_status_seen, VIRTIO_MMIO_INT_USED);
