@@ -199,11 +199,29 @@ void worker_detach(struct worker *w, uint64_t id)
 
 /* ---- from the first to the last ---- */
 
+/* The worker at the other end; its descriptor is its own in any case. */
+static int open_link(struct worker *w)
+{
+	int fd[2], r = link_socket_pair(fd);
+
+	if (r)
+		return r;
+	r = worker_server_open(&w->server, w->loop, fd[1]);
+	w->source.fd = fd[0];
+	if (r == 0)
+		r = loop_add(w->loop, &w->source, EPOLLIN);
+	if (r) {
+		worker_server_close(&w->server);
+		close(fd[0]);
+	}
+	return r;
+}
+
 int worker_open(struct worker **worker, struct loop *loop,
 		struct worker_owner *owner)
 {
 	struct worker *w = calloc(1, sizeof(*w));
-	int fd[2], r;
+	int r;
 
 	*worker = NULL;
 	if (!w)
@@ -212,20 +230,7 @@ int worker_open(struct worker **worker, struct loop *loop,
 	w->owner = owner;
 	w->lost.run = lost;
 	w->source = (struct loop_source){ .fd = -1, .ready = ready };
-	r = link_socket_pair(fd);
-	if (r == 0) {
-		w->source.fd = fd[0];
-		r = worker_server_open(&w->server, loop, fd[1]);
-		if (r)
-			close(fd[0]);
-	}
-	if (r == 0) {
-		r = loop_add(loop, &w->source, EPOLLIN);
-		if (r) {
-			worker_server_close(&w->server);
-			close(fd[0]);
-		}
-	}
+	r = open_link(w);
 	if (r)
 		free(w);
 	else
