@@ -12,19 +12,8 @@
 
 #include "base/clock.h"
 
-enum {
-	/* Adaptive polling starts with this, ns, and doubles. */
-	POLL_MIN_NS = 4000,
-	/* So often in vain, one after the other, and polling is given up. */
-	POLL_MISSES_MAX = 16,
-};
-
 /* A loop that polls looks at its descriptors and timers at least so often. */
 #define POLL_LOOK_NS NS_PER_MS
-
-/* How long it is given up: twice as long each time, half as long if it paid. */
-#define POLL_PAUSE_MIN_NS NS_PER_MS
-#define POLL_PAUSE_MAX_NS NS_PER_SECOND
 
 int loop_init(struct loop *loop)
 {
@@ -217,45 +206,6 @@ static bool rest_all(struct loop *loop)
 	return true;
 }
 
-/*
- * Where whoever we wait for needs this very processor to go on, polling never
- * finds anything and each sleep is short: that looks like polling for too short
- * a time, but is the opposite. So a row of misses ends it for a while, which is
- * short at first: a few lone messages are such a row as well.
- */
-static void give_up(struct loop *loop, uint64_t now_ns)
-{
-	loop->misses = 0;
-	loop->poll_ns = 0;
-	loop->pause_ns *= 2;
-	if (loop->pause_ns < POLL_PAUSE_MIN_NS)
-		loop->pause_ns = POLL_PAUSE_MIN_NS;
-	if (loop->pause_ns > POLL_PAUSE_MAX_NS)
-		loop->pause_ns = POLL_PAUSE_MAX_NS;
-	loop->holdoff_ns = now_ns + loop->pause_ns;
-}
-
-/* Learn from how long the loop slept whether polling would have paid. */
-static void adapt(struct loop *loop, uint64_t now_ns)
-{
-	uint64_t slept_ns = now_ns - loop->slept_ns;
-
-	if (loop->misses >= POLL_MISSES_MAX)
-		give_up(loop, now_ns);
-	if (now_ns < loop->holdoff_ns)
-		return;
-	if (slept_ns > loop->poll_max_ns)
-		loop->poll_ns /= 2;
-	else if (loop->poll_ns == 0)
-		loop->poll_ns = POLL_MIN_NS;
-	else
-		loop->poll_ns *= 2;
-	if (loop->poll_ns < POLL_MIN_NS)
-		loop->poll_ns = 0;
-	if (loop->poll_ns > loop->poll_max_ns)
-		loop->poll_ns = loop->poll_max_ns;
-}
-
 /* Wait up to `timeout` ms for descriptors; number handled or an errno. */
 static int handle_descriptors(struct loop *loop, int timeout)
 {
@@ -265,8 +215,9 @@ static int handle_descriptors(struct loop *loop, int timeout)
 	if (n < 0)
 		return errno == EINTR ? 0 : -errno;
 	loop->looked_ns = clock_ns();
-	if (loop->slept_ns && loop->poll_max_ns)
-		adapt(loop, loop->looked_ns);
+	if (loop->slept_ns)
+		polling_slept(&loop->polling, loop->looked_ns - loop->slept_ns,
+			      loop->looked_ns);
 	loop->slept_ns = 0;
 	loop->nevents = n;
 	for (int i = 0; i < loop->nevents; i++) {
@@ -296,13 +247,6 @@ static int look_aside(struct loop *loop, uint64_t now_ns)
 	return r < 0 ? r : 0;
 }
 
-/* Polling has found something that it had waited for. */
-static void paid(struct loop *loop)
-{
-	loop->misses = 0;
-	loop->pause_ns /= 2;
-}
-
 /* Poll until nothing was found for the adaptive time. */
 static int poll_for_a_while(struct loop *loop)
 {
@@ -313,18 +257,18 @@ static int poll_for_a_while(struct loop *loop)
 		bool busy = poll_all(loop);
 
 		busy |= run_deferred(loop);
-		if (!busy && loop->poll_ns == 0)
+		if (!busy && loop->polling.ns == 0)
 			return 0;
 		now = clock_ns();
 		r = look_aside(loop, now);
 		if (busy) {
 			if (last)
-				paid(loop);
+				polling_paid(&loop->polling, now - last);
 			last = 0;
 		} else if (last == 0) {
 			last = now;
-		} else if (now - last >= loop->poll_ns) {
-			loop->misses++;
+		} else if (now - last >= loop->polling.ns) {
+			polling_in_vain(&loop->polling, now - last, now);
 			return r;
 		}
 	}
@@ -336,7 +280,9 @@ static int sleep_and_handle(struct loop *loop)
 	int n;
 
 	loop->sleeps++;
-	loop->slept_ns = clock_ns();
+	/* How long, is asked only where something is learnt from it. */
+	if (polling_learns(&loop->polling, loop->looked_ns))
+		loop->slept_ns = clock_ns();
 	n = handle_descriptors(loop, timeout_ms(loop));
 	return n < 0 ? n : 0;
 }

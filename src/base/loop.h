@@ -12,8 +12,9 @@
  *	meanwhile makes the loop poll again
  *	sleep in epoll_wait, handle the descriptors and timers that are due
  *
- * The adaptive time grows while work keeps coming soon after the loop went to
- * sleep, and falls to nothing when it does not: an idle loop never wakes.
+ * The adaptive time (base/polling.h) grows while work keeps coming soon after
+ * the loop went to sleep, and falls to nothing when it does not: an idle loop
+ * never wakes.
  *
  * While pollers always find work, descriptors and timers have their turn a
  * millisecond and one round of all pollers later at most: what a poller does at
@@ -35,6 +36,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/epoll.h>
+
+#include "base/polling.h"
 
 #define container_of(ptr, type, member) \
 	((type *)((char *)(ptr)-offsetof(type, member)))
@@ -70,21 +73,17 @@ enum { LOOP_EVENTS_MAX = 64 }; /* descriptors handled in one turn */
 struct loop {
 	int epoll_fd;
 	bool quit;
-	uint64_t poll_max_ns; /* longest adaptive polling; 0: none */
-	uint64_t poll_ns;     /* the present adaptive time */
+	struct polling polling; /* its max_ns may be set: none without */
 	struct loop_poller *pollers;
 	struct loop_poller *next_poller; /* of the walk that is under way */
 	struct loop_timer *timers;
 	struct loop_deferred *deferred; /* for the end of this turn ... */
 	struct loop_deferred *due; /* ... and what is left of the present one */
 	struct epoll_event events[LOOP_EVENTS_MAX];
-	int nevents;         /* of events, while they are handled */
-	unsigned int misses; /* polled in vain, since it last paid */
-	uint64_t pause_ns;   /* how long polling was given up last */
-	uint64_t holdoff_ns; /* no polling before this time */
-	uint64_t looked_ns;  /* when it last looked at descriptors */
-	uint64_t slept_ns;   /* when the present sleep began, or 0 */
-	uint64_t sleeps;     /* epoll_wait calls that could block */
+	int nevents;        /* of events, while they are handled */
+	uint64_t looked_ns; /* when it last looked at descriptors */
+	uint64_t slept_ns;  /* when the present sleep began, or 0 */
+	uint64_t sleeps;    /* epoll_wait calls that could block */
 };
 
 /* 0 or a negative errno. */

@@ -108,7 +108,7 @@ int thread_loop_start(struct thread_loop *tl, uint64_t poll_max_ns)
 	r = loop_init(&tl->loop);
 	if (r)
 		return r;
-	tl->loop.poll_max_ns = poll_max_ns;
+	tl->loop.polling.max_ns = poll_max_ns;
 	tl->source.ready = posted;
 	tl->source.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (tl->source.fd < 0) {

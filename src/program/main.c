@@ -47,7 +47,7 @@ static int run(const struct options *options)
 		if (!options->no_sandbox)
 			sandbox_enter(options->vhost ? SANDBOX_VHOST :
 						       SANDBOX_XEN);
-		loop.poll_max_ns = options->poll_max_us * NS_PER_US;
+		loop.polling.max_ns = options->poll_max_us * NS_PER_US;
 		status = options->vhost ? vhost_disk_serve(&loop, options) :
 					  guest_serve(&loop, options);
 	} else {

@@ -255,7 +255,7 @@ static int start_threads(struct vhost *vh, unsigned int n)
 {
 	for (; vh->nthreads < n; vh->nthreads++) {
 		int r = thread_loop_start(&vh->thread[vh->nthreads],
-					  vh->loop->poll_max_ns);
+					  vh->loop->polling.max_ns);
 
 		if (r)
 			return r;

@@ -289,19 +289,19 @@ static void test_timers_disarmed_and_armed_anew(void **state)
 
 /* ---- pollers ------------------------------------------------------------- */
 
-struct polling {
+struct poll_work {
 	struct loop_poller poller;
 	struct loop *loop;
 	unsigned int polls, rests;
-	unsigned int work;         /* polls that find work */
-	unsigned int late_work;    /* rests that find work */
-	struct polling *remove[2]; /* by the first poll, in this order */
+	unsigned int work;           /* polls that find work */
+	unsigned int late_work;      /* rests that find work */
+	struct poll_work *remove[2]; /* by the first poll, in this order */
 	bool removed;
 };
 
 static bool polling_poll(struct loop_poller *poller)
 {
-	struct polling *p = container_of(poller, struct polling, poller);
+	struct poll_work *p = container_of(poller, struct poll_work, poller);
 
 	assert_false(p->removed);
 	p->polls++;
@@ -321,7 +321,7 @@ static bool polling_poll(struct loop_poller *poller)
 
 static bool polling_rest(struct loop_poller *poller)
 {
-	struct polling *p = container_of(poller, struct polling, poller);
+	struct poll_work *p = container_of(poller, struct poll_work, poller);
 
 	assert_false(p->removed);
 	p->rests++;
@@ -331,7 +331,7 @@ static bool polling_rest(struct loop_poller *poller)
 	return false;
 }
 
-static void add_polling(struct polling *p, struct loop *loop)
+static void add_polling(struct poll_work *p, struct loop *loop)
 {
 	memset(p, 0, sizeof(*p));
 	p->poller = (struct loop_poller){ .poll = polling_poll,
@@ -343,7 +343,7 @@ static void add_polling(struct polling *p, struct loop *loop)
 static void test_pollers(void **state)
 {
 	struct loop loop;
-	struct polling p[2];
+	struct poll_work p[2];
 
 	(void)state;
 	loop_init(&loop);
@@ -370,7 +370,7 @@ static void test_pollers(void **state)
 static void remove_while_polling(int who, int first, int second)
 {
 	struct loop loop;
-	struct polling p[3];
+	struct poll_work p[3];
 	unsigned int left = 3;
 
 	loop_init(&loop);
@@ -585,13 +585,13 @@ static void test_deferred_quits(void **state)
 static void test_idle_loop_sleeps(void **state)
 {
 	struct loop loop;
-	struct polling p;
+	struct poll_work p;
 	struct watched w;
 	uint64_t begin;
 
 	(void)state;
 	loop_init(&loop);
-	loop.poll_max_ns = 32 * NS_PER_US;
+	loop.polling.max_ns = 32 * NS_PER_US;
 	add_polling(&p, &loop);
 	watch(&w, &loop);
 	run_for(&loop, 5 * NS_PER_MS);
@@ -615,13 +615,13 @@ static bool polls_for_soon_work(struct loop *loop, int fd)
 	uint64_t one = 1;
 	unsigned long before = loop->sleeps;
 
-	loop->poll_ns = 0;
+	loop->polling.ns = 0;
 	for (int i = 0; i < 30; i++) {
 		assert_int_equal(loop_run(loop), 0);
 		assert_int_equal(write(fd, &one, 8), 8);
 	}
 	/* Soon no sleep is begun any more. */
-	return loop->poll_ns > 0 && loop->sleeps - before <= 20;
+	return loop->polling.ns > 0 && loop->sleeps - before <= 20;
 }
 
 /*
@@ -636,7 +636,7 @@ static void test_polling_adapts(void **state)
 
 	(void)state;
 	loop_init(&loop);
-	loop.poll_max_ns = 100 * NS_PER_MS;
+	loop.polling.max_ns = 100 * NS_PER_MS;
 	watch(&w, &loop);
 	w.quit = true;
 	for (int i = 0; i < 50 && !polls; i++)
@@ -644,11 +644,11 @@ static void test_polling_adapts(void **state)
 	assert_true(polls);
 	assert_true(loop.sleeps > 0);
 	/* And long sleeps make it fall to nothing. */
-	loop.poll_max_ns = NS_PER_MS;
+	loop.polling.max_ns = NS_PER_MS;
 	loop_remove(&loop, &w.source);
 	for (int i = 0; i < 20; i++)
-		run_for(&loop, 2 * loop.poll_ns + 4 * NS_PER_MS);
-	assert_int_equal(loop.poll_ns, 0);
+		run_for(&loop, 2 * loop.polling.ns + 4 * NS_PER_MS);
+	assert_int_equal(loop.polling.ns, 0);
 	close(w.source.fd);
 	loop_finish(&loop);
 }
@@ -657,7 +657,7 @@ static void test_polling_adapts(void **state)
 static void test_busy_pollers_do_not_starve_others(void **state)
 {
 	struct loop loop;
-	struct polling p;
+	struct poll_work p;
 	struct watched w;
 	unsigned int n = 0;
 	struct ticking t = { { .due = tick_due }, &loop, &n, 0, NULL, 0 };
@@ -746,8 +746,8 @@ static void burning(bool finds_late, uint64_t poll_ns)
 	};
 
 	loop_init(&loop);
-	loop.poll_max_ns = poll_ns;
-	loop.poll_ns = poll_ns;
+	loop.polling.max_ns = poll_ns;
+	loop.polling.ns = poll_ns;
 	watch(&w, &loop);
 	w.calls = 1;
 	assert_int_equal(read(w.source.fd, &(uint64_t){ 0 }, 8), 8);

@@ -344,7 +344,7 @@ static void test_idle_disk_sleeps(void **state)
 		struct rig rig;
 
 		rig_init(&rig, engines[i], 2);
-		rig.loop.poll_max_ns = 32 * NS_PER_US;
+		rig.loop.polling.max_ns = 32 * NS_PER_US;
 		offer(&rig, 0, 0, VIRTIO_BLK_T_IN, 0);
 		run_until(&rig, 0, 1);
 		assert_true(comes_to_rest(&rig));
