@@ -125,6 +125,7 @@ static const struct row rows[] = {
 	{ LINK_RESIZE, LINK_TO_WORKER, BYTES(link_resize), NULL },
 	{ LINK_DETACH, LINK_TO_WORKER, BYTES(link_disk), NULL },
 	{ LINK_LEAVE, LINK_TO_WORKER, BODY, NULL },
+	{ LINK_CLOSE, LINK_TO_WORKER, BODY, NULL },
 	{ LINK_LOG_STATS, LINK_TO_WORKER, BODY, NULL },
 	{ LINK_BEGUN, LINK_TO_MONITOR, BYTES(link_begun), begun_fault },
 	{ LINK_ATTACHED, LINK_TO_MONITOR, BYTES(link_attached),

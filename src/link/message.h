@@ -30,6 +30,7 @@ enum link_type {
 	LINK_RESIZE,
 	LINK_DETACH,
 	LINK_LEAVE,
+	LINK_CLOSE, /* the same, and nothing is left to go on with */
 	LINK_LOG_STATS,
 	/* to the monitor */
 	LINK_BEGUN = 101,

@@ -98,9 +98,10 @@ int link_socket_receive(int fd, void *message, size_t size,
 	*nfds = 0;
 	do
 		got = recvmsg(fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	while (got < 0 && errno == EINTR);
+	/* Who has closed the other end unread may have said something before. */
+	while (got < 0 && (errno == EINTR || errno == ECONNRESET));
 	if (got < 0)
-		return errno == ECONNRESET ? 0 : -errno;
+		return -errno;
 	n = collect(&msg, came, &fault);
 	if (n > LINK_FDS_MAX || (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)))
 		fault = -EPROTO;

@@ -120,6 +120,7 @@ static void left(struct guest *g)
 	guest_disks_forget(&g->disks);
 	g->disks.host.states = NULL;
 	g->disks.host.vm = NULL;
+	worker_rest(g->worker);
 	state_dir_remove(&g->states);
 	domain_forget(&g->domain);
 	g->state = GUEST_AWAITED;
@@ -467,7 +468,8 @@ static void open_states(struct guest *g)
 }
 
 static int guest_open(struct guest *g, struct loop *loop,
-		      const struct options *options)
+		      const struct options *options,
+		      struct worker_starter *starter)
 {
 	int r;
 
@@ -481,7 +483,7 @@ static int guest_open(struct guest *g, struct loop *loop,
 	g->take_up.due = take_up_due;
 	g->look.run = look_due;
 	g->store.changed = store_changed;
-	r = worker_open(&g->worker, loop, &g->owner);
+	r = worker_open(&g->worker, loop, &g->owner, starter);
 	if (r)
 		return r;
 	g->disks.host = (struct guest_disk_host){
@@ -588,14 +590,15 @@ static void guest_close(struct guest *g)
 	free(g->vm);
 }
 
-int guest_serve(struct loop *loop, const struct options *options)
+int guest_serve(struct loop *loop, const struct options *options,
+		struct worker_starter *starter)
 {
 	struct guest *g = calloc(1, sizeof(*g));
 	int r;
 
 	if (!g)
 		return 1;
-	r = guest_open(g, loop, options);
+	r = guest_open(g, loop, options, starter);
 	served = g;
 	if (r == 0)
 		r = loop_run(loop);

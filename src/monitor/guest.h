@@ -9,12 +9,15 @@
 #include "base/loop.h"
 #include "config/command_line.h"
 
+struct worker_starter;
+
 /*
  * Serve until the guest is gone or loop_quit() is called, and then until what
- * is in flight is done: the loop runs on for that. Returns the exit status of
- * the program.
+ * is in flight is done: the loop runs on for that. `starter` makes the workers.
+ * Returns the exit status of the program.
  */
-int guest_serve(struct loop *loop, const struct options *options);
+int guest_serve(struct loop *loop, const struct options *options,
+		struct worker_starter *starter);
 
 /*
  * End the program now, with status 1, although requests are in flight: the

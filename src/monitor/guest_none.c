@@ -8,9 +8,11 @@
 
 #include "base/log.h"
 
-int guest_serve(struct loop *loop, const struct options *options)
+int guest_serve(struct loop *loop, const struct options *options,
+		struct worker_starter *starter)
 {
 	(void)loop;
+	(void)starter;
 	log_error(
 		"cannot serve domain %s: built without Xen; install libxen-dev "
 		"and build again",

@@ -16,6 +16,7 @@
 #include "program/hardening.h"
 #include "program/sandbox.h"
 #include "program/signals.h"
+#include "worker/local.h"
 #include "worker/vhost.h"
 
 static const struct signals_owner_ops vhost_signals = {
@@ -49,7 +50,8 @@ static int run(const struct options *options)
 						       SANDBOX_XEN);
 		loop.polling.max_ns = options->poll_max_us * NS_PER_US;
 		status = options->vhost ? vhost_disk_serve(&loop, options) :
-					  guest_serve(&loop, options);
+					  guest_serve(&loop, options,
+						      worker_local(&loop));
 	} else {
 		log_error("cannot start: %s", strerror(-r));
 	}

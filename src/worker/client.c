@@ -4,12 +4,27 @@
  *
  * What the owner says is sent, and noted in the ledger; what comes is held
  * against that and told to the owner, by the loop. The worker is at the other
- * end of a socket, in this process and its loop: it knows nothing else of the
- * monitor, nor the monitor of it, but for the end of both.
+ * end of a socket, wherever its starter has put it, and there is one at a time:
  *
- * Failure modes: a worker that answers what it was not asked, or that is gone,
- * is not listened to any more, and the owner is told once. Answers that are not
- * there when the worker goes are not given at all.
+ *	state	event				what is done		next
+ *	NONE	the owner begins		start one		RUNS
+ *	RUNS	the owner rests, or begins	have it end, and wait	ENDS
+ *		with another guest		for that
+ *		it says what it may not, or	kill it			DIES
+ *		its end of the link is closed
+ *	ENDS	it does not for a while		kill it			ENDS
+ *	any	it is gone			tell the owner, if it	NONE
+ *						was to run; start the
+ *						next, if the owner has
+ *						begun meanwhile
+ *
+ * So no worker is there before the one before it is gone, and nobody is told of
+ * a loss before that.
+ *
+ * Failure modes: a worker that answers what it was not asked, that does not
+ * listen, or that is gone, is lost, and the owner is told once. Answers that are
+ * not there by then are not given at all. One that cannot be started is lost as
+ * well.
  */
 #include "worker/worker.h"
 
@@ -20,35 +35,68 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "link/ledger.h"
 #include "link/message.h"
-#include "worker/server.h"
+#include "worker/starter.h"
+
+/* How long a worker without a guest has for its end. */
+#define REST_NS (2 * NS_PER_SECOND)
+
+/*
+ * How long the end of the program waits for the worker, whose requests in flight
+ * may take long; and once it was killed. A unit has 60 s for both.
+ */
+#define END_NS (45 * NS_PER_SECOND)
+#define KILLED_NS (2 * NS_PER_SECOND)
+
+enum worker_state {
+	WORKER_NONE,
+	WORKER_RUNS,
+	WORKER_ENDS,
+	WORKER_DIES,
+};
 
 struct worker {
-	struct worker_server *server; /* of the other end */
+	struct worker_starter *starter;
 	struct loop *loop;
 	struct worker_owner *owner;
-	struct loop_source source; /* of the link; fd -1: it is cut */
+	enum worker_state state;
+	unsigned int domid;        /* of the guest that it was started for */
+	struct loop_source source; /* of the link; fd -1: there is none */
+	bool listens;              /* ... and is heard */
+	struct loop_timer rest;    /* armed: it was told to end */
 	struct loop_deferred lost; /* that is to be told */
 	struct link_ledger ledger;
+	/* What the next one begins with, once this one is gone. */
+	bool begins;
+	unsigned int next_domid;
+	int next_fd; /* the owner's */
 };
+
+static void hear(struct worker *w, bool listens)
+{
+	if (w->listens)
+		loop_remove(w->loop, &w->source);
+	w->listens = listens;
+}
 
 static void cut(struct worker *w)
 {
-	if (w->source.fd < 0)
-		return;
-	loop_remove(w->loop, &w->source);
-	close(w->source.fd);
+	hear(w, false);
+	if (w->source.fd >= 0)
+		close(w->source.fd);
 	w->source.fd = -1;
 }
 
-/* The worker cannot be relied on any more. */
+/* It cannot be relied on any more: gone() follows. */
 static void lose(struct worker *w, const char *why)
 {
 	log_error("the worker has failed: %s", why);
 	cut(w);
-	loop_defer(w->loop, &w->lost);
+	w->state = WORKER_DIES;
+	worker_starter_kill(w->starter);
 }
 
 static void lost(struct loop_deferred *deferred)
@@ -63,11 +111,21 @@ static void send_message(struct worker *w, const struct link_message *m,
 {
 	int r;
 
-	if (w->source.fd < 0)
+	if (w->state != WORKER_RUNS)
 		return;
 	r = link_message_send(w->source.fd, m, fds);
-	if (r)
-		lose(w, r == -EAGAIN ? "it does not listen" : strerror(-r));
+	/* That it is gone is heard. */
+	if (r == -EAGAIN)
+		lose(w, "it does not listen");
+	else if (r && r != -EPIPE)
+		lose(w, strerror(-r));
+}
+
+static void say(struct worker *w, enum link_type type)
+{
+	const struct link_message m = { .type = type };
+
+	send_message(w, &m, NULL);
 }
 
 /* ---- what the worker answers ---- */
@@ -108,16 +166,6 @@ static void ready(struct loop_source *source, uint32_t events)
 }
 
 /* ---- what the owner says ---- */
-
-void worker_begin(struct worker *w, unsigned int domid, int state_fd)
-{
-	struct link_message m = { .type = LINK_BEGIN };
-
-	m.begin.domid = domid;
-	m.begin.kept = state_fd >= 0;
-	link_ledger_begin(&w->ledger);
-	send_message(w, &m, &state_fd);
-}
 
 bool worker_awaits(const struct worker *w, uint64_t id)
 {
@@ -197,56 +245,156 @@ void worker_detach(struct worker *w, uint64_t id)
 	send_message(w, &m, NULL);
 }
 
-/* ---- from the first to the last ---- */
+void worker_log_stats(struct worker *w)
+{
+	say(w, LINK_LOG_STATS);
+}
+
+/* ---- one and the next ---- */
 
 /* The worker at the other end; its descriptor is its own in any case. */
-static int open_link(struct worker *w)
+static int start(struct worker *w, unsigned int domid)
 {
 	int fd[2], r = link_socket_pair(fd);
 
 	if (r)
 		return r;
-	r = worker_server_open(&w->server, w->loop, fd[1]);
 	w->source.fd = fd[0];
-	if (r == 0)
-		r = loop_add(w->loop, &w->source, EPOLLIN);
+	r = loop_add(w->loop, &w->source, EPOLLIN);
+	w->listens = r == 0;
+	if (r)
+		close(fd[1]);
+	else
+		r = worker_starter_start(w->starter, domid, fd[1]);
 	if (r) {
-		worker_server_close(&w->server);
-		close(fd[0]);
+		cut(w);
+		return r;
 	}
-	return r;
+	w->domid = domid;
+	w->state = WORKER_RUNS;
+	return 0;
 }
+
+/* None runs, or the one of this guest. */
+static void begin(struct worker *w, unsigned int domid, int state_fd)
+{
+	struct link_message m = { .type = LINK_BEGIN };
+	int r = w->state == WORKER_NONE ? start(w, domid) : 0;
+
+	if (r) {
+		log_error("no worker can be started for domain %u: %s", domid,
+			  strerror(-r));
+		loop_defer(w->loop, &w->lost);
+		return;
+	}
+	m.begin.domid = domid;
+	m.begin.kept = state_fd >= 0;
+	link_ledger_begin(&w->ledger);
+	send_message(w, &m, &state_fd);
+}
+
+void worker_rest(struct worker *w)
+{
+	w->begins = false;
+	if (w->state != WORKER_RUNS)
+		return;
+	say(w, LINK_CLOSE);
+	if (w->state != WORKER_RUNS)
+		return;
+	hear(w, false);
+	w->state = WORKER_ENDS;
+	loop_arm(w->loop, &w->rest, REST_NS);
+}
+
+static void rest_over(struct loop_timer *timer)
+{
+	struct worker *w = container_of(timer, struct worker, rest);
+
+	log_warning("the worker of domain %u does not end; it is killed",
+		    w->domid);
+	worker_starter_kill(w->starter);
+}
+
+void worker_begin(struct worker *w, unsigned int domid, int state_fd)
+{
+	loop_undefer(w->loop, &w->lost);
+	if (w->state == WORKER_RUNS && w->domid != domid)
+		worker_rest(w);
+	if (w->state == WORKER_NONE || w->state == WORKER_RUNS) {
+		begin(w, domid, state_fd);
+		return;
+	}
+	memset(&w->ledger, 0, sizeof(w->ledger));
+	w->begins = true;
+	w->next_domid = domid;
+	w->next_fd = state_fd;
+}
+
+static void gone(void *arg, const char *how)
+{
+	struct worker *w = arg;
+	const bool was_to_run = w->state == WORKER_RUNS ||
+				w->state == WORKER_DIES;
+
+	if (w->state == WORKER_RUNS)
+		log_error("the worker of domain %u has ended: %s", w->domid,
+			  how);
+	else
+		log_debug("the worker of domain %u has ended: %s", w->domid,
+			  how);
+	loop_disarm(w->loop, &w->rest);
+	cut(w);
+	w->state = WORKER_NONE;
+	memset(&w->ledger, 0, sizeof(w->ledger));
+	if (w->begins) {
+		w->begins = false;
+		begin(w, w->next_domid, w->next_fd);
+	} else if (was_to_run) {
+		w->owner->ops->lost(w->owner);
+	}
+}
+
+/* ---- from the first to the last ---- */
 
 int worker_open(struct worker **worker, struct loop *loop,
-		struct worker_owner *owner)
+		struct worker_owner *owner, struct worker_starter *starter)
 {
 	struct worker *w = calloc(1, sizeof(*w));
-	int r;
 
 	*worker = NULL;
-	if (!w)
+	if (!w) {
+		log_error("no memory for a worker");
 		return -ENOMEM;
+	}
 	w->loop = loop;
 	w->owner = owner;
+	w->starter = starter;
+	w->rest.due = rest_over;
 	w->lost.run = lost;
 	w->source = (struct loop_source){ .fd = -1, .ready = ready };
-	r = open_link(w);
-	if (r)
-		free(w);
-	else
-		*worker = w;
-	return r;
+	starter->gone = gone;
+	starter->arg = w;
+	*worker = w;
+	return 0;
 }
 
-static void end(struct worker **worker,
-		void (*end_server)(struct worker_server **))
+static void end(struct worker **worker, enum link_type how)
 {
 	struct worker *w = *worker;
 
 	if (!w)
 		return;
-	end_server(&w->server);
+	say(w, how);
+	/* One that was killed has no time for more. */
+	if (worker_starter_wait(w->starter,
+				w->state == WORKER_DIES ? KILLED_NS : END_NS)) {
+		log_error("the worker of domain %u does not end; it is killed",
+			  w->domid);
+		worker_starter_kill(w->starter);
+		worker_starter_wait(w->starter, KILLED_NS);
+	}
 	loop_undefer(w->loop, &w->lost);
+	loop_disarm(w->loop, &w->rest);
 	cut(w);
 	*worker = NULL;
 	free(w);
@@ -254,21 +402,15 @@ static void end(struct worker **worker,
 
 void worker_close(struct worker **worker)
 {
-	end(worker, worker_server_close);
+	end(worker, LINK_CLOSE);
 }
 
 void worker_leave(struct worker **worker)
 {
-	end(worker, worker_server_leave);
+	end(worker, LINK_LEAVE);
 }
 
 void worker_abandon(struct worker *w)
 {
-	if (w->server)
-		worker_server_abandon(w->server);
-}
-
-void worker_log_stats(const struct worker *w)
-{
-	worker_server_log_stats(w->server);
+	worker_starter_abandon(w->starter);
 }

@@ -7,12 +7,15 @@
  *	do	  what it says: nothing of it is waited for but a begin and an
  *	   |	  attach, which are done at once
  *	answer	  begun, attached; or ended, when a disk has
+ *	   |
+ *	end	  it says so, or is gone itself: what is in flight is waited
+ *		  for, and the guest left or let go. Then the owner is told
  *
  * An image is made of the part that a monitor has sent, and is closed before
  * the monitor hears that the disk has ended or was not attached.
  *
  * Failure modes: what cannot be done is answered so. A monitor that says what
- * makes no sense, or that does not listen, is not listened to any more.
+ * makes no sense, or that does not listen, is as good as gone.
  */
 #include "worker/server.h"
 
@@ -21,6 +24,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -36,35 +40,23 @@ struct served {
 };
 
 struct worker_server {
-	struct xen_worker_owner owner; /* of the worker */
+	struct xen_worker_owner owner;     /* of the worker */
+	struct worker_server_owner *whose; /* of this one */
 	struct xen_worker *xen;
+	bool kept; /* the next worker can go on with the guest */
+	bool over; /* and the owner is told */
 	struct loop *loop;
 	struct loop_source source; /* of the link; fd -1: it is cut */
 	struct served disk[DISKS_MAX];
 };
 
-static void cut(struct worker_server *s, const char *why)
-{
-	if (s->source.fd < 0)
-		return;
-	if (why)
-		log_error("the worker does not listen to its monitor any more: "
-			  "%s",
-			  why);
-	loop_remove(s->loop, &s->source);
-	close(s->source.fd);
-	s->source.fd = -1;
-}
-
 static void tell(struct worker_server *s, const struct link_message *m)
 {
-	int r;
-
-	if (s->source.fd < 0)
+	/* That it is gone is seen where it is listened to. */
+	if (link_message_send(s->source.fd, m, NULL) != -EAGAIN)
 		return;
-	r = link_message_send(s->source.fd, m, NULL);
-	if (r)
-		cut(s, strerror(-r));
+	log_error("the monitor does not listen to its worker");
+	shutdown(s->source.fd, SHUT_RDWR);
 }
 
 /* A failure has a sentence, or the monitor would not believe it. */
@@ -178,6 +170,7 @@ static const char *do_begin(struct worker_server *s, struct link_message *m,
 		if (s->disk[i].used)
 			return "it begins with disks attached";
 	b->result = xen_worker_begin(s->xen, m->begin.domid, fds[0], b->error);
+	s->kept = b->result == 0 && m->begin.kept;
 	if (b->result == 0) {
 		b->nawaited = xen_worker_awaited(s->xen, b->awaited);
 		memset(b->error, 0, sizeof(b->error));
@@ -226,6 +219,28 @@ static const char *do_detach(struct worker_server *s, uint64_t id)
 	return NULL;
 }
 
+/* ---- the end ---- */
+
+/* Also where nobody has said so: then the guest is left, if it can be. */
+static void end(struct worker_server *s, bool leaves)
+{
+	if (s->over)
+		return;
+	if (leaves && s->kept)
+		xen_worker_leave(&s->xen);
+	else
+		xen_worker_close(&s->xen);
+	for (unsigned int i = 0; i < DISKS_MAX; i++)
+		if (s->disk[i].used)
+			forget(&s->disk[i]);
+	/* The last: the monitor sees it. */
+	loop_remove(s->loop, &s->source);
+	close(s->source.fd);
+	s->source.fd = -1;
+	s->over = true;
+	s->whose->ended(s->whose);
+}
+
 /* NULL, or what is wrong with it. Descriptors that were taken are -1 then. */
 static const char *obey(struct worker_server *s, struct link_message *m,
 			int *fds)
@@ -243,6 +258,10 @@ static const char *obey(struct worker_server *s, struct link_message *m,
 		return NULL;
 	case LINK_DETACH:
 		return do_detach(s, m->disk.id);
+	case LINK_LEAVE:
+	case LINK_CLOSE:
+		end(s, m->type == LINK_LEAVE);
+		return NULL;
 	case LINK_LOG_STATS:
 		xen_worker_log_stats(s->xen);
 		return NULL;
@@ -251,7 +270,7 @@ static const char *obey(struct worker_server *s, struct link_message *m,
 	}
 }
 
-/* One message, if there is any: whether there was. */
+/* One message, if there is any: whether there may be another one. */
 static bool serve(struct worker_server *s)
 {
 	struct link_message m;
@@ -259,7 +278,7 @@ static bool serve(struct worker_server *s)
 	const char *why;
 	int r;
 
-	if (s->source.fd < 0)
+	if (s->over)
 		return false;
 	r = link_message_receive(s->source.fd, LINK_TO_WORKER, &m, fds, &why);
 	if (r == -EAGAIN)
@@ -269,9 +288,13 @@ static bool serve(struct worker_server *s)
 	for (unsigned int i = 0; i < LINK_FDS_MAX; i++)
 		if (fds[i] >= 0)
 			close(fds[i]);
-	if (r != 1 || why)
-		cut(s, why || r == 0 ? why : strerror(-r));
-	return s->source.fd >= 0;
+	if (r == 1 && !why)
+		return true;
+	log_warning("the worker ends: %s", why    ? why :
+					   r == 0 ? "its monitor is gone" :
+						    strerror(-r));
+	end(s, true);
+	return false;
 }
 
 static void ready(struct loop_source *source, uint32_t events)
@@ -282,7 +305,8 @@ static void ready(struct loop_source *source, uint32_t events)
 
 /* ---- from the first to the last ---- */
 
-int worker_server_open(struct worker_server **server, struct loop *loop, int fd)
+int worker_server_open(struct worker_server **server, struct loop *loop, int fd,
+		       struct worker_server_owner *owner)
 {
 	struct worker_server *s = calloc(1, sizeof(*s));
 	int r = s ? 0 : -ENOMEM;
@@ -290,6 +314,7 @@ int worker_server_open(struct worker_server **server, struct loop *loop, int fd)
 	*server = NULL;
 	if (r == 0) {
 		s->owner.ops = &owner_ops;
+		s->whose = owner;
 		s->loop = loop;
 		s->source = (struct loop_source){ .fd = fd, .ready = ready };
 		for (unsigned int i = 0; i < DISKS_MAX; i++)
@@ -309,41 +334,24 @@ int worker_server_open(struct worker_server **server, struct loop *loop, int fd)
 	return r;
 }
 
-static void end(struct worker_server **server,
-		void (*end_xen)(struct xen_worker **))
+void worker_server_end(struct worker_server *s)
+{
+	while (serve(s))
+		continue;
+	end(s, true);
+}
+
+void worker_server_free(struct worker_server **server)
 {
 	struct worker_server *s = *server;
 
-	if (!s)
-		return;
-	while (serve(s))
-		continue;
-	end_xen(&s->xen);
-	for (unsigned int i = 0; i < DISKS_MAX; i++)
-		if (s->disk[i].used)
-			forget(&s->disk[i]);
-	cut(s, NULL);
+	assert(!s || s->over);
 	*server = NULL;
 	free(s);
-}
-
-void worker_server_close(struct worker_server **server)
-{
-	end(server, xen_worker_close);
-}
-
-void worker_server_leave(struct worker_server **server)
-{
-	end(server, xen_worker_leave);
 }
 
 void worker_server_abandon(struct worker_server *s)
 {
 	if (s->xen)
 		xen_worker_abandon(s->xen);
-}
-
-void worker_server_log_stats(const struct worker_server *s)
-{
-	xen_worker_log_stats(s->xen);
 }

@@ -10,20 +10,35 @@
 
 struct worker_server;
 
+/* Who runs it. */
+struct worker_server_owner {
+	/*
+	 * The monitor has said so, or the link has ended: nothing is in flight
+	 * any more, and nothing more is done. The guest is left to the next
+	 * worker, or let go where that was said, or where nothing of it is kept.
+	 * Once, by the loop or from within worker_server_end(); there it is to
+	 * be freed later.
+	 */
+	void (*ended)(struct worker_server_owner *owner);
+};
+
 /*
  * In `loop`, for who is at the other end of `fd`, which is the server's from
  * then on. 0 or a negative errno, logged; then nothing is left.
  */
-int worker_server_open(struct worker_server **server, struct loop *loop,
-		       int fd);
+int worker_server_open(struct worker_server **server, struct loop *loop, int fd,
+		       struct worker_server_owner *owner);
 
 /*
- * What was said before is done first. As worker_close(), worker_leave(),
- * worker_abandon() and worker_log_stats().
+ * End it now, without the loop: what was said before is done first. Waits for
+ * what is in flight. Nothing, if it has ended.
  */
-void worker_server_close(struct worker_server **server);
-void worker_server_leave(struct worker_server **server);
+void worker_server_end(struct worker_server *server);
+
+/* One that has ended; NULL is allowed. It is NULL before it is gone. */
+void worker_server_free(struct worker_server **server);
+
+/* As worker_abandon(). */
 void worker_server_abandon(struct worker_server *server);
-void worker_server_log_stats(const struct worker_server *server);
 
 #endif

@@ -4,7 +4,8 @@
  * it: the monitor has xenstore, images and their locks, the worker has the
  * guest's memory and moves the data.
  *
- *	monitor -> worker	begin, attach, disown, resize, detach, leave
+ *	monitor -> worker	begin, attach, disown, resize, detach, leave,
+ *				close
  *	worker -> monitor	begun, attached, ended
  *
  * What is said is plain structs and descriptors. Nothing of it is waited for:
@@ -22,6 +23,9 @@
  *	   |
  *	attach, disown	each of those, when nothing of the worker before is in
  *			flight any more, which its image's lock tells
+ *
+ * A worker is there from a begin on, and may be gone at any time: lost() tells,
+ * and the owner may begin again, with another one.
  */
 #ifndef WORKER_WORKER_H
 #define WORKER_WORKER_H
@@ -35,6 +39,7 @@
 
 struct worker;
 struct worker_owner;
+struct worker_starter; /* worker/starter.h */
 
 /* Called by the loop, never from within a call of the owner's. */
 struct worker_owner_ops {
@@ -61,9 +66,11 @@ struct worker_owner_ops {
 	 */
 	void (*ended)(struct worker_owner *owner, uint64_t id);
 	/*
-	 * The worker cannot be relied on any more: it has failed, which was
-	 * logged, or says what it may not. It answers nothing more, and what is
-	 * said to it is in vain; it may be closed or left.
+	 * The worker is no more: it has died, could not be started, or has said
+	 * what it may not and was killed. Why was logged. Nothing that it was
+	 * asked will be answered, it awaits nothing, and what is said to it is in
+	 * vain. What it had in flight the images' locks tell of. The owner may
+	 * begin again.
 	 */
 	void (*lost)(struct worker_owner *owner);
 };
@@ -96,23 +103,31 @@ struct worker_disk {
 };
 
 /*
- * A worker in `loop`, with the handles that it takes. 0 or a negative errno,
- * logged; then nothing is left.
+ * Workers of a monitor in `loop`, one at a time, none at first; who starts them
+ * is given and has to stay as long. 0 or a negative errno, logged; then nothing
+ * is left.
  */
 int worker_open(struct worker **worker, struct loop *loop,
-		struct worker_owner *owner);
+		struct worker_owner *owner, struct worker_starter *starter);
 
 /*
  * The guest whose disks are attached from now on; none is at the time, no
- * answer is outstanding, and what was awaited is not any more. `state_fd` is of
- * a file for what the guest's disks have in common, which the worker sizes if
- * it is empty, or -1: nothing outlives the process. It stays the owner's and
- * open.
+ * answer is outstanding, and what was awaited is not any more. Each guest has a
+ * worker of its own, which is started, if there is none yet. `state_fd` is of a
+ * file for what the guest's disks have in common, which the worker sizes if it
+ * is empty, or -1: nothing outlives the worker. It stays the owner's, and open
+ * until this is answered.
  *
  * A server that the file tells of is taken over; that there is none or that it
  * is gone is no failure. Answered by begun(), before which nothing is attached.
  */
 void worker_begin(struct worker *worker, unsigned int domid, int state_fd);
+
+/*
+ * The guest is no more and no disk is attached: its worker ends. Nothing, where
+ * there is none.
+ */
+void worker_rest(struct worker *worker);
 
 /*
  * Whether disk `id` is one of the worker before this one, and neither attached
@@ -145,15 +160,16 @@ void worker_detach(struct worker *worker, uint64_t id);
 
 /*
  * End all that is attached without a word to the owner, after waiting for what
- * is in flight if there is anything; then free the worker, which is NULL before
- * it is gone: until then it may be abandoned. NULL is allowed.
+ * is in flight if there is anything, but not for ever; then free the worker,
+ * which is NULL before it is gone: until then it may be abandoned. The loop is
+ * not needed. NULL is allowed.
  */
 void worker_close(struct worker **worker);
 
 /*
  * The process ends and the guest goes on with the next one: no access and no
  * request is taken any more, no vCPU is answered, nothing is undone at Xen.
- * Waits for what is in flight, then frees the worker as worker_close() does.
+ * Waits for what is in flight and frees the worker as worker_close() does.
  * Only where every disk that is attached has a file for its state; what is
  * awaited stays so, and what is not answered yet is one or the other.
  */
@@ -166,7 +182,7 @@ void worker_leave(struct worker **worker);
  */
 void worker_abandon(struct worker *worker);
 
-/* Log a line of statistics. */
-void worker_log_stats(const struct worker *worker);
+/* Have it log a line of statistics. */
+void worker_log_stats(struct worker *worker);
 
 #endif

@@ -2,7 +2,7 @@
 /* LDFLAGS: -Wl,--wrap=log_line,--wrap=block_engine_reap */
 /* LDFLAGS: -Wl,--wrap=dlopen,--wrap=dlsym,--wrap=dlclose */
 /* LDFLAGS: -Wl,--wrap=signals_open,--wrap=link_message_receive */
-/* LDFLAGS: -Wl,--wrap=worker_server_leave */
+/* LDFLAGS: -Wl,--wrap=worker_server_end */
 /*
  * What happens while the worker is asked for something and has not answered:
  * the toolstack takes a disk away, the guest dies, the program is to end. The
@@ -66,13 +66,13 @@ int __wrap_link_message_receive(int fd, enum link_end end,
 	return r;
 }
 
-void __wrap_worker_server_leave(struct worker_server **server);
-void __real_worker_server_leave(struct worker_server **server);
+void __wrap_worker_server_end(struct worker_server *server);
+void __real_worker_server_end(struct worker_server *server);
 
-void __wrap_worker_server_leave(struct worker_server **server)
+void __wrap_worker_server_end(struct worker_server *server)
 {
 	said.deaf = said.deafens = false;
-	__real_worker_server_leave(server);
+	__real_worker_server_end(server);
 }
 
 /* From now on, so that other things are looked at before. */

@@ -128,7 +128,7 @@ struct sample {
 	size_t bytes;
 };
 
-enum { SAMPLES = 12 };
+enum { SAMPLES = 13 };
 
 static unsigned int samples(struct sample s[SAMPLES])
 {
@@ -146,6 +146,7 @@ static unsigned int samples(struct sample s[SAMPLES])
 		  body + sizeof(struct link_resize) },
 		{ plain(LINK_DETACH), LINK_TO_WORKER, disk },
 		{ plain(LINK_LEAVE), LINK_TO_WORKER, body },
+		{ plain(LINK_CLOSE), LINK_TO_WORKER, body },
 		{ plain(LINK_LOG_STATS), LINK_TO_WORKER, body },
 		{ begun_message(0), LINK_TO_MONITOR, begun },
 		{ begun_message(-ENOMEM), LINK_TO_MONITOR, begun },
@@ -296,7 +297,7 @@ static void test_each_number_of_descriptors(void **state)
 
 static void test_types_that_there_are_not(void **state)
 {
-	static const uint32_t types[] = { 0, 8, 100, 104, 1000, UINT32_MAX };
+	static const uint32_t types[] = { 0, 9, 100, 104, 1000, UINT32_MAX };
 	struct sample s[SAMPLES];
 	unsigned int n = samples(s);
 
@@ -426,7 +427,7 @@ static void test_peer_closes(void **state)
 	assert_int_equal(link_message_send(end[0], &m, NULL), -EPIPE);
 }
 
-/* ... with something that nobody has read. */
+/* ... with something that it has not read: what it has said is heard still. */
 static void test_peer_closes_unread(void **state)
 {
 	struct link_message m = plain(LINK_DETACH);
@@ -434,8 +435,12 @@ static void test_peer_closes_unread(void **state)
 
 	(void)state;
 	assert_int_equal(link_message_send(end[0], &m, NULL), 0);
+	m = plain(LINK_ENDED);
+	assert_int_equal(link_message_send(end[1], &m, NULL), 0);
 	close(end[1]);
 	end[1] = -1;
+	assert_int_equal(receive(LINK_TO_MONITOR, &m, fds), 1);
+	assert_int_equal(m.type, LINK_ENDED);
 	assert_int_equal(receive(LINK_TO_MONITOR, &m, fds), 0);
 }
 
