@@ -25,6 +25,8 @@ help_text = \
 	'check-vhost-guest  vhost-user under QEMU and a stock kernel' \
 	'check-torture survival of kill -9 over vhost-user, the short form' \
 	'torture       the same for hours (KILLS=10000 HELD=1000 ONLY=NAME)' \
+	'check-double  a Xen guest on a double of its host, killed; the short form' \
+	'double        the same, longer (KILLS=4000 CHECK=1000 ONLY=NAME)' \
 	'check-faults  some system calls and allocations fail, the store fails' \
 	'faults        all of them, with every error and each time' \
 	'check-power   what power cuts leave of a disk, against what was promised' \
@@ -339,6 +341,41 @@ check-torture: virtio-disk $(torture_programs)
 torture: virtio-disk $(torture_programs)
 	@FORM=long $(SRC)/tests/torture/run.sh ./virtio-disk build/torture
 
+# Xen's libraries and their host (tests/double), with the load of tests/torture.
+.PHONY: double check-double
+double_names := libxendevicemodel.so.1 libxenforeignmemory.so.1 \
+	libxenevtchn.so.1 libxentoolcore.so.1 libxenstore.so.4 libxenctrl.so.4.17
+double_mains := kills
+double_shared := $(patsubst %,build/double/tests/double/%.o,host domain store \
+	driver program) $(patsubst %,build/double/tests/torture/%.o,common \
+	load oracle ring)
+
+build/double/%.o: $(SRC)/%.c config.h
+	@mkdir -p $(@D)
+	@echo "  CC      $<"
+	@$(CC) -I$(SRC)/tests/double -I$(SRC)/tests/torture $(ALL_CPPFLAGS) \
+		$(ALL_CFLAGS) -c -o $@ $<
+
+build/double/%: build/double/tests/double/%.o $(double_shared)
+	@echo "  LINK    $@"
+	@$(CC) $(ALL_LDFLAGS) -o $@ $^ -lpthread
+
+build/double/lib/double.so: $(patsubst %,$(SRC)/tests/double/%.c,library \
+		library_store) $(SRC)/tests/double/library.h \
+		$(SRC)/tests/double/wire.h
+	@mkdir -p $(@D)
+	@echo "  CC      $(filter %.c,$^)"
+	@$(CC) -std=gnu11 -D_GNU_SOURCE -shared -fPIC -O2 -g $(WARN_CFLAGS) \
+		$(XEN_CFLAGS) -o $@ $(filter %.c,$^) -lpthread
+	@for name in $(double_names); do ln -sf double.so $(@D)/$$name; done
+
+check-double: virtio-disk build/double/lib/double.so \
+		$(double_mains:%=build/double/%)
+	@$(SRC)/tests/double/run.sh ./virtio-disk build/double
+
+double: virtio-disk build/double/lib/double.so $(double_mains:%=build/double/%)
+	@FORM=long $(SRC)/tests/double/run.sh ./virtio-disk build/double
+
 .PHONY: faults check-faults
 check-faults: virtio-disk
 	@CC="$(CC)" $(SRC)/tests/faults/run.sh sample ./virtio-disk
@@ -409,6 +446,7 @@ help:
 	$(unit_tests:build/tests/%=build/san/tests/unit/%.o) \
 	$(foreach kind,san obj cov fuzz,$(fixtures:%=build/$(kind)/%)) \
 	$(plain_tests:build/tests/%=build/obj/tests/unit/%.o) \
+	$(double_shared) $(double_mains:%=build/double/tests/double/%.o) \
 	$(torture_shared) $(torture_mains:%=build/torture/tests/torture/%.o) \
 	$(cov_objects) $(cov_tests:build/cov/%=build/cov/tests/unit/%.o) \
 	$(fuzz_objects) $(fuzz_targets:build/fuzz/%=build/fuzz/tests/fuzz/%.o) \
