@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# arm64.sh dom0|guest|sysroot|kernel: unpacks the arm64 packages of that part
+# arm64.sh dom0|systemd|guest|sysroot|kernel: unpacks the arm64 packages of that part
 # into the cache and prints the folder.
 #
 # apt fetches them with a configuration of its own, so that neither the host's
@@ -19,6 +19,11 @@ DOM0_PACKAGES="libc6 libgcc-s1 busybox-static xen-utils-4.20 xenstore-utils
 	libzstd1 libbz2-1.0 liblzo2-2 libaio1t64 liburing2 libsystemd0 libcap2
 	dmsetup libdevmapper1.02.1 libselinux1 libpcre2-8-0 libudev1
 	e2fsprogs libblkid1 libcom-err2 libext2fs2t64 libss2 strace"
+
+# What is laid over dom0 for the scenarios of a unit. No bus, no udev, no login.
+SYSTEMD_PACKAGES="systemd libsystemd-shared mount libmount1 libacl1 libapparmor1
+	libaudit1 libcap-ng0 libcrypt1 libpam0g libseccomp2 libsmartcols1
+	libssl3t64"
 
 GUEST_PACKAGES="libc6 libgcc-s1 busybox-static e2fsprogs libblkid1
 	libcom-err2 libext2fs2t64 libss2 libuuid1"
@@ -85,6 +90,23 @@ make_dom0() {
 		"$1"/usr/lib/xen-*/lib/python "$1"/usr/lib/xen-*/ocaml
 }
 
+# Nothing of it runs but what this system has a use for: no generators, and no service
+# of a boot that calls what is not here.
+make_systemd() {
+	unpack "$1" $SYSTEMD_PACKAGES
+	mv "$1/usr/lib/systemd" keep
+	prune "$1"
+	mv keep "$1/usr/lib/systemd"
+	rm -rf "$1"/usr/lib/systemd/system-generators \
+		"$1"/usr/lib/systemd/system/*.wants/ldconfig.service \
+		"$1"/usr/lib/systemd/system/*.wants/kmod-*.service \
+		"$1"/usr/lib/systemd/system/*.wants/systemd-modules-load.service \
+		"$1"/usr/lib/systemd/system/*.wants/*-catalog-update.service \
+		"$1"/usr/lib/systemd/system/*.wants/sys-*.mount \
+		"$1"/usr/lib/systemd/user* "$1"/usr/lib/systemd/catalog \
+		"$1/usr/lib/$CROSS"/engines-3 "$1/usr/lib/$CROSS"/ossl-modules
+}
+
 make_guest() {
 	unpack "$1" $GUEST_PACKAGES
 	prune "$1"
@@ -112,10 +134,10 @@ make_kernel() {
 	rm -rf all
 }
 
-part=${1:?which part: dom0, guest, sysroot or kernel}
+part=${1:?which part: dom0, systemd, guest, sysroot or kernel}
 case $part in
 mirror) mirror ;;
-dom0 | guest | sysroot | kernel)
+dom0 | systemd | guest | sysroot | kernel)
 	mkdir -p "$CACHE/tmp"
 	product "$part" "$(digest <"$0")" "make_$part"
 	;;

@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# daemon.sh: builds the daemon for arm64, in a folder of the cache that later
-# builds go on with, and prints the path of the program.
+# daemon.sh [installed]: builds the daemon for arm64, in a folder of the cache that
+# later builds go on with, and prints the path of the program; or installs it below a
+# folder there, and prints that.
 #
 # VIRTIO_DISK_CONFIGURE: further arguments for configure.
 
@@ -22,6 +23,7 @@ configure_source() {
 }
 
 configure_build() {
+	rm -rf "$BUILD/installed"
 	"$TOP/configure" "--host=$CROSS" "CC=$CROSS-gcc --sysroot=$SYSROOT" \
 		'CFLAGS=-O2 -g' $ARGUMENTS
 }
@@ -33,6 +35,7 @@ build() {
 	fi
 	[ -e config.mk ] || quiet "$CACHE/log/daemon" configure_build
 	quiet "$CACHE/log/daemon" timeout 600 make -j"$JOBS" virtio-disk
+	quiet "$CACHE/log/install" make install "DESTDIR=$BUILD/installed"
 }
 
 [ -d "$BUILD" ] || drop_old daemon
@@ -41,4 +44,7 @@ mkdir -p "$BUILD" "$CACHE/lock"
 	flock -w 900 9 || die "another build of the daemon holds the lock"
 	build
 ) 9>"$CACHE/lock/daemon" >&2
-echo "$BUILD/virtio-disk"
+case ${1:-} in
+installed) echo "$BUILD/installed" ;;
+*) echo "$BUILD/virtio-disk" ;;
+esac

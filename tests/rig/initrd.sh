@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: MIT
 #
 # initrd.sh: makes the parts of the initrds that seldom change and prints their
-# folder: dom0.cpio (dom0's programs, modules, and the guest's kernel) and
-# vmlinuz. What changes with every run is laid over them by run.py.
+# folder: dom0.cpio (dom0's programs, modules, and the guest's kernel),
+# systemd.cpio (what is laid over it for a dom0 with systemd) and vmlinuz. What
+# changes with every run is laid over them by run.py.
 #
 # Archives are not compressed: an emulated CPU would unpack them slowly.
 
@@ -59,6 +60,7 @@ make_initrd() {
 	cp "$KERNEL/version" dom0/guest/
 	mv guest.cpio dom0/guest/base.cpio
 	pack dom0.cpio dom0
+	pack systemd.cpio "$SYSTEMD"
 	cp "$KERNEL/vmlinuz" .
 	rm -rf dom0 guest
 }
@@ -66,5 +68,6 @@ make_initrd() {
 KERNEL=$("$RIG/arm64.sh" kernel)
 DOM0=$("$RIG/arm64.sh" dom0)
 GUEST=$("$RIG/arm64.sh" guest)
-product initrd "$( { echo "$KERNEL $DOM0 $GUEST"; cat "$0"; } |
+SYSTEMD=$("$RIG/arm64.sh" systemd)
+product initrd "$( { echo "$KERNEL $DOM0 $GUEST $SYSTEMD"; cat "$0"; } |
 	digest)" make_initrd

@@ -5,6 +5,7 @@
 A scenario is a shell script tests/xen/NN-name.sh. All of them run in one boot,
 one after the other; what they print is described in tests/xen/main.sh. When a
 boot dies or hangs, the running scenario has failed and the rest gets a new one.
+Those that say "# init: systemd" get a boot of their own, with that in dom0.
 """
 
 import argparse
@@ -62,6 +63,7 @@ class Scenario:
         text = self.path.read_text()
         limit = re.search(r"^# limit: (\d+)", text, re.M)
         self.limit = int(limit.group(1)) if limit else DEFAULT_LIMIT
+        self.systemd = bool(re.search(r"^# init: systemd$", text, re.M))
         about = re.search(r"^#\n# (.*)", text, re.M)
         self.about = about.group(1) if about else ""
         self.reason = "was not run"
@@ -173,8 +175,8 @@ class Image:
         self.base = script("initrd.sh")
         self.tools = script("tools.sh")
         self.daemon = options.daemon
-        if not self.daemon and not options.no_daemon:
-            self.daemon = script("daemon.sh")
+        if not options.no_daemon:
+            self.daemon = self.daemon or script("daemon.sh")
 
     def guest_layer(self):
         top = self.folder / "guest"
@@ -201,18 +203,32 @@ class Image:
         (top / "rig/list").write_text("".join(lines))
         lines = [f"export {k}='{v}'\n" for k, v in self.options.env]
         (top / "rig/env").write_text("".join(lines))
-        if self.daemon:
+        if scenarios[0].systemd:
+            self.systemd_layer(top)
+        elif self.daemon:
             copy(self.daemon, top / "usr/sbin/virtio-disk")
         self.guest_layer()
         copy(self.folder / "guest.cpio", top / "guest/top.cpio")
         pack(top, self.folder / "top.cpio")
 
+    def systemd_layer(self, top):
+        """The rig's units, and the program and its own as it is installed."""
+        for path in XEN.glob("dom0/systemd/*"):
+            copy(path, top / "rig/systemd" / path.name)
+        if self.daemon:
+            shutil.copytree(script("daemon.sh", "installed"), top,
+                            symlinks=True, dirs_exist_ok=True)
+            copy(self.daemon, top / "usr/local/sbin/virtio-disk")
+
     def initrd(self, scenarios):
         shutil.rmtree(self.folder / "dom0", ignore_errors=True)
         self.dom0_layer(scenarios)
+        layers = [self.base / "dom0.cpio", self.folder / "top.cpio"]
+        if scenarios[0].systemd:
+            layers.insert(1, self.base / "systemd.cpio")
         path = self.folder / "initrd"
         with open(path, "wb") as out:
-            for layer in self.base / "dom0.cpio", self.folder / "top.cpio":
+            for layer in layers:
                 with open(layer, "rb") as part:
                     shutil.copyfileobj(part, out)
         return path
@@ -311,18 +327,25 @@ class Run:
             self.finish(trouble)
 
 
+def boots(image, scenarios, options, log):
+    """As many boots as it takes to go through these."""
+    left = scenarios
+    while left:
+        run = Run(left, options)
+        run.boot(image.command(left), log, image.monitor)
+        if len(run.left) == len(left):
+            break
+        left = run.left
+
+
 def run_all(scenarios, options):
     options.log_dir.mkdir(parents=True, exist_ok=True)
-    left = scenarios
     with tempfile.TemporaryDirectory(prefix="virtio-disk-rig.") as folder, \
             open(options.log_dir / "xen-console.log", "wb") as log:
         image = Image(options, folder)
-        while left:
-            run = Run(left, options)
-            run.boot(image.command(left), log, image.monitor)
-            if len(run.left) == len(left):
-                break
-            left = run.left
+        for systemd in False, True:
+            boots(image, [s for s in scenarios if s.systemd == systemd],
+                  options, log)
     passed = sum(s.reason is None for s in scenarios)
     if not SINCE:
         print(f"{passed} passed, {len(scenarios) - passed} failed")
