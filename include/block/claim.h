@@ -61,6 +61,7 @@ struct block_claim {
 	int exclusive_fd; /* a block device's, or -1 */
 	bool locked;      /* parts of it may be read and written */
 	bool lends;
+	bool given;      /* a part of it was, sometime */
 	uint64_t number; /* tells its parts from those of others */
 	struct block_user user;
 	int64_t changed_ns;       /* when, as it was when it was unlocked */
@@ -90,6 +91,10 @@ int block_claim_open(struct block_claim *claim,
 /*
  * Make a worker's part, which is the caller's to send and to close. Of an image
  * that is not locked, because it is lent, it is not locked either.
+ *
+ * What the kernel could not write back of the parts before is in the facts of
+ * this one, and of all that follow: a worker that was killed may have been told
+ * of it and nobody else (`lost`).
  *
  * Returns 0, or a negative errno and a sentence, and then the part has no
  * descriptors. -EBUSY: requests of the worker before, or of a part that was not

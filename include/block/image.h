@@ -4,7 +4,9 @@
  * of the part that a monitor has given (block/claim.h), and knows no path.
  *
  * What flushes and their failures are about is here. A loss outlives the worker
- * in the state of its disk, from where the next one takes it (inherited_error).
+ * in the state of its disk, from where the next one takes it (inherited_error);
+ * one that a worker was told of and killed before it noted it is in the next
+ * part. What is inherited is for the state as well.
  * A monitor never flushes. It learns of a loss only where it lends the image,
  * in the same process (block/flush.h).
  */

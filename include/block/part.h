@@ -40,7 +40,12 @@ struct block_facts {
 	uint8_t write_waits;   /* ... where a write waits, asked to or not */
 	uint8_t write_through; /* BLOCK_CACHE_WRITETHROUGH */
 	uint8_t flush_is_noop; /* BLOCK_CACHE_UNSAFE */
-	uint8_t zero[3];       /* so that there is no gap */
+	uint8_t zero;          /* so that there is no gap */
+	/*
+	 * The errno of what the kernel could not write back of a part before
+	 * this one, which nobody may have been told; or 0.
+	 */
+	uint16_t lost;
 	char name[BLOCK_NAME_MAX]; /* for messages; "" without a file */
 };
 

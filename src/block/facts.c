@@ -20,12 +20,11 @@ static const char *flags_fault(const struct block_facts *f)
 		f->lends,       f->can_secure_erase, f->direct,
 		f->write_waits, f->write_through,    f->flush_is_noop,
 	};
-	static const char zero[sizeof(f->zero)];
 
 	for (size_t i = 0; i < sizeof(flags); i++)
 		if (flags[i] > 1)
 			return "a flag is neither 0 nor 1";
-	if (memcmp(f->zero, zero, sizeof(zero)) != 0)
+	if (f->zero)
 		return "what is not used is not 0";
 	if (f->direct + f->write_through + f->flush_is_noop > 1)
 		return "it has two cache modes";
@@ -107,11 +106,21 @@ static const char *ability_fault(const struct block_facts *f)
 	return NULL;
 }
 
+static const char *lost_fault(const struct block_facts *f)
+{
+	if (f->lost > BLOCK_ERRNO_MAX)
+		return "what was lost is no error";
+	if (f->lost && (!f->has_file || f->readonly || f->write_through ||
+			f->flush_is_noop))
+		return "nothing can be lost of it";
+	return NULL;
+}
+
 const char *block_facts_fault(const struct block_facts *facts)
 {
 	static const char *(*const checks[])(const struct block_facts *) = {
-		flags_fault,  file_fault,   name_fault,
-		blocks_fault, direct_fault, ability_fault,
+		flags_fault,  file_fault,    name_fault, blocks_fault,
+		direct_fault, ability_fault, lost_fault,
 	};
 	const char *fault = NULL;
 

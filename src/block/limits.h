@@ -19,6 +19,9 @@
 /* A unit to discard that means anything for a driver's requests. */
 #define BLOCK_GRANULARITY_MAX (1u << 30)
 
+/* The largest errno that the kernel has. */
+#define BLOCK_ERRNO_MAX 4095u
+
 /* Whether it is a power of two from `min` to `max`. */
 static inline bool block_is_power(uint64_t bytes, uint32_t min, uint32_t max)
 {

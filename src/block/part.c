@@ -7,9 +7,21 @@
  *   open          the file twice more: for data, and for fdatasync, which has a
  *                 report of lost writes of its own (sync.c)
  *   lock          both, each its byte (lock.c)
+ *   ask           whether the kernel has failed to write back what the parts
+ *                 before have written
  *
  * From then on the part is nobody's but who gets it. The kernel drops its locks
  * when it has been closed and the last request in flight is done.
+ *
+ * The kernel tells of such a failure once for each open of the file: the dead
+ * worker may have heard of it and said it to nobody. The claim's descriptor was
+ * open all the time and flushes nothing, so it has not heard of it. It is asked
+ * when the new one for fdatasync is open, which hears of all that comes later.
+ * A failure of which the dead has told is told again, also one that has cost
+ * nothing, so a disk may be held for damaged that is not; but never where each
+ * write was stable before it was acknowledged. What a device itself fails to
+ * flush, and not the kernel to write, is told to who flushes and to nobody
+ * else.
  *
  * Failure modes: a file that can be opened only once has no part. Where it is
  * only the one for fdatasync that cannot be had, there is none, and the worker
@@ -25,6 +37,9 @@
 #include "explain.h"
 #include "lock.h"
 #include "store.h"
+
+/* So far from the largest offset that a page around it is below that. */
+enum { LAST_BYTES = 1 << 20 };
 
 static int set_direct(int fd)
 {
@@ -61,6 +76,33 @@ static int lock_part(const struct block_claim *claim,
 	return block_lock_take_part(part->fd, part->sync_fd,
 				    block_lock_mode(&part->facts),
 				    claim->number, claim->user.owner);
+}
+
+/*
+ * To wait for the pages of the last block that a file could have, which there
+ * are none of, and then to be told of any failure: nothing is written.
+ */
+static int read_report(int fd)
+{
+	return sync_file_range(fd, INT64_MAX - LAST_BYTES, 1,
+			       SYNC_FILE_RANGE_WAIT_BEFORE) ?
+		       errno :
+		       0;
+}
+
+/* Also of what was never written back by anybody's fdatasync. */
+static void look_for_loss(struct block_claim *claim)
+{
+	struct block_facts *facts = &claim->facts;
+	int error;
+
+	if (facts->readonly || facts->write_through || facts->flush_is_noop ||
+	    !claim->given || facts->lost)
+		return;
+	error = read_report(claim->fd);
+	/* Where there is no such question nobody can answer it. */
+	if (error != ENOSYS && error != EINVAL && error != EPERM)
+		facts->lost = (uint16_t)error;
 }
 
 static int explain(const struct block_claim *claim, int rc,
@@ -101,8 +143,12 @@ int block_claim_part(struct block_claim *claim, struct block_part *part,
 	rc = open_part(claim, part);
 	if (rc == 0)
 		rc = lock_part(claim, part);
-	if (rc == 0)
+	if (rc == 0) {
+		look_for_loss(claim);
+		claim->given = true;
+		part->facts.lost = claim->facts.lost;
 		return 0;
+	}
 	/* A descriptor that was not had is an errno. */
 	if (part->fd < 0)
 		part->fd = -1;

@@ -94,6 +94,29 @@ static int identify(const struct block_image *image, uint64_t store[2])
 	return 0;
 }
 
+/*
+ * What the store has lost the kernel has told the process before, which has
+ * noted it; or who has given us the image was told, and whoever follows has to
+ * know.
+ */
+static void take_flush_error(struct virtio_blk *device,
+			     const struct disk_state_setup *setup)
+{
+	const int *given = &setup->image->inherited_error;
+	int error = __atomic_load_n(given, __ATOMIC_SEQ_CST);
+
+	if (error)
+		virtio_blk_note_flush_error(device, error);
+	error = virtio_blk_flush_error(device);
+	if (error == 0)
+		return;
+	__atomic_store_n(&setup->image->inherited_error, error,
+			 __ATOMIC_SEQ_CST);
+	log_warning("%s: a process before this one could not flush what the "
+		    "guest had written (%s): its flushes go on failing",
+		    setup->name, strerror(-error));
+}
+
 int disk_state_make(struct disk_state *s, struct virtio_blk *device,
 		    const struct disk_state_setup *setup,
 		    char error[BLOCK_ERROR_MAX])
@@ -113,6 +136,7 @@ int disk_state_make(struct disk_state *s, struct virtio_blk *device,
 	}
 	virtio_blk_init(device, &blk, s->memory, s->area, setup->mem);
 	memcpy(device->state->store, store, sizeof(store));
+	take_flush_error(device, setup);
 	return 0;
 }
 
@@ -131,21 +155,6 @@ static void log_other_shape(const char *name,
 		    "takes effect when the guest is started anew",
 		    name, has->nqueues, has->queue_size,
 		    has->packed ? "on" : "off", has->legacy ? "on" : "off");
-}
-
-/* What the store has lost the kernel has told the process before. */
-static void take_flush_error(const struct virtio_blk *device,
-			     const struct disk_state_setup *setup)
-{
-	int error = virtio_blk_flush_error(device);
-
-	if (error == 0)
-		return;
-	__atomic_store_n(&setup->image->inherited_error, error,
-			 __ATOMIC_SEQ_CST);
-	log_warning("%s: a process before this one could not flush what the "
-		    "guest had written (%s): its flushes go on failing",
-		    setup->name, strerror(-error));
 }
 
 /*

@@ -162,6 +162,7 @@ static const struct call_filter_call calls[] = {
 	{ __NR_getdents64, BOTH, NULL },
 	{ __NR_lseek, BOTH, NULL },
 	{ __NR_fadvise64, BOTH, NULL },
+	{ __NR_sync_file_range, BOTH, NULL },
 	{ __NR_ftruncate, BOTH, NULL },
 	{ __NR_unlinkat, BOTH, NULL },
 	{ __NR_linkat, BOTH, NULL },

@@ -8,7 +8,9 @@
  */
 #define _GNU_SOURCE 1
 #include <dirent.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
@@ -635,6 +637,114 @@ static void test_write_outlives_both(void **state)
 	waitpid(child, NULL, 0);
 }
 
+/* ---- a worker that was told, and told nobody ---- */
+
+enum { SMALL_BYTES = 1 << 18, LARGE_BYTES = 1 << 20 };
+
+/* A device that takes more than its store has room for; skips without mounts */
+static int attach_full(char *device, size_t size)
+{
+	char dir[256], options[32];
+	int fd, loop;
+
+	snprintf(dir, sizeof(dir), "%s", harness_path("full"));
+	snprintf(options, sizeof(options), "size=%d", SMALL_BYTES);
+	mkdir(dir, 0700);
+	/* However this ends, no mount is left. */
+	if (unshare(CLONE_NEWNS) ||
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    mount("full", dir, "tmpfs", MS_NOSUID | MS_NODEV, options))
+		skip();
+	fd = open(harness_path("full/disk"), O_CREAT | O_RDWR | O_CLOEXEC,
+		  0600);
+	assert_int_equal(ftruncate(fd, LARGE_BYTES), 0);
+	close(fd);
+	loop = attach_loop("full/disk", device, size, 512);
+	/* Detached already, once nobody has it open. */
+	umount2(dir, MNT_DETACH);
+	return loop;
+}
+
+static void claim_cached(struct block_claim *claim, const char *file,
+			 enum block_cache cache)
+{
+	const struct block_image_options options = {
+		.file = file,
+		.cache = cache,
+	};
+
+	assert_int_equal(block_claim_open(claim, &options, error), 0);
+}
+
+/* What it has written is lost; it is told, and killed before it says so. */
+static void lose_some(struct block_claim *claim)
+{
+	unsigned char *memory = calloc(1, LARGE_BYTES);
+	struct block_part part;
+
+	assert_non_null(memory);
+	memset(memory, 0x5a, LARGE_BYTES);
+	assert_int_equal(block_claim_part(claim, &part, error), 0);
+	assert_int_equal(part.facts.lost, 0);
+	assert_int_equal(pwrite(part.fd, memory, LARGE_BYTES, 0), LARGE_BYTES);
+	assert_int_equal(fdatasync(part.sync_fd), -1);
+	assert_int_equal(errno, EIO);
+	assert_int_equal(fdatasync(part.sync_fd), 0);
+	block_part_close(&part);
+	free(memory);
+}
+
+static void check_lost(struct block_claim *claim, int lost)
+{
+	struct block_part part;
+	struct block_image image;
+
+	assert_int_equal(block_claim_part(claim, &part, error), 0);
+	assert_int_equal(part.facts.lost, lost);
+	assert_int_equal(block_image_open(&image, &part, error), 0);
+	assert_int_equal(block_image_flush_error(&image), -lost);
+	block_image_close(&image);
+}
+
+/* All that come later are told, for one of them may die as well. */
+static void test_loss_is_handed_on(void **state)
+{
+	struct block_claim claim;
+	char device[64];
+	int loop;
+
+	(void)state;
+	loop = attach_full(device, sizeof(device));
+	claim_cached(&claim, device, BLOCK_CACHE_WRITEBACK);
+	check_lost(&claim, 0);
+	lose_some(&claim);
+	check_lost(&claim, EIO);
+	check_lost(&claim, EIO);
+	block_claim_close(&claim);
+	/* It is of a claim, and of its parts. */
+	claim_cached(&claim, device, BLOCK_CACHE_WRITEBACK);
+	check_lost(&claim, 0);
+	check_lost(&claim, 0);
+	block_claim_close(&claim);
+	close(loop);
+}
+
+/* What was acknowledged was stable: the rest is done again. */
+static void test_no_loss_of_stable_writes(void **state)
+{
+	struct block_claim claim;
+	char device[64];
+	int loop;
+
+	(void)state;
+	loop = attach_full(device, sizeof(device));
+	claim_cached(&claim, device, BLOCK_CACHE_WRITETHROUGH);
+	lose_some(&claim);
+	check_lost(&claim, 0);
+	block_claim_close(&claim);
+	close(loop);
+}
+
 /* ---- what a worker is told ---- */
 
 static struct block_claim told_claim;
@@ -694,8 +804,9 @@ static void test_damaged_flags(void **state)
 	REFUSED(WRITER, write_waits, more, "a flag is");
 	REFUSED(WRITER, write_through, more, "a flag is");
 	REFUSED(WRITER, flush_is_noop, more, "a flag is");
-	for (unsigned int i = 0; i < sizeof(told.facts.zero); i++)
-		REFUSED(WRITER, zero[i], 1, "what is not used");
+	REFUSED(WRITER, zero, 1, "what is not used");
+	REFUSED(WRITER, lost, 4096, "what was lost is no error");
+	REFUSED(READER, lost, EIO, "nothing can be lost");
 }
 
 static void test_damaged_modes(void **state)
@@ -860,6 +971,8 @@ int main(void)
 		cmocka_unit_test_teardown(test_flush_outlives_worker,
 					  held_stop),
 		cmocka_unit_test_teardown(test_write_outlives_both, held_stop),
+		cmocka_unit_test(test_loss_is_handed_on),
+		cmocka_unit_test(test_no_loss_of_stable_writes),
 		cmocka_unit_test(test_damaged_flags),
 		cmocka_unit_test(test_damaged_modes),
 		cmocka_unit_test(test_damaged_numbers),

@@ -56,6 +56,8 @@ void __wrap__exit(int status)
 
 /* ---- what the monitor does, in the process's thread ---------------------- */
 
+static int inherited_error; /* what an image is given with */
+
 struct call {
 	unsigned int disk;
 	bool adopt;
@@ -130,6 +132,7 @@ static void do_attach(void *arg)
 	c->result = model_image_open(image, &options[c->disk], error);
 	if (c->result)
 		return;
+	image->inherited_error = inherited_error;
 	c->result = xen_worker_attach(life->worker, &d, error);
 	if (c->result)
 		whole_close(image);
@@ -265,6 +268,7 @@ static void release(void)
 static void setup(void)
 {
 	life = lives;
+	inherited_error = 0;
 	dom.exists = true;
 	dom.domid = DOMID;
 	server_fd = memfd_create("server", MFD_CLOEXEC);
@@ -612,6 +616,27 @@ static void test_flush_error_stays(void)
 	adopt(1);
 	assert_int_equal(logged("could not flush"), 1);
 	assert_int_equal(request(&disk[0], VIRTIO_BLK_T_IN, 1), 0);
+	assert_int_equal(request(&disk[0], VIRTIO_BLK_T_FLUSH, 0),
+			 VIRTIO_BLK_S_IOERR);
+	end();
+}
+
+/*
+ * What a worker was told, and was killed before it noted it, whoever gives the
+ * image knows; and from then on the state does.
+ */
+static void test_flush_error_is_noted(void)
+{
+	start(1);
+	kill_process();
+	inherited_error = -ENOSPC;
+	adopt(1);
+	assert_int_equal(logged("could not flush"), 1);
+	assert_int_equal(request(&disk[0], VIRTIO_BLK_T_FLUSH, 0),
+			 VIRTIO_BLK_S_IOERR);
+	inherited_error = 0;
+	kill_process();
+	adopt(1);
 	assert_int_equal(request(&disk[0], VIRTIO_BLK_T_FLUSH, 0),
 			 VIRTIO_BLK_S_IOERR);
 	end();
@@ -980,6 +1005,7 @@ int main(void)
 		host_test(test_abandon),
 		host_test(test_leave_what_ends),
 		host_test(test_flush_error_stays),
+		host_test(test_flush_error_is_noted),
 		host_test(test_other_options),
 		host_test(test_state_refused),
 		host_test(test_disown),
