@@ -508,12 +508,22 @@ static int guest_open(struct guest *g, struct loop *loop,
 
 /* ---- the end of the program ---- */
 
+/*
+ * Whether the guest may run once more. One that is being saved or migrated is
+ * suspended meanwhile, and goes on where that fails, or where it was a copy.
+ */
+static bool may_run(struct guest *g)
+{
+	enum domain_shutdown reason = DOMAIN_POWEROFF;
+	enum domain_life life = domain_life(&g->domain, &reason);
+
+	return life == DOMAIN_RUNS || life == DOMAIN_UNKNOWN ||
+	       (life == DOMAIN_SHUT_DOWN && reason == DOMAIN_SUSPEND);
+}
+
 /* Whether there is a guest that lives, and a next process can go on with. */
 static bool can_leave(struct guest *g)
 {
-	enum domain_shutdown reason;
-	enum domain_life life;
-
 	if (g->options->end != OPTIONS_LEAVE && !g->lost)
 		return false;
 	/* Loop or worker have failed: what it has begun with is not known. */
@@ -522,8 +532,7 @@ static bool can_leave(struct guest *g)
 	if (g->state != GUEST_SERVED || !g->disks.host.states ||
 	    !guest_disks_active(&g->disks))
 		return false;
-	life = domain_life(&g->domain, &reason);
-	if (life != DOMAIN_RUNS && life != DOMAIN_UNKNOWN)
+	if (!may_run(g))
 		return false;
 	if (state_dir_can_be_found(&g->states))
 		return true;

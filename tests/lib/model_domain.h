@@ -54,6 +54,7 @@ enum {
 	LIFE_DYING = 1 << 0,
 	LIFE_SHUTDOWN = 1 << 2,
 	LIFE_REBOOT = LIFE_SHUTDOWN | 1 << 16,
+	LIFE_SUSPENDED = LIFE_SHUTDOWN | 2 << 16,
 };
 
 struct vcpu {

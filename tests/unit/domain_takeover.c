@@ -529,6 +529,31 @@ static void test_shut_down_guest_is_not_left(void)
 	remove_images(disk, 1);
 }
 
+static void set_life(uint32_t life)
+{
+	xs_lock();
+	dom.life = life;
+	xs_unlock();
+}
+
+/* One that is saved or migrated goes on where that fails, or was a copy. */
+static void test_suspended_guest_is_left(void)
+{
+	start(1);
+	set_life(LIFE_SUSPENDED);
+	leave();
+	set_life(0);
+	next(1);
+	check_serves(0, 0x21);
+	/* Nor does it end for who comes while it is suspended. */
+	set_life(LIFE_SUSPENDED);
+	leave();
+	last(1);
+	set_life(0);
+	check_serves(0, 0x22);
+	finish();
+}
+
 static void test_detach_on_demand(void)
 {
 	start(2);
@@ -977,6 +1002,7 @@ int main(void)
 		host_test(test_number_of_another_domain),
 		host_test(test_reboot_after_takeover),
 		host_test(test_shut_down_guest_is_not_left),
+		host_test(test_suspended_guest_is_left),
 		host_test(test_detach_on_demand),
 		host_test(test_image_in_use),
 		host_test(test_left_again_with_an_image_in_use),
