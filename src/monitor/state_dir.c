@@ -258,6 +258,39 @@ struct sweep {
 	void *arg;
 };
 
+/*
+ * Whose states they are that nobody serves: 0 and a text, with `server` locked.
+ * Or a negative errno, of what cannot be read now as well: nobody knows whether
+ * it is needed.
+ */
+static int lock_unserved(int fd, int *server_fd, char vm[STATE_DIR_VM_MAX])
+{
+	int r;
+
+	/* Also of a guest that never had one. */
+	*server_fd = lock_server(fd, O_CREAT);
+	if (*server_fd < 0)
+		return *server_fd;
+	r = read_text(fd, vm_name, vm, STATE_DIR_VM_MAX);
+	if (r)
+		close(*server_fd);
+	return r;
+}
+
+/* Unless somebody has come for it meanwhile. */
+static void remove_unserved(int at, int fd, unsigned int domid, const char *vm)
+{
+	char now[STATE_DIR_VM_MAX];
+	int server_fd;
+
+	if (lock_unserved(fd, &server_fd, now))
+		return;
+	if (strcmp(now, vm) == 0)
+		remove_guest(at, fd, domid);
+	close(server_fd);
+}
+
+/* Who is asked may take long, and its guest's next process needs the lock. */
 static bool sweep_one(void *arg, int at, const char *name)
 {
 	const struct sweep *sweep = arg;
@@ -270,14 +303,11 @@ static bool sweep_one(void *arg, int at, const char *name)
 	fd = open_ours(at, name, O_RDONLY | O_DIRECTORY, S_IFDIR);
 	if (fd < 0)
 		return true;
-	/* Also of a guest that never had one. */
-	server_fd = lock_server(fd, O_CREAT);
-	/* Of what cannot be read now nobody knows whether it is needed. */
-	if (server_fd >= 0 && read_text(fd, vm_name, vm, sizeof(vm)) == 0 &&
-	    sweep->gone(sweep->arg, domid, vm))
-		remove_guest(at, fd, domid);
-	if (server_fd >= 0)
+	if (lock_unserved(fd, &server_fd, vm) == 0) {
 		close(server_fd);
+		if (sweep->gone(sweep->arg, domid, vm))
+			remove_unserved(at, fd, domid, vm);
+	}
 	close(fd);
 	return true;
 }

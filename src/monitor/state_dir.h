@@ -57,7 +57,8 @@ void state_dir_close(struct state_dir *dir);
 
 /*
  * Remove what is left of guests that are no more: of those that nobody serves
- * and for which `gone` says so.
+ * and for which `gone` says so. Nothing is locked while that is asked: it may
+ * take as long as it likes, and another process take the guest meanwhile.
  */
 void state_dir_sweep(const struct state_dir *dir,
 		     bool (*gone)(void *arg, unsigned int domid,

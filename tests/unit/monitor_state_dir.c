@@ -311,6 +311,49 @@ static void test_sweep(void **state)
 	assert_int_equal(descriptors(), before);
 }
 
+/* The process that is asked is slow, and the guest's own one comes. */
+static bool gone_and_taken(void *arg, unsigned int domid, const char *vm)
+{
+	struct state_dir *own = arg;
+
+	open_dir(own);
+	if (state_dir_take(own, domid, vm, error))
+		fail_msg("%s", error);
+	return true;
+}
+
+/* ... or that of another guest, which has ended already. */
+static bool gone_and_another(void *arg, unsigned int domid, const char *vm)
+{
+	struct state_dir *own = arg;
+
+	(void)vm;
+	open_dir(own);
+	if (state_dir_take(own, domid, OTHER_VM, error))
+		fail_msg("%s", error);
+	make_disk(own, DEVID);
+	state_dir_close(own);
+	return true;
+}
+
+static void test_sweep_is_in_nobodys_way(void **state)
+{
+	struct state_dir dir, own;
+
+	(void)state;
+	take(&dir, VM);
+	make_disk(&dir, DEVID);
+	state_dir_close(&dir);
+	open_dir(&dir);
+	state_dir_sweep(&dir, gone_and_taken, &own);
+	assert_true(exists("5/51712"));
+	assert_true(state_dir_can_be_found(&own));
+	state_dir_close(&own);
+	state_dir_sweep(&dir, gone_and_another, &own);
+	assert_true(exists("5/51712"));
+	state_dir_close(&dir);
+}
+
 static void test_locked_by_another(void **state)
 {
 	struct state_dir dir, other;
@@ -522,6 +565,7 @@ int main(void)
 		state_test(test_another_boot_of_the_host),
 		state_test(test_boots_by_file_system),
 		state_test(test_sweep),
+		state_test(test_sweep_is_in_nobodys_way),
 		state_test(test_locked_by_another),
 		state_test(test_not_known_whose),
 		state_test(test_taken_where_nothing_can_be_written),
