@@ -8,7 +8,9 @@
  * interfaces has it without a thread of its own behind:
  *
  *   DISCARD        file: punch a hole           device: BLKDISCARD
- *   SECURE_ERASE   file: never                  device: BLKSECDISCARD
+ *   SECURE_ERASE   file: never                  device: BLKSECDISCARD, once
+ *                                               more where its page cache is
+ *                                               dirty
  *   WRITE_ZEROES   may unmap: punch a hole (a device zeroes by unmapping), else
  *                  zero the range keeping it allocated, else write zeroes;
  *                  these also where a device's page cache is dirty
@@ -43,6 +45,9 @@
 #define ZEROES_IOV 256u
 /* A part of a range that the store zeroes by itself. */
 #define ZEROES_PART ((uint64_t)64 << 20)
+
+/* A driver that writes what is being erased may make it dirty once more. */
+#define ERASE_TRIES 8u
 
 /* Aligned for O_DIRECT. */
 static const char zeroes[ZEROES_LEN] __attribute__((aligned(4096)));
@@ -200,7 +205,12 @@ static int discard_range(const struct block_image *image,
 	return is_unsupported(rc) ? -EOPNOTSUPP : rc;
 }
 
-/* All of the range or an error; nothing else will do in its place. */
+/*
+ * All of the range or an error; nothing else will do in its place. What is
+ * dirty in the page cache, which a device refuses, begins to be written, and
+ * the device waits for that. Nothing is waited for here: so the report of what
+ * could not be written stays for who flushes.
+ */
 static int erase_range(const struct block_image *image,
 		       const struct block_request *req)
 {
@@ -208,7 +218,14 @@ static int erase_range(const struct block_image *image,
 
 	if (!image->can_secure_erase)
 		return -EOPNOTSUPP;
-	return ioctl(image->fd, BLKSECDISCARD, range) < 0 ? -errno : 0;
+	for (unsigned int try = 1; ioctl(image->fd, BLKSECDISCARD, range);
+	     try++) {
+		if (errno != EBUSY || try == ERASE_TRIES)
+			return -errno;
+		sync_file_range(image->fd, (off_t)req->offset,
+				(off_t)req->length, SYNC_FILE_RANGE_WRITE);
+	}
+	return 0;
 }
 
 static int zero_range(const struct block_image *image,

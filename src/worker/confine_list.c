@@ -106,6 +106,9 @@ static const struct call_filter_call calls[] = {
 	{ __NR_pread64, CONFINE_CHANGE, NULL },
 	{ __NR_fcntl, CONFINE_CHANGE, &these_commands },
 
+	/* Erasing what is dirty. */
+	{ __NR_sync_file_range, CONFINE_CHANGE, NULL },
+
 	/* Memory. */
 	{ __NR_memfd_create, CONFINE_CHANGE, NULL },
 	{ __NR_mprotect, CONFINE_CHANGE, &call_filter_not_executed },

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* LDFLAGS: -Wl,--wrap=ioctl,--wrap=fallocate,--wrap=fallocate64 */
+/* LDFLAGS: -Wl,--wrap=sync_file_range */
 /*
  * What stores say that they can do, and devices that this machine has not:
  * their answers to ioctl are scripted here. An ordinary file stands for the
@@ -27,6 +28,9 @@ static struct {
 	uint64_t range[2];     /* of the last discard or erase */
 	unsigned int calls;    /* of them */
 	unsigned long request;
+	unsigned int dirty; /* erases that are refused for that */
+	off_t written[2];   /* of the last range that began to be */
+	unsigned int flags; /* ... and how */
 } device;
 
 static char error[BLOCK_ERROR_MAX];
@@ -40,6 +44,8 @@ static int answer(int value)
 int __wrap_ioctl(int fd, unsigned long request, ...);
 int __wrap_fallocate(int fd, int mode, off_t offset, off_t len);
 int __wrap_fallocate64(int fd, int mode, off_t offset, off_t len);
+int __wrap_sync_file_range(int fd, off_t offset, off_t bytes,
+			   unsigned int flags);
 
 int __wrap_ioctl(int fd, unsigned long request, ...)
 {
@@ -56,6 +62,8 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 		device.calls++;
 		device.request = request;
 		memcpy(device.range, arg, sizeof(device.range));
+		if (request == BLKSECDISCARD && device.dirty)
+			return answer(EBUSY);
 		return answer(request == BLKDISCARD ? device.discard :
 						      device.secure_erase);
 	case BLKGETZONESZ:
@@ -78,6 +86,18 @@ int __wrap_fallocate(int fd, int mode, off_t offset, off_t len)
 	assert_true(len <= INT64_MAX - offset);
 	device.calls++;
 	return answer(device.fallocate);
+}
+
+/* As if what is dirty became so once more. */
+int __wrap_sync_file_range(int fd, off_t offset, off_t bytes,
+			   unsigned int flags)
+{
+	(void)fd;
+	device.written[0] = offset;
+	device.written[1] = bytes;
+	device.flags |= flags;
+	device.dirty -= device.dirty > 0;
+	return 0;
 }
 
 int __wrap_fallocate64(int fd, int mode, off_t offset, off_t len)
@@ -321,6 +341,31 @@ static void test_secure_erase(void **state)
 	close(image.fd);
 }
 
+/* A device refuses what its page cache has dirty; that is no failure. */
+static void test_secure_erase_of_dirty(void **state)
+{
+	struct block_image image = image_of();
+
+	(void)state;
+	device.secure_erase = 0;
+	device.calls = 0;
+	device.dirty = 2;
+	image.can_secure_erase = true;
+	assert_int_equal(perform(&image, BLOCK_SECURE_ERASE, 4096, 8192), 0);
+	assert_int_equal(device.calls, 3);
+	assert_int_equal(device.range[0], 4096);
+	assert_int_equal(device.range[1], 8192);
+	assert_int_equal(device.written[0], 4096);
+	assert_int_equal(device.written[1], 8192);
+	/* The report of a failure is for who flushes. */
+	assert_int_equal(device.flags, SYNC_FILE_RANGE_WRITE);
+	device.dirty = 1000;
+	assert_int_equal(perform(&image, BLOCK_SECURE_ERASE, 4096, 8192),
+			 -EBUSY);
+	device.dirty = 0;
+	close(image.fd);
+}
+
 static int setup(void **state)
 {
 	if (harness_setup(state))
@@ -339,6 +384,7 @@ int main(void)
 		cmocka_unit_test(test_host_managed),
 		cmocka_unit_test(test_discard_of_parts),
 		cmocka_unit_test(test_secure_erase),
+		cmocka_unit_test(test_secure_erase_of_dirty),
 	};
 
 	return cmocka_run_group_tests(tests, setup, harness_teardown);
