@@ -214,7 +214,8 @@ struct virtqueue {
 	uint16_t batch_head; /* split: newest pushed, for the area's list */
 	uint64_t counter;    /* pops so far */
 	bool starved;        /* pop() found no room to map; try again later */
-	uint64_t notifications; /* publish() calls that asked for one */
+	/* publish() calls that asked for one; atomic, for who asks */
+	uint64_t notifications;
 	/* Of other threads as well, so not beside those above. */
 	bool abandoned; /* see virtqueue_abandon(); atomic */
 	bool wound_up;  /* see virtqueue_wind_up(); atomic */
@@ -402,6 +403,12 @@ bool virtqueue_publish(struct virtqueue *q);
  */
 void virtqueue_mark(struct virtqueue *q);
 unsigned int virtqueue_marked(const struct virtqueue *q, uint16_t *head);
+
+/* How often publish() has asked for a notification. Any thread may ask. */
+static inline uint64_t virtqueue_notifications(const struct virtqueue *q)
+{
+	return __atomic_load_n(&q->notifications, __ATOMIC_RELAXED);
+}
 
 /* Ask the driver for no notifications; a hint. */
 void virtqueue_notify_off(struct virtqueue *q);

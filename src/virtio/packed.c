@@ -342,7 +342,7 @@ bool virtq_packed_publish(struct virtqueue *q)
 	wrote(q, q->packed_desc, vring_packed_desc_bytes(q->size));
 	batch_clear(q);
 	notify = wants_notification(q, batch);
-	q->notifications += notify;
+	shared_store(&q->notifications, q->notifications + notify);
 	return notify;
 }
 

@@ -267,7 +267,7 @@ bool virtq_split_publish(struct virtqueue *q)
 	batch_clear(q, old);
 	shared_store_release(&q->inflight->used_idx, q->used_next);
 	notify = wants_notification(q, old);
-	q->notifications += notify;
+	shared_store(&q->notifications, q->notifications + notify);
 	return notify;
 }
 

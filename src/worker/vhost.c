@@ -475,13 +475,13 @@ void vhost_log_stats(void)
 	for (unsigned int i = 0; i < vh->disk.blk.dev.nqueues; i++) {
 		const struct virtio_blk_queue *bq = &vh->disk.blk.queue[i];
 		uint64_t requests = virtio_blk_requests(bq);
+		uint64_t notified = virtqueue_notifications(&bq->vq);
 
 		if (requests)
 			log_info("%s: queue %u: %" PRIu64 " request%s, %" PRIu64
 				 " failed, %" PRIu64 " notification%s",
 				 vh->disk.name, i, requests,
 				 log_plural(requests), virtio_blk_failed(bq),
-				 bq->vq.notifications,
-				 log_plural(bq->vq.notifications));
+				 notified, log_plural(notified));
 	}
 }
