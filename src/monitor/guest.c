@@ -9,7 +9,8 @@
  *	AWAITED	  its domain is there		no grace time, take	BEGINS
  *						its states, begin
  *		  the grace time is over	leave the loop		ENDING
- *	BEGINS	  the worker has begun		find what was left	SERVED
+ *	BEGINS	  the worker has begun		find what was left	SERVED,
+ *							again		ENDING
  *		  it cannot with the states	begin without		BEGINS
  *		  it cannot			leave the loop		AWAITED
  *	SERVED	  a review			see guest_disk.c	SERVED
@@ -24,9 +25,15 @@
  *	any	  the loop is left: a signal,	detach all disks	ENDING
  *		  or the grace time
  *	ENDING	  the last disk has ended	leave the loop again	-
+ *	BEGINS,	  the worker is gone		begin again, at once	BEGINS
+ *	SERVED,					or after a pause
+ *	ENDING	  ... and so is the domain	detach all disks	LEAVING
+ *	LEAVING	  the worker is gone		see guest_disk.c	LEAVING
  *
  * While it BEGINS nothing else is done, whatever happens: that is looked at
- * when the worker has begun, also where the program ends.
+ * when the worker has begun, also where the program ends. It begins again with
+ * the states, so its disks are LEFT as those of another process are. A guest
+ * without states is lost with its worker.
  *
  * The grace time is long after a reboot or crash, short otherwise, and there is
  * none before the first domain. Without a disk «the last has ended» at once.
@@ -40,7 +47,8 @@
  * a guest that is found running so only the next life is served. One that
  * another process serves is not served. A state that cannot be gone on with is
  * left as it is: where another try may do better the program ends, else it goes
- * on for the guest's next life.
+ * on for the guest's next life. Where workers die again and again the program
+ * ends as well, and leaves the guest to the next one.
  */
 #include "monitor/guest.h"
 
@@ -52,7 +60,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "monitor/guest_disks.h"
-#include "monitor/state_dir.h"
+#include "monitor/guest_states.h"
+#include "monitor/worker_lives.h"
 #include "toolstack/domain.h"
 #include "xen/logger.h"
 
@@ -91,12 +100,15 @@ struct guest {
 	struct domain domain;
 	bool returns; /* it ended in a way that makes it come back */
 	bool failed;  /* the program ends with status 1 */
-	bool lost;    /* the worker is: nothing of it comes any more */
+	bool lost;    /* the worker is, and there is to be no other one */
 	bool kept;    /* the worker was asked to begin with the states */
+	bool resumes; /* ... once more, after another one */
 	bool ends;    /* the program does, as soon as the worker has begun */
+	bool drains;  /* it ends, and all disks first */
 	struct worker *worker;
-	struct state_dir states;
-	char *vm; /* what tells the guest that has them; owned */
+	struct worker_lives lives;
+	struct loop_timer next_life; /* armed: there is no worker for now */
+	struct guest_states states;
 	struct guest_disks disks;
 	struct loop_deferred look; /* a review that is due */
 	struct loop_timer grace;
@@ -121,9 +133,10 @@ static void left(struct guest *g)
 	g->disks.host.states = NULL;
 	g->disks.host.vm = NULL;
 	worker_rest(g->worker);
-	state_dir_remove(&g->states);
+	state_dir_remove(&g->states.dir);
 	domain_forget(&g->domain);
 	g->state = GUEST_AWAITED;
+	g->resumes = false;
 	loop_arm(g->loop, &g->grace, g->returns ? GRACE_REBOOT_NS : GRACE_NS);
 	/* It may have come back while its disks were being drained. */
 	loop_defer(g->loop, &g->look);
@@ -167,55 +180,11 @@ static void ended(struct worker_owner *owner, uint64_t id)
 
 /* ---- its beginning ---- */
 
-static void warn_of_no_states(const struct guest *g, const char *why)
-{
-	log_warning("%s: the guest's disks cannot be taken over by the next "
-		    "process: %s",
-		    g->options->domain, why);
-}
-
 /* The program cannot do what it is there for: it ends with status 1. */
 static void fail(struct guest *g)
 {
 	g->failed = true;
 	loop_quit(g->loop);
-}
-
-static bool is_lacking(int error)
-{
-	return error == -ENOMEM || error == -EMFILE || error == -ENFILE;
-}
-
-/*
- * Those of the domain that was found, if it can have any. 0, or a negative
- * errno: it is not to be served, or not yet.
- */
-static int take_states(struct guest *g)
-{
-	char error[BLOCK_ERROR_MAX];
-	char *vm;
-	int r;
-
-	/* That was said when they were opened. */
-	if (g->states.root_fd < 0)
-		return 0;
-	r = domain_read_vm(&g->domain, &vm);
-	if (r == -ENOENT)
-		warn_of_no_states(g, "xenstore has no uuid of it");
-	if (r)
-		return r == -ENOENT ? 0 : r;
-	r = state_dir_take(&g->states, (unsigned int)g->domain.id, vm, error);
-	free(g->vm);
-	g->vm = vm;
-	/* Another process will have it, or find what is lacking here now. */
-	if (r == -EBUSY || is_lacking(r)) {
-		log_error("%s: %s", g->options->domain, error);
-		fail(g);
-		return r;
-	}
-	if (r)
-		warn_of_no_states(g, error);
-	return 0;
 }
 
 /* Whether a state is no state that we know, and will not be one later. */
@@ -229,27 +198,107 @@ static void begin(struct guest *g, bool kept)
 	g->state = GUEST_BEGINS;
 	g->kept = kept;
 	worker_begin(g->worker, (unsigned int)g->domain.id,
-		     kept ? g->states.server_fd : -1);
+		     kept ? g->states.dir.server_fd : -1);
 }
 
 static void look_for_domain(struct guest *g)
 {
-	if (g->failed || !domain_find(&g->domain) || take_states(g))
+	int r;
+
+	if (g->failed || !domain_find(&g->domain))
+		return;
+	r = guest_states_take(&g->states);
+	if (r && r != -EAGAIN)
+		fail(g);
+	if (r)
 		return;
 	loop_disarm(g->loop, &g->grace);
-	begin(g, state_dir_has_guest(&g->states));
+	begin(g, state_dir_has_guest(&g->states.dir));
 }
 
 static void serve_domain(struct guest *g)
 {
 	g->returns = false;
-	g->state = GUEST_SERVED;
+	g->state = g->drains ? GUEST_ENDING : GUEST_SERVED;
 	g->disks.host.guest = g->domain.name;
 	g->disks.host.domid = g->domain.id;
-	g->disks.host.states = g->kept ? &g->states : NULL;
-	g->disks.host.vm = g->kept ? g->vm : NULL;
+	g->disks.host.states = g->kept ? &g->states.dir : NULL;
+	g->disks.host.vm = g->kept ? g->states.vm : NULL;
 	guest_disks_find_left(&g->disks);
-	log_info("%s: serving domain %d", g->domain.name, g->domain.id);
+	log_info("%s: %s domain %d", g->domain.name,
+		 g->resumes ? "going on with" : "serving", g->domain.id);
+}
+
+/* ---- a worker is gone ---- */
+
+static bool is_over(struct guest *g)
+{
+	enum domain_shutdown reason;
+	enum domain_life life = domain_life(&g->domain, &reason);
+
+	return life == DOMAIN_DYING || life == DOMAIN_GONE;
+}
+
+static void next_life_due(struct loop_timer *timer)
+{
+	begin(container_of(timer, struct guest, next_life), true);
+}
+
+/* The guest waits for the next worker, which begins as after another process. */
+static void begin_again(struct guest *g)
+{
+	uint64_t ns;
+
+	g->resumes |= g->state != GUEST_BEGINS;
+	g->state = GUEST_BEGINS;
+	if (g->ends && !g->drains && g->options->end == OPTIONS_LEAVE) {
+		/* It waits as well for the next process. */
+		g->lost = true;
+		loop_quit(g->loop);
+	} else if (!worker_lives_died(&g->lives, clock_ns(), &ns)) {
+		log_error("%s: worker after worker has died; ending",
+			  g->domain.name);
+		g->lost = true;
+		fail(g);
+	} else if (ns) {
+		log_warning("%s: worker after worker dies; the next one begins "
+			    "in %u s, until then domain %d waits",
+			    g->domain.name, (unsigned int)(ns / NS_PER_SECOND),
+			    g->domain.id);
+		loop_arm(g->loop, &g->next_life, ns);
+	} else {
+		begin(g, true);
+	}
+}
+
+/*
+ * Of a domain that is gone there is nothing to begin with; its images may be in
+ * use still.
+ */
+static void go_on(struct guest *g)
+{
+	if (g->state == GUEST_LEAVING || is_over(g)) {
+		leave(g);
+		loop_defer(g->loop, &g->look);
+	} else {
+		begin_again(g);
+	}
+}
+
+static void lost(struct worker_owner *owner)
+{
+	struct guest *g = container_of(owner, struct guest, owner);
+
+	/* Its next life has another one. */
+	if (g->state == GUEST_AWAITED)
+		return;
+	if (!g->kept && g->state != GUEST_LEAVING && !is_over(g)) {
+		g->lost = true;
+		fail(g);
+		return;
+	}
+	guest_disks_lost(&g->disks);
+	go_on(g);
 }
 
 /*
@@ -258,7 +307,6 @@ static void serve_domain(struct guest *g)
  */
 static void not_begun(struct guest *g, int error, const char *why)
 {
-	g->state = GUEST_AWAITED;
 	if (g->kept)
 		log_error("%s: what another process has left of domain %d "
 			  "cannot be taken over: %s",
@@ -266,6 +314,11 @@ static void not_begun(struct guest *g, int error, const char *why)
 	else
 		log_error("%s: domain %d cannot be served: %s", g->domain.name,
 			  g->domain.id, why);
+	if (g->resumes) {
+		go_on(g);
+		return;
+	}
+	g->state = GUEST_AWAITED;
 	if (!g->kept || !is_unknown_state(error))
 		fail(g);
 	else if (!g->ends)
@@ -281,7 +334,7 @@ static void begun(struct worker_owner *owner, int result, const char *error)
 		not_begun(g, result, error);
 	else
 		serve_domain(g);
-	if (g->ends)
+	if (g->ends && !g->drains)
 		loop_quit(g->loop);
 	else
 		loop_defer(g->loop, &g->look);
@@ -296,15 +349,6 @@ static void attached(struct worker_owner *owner, uint64_t id, int result,
 	if (!guest_disks_attached(&g->disks, id, result, error))
 		loop_defer(g->loop, &g->look);
 	look_for_end(g);
-}
-
-/* The next process can go on with the guest. */
-static void lost(struct worker_owner *owner)
-{
-	struct guest *g = container_of(owner, struct guest, owner);
-
-	g->lost = true;
-	fail(g);
 }
 
 static const struct worker_owner_ops owner_ops = {
@@ -450,23 +494,6 @@ static int watch_all(struct guest *g)
 	return 0;
 }
 
-static bool is_gone(void *arg, unsigned int domid, const char *vm)
-{
-	struct guest *g = arg;
-
-	return domain_is_gone(&g->domain, (int)domid, vm);
-}
-
-static void open_states(struct guest *g)
-{
-	char error[BLOCK_ERROR_MAX];
-
-	if (state_dir_open(&g->states, g->options->state_dir, error))
-		warn_of_no_states(g, error);
-	else
-		state_dir_sweep(&g->states, is_gone, g);
-}
-
 static int guest_open(struct guest *g, struct loop *loop,
 		      const struct options *options,
 		      struct worker_starter *starter)
@@ -474,7 +501,7 @@ static int guest_open(struct guest *g, struct loop *loop,
 	int r;
 
 	g->options = options;
-	g->states = STATE_DIR_CLOSED;
+	g->states = GUEST_STATES_CLOSED;
 	g->loop = loop;
 	g->owner.ops = &owner_ops;
 	domain_init(&g->domain, &g->store, options->domain);
@@ -482,6 +509,7 @@ static int guest_open(struct guest *g, struct loop *loop,
 	g->again.due = again_due;
 	g->take_up.due = take_up_due;
 	g->look.run = look_due;
+	g->next_life.due = next_life_due;
 	g->store.changed = store_changed;
 	r = worker_open(&g->worker, loop, &g->owner, starter);
 	if (r)
@@ -498,7 +526,7 @@ static int guest_open(struct guest *g, struct loop *loop,
 	if (r)
 		return r;
 	g->domain.ctl = xen_domctl_open(xen_logger());
-	open_states(g);
+	guest_states_open(&g->states, options->state_dir, &g->domain);
 	r = watch_all(g);
 	if (r)
 		return r;
@@ -526,7 +554,7 @@ static bool can_leave(struct guest *g)
 {
 	if (g->options->end != OPTIONS_LEAVE && !g->lost)
 		return false;
-	/* Loop or worker have failed: what it has begun with is not known. */
+	/* Also where loop or worker have failed: it has begun with them. */
 	if (g->state == GUEST_BEGINS)
 		return g->kept;
 	if (g->state != GUEST_SERVED || !g->disks.host.states ||
@@ -534,11 +562,11 @@ static bool can_leave(struct guest *g)
 		return false;
 	if (!may_run(g))
 		return false;
-	if (state_dir_can_be_found(&g->states))
+	if (state_dir_can_be_found(&g->states.dir))
 		return true;
 	log_error("%s: %s/%d has been removed: no next process can go on with "
 		  "the guest's disks, which are taken away from it",
-		  g->domain.name, g->states.path, g->domain.id);
+		  g->domain.name, g->states.dir.path, g->domain.id);
 	return false;
 }
 
@@ -559,6 +587,9 @@ static int finish_beginning(struct guest *g)
 	int r = 0;
 
 	g->ends = true;
+	/* To leave it no worker is needed that is not there. */
+	if (g->next_life.armed && g->options->end == OPTIONS_LEAVE)
+		return 0;
 	while (r == 0 && !g->lost && g->state == GUEST_BEGINS)
 		r = loop_run(g->loop);
 	return r;
@@ -572,6 +603,7 @@ static int drain(struct guest *g)
 {
 	int r = 0;
 
+	g->drains = true;
 	g->state = GUEST_ENDING;
 	guest_disks_detach(&g->disks);
 	take_up_later(g);
@@ -579,7 +611,7 @@ static int drain(struct guest *g)
 		r = loop_run(g->loop);
 	/* Those that could not be begun with are another one's still. */
 	if (r == 0 && !g->lost && g->disks.host.states)
-		state_dir_remove(&g->states);
+		state_dir_remove(&g->states.dir);
 	return r;
 }
 
@@ -591,12 +623,12 @@ static void guest_close(struct guest *g)
 	loop_disarm(g->loop, &g->grace);
 	loop_disarm(g->loop, &g->again);
 	loop_disarm(g->loop, &g->take_up);
+	loop_disarm(g->loop, &g->next_life);
 	loop_undefer(g->loop, &g->look);
 	domain_finish(&g->domain);
 	store_close(&g->store);
 	/* Whoever goes on finds all of it free. */
-	state_dir_close(&g->states);
-	free(g->vm);
+	guest_states_close(&g->states);
 }
 
 int guest_serve(struct loop *loop, const struct options *options,

@@ -15,6 +15,7 @@
  *		  5, 6, no state, offline    disown, say 6	      SETTLED
  *		  other			     open, adopt	      ADOPTING
  *		  other, that fails	     disown, say it	      SETTLED
+ *		  other, not awaited	     below		      SETTLED
  *	ATTACHING any			     -			      ATTACHING
  *	ADOPTING  any			     -			      ADOPTING
  *	UNTOLD	  any			     say 2		      SERVED
@@ -38,6 +39,7 @@
  *		  it was closing	     close, disown, say 6     SETTLED
  *		  it cannot be		     close, disown, say it    SETTLED
  *	CLOSING	  it has ended		     close, say 6	      SETTLED
+ *	any	  it is gone		     -			      LEFT
  *
  * UNTOLD ends like SERVED, and goes on at once: who wanted it to end while the
  * worker was asked has it detached then, else 2 is said. Where open fails,
@@ -50,6 +52,12 @@
  * when the last request of that process has ended, which may write to image and
  * guest until then; so the image is opened also where the disk is to go. Its
  * state is removed when the disk has ended, before libxl is told.
+ *
+ * A disk whose worker is gone is LEFT as well, and its image stays open, so that
+ * nobody else gets it: only whether requests of that worker are in flight is
+ * asked again and again, of its part. What was said of it, it keeps. The next
+ * worker awaits those that the guest could access: one that was ATTACHING, and
+ * is not awaited, begins anew; one that was to end has ended; any other is lost.
  *
  * Failure modes: a disk that cannot be served is logged and refused. One that
  * was left and whose image is in use is tried without end, and so is one for
@@ -66,8 +74,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "config/layers.h"
 #include "monitor/disk_image.h"
+#include "monitor/disk_said.h"
 #include "monitor/serial.h"
 
 /* How long the image of one that is left is in use before that is said. */
@@ -137,48 +145,6 @@ static void remove_state(struct guest_disk *gd)
 
 /* ---- open and attach ---- */
 
-/* Whether a --disk option is about this disk: by vdev or by devid. */
-static bool is_about(const struct disk_options *o, const char *vdev,
-		     uint64_t devid)
-{
-	char text[24];
-
-	snprintf(text, sizeof(text), "%" PRIu64, devid);
-	return !strcmp(o->id, text) || (vdev && !strcmp(o->id, vdev));
-}
-
-/*
- * What --disk says of this disk lies over what the directory says; but not its
- * id, which only names the disk: 0, or a negative errno and a sentence.
- */
-static int settle(struct disk_options *o, const struct guest_disk *gd,
-		  char error[BLOCK_ERROR_MAX])
-{
-	const struct guest_disk_host *host = gd->host;
-	const struct disk_options *layers[2] = { &gd->said.options };
-	const struct disk_options *found = NULL;
-	struct disk_options over;
-
-	for (unsigned int i = 0; i < host->noverrides; i++) {
-		const struct disk_options *next = &host->overrides[i];
-
-		if (!is_about(next, gd->said.options.id, gd->devid))
-			continue;
-		if (found) {
-			snprintf(error, BLOCK_ERROR_MAX,
-				 "two --disk are about it, id=%s and id=%s: "
-				 "give its keys in one",
-				 found->id, next->id);
-			return -EINVAL;
-		}
-		found = next;
-		over = *found;
-		over.given &= ~KEY_BIT(KEY_ID);
-		layers[1] = &over;
-	}
-	return layers_settle(o, layers, found ? 2 : 1, DISK_FOR_XEN, error);
-}
-
 static void warn_of_mode(const struct guest_disk *gd)
 {
 	const char *mode = gd->said.mode;
@@ -197,16 +163,33 @@ static void size_changed(struct size_watch *watch)
 	worker_resize(gd->host->worker, gd->devid, gd->claim.facts.size);
 }
 
+static void close_claim(struct guest_disk *gd)
+{
+	block_claim_close(&gd->claim);
+	gd->kept = KEPT_NOT;
+}
+
 static void close_all(struct guest_disk *gd)
 {
 	size_watch_remove(&gd->size);
-	block_claim_close(&gd->claim);
+	close_claim(gd);
+	close_state(gd);
+}
+
+/* It is not attached, and may be later. */
+static void step_back(struct guest_disk *gd)
+{
+	if (gd->kept == KEPT_NOT) {
+		close_all(gd);
+		return;
+	}
+	size_watch_remove(&gd->size);
 	close_state(gd);
 }
 
 /*
  * Its image is open: 0, and the worker is asked; or a negative errno and a
- * sentence, and it is not open any more.
+ * sentence, and it is open only if it is kept.
  */
 static int attach(struct guest_disk *gd, const struct disk_options *o,
 		  char error[BLOCK_ERROR_MAX])
@@ -230,7 +213,7 @@ static int attach(struct guest_disk *gd, const struct disk_options *o,
 	if (r == 0)
 		r = block_claim_part(&gd->claim, &part, error);
 	if (r) {
-		close_all(gd);
+		step_back(gd);
 		return r;
 	}
 	serial_of(serial, o, &gd->claim);
@@ -243,17 +226,6 @@ static int attach(struct guest_disk *gd, const struct disk_options *o,
 	gd->unwanted &= adopt;
 	gd->state = adopt ? GUEST_DISK_ADOPTING : GUEST_DISK_ATTACHING;
 	return 0;
-}
-
-static int check(const struct guest_disk *gd, char error[BLOCK_ERROR_MAX])
-{
-	const char *fault = backend_fault(&gd->said);
-
-	if (!fault && gd->host->noverrides && !gd->said.options.id)
-		fault = "no dev: which --disk is about it is not known";
-	if (fault)
-		snprintf(error, BLOCK_ERROR_MAX, "%s: %s", gd->path, fault);
-	return fault ? -EINVAL : 0;
 }
 
 /* A number that no other disk has, of this guest or another one: FNV-1a. */
@@ -271,6 +243,19 @@ static uint64_t owner_of(const struct guest_disk *gd)
 	return hash | 1;
 }
 
+/* Whether nothing of the worker before is in flight; as block_claim_part(). */
+static int ask_part(struct guest_disk *gd, char error[BLOCK_ERROR_MAX])
+{
+	struct block_part part;
+	int r;
+
+	block_claim_look(&gd->claim);
+	r = block_claim_part(&gd->claim, &part, error);
+	if (r == 0)
+		block_part_close(&part);
+	return r;
+}
+
 /*
  * From what the directory says to the open image: 0, or a negative errno and a
  * sentence. `o` is to be finished in any case.
@@ -284,17 +269,26 @@ static int prepare(struct guest_disk *gd, struct disk_options *o,
 		.owner = owner_of(gd),
 		.successor = left,
 	};
+	const struct disk_said said = {
+		.devid = gd->devid,
+		.path = gd->path,
+		.backend = &gd->said,
+		.overrides = gd->host->overrides,
+		.noverrides = gd->host->noverrides,
+	};
 	const char *vdev = gd->said.options.id;
 	int r;
 
 	snprintf(gd->name, sizeof(gd->name), "%s/%s", gd->host->guest,
 		 vdev ? vdev : "disk");
-	r = check(gd, error);
-	if (r == 0)
-		r = settle(o, gd, error);
+	r = disk_said_settle(&said, o, error);
 	if (r == 0 && o->readonly && !left)
 		warn_of_mode(gd);
-	return r ? r : disk_image_claim(&gd->claim, o, &user, error);
+	if (r)
+		return r;
+	return gd->kept == KEPT_NOT ?
+		       disk_image_claim(&gd->claim, o, &user, error) :
+		       ask_part(gd, error);
 }
 
 static void refuse(struct guest_disk *gd, const char *why)
@@ -353,7 +347,8 @@ static bool is_unwanted(const struct guest_disk *gd)
 	    state == XENBUS_CLOSED)
 		return true;
 	/* We have written another one: libxl has begun anew. */
-	if (state == XENBUS_INITIALISING && gd->state == GUEST_DISK_SERVED)
+	if (state == XENBUS_INITIALISING &&
+	    (gd->state == GUEST_DISK_SERVED || gd->kept == KEPT_TOLD))
 		return true;
 	return backend_is_offline(store, gd->path);
 }
@@ -423,7 +418,7 @@ static enum block_in_use say_or_ask(struct guest_disk *gd)
 /* Nothing of the process before is in flight: the guest loses it. */
 static void disown(struct guest_disk *gd)
 {
-	block_claim_close(&gd->claim);
+	close_claim(gd);
 	worker_disown(gd->host->worker, gd->devid);
 	remove_state(gd);
 }
@@ -484,6 +479,19 @@ static void not_adopted(struct guest_disk *gd, int error, const char *why)
 		lose(gd, why);
 }
 
+/* The guest cannot have seen it, or cannot access it any more. */
+static void not_awaited(struct guest_disk *gd)
+{
+	if (gd->kept != KEPT_NEW) {
+		lose(gd, "the worker does not know it any more");
+		return;
+	}
+	close_claim(gd);
+	remove_state(gd);
+	gd->state = GUEST_DISK_SETTLED;
+	guest_disk_review(gd, false);
+}
+
 static void take_up(struct guest_disk *gd)
 {
 	const bool unwanted = gd->unwanted || is_unwanted(gd);
@@ -495,6 +503,8 @@ static void take_up(struct guest_disk *gd)
 	r = prepare(gd, &o, gd->in_use, error);
 	if (!is_passing(r) && unwanted)
 		let_go(gd);
+	else if (r == 0 && !worker_awaits(gd->host->worker, gd->devid))
+		not_awaited(gd);
 	else if (r == 0)
 		r = attach(gd, &o, error);
 	if (gd->state == GUEST_DISK_LEFT)
@@ -509,18 +519,40 @@ void guest_disk_take_up(struct guest_disk *gd)
 	if (gd->state != GUEST_DISK_LEFT)
 		return;
 	state = backend_state(gd->host->store, gd->path);
-	if ((state >= 0 || state == -ENOENT) && read_said(gd))
+	if (state < 0 && state != -ENOENT)
+		return;
+	if (gd->kept != KEPT_NOT || read_said(gd))
 		take_up(gd);
+}
+
+void guest_disk_lost(struct guest_disk *gd)
+{
+	if (!guest_disk_is_active(gd) || gd->state == GUEST_DISK_LEFT)
+		return;
+	size_watch_remove(&gd->size);
+	close_state(gd);
+	if (gd->state == GUEST_DISK_SERVED)
+		gd->kept = KEPT_TOLD;
+	else if (gd->kept == KEPT_NOT)
+		gd->kept = gd->state == GUEST_DISK_ATTACHING ? KEPT_NEW :
+							       KEPT_UNTOLD;
+	gd->unwanted |= gd->state == GUEST_DISK_CLOSING;
+	gd->state = GUEST_DISK_LEFT;
+	gd->since_ns = 0;
+	gd->said_ns = 0;
 }
 
 /* ---- what the worker answers ---- */
 
 static void attached(struct guest_disk *gd)
 {
-	gd->state = GUEST_DISK_UNTOLD;
-	if (gd->unwanted)
+	const bool told = gd->kept == KEPT_TOLD;
+
+	gd->kept = KEPT_NOT;
+	gd->state = told ? GUEST_DISK_SERVED : GUEST_DISK_UNTOLD;
+	if (gd->unwanted || (told && is_unwanted(gd)))
 		guest_disk_detach(gd);
-	else
+	else if (!told)
 		tell_served(gd);
 }
 
@@ -528,7 +560,7 @@ static void not_attached(struct guest_disk *gd, int error, const char *why)
 {
 	const bool adopts = gd->state == GUEST_DISK_ADOPTING;
 
-	close_all(gd);
+	step_back(gd);
 	if (!adopts) {
 		refuse(gd, why);
 		return;

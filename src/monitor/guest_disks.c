@@ -164,6 +164,12 @@ void guest_disks_ended(struct guest_disks *disks, uint64_t devid)
 	guest_disk_ended(gd);
 }
 
+void guest_disks_lost(struct guest_disks *disks)
+{
+	for (struct guest_disk *gd = disks->first; gd; gd = gd->next)
+		guest_disk_lost(gd);
+}
+
 void guest_disks_forget(struct guest_disks *disks)
 {
 	while (disks->first) {

@@ -43,6 +43,9 @@ void guest_disks_detach(struct guest_disks *disks);
 /* The worker has ended one. */
 void guest_disks_ended(struct guest_disks *disks, uint64_t devid);
 
+/* The worker that had them is gone, and its requests may be in flight still. */
+void guest_disks_lost(struct guest_disks *disks);
+
 /* Forget all of them, also their images. The worker has none any more. */
 void guest_disks_forget(struct guest_disks *disks);
 

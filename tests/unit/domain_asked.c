@@ -2,7 +2,7 @@
 /* LDFLAGS: -Wl,--wrap=log_line,--wrap=block_engine_reap */
 /* LDFLAGS: -Wl,--wrap=dlopen,--wrap=dlsym,--wrap=dlclose */
 /* LDFLAGS: -Wl,--wrap=signals_open,--wrap=link_message_receive */
-/* LDFLAGS: -Wl,--wrap=worker_server_end */
+/* LDFLAGS: -Wl,--wrap=worker_server_end,--wrap=worker_lives_died */
 /*
  * What happens while the worker is asked for something and has not answered:
  * the toolstack takes a disk away, the guest dies, the program is to end. The
@@ -17,6 +17,7 @@
 #include "lib/model_again.h"
 #include "lib/model_guest.h"
 #include "link/message.h"
+#include "monitor/worker_lives.h"
 #include "worker/server.h"
 
 static struct driver disk[3];
@@ -73,6 +74,21 @@ void __wrap_worker_server_end(struct worker_server *server)
 {
 	said.deaf = said.deafens = false;
 	__real_worker_server_end(server);
+}
+
+/* Of workers: who dies has no next one. */
+static bool no_more_lives;
+
+bool __wrap_worker_lives_died(struct worker_lives *lives, uint64_t now_ns,
+			      uint64_t *pause_ns);
+bool __real_worker_lives_died(struct worker_lives *lives, uint64_t now_ns,
+			      uint64_t *pause_ns);
+
+bool __wrap_worker_lives_died(struct worker_lives *lives, uint64_t now_ns,
+			      uint64_t *pause_ns)
+{
+	return __real_worker_lives_died(lives, now_ns, pause_ns) &&
+	       !no_more_lives;
 }
 
 /* From now on, so that other things are looked at before. */
@@ -415,26 +431,21 @@ static void say_next(uint32_t type, uint64_t id)
 }
 
 /*
- * Instead of an answer it says that; the guest is left to the next process,
- * also where the end of the program would take its disks.
+ * Instead of an answer it says that: it is killed, and the next one goes on with
+ * what the guest has, and with what was asked.
  */
 static void lies(uint32_t type, uint64_t id)
 {
-	start(type == LINK_ENDED);
+	start(false);
 	say_next(type, id);
 	make_directory(1, disk[1].file);
-	assert_false(stopped());
+	wait_until(logged("web/xvda: going on with"));
 	assert_int_equal(logged("the worker has failed: it "), 1);
-	assert_int_equal(logged("to the next process"), 1);
-	assert_int_equal(dom.servers, 1);
-	dom.leaves = false;
-	forget_log();
-	program_start();
-	wait_until(logged("going on with"));
 	wait_until(tool_is(node(1, "state"), "2"));
 	check_serves(0);
 	drive(&disk[1], 1);
 	check_serves(1);
+	assert_int_equal(logged("closed"), 0);
 	end();
 }
 
@@ -468,18 +479,40 @@ static void test_begins_again(void)
 	lies(LINK_BEGUN, 0);
 }
 
+/*
+ * There is to be no next one: the guest is left to the next process, also where
+ * the end of the program would take its disks.
+ */
+static void test_lies_for_the_last_time(void)
+{
+	start(false);
+	no_more_lives = true;
+	say_next(LINK_BEGUN, 0);
+	make_directory(1, disk[1].file);
+	assert_false(stopped());
+	assert_int_equal(logged("worker after worker has died"), 1);
+	assert_int_equal(logged("to the next process"), 1);
+	assert_int_equal(dom.servers, 1);
+	assert_true(tool_is(node(0, "state"), "2"));
+	no_more_lives = false;
+	forget_log();
+	program_start();
+	wait_until(logged("going on with"));
+	wait_until(tool_is(node(1, "state"), "2"));
+	check_serves(0);
+	drive(&disk[1], 1);
+	check_serves(1);
+	end();
+}
+
 static void test_lies_while_it_begins(void)
 {
 	leave();
 	say_next(LINK_ENDED, DEVID);
 	dom.leaves = false;
 	program_start();
-	assert_false(stopped());
-	assert_int_equal(dom.servers, 1);
-	assert_true(tool_is(node(0, "state"), "2"));
-	forget_log();
-	program_start();
-	wait_until(logged("going on with"));
+	wait_until(logged("web/xvda: going on with"));
+	assert_int_equal(logged("the worker has failed: it "), 1);
 	check_serves(0);
 	end();
 }
@@ -510,6 +543,7 @@ int main(void)
 		host_test(test_attaches_a_disk_again),
 		host_test(test_attaches_a_disk_of_nobody),
 		host_test(test_begins_again),
+		host_test(test_lies_for_the_last_time),
 		host_test(test_lies_while_it_begins),
 	};
 
