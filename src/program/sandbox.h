@@ -2,8 +2,9 @@
 /*
  * What the process may ask of the kernel: a filter of system calls (seccomp).
  *
- * One process opens images, hears xenstore and answers the guest, so that the
- * list is as long as all of that. What becomes of the others is said in
+ * Where one process opens images, hears xenstore and answers the guest, the
+ * list is as long as all of that; a monitor has less, and its workers have a list
+ * of their own (worker/confine_list.h). What becomes of the others is said in
  * base/call_filter.h.
  */
 #ifndef PROGRAM_SANDBOX_H

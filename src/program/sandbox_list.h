@@ -11,6 +11,7 @@
 enum sandbox_for {
 	SANDBOX_XEN = 1,
 	SANDBOX_VHOST = 2,
+	SANDBOX_MONITOR = 4, /* of a guest whose workers are processes */
 };
 
 extern const struct call_filter_list sandbox_list;

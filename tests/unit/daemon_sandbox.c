@@ -104,6 +104,47 @@ static void test_every_call_for_vhost(void **state)
 	try_all(SANDBOX_VHOST);
 }
 
+static void test_every_call_for_monitor(void **state)
+{
+	(void)state;
+	try_all(SANDBOX_MONITOR);
+}
+
+/* What only a worker needs, which has a list of its own. */
+static void test_lost_by_monitor(void **state)
+{
+	static const unsigned int lost[] = {
+		__NR_io_uring_setup,
+		__NR_io_uring_enter,
+		__NR_io_uring_register,
+		__NR_io_setup,
+		__NR_io_submit,
+		__NR_io_getevents,
+		__NR_pwrite64,
+		__NR_preadv2,
+		__NR_pwritev2,
+		__NR_fdatasync,
+		__NR_fsync,
+		__NR_memfd_create,
+	};
+
+	(void)state;
+	if (!has_filter)
+		skip();
+	for (size_t i = 0; i < sizeof(lost) / sizeof(lost[0]); i++) {
+		tries_number = lost[i];
+		assert_int_equal(in_sandbox(SANDBOX_MONITOR, tries_call_number),
+				 EPERM);
+	}
+	for (size_t i = 0; i < sandbox_list.ncalls; i++) {
+		const struct call_filter_call *call = &sandbox_list.calls[i];
+
+		/* And has nothing that is not one process's. */
+		if (call->who & SANDBOX_MONITOR && call->nr != __NR_ioctl)
+			assert_true(call->who & SANDBOX_XEN);
+	}
+}
+
 /* Named here once more: no change of the list lets one of them in. */
 static void test_forbidden(void **state)
 {
@@ -204,11 +245,12 @@ static void test_xen_ioctls(void **state)
 #ifdef HAVE_XEN
 	static const unsigned long of_xen[] = {
 		IOCTL_EVTCHN_BIND_INTERDOMAIN, IOCTL_EVTCHN_UNBIND,
-		IOCTL_EVTCHN_NOTIFY,           IOCTL_PRIVCMD_HYPERCALL,
-		IOCTL_PRIVCMD_MMAPBATCH,       IOCTL_PRIVCMD_MMAPBATCH_V2,
-		IOCTL_PRIVCMD_MMAP_RESOURCE,   IOCTL_PRIVCMD_DM_OP,
+		IOCTL_EVTCHN_NOTIFY,           IOCTL_PRIVCMD_MMAPBATCH,
+		IOCTL_PRIVCMD_MMAPBATCH_V2,    IOCTL_PRIVCMD_MMAP_RESOURCE,
+		IOCTL_PRIVCMD_DM_OP,           IOCTL_PRIVCMD_HYPERCALL,
 		IOCTL_PRIVCMD_UNIMPLEMENTED,
 	};
+	enum { OF_WORKER = 7 }; /* the first of them */
 
 	if (!has_filter)
 		skip();
@@ -216,6 +258,8 @@ static void test_xen_ioctls(void **state)
 		request = of_xen[i];
 		assert_int_equal(in_sandbox(SANDBOX_XEN, ask_xen), EBADF);
 		assert_int_equal(in_sandbox(SANDBOX_VHOST, ask_xen), EPERM);
+		assert_int_equal(in_sandbox(SANDBOX_MONITOR, ask_xen),
+				 i < OF_WORKER ? EPERM : EBADF);
 	}
 	request = IOCTL_EVTCHN_RESET;
 	assert_int_equal(in_sandbox(SANDBOX_XEN, ask_xen), EPERM);
@@ -409,6 +453,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_call_for_xen),
 		cmocka_unit_test(test_every_call_for_vhost),
+		cmocka_unit_test(test_every_call_for_monitor),
+		cmocka_unit_test(test_lost_by_monitor),
 		cmocka_unit_test(test_forbidden),
 		cmocka_unit_test(test_xen_ioctls),
 		cmocka_unit_test(test_arguments),
