@@ -39,7 +39,9 @@ enum {
 	POLL_MAX_US_VHOST = 100,
 	POLL_MAX_US_LIMIT = 100000,
 	POLL_MAX_US_UNSET = POLL_MAX_US_LIMIT + 1,
-	DOMAIN_MAX = 255, /* bytes of a guest's name */
+	DOMAIN_MAX = 255,  /* bytes of a guest's name */
+	DOMID_MAX = 32751, /* those above it stand for others */
+	USER_MAX = 255,    /* bytes of a user's name */
 	SOCKET_PATH_MAX = sizeof(((struct sockaddr_un *)0)->sun_path) - 1,
 	SHOWN_MAX = 120,  /* bytes of a word of the line in a sentence */
 	HELP_COLUMN = 24, /* where the sentences of the help begin */
@@ -57,7 +59,9 @@ struct row {
 	char letter;          /* -l; or 0 */
 	bool repeats;         /* may be given more than once */
 	const char *argument; /* NULL: it takes none */
-	const char *help;     /* lines after the first begin by themselves */
+	/* NULL: it is for the program itself. Lines after the first begin by
+	 * themselves. */
+	const char *help;
 	/* GO_ON, or an exit status after it was said why. */
 	int (*take)(struct options *options, const char *argument);
 };
@@ -150,6 +154,31 @@ static int take_state_dir(struct options *options, const char *argument)
 	if (r == -ENOMEM)
 		return no_memory("state-dir");
 	return r ? wrong("--state-dir needs the path of a directory") : GO_ON;
+}
+
+static int take_foreground(struct options *options, const char *argument)
+{
+	(void)argument;
+	options->foreground = true;
+	return GO_ON;
+}
+
+static int take_user(struct options *options, const char *argument)
+{
+	int r = value_text(&options->user, argument, 1, USER_MAX);
+
+	if (r == -ENOMEM)
+		return no_memory("user");
+	return r ? wrong("--user needs the name of a user") : GO_ON;
+}
+
+static int take_worker(struct options *options, const char *argument)
+{
+	if (value_number(&options->worker_domid, argument, 0, DOMID_MAX))
+		return wrong("--worker=%.*s: the number of a domain is needed",
+			     SHOWN_MAX, argument);
+	options->worker = true;
+	return GO_ON;
 }
 
 static int take_no_sandbox(struct options *options, const char *argument)
@@ -247,6 +276,12 @@ static const struct row table[] = {
 		.take = take_state_dir,
 	},
 	{
+		.name = "foreground",
+		.repeats = true,
+		.help = "serve a guest in one process: to debug it",
+		.take = take_foreground,
+	},
+	{
 		.name = "no-sandbox",
 		.repeats = true,
 		.help = "give up no rights, allow core files: to debug it",
@@ -266,6 +301,13 @@ static const struct row table[] = {
 		.take = take_poll_max_us,
 	},
 	{
+		.name = "user",
+		.argument = "NAME",
+		.help = "of the process that answers a guest\n"
+			"[a number that nobody has]",
+		.take = take_user,
+	},
+	{
 		.name = "verbose",
 		.letter = 'v',
 		.repeats = true,
@@ -278,6 +320,11 @@ static const struct row table[] = {
 		.repeats = true,
 		.help = "print the version",
 		.take = take_version,
+	},
+	{
+		.name = "worker",
+		.argument = "ID",
+		.take = take_worker,
 	},
 	{
 		.name = "help",
@@ -336,7 +383,8 @@ static int take_help(struct options *options, const char *argument)
 	      "\n",
 	      stdout);
 	for (unsigned int i = 0; i < ROWS; i++)
-		print_option(&table[i]);
+		if (table[i].help)
+			print_option(&table[i]);
 	fputs("\n"
 	      "Keys of --disk, with their [defaults]; each is given once, a "
 	      "comma in a value\nis written twice:\n",
@@ -387,6 +435,9 @@ static int check_vhost(struct options *options)
 	if (options->state_dir || options->end_given)
 		return wrong("--state-dir and --end are for --domain: the "
 			     "front end keeps what the next start needs");
+	if (options->foreground || options->user)
+		return wrong("--foreground and --user are for --domain: "
+			     "vhost-user is served by one process");
 	if (options->ndisks != 1)
 		return wrong("vhost-user serves one --disk, and %u are given",
 			     options->ndisks);
@@ -420,6 +471,10 @@ static int check_domain(struct options *options)
 	if (options->once)
 		return wrong("--once is for vhost-user: with --domain it ends "
 			     "with the guest");
+	if (options->user && (options->foreground || options->no_sandbox))
+		return wrong("--user is of no use with --%s: no process gives "
+			     "its user up",
+			     options->foreground ? "foreground" : "no-sandbox");
 	if (!options->state_dir &&
 	    value_text(&options->state_dir, default_state_dir, 1, PATH_MAX))
 		return no_memory("state-dir");
@@ -428,8 +483,23 @@ static int check_domain(struct options *options)
 	return r;
 }
 
+/* What it serves is said over its link. */
+static int check_worker(struct options *options)
+{
+	if (options->domain || options->vhost_socket ||
+	    options->vhost_fd >= 0 || options->ndisks || options->state_dir ||
+	    options->end_given || options->once || options->foreground)
+		return wrong("--worker is for the processes that virtio-disk "
+			     "starts itself: use --domain");
+	if (options->poll_max_us == POLL_MAX_US_UNSET)
+		options->poll_max_us = POLL_MAX_US_XEN;
+	return GO_ON;
+}
+
 static int check(struct options *options)
 {
+	if (options->worker)
+		return check_worker(options);
 	options->vhost = options->vhost_socket || options->vhost_fd >= 0 ||
 			 (!options->domain && listen_fds_has_one());
 	if (options->poll_max_us == POLL_MAX_US_UNSET)
@@ -491,7 +561,8 @@ static void list_similar(const char *word, char *text, size_t size)
 	*text = '\0';
 	word += strspn(word, "-");
 	for (int i = 0; i < ROWS && n < size; i++)
-		if (!strncmp(table[i].name, word, strcspn(word, "=")))
+		if (table[i].help &&
+		    !strncmp(table[i].name, word, strcspn(word, "=")))
 			n += (size_t)snprintf(text + n, size - n, "%s--%s",
 					      n ? " or " : "", table[i].name);
 }
@@ -554,6 +625,7 @@ void command_line_finish(struct options *options)
 	free(options->domain);
 	free(options->state_dir);
 	free(options->vhost_socket);
+	free(options->user);
 	for (unsigned int i = 0; i < options->ndisks; i++)
 		keys_finish(&options->disk[i]);
 	memset(options, 0, sizeof(*options));

@@ -16,7 +16,7 @@
 #include "program/hardening.h"
 #include "program/sandbox.h"
 #include "program/signals.h"
-#include "worker/local.h"
+#include "program/workers.h"
 #include "worker/vhost.h"
 
 static const struct signals_owner_ops vhost_signals = {
@@ -31,14 +31,24 @@ static const struct signals_owner_ops guest_signals = {
 	.abandon = guest_abandon,
 };
 
+static int serve_guest(struct loop *loop, const struct options *options)
+{
+	struct worker_starter *starter = workers_starter(loop);
+	int status = starter ? guest_serve(loop, options, starter) : 1;
+
+	workers_finish();
+	return status;
+}
+
 static int run(const struct options *options)
 {
-	struct loop loop;
+	struct loop loop = { .epoll_fd = -1 };
 	int status = 1;
-	int r;
+	int r = options->vhost ? 0 : workers_begin(options);
 
 	descriptors_raise();
-	r = loop_init(&loop);
+	if (r == 0)
+		r = loop_init(&loop);
 	if (r == 0)
 		r = signals_open(&loop, options->vhost ? &vhost_signals :
 							 &guest_signals);
@@ -46,12 +56,12 @@ static int run(const struct options *options)
 		r = log_detach();
 	if (r == 0) {
 		if (!options->no_sandbox)
-			sandbox_enter(options->vhost ? SANDBOX_VHOST :
-						       SANDBOX_XEN);
+			sandbox_enter(options->vhost      ? SANDBOX_VHOST :
+				      options->foreground ? SANDBOX_XEN :
+							    SANDBOX_MONITOR);
 		loop.polling.max_ns = options->poll_max_us * NS_PER_US;
 		status = options->vhost ? vhost_disk_serve(&loop, options) :
-					  guest_serve(&loop, options,
-						      worker_local(&loop));
+					  serve_guest(&loop, options);
 	} else {
 		log_error("cannot start: %s", strerror(-r));
 	}
@@ -74,12 +84,13 @@ int main(int argc, char **argv)
 	if (status < 0) {
 		if (options.verbose)
 			log_set_level(LOG_LEVEL_DEBUG);
-		if (options.no_sandbox)
+		if (!options.no_sandbox)
+			hardening_begin();
+		else if (!options.worker)
 			log_warning("no sandbox, as --no-sandbox says: for "
 				    "debugging only");
-		else
-			hardening_begin();
-		status = run(&options);
+		status = options.worker ? workers_run_one(&options) :
+					  run(&options);
 	}
 	command_line_finish(&options);
 	log_flush();

@@ -76,7 +76,7 @@ static struct {
 static const int ignored[] = { SIGPIPE, SIGXFSZ, SIGXCPU,
 			       SIGTTOU, SIGTTIN, SIGIO };
 
-static void ignore_signals(void)
+void signals_ignore(void)
 {
 	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
 		signal(ignored[i], SIG_IGN);
@@ -215,7 +215,7 @@ int signals_open(struct loop *loop, const struct signals_owner_ops *ops)
 	all = signals.ending;
 	sigaddset(&all, SIGHUP);
 	sigaddset(&all, SIGUSR1);
-	ignore_signals();
+	signals_ignore();
 	/* Whoever started us may have blocked what we rely on. */
 	unblock_needed();
 	/* For this and all later threads. */

@@ -20,6 +20,12 @@ struct signals_owner_ops {
 };
 
 /*
+ * Ignore those that whatever is written to or read raises, where there is an
+ * error code as well.
+ */
+void signals_ignore(void);
+
+/*
  * Start to listen for signals; to be called before any other thread is made.
  * TERM and INT call loop_quit(), also one that came before loop_run(). Lasts
  * until the process ends. 0 or a negative errno.

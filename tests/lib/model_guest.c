@@ -271,17 +271,15 @@ void destroy_domain(void)
 static void *program_thread(void *unused)
 {
 	static char name[] = "virtio-disk", option[] = "--domain",
-		    domain[] = "web", disk[] = "--disk";
+		    domain[] = "web", disk[] = "--disk",
+		    foreground[] = "--foreground";
 	static char state_dir[] = "--state-dir", end[] = "--end",
 		    leave[] = "leave", detach[] = "detach";
-	char *argv[12] = { name,
-			   option,
-			   domain,
-			   state_dir,
-			   (char *)dom.states,
-			   end,
-			   dom.leaves ? leave : detach };
-	int argc = 7;
+	char *argv[13] = { name,      option,
+			   domain,    foreground,
+			   state_dir, (char *)dom.states,
+			   end,       dom.leaves ? leave : detach };
+	int argc = 8;
 
 	(void)unused;
 	optind = 0;

@@ -85,7 +85,18 @@ static void test_each_option_is_taken(void **state)
 	assert_string_equal(o.state_dir, "/s");
 	assert_int_equal(o.end, OPTIONS_DETACH);
 	command_line_finish(&o);
+	assert_int_equal(
+		run(&o, out, sizeof(out),
+		    ARGS("--worker", "7", "--user", "disks", "--no-sandbox")),
+		-1);
+	assert_true(o.worker);
+	assert_int_equal(o.worker_domid, 7);
+	assert_string_equal(o.user, "disks");
+	assert_true(o.no_sandbox);
+	command_line_finish(&o);
 	assert_int_equal(run(&o, out, sizeof(out), ARGS("--domain=7")), -1);
+	assert_false(o.foreground);
+	assert_null(o.user);
 	assert_int_equal(o.poll_max_us, 1000);
 	command_line_finish(&o);
 }
@@ -104,6 +115,7 @@ static void test_help_and_version_are_printed(void **state)
 				    "                        add to or "));
 	assert_non_null(strstr(out, "id=;\n                        with "));
 	assert_null(strstr(out, "socket-path"));
+	assert_null(strstr(out, "--worker"));
 	for (unsigned int i = 0; i < KEYS; i++) {
 		char key[40];
 
@@ -205,6 +217,9 @@ static void test_wrong_words_are_named(void **state)
 		{ { "-d", "a", "--end=leave", "--end=leave" }, "twice" },
 		{ { "-d", "a", "--state-dir=" }, "--state-dir needs the path" },
 		{ { "-d", "a", "--state-dir" }, "--state-dir needs DIR" },
+		{ { "-d", "a", "--user=" }, "--user needs the name" },
+		{ { "--worker=web" }, "--worker=web: the number of a domain" },
+		{ { "--worker=32752" }, "--worker=32752: the number" },
 		{ { "-d", "a", "-v", "-v" }, NULL },
 		{ { "--dom", "a", "--poll=1" }, NULL },
 	};
@@ -300,6 +315,22 @@ static void test_what_goes_together(void **state)
 		  "--state-dir and --end are for --domain" },
 		{ { "-s", "/x", "-k", "file=/y", "--state-dir=/s" },
 		  "--state-dir and --end are for --domain" },
+		{ { "-d", "a", "--user=nobody" }, NULL },
+		{ { "-d", "a", "--foreground" }, NULL },
+		{ { "-d", "a", "--user=nobody", "--foreground" },
+		  "--user is of no use with --foreground" },
+		{ { "-d", "a", "--user=nobody", "--no-sandbox" },
+		  "--user is of no use with --no-sandbox" },
+		{ { "-s", "/x", "-k", "file=/y", "--user=nobody" },
+		  "--foreground and --user are for --domain" },
+		{ { "-s", "/x", "-k", "file=/y", "--foreground" },
+		  "--foreground and --user are for --domain" },
+		{ { "--worker=7", "--user=nobody", "-v" }, NULL },
+		{ { "--worker=7", "--no-sandbox", "--poll-max-us=1" }, NULL },
+		{ { "--worker=7", "-d", "a" }, "starts itself: use --domain" },
+		{ { "--worker=7", "-s", "/x" }, "starts itself" },
+		{ { "--worker=7", "-k", "id=x" }, "starts itself" },
+		{ { "--worker=7", "--foreground" }, "starts itself" },
 		{ { "-d", "a", "-k", "id=x", "-k", "id=y" }, NULL },
 		{ { "-d", "a", "-k", "id=x", "-k", "id=x" }, "id=x" },
 	};
