@@ -41,6 +41,7 @@
 #include <xen/memory.h>
 
 #include "base/log.h"
+#include "xen/event_port.h"
 #include "xen/ioreq_slot.h"
 
 enum {
@@ -197,15 +198,17 @@ static void events_ready(struct loop_source *source, uint32_t events)
 		server->nmasked += (unsigned int)n / sizeof(server->masked[0]);
 }
 
-static int bind_vcpus(struct ioreq_server *server)
+/* Of a server that is adopted the process before may have them still. */
+static int bind_vcpus(struct ioreq_server *server, bool adopted)
 {
+	unsigned int tries = adopted ? EVENT_PORT_TRIES : 0;
+
 	for (unsigned int i = 0; i < server->nvcpus; i++) {
-		int port = xenevtchn_bind_interdomain(
-			server->xen->events, server->domid,
-			server->slots[i].vp_eport);
+		int port = event_port_bind(server->xen->events, server->domid,
+					   server->slots[i].vp_eport, &tries);
 
 		if (port < 0)
-			return -errno;
+			return port;
 		server->vcpu[i].port = (evtchn_port_t)port;
 		server->vcpu[i].bound = true;
 	}
@@ -255,14 +258,14 @@ static int count_vcpus(struct ioreq_server *server)
 }
 
 /* Also where it is enabled: then it stays so, and the ports as well. */
-static int enable(struct ioreq_server *server)
+static int enable(struct ioreq_server *server, bool adopted)
 {
 	/* The ports in the page are valid only after this. */
 	if (xendevicemodel_set_ioreq_server_state(server->xen->model,
 						  server->domid, server->id, 1))
 		return failed(server, "enable the IOREQ server");
 	server->enabled = true;
-	if (bind_vcpus(server))
+	if (bind_vcpus(server, adopted))
 		return failed(server, "bind the vCPUs' event channels");
 	return 0;
 }
@@ -283,7 +286,7 @@ static int create(struct ioreq_server *server)
 			  server->nvcpus);
 	if (map_page(server))
 		return failed(server, "map the IOREQ server's page");
-	return enable(server);
+	return enable(server, false);
 }
 
 static int watch(struct ioreq_server *server, struct loop *loop)
@@ -373,9 +376,17 @@ static bool is_passing(int error)
 	return error == -ENOMEM || error == -EAGAIN || error == -EINTR;
 }
 
+/* What Xen refuses is not to be taken for a state that makes no sense. */
+static int of_xen(int error)
+{
+	return error == -EINVAL || error == -EOPNOTSUPP || error == -ENODATA ?
+		       -EIO :
+		       error;
+}
+
 static int find_server(struct ioreq_server *server, const char **why)
 {
-	int r = count_vcpus(server);
+	int r = of_xen(count_vcpus(server));
 
 	*why = "its domain cannot be asked";
 	if (r)
@@ -404,7 +415,7 @@ int ioreq_server_adopt(struct ioreq_server *server,
 	r = find_server(server, why);
 	if (r == 0) {
 		*why = "its IOREQ server cannot be gone on with";
-		r = enable(server);
+		r = of_xen(enable(server, true));
 	}
 	if (r == 0)
 		r = watch(server, loop);

@@ -12,13 +12,14 @@
  *	driver -> vCPU -> slot, event channel ->  IOREQ server, device, image
  *	       <- interrupt <- slot, notification <-
  *
- * One thread is the driver, which knows nothing of deaths: its vCPU stands still
- * until the next program answers. This one kills and starts the program, within
- * 30 ms of the first completion of its life, or while it begins; now and then
- * it ends it by SIGTERM, which leaves the disk as a death does. At the end all
- * requests have to be done, and the image has to be what was written.
+ * One thread is the driver, which knows nothing of deaths: its vCPU stands
+ * still until the next program answers. This one kills and starts the program,
+ * within 30 ms of the first completion of its life, or while it begins; now and
+ * then it ends it by SIGTERM, which leaves the disk as a death does. At the end
+ * all requests have to be done, and the image has to be what was written.
  *
- * usage: kills program=FILE libraries=DIR directory=DIR image=FILE [KEY=VALUE]...
+ * usage: kills program=FILE libraries=DIR states=DIR directory=DIR image=FILE
+ *		[KEY=VALUE]...
  *
  *	kills=N seed=N queues=N depth=N packed=1
  *	disk=KEYS	of --disk, without id=

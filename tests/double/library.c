@@ -9,9 +9,9 @@
  * closes the connection, and the host takes event channels and watches away;
  * mappings end with the process; an IOREQ server stays.
  *
- * Failure: a system call that fails is the call's failure, as with the ioctls of
- * the real ones; the connection is of no use then, for the next answer would be
- * that of another question.
+ * Failure: a system call that fails is the call's failure, as with the ioctls
+ * of the real ones; the connection is of no use then, for the next answer would
+ * be that of another question.
  */
 #include "library.h"
 

@@ -227,6 +227,11 @@ __wrap_xenevtchn_bind_interdomain(xenevtchn_handle *h, uint32_t domid,
 	assert_int_equal(domid, XEN_DOMID);
 	assert_true(xen.enabled);
 	assert_true(i < xen.nvcpus && !xen.vcpu[i].bound);
+	if (xen.held) {
+		xen.held--;
+		errno = EINVAL;
+		return -1;
+	}
 	xen.vcpu[i].bound = true;
 	step_ends();
 	return (int)(XEN_LOCAL_PORT + i);

@@ -56,6 +56,7 @@ struct model_xen {
 	unsigned int calls;
 	unsigned int fail_at; /* this call fails; 0: none */
 	int fail_errno;
+	unsigned int held; /* bindings that a dying process is in the way of */
 	unsigned int server;  /* the id of the one there is */
 	unsigned int orphans; /* never enabled, and known to nobody */
 	unsigned int steps;   /* calls, of whatever kind */

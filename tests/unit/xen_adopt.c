@@ -12,6 +12,7 @@
 /* LDFLAGS: -Wl,--wrap=xenevtchn_bind_interdomain */
 /* LDFLAGS: -Wl,--wrap=xenevtchn_unbind */
 /* LDFLAGS: -Wl,--wrap=xenevtchn_notify */
+/* LDFLAGS: -Wl,--wrap=usleep */
 /*
  * An IOREQ server that outlives its process, on a fake hypervisor that kills
  * before and after every call: the next process finds the server and knows of
@@ -25,9 +26,23 @@
 
 #include "lib/model_server.h"
 
+#include <limits.h>
+
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 static struct ioreq_state kept;
+
+/* Whoever waits for a process that ends: no test does. */
+static unsigned int naps;
+
+int __wrap_usleep(useconds_t us);
+
+int __wrap_usleep(useconds_t us)
+{
+	assert_in_range(us, 1, 100000);
+	naps++;
+	return 0;
+}
 
 /* ---- processes ----------------------------------------------------------- */
 
@@ -555,6 +570,65 @@ static void test_no_memory_for_the_page(void **state)
 	end();
 }
 
+/* The process before has given its lock back, and its ports not yet. */
+static void test_ports_are_waited_for(void **state)
+{
+	(void)state;
+	begin_with_windows(3);
+	send_access(1, NOWHERE, STATE_IOREQ_READY);
+	next_process();
+	naps = 0;
+	xen.held = 100;
+	adopted();
+	assert_int_equal(xen.held, 0);
+	assert_int_equal(naps, 100);
+	assert_int_equal(xen.vcpu[1].answers, 1);
+	end();
+}
+
+/* It does not: all is as it was, and not taken for a state that is wrong. */
+static void test_ports_are_never_free(void **state)
+{
+	const char *why = NULL;
+	struct ioreq_state before;
+	struct model_log log;
+
+	(void)state;
+	begin_with_windows(3);
+	next_process();
+	before = kept;
+	xen.held = UINT_MAX;
+	log_begin(&log);
+	assert_int_equal(adopt(&why), -EBUSY);
+	assert_int_equal(log_end(&log), 1);
+	assert_memory_equal(&before, &kept, sizeof(kept));
+	assert_int_equal(xen.pages, 0);
+	xen.held = 0;
+	adopted();
+	end();
+}
+
+static void test_refusal_is_not_of_the_state(void **state)
+{
+	static const int errors[] = { EINVAL, EOPNOTSUPP, ENODATA };
+	/* The number of vCPUs; to enable it. */
+	static const unsigned int calls[] = { 1, 3 };
+
+	(void)state;
+	begin_with_windows(1);
+	for (unsigned int i = 0; i < 6; i++) {
+		const char *why = NULL;
+
+		next_process();
+		xen.fail_at = xen.calls + calls[i % 2];
+		xen.fail_errno = errors[i / 2];
+		assert_int_equal(adopt(&why), -EIO);
+	}
+	next_process();
+	adopted();
+	end();
+}
+
 /* The server of the state is not there: a new one takes its place. */
 static void test_gone(void **state)
 {
@@ -726,6 +800,9 @@ int main(void)
 		cmocka_unit_test(test_killed_while_adopting),
 		cmocka_unit_test(test_each_call_fails),
 		cmocka_unit_test(test_no_memory_for_the_page),
+		cmocka_unit_test(test_ports_are_waited_for),
+		cmocka_unit_test(test_ports_are_never_free),
+		cmocka_unit_test(test_refusal_is_not_of_the_state),
 		cmocka_unit_test(test_gone),
 		cmocka_unit_test(test_header_refused),
 		cmocka_unit_test(test_rows_refused),
