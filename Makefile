@@ -348,7 +348,7 @@ double_names := libxendevicemodel.so.1 libxenforeignmemory.so.1 \
 	libxenevtchn.so.1 libxentoolcore.so.1 libxenstore.so.4 libxenctrl.so.4.17
 double_mains := kills
 double_shared := $(patsubst %,build/double/tests/double/%.o,host domain store \
-	driver program) $(patsubst %,build/double/tests/torture/%.o,common \
+	driver program rest toolstack) $(patsubst %,build/double/tests/torture/%.o,common \
 	load oracle ring)
 
 build/double/%.o: $(SRC)/%.c config.h
@@ -370,11 +370,12 @@ build/double/lib/double.so: $(patsubst %,$(SRC)/tests/double/%.c,library \
 		$(XEN_CFLAGS) -o $@ $(filter %.c,$^) -lpthread
 	@for name in $(double_names); do ln -sf double.so $(@D)/$$name; done
 
-check-double: virtio-disk build/double/lib/double.so \
-		$(double_mains:%=build/double/%)
+double_programs := build/double/lib/double.so \
+	$(double_mains:%=build/double/%) build/torture/slow_store
+check-double: virtio-disk $(double_programs)
 	@$(SRC)/tests/double/run.sh ./virtio-disk build/double
 
-double: virtio-disk build/double/lib/double.so $(double_mains:%=build/double/%)
+double: virtio-disk $(double_programs)
 	@FORM=long $(SRC)/tests/double/run.sh ./virtio-disk build/double
 
 .PHONY: faults check-faults

@@ -27,33 +27,43 @@
  *	option=WORD	one more for the program
  *	check=N		after each N-th kill look for what was left behind
  *	resets=1	the driver begins anew now and then
+ *	workers=1	only workers are killed
+ *	control=FILE data=FILE min=MS max=MS
+ *			the image is a slow store's (tests/torture): at each
+ *			kill it holds writes back, and nothing may complete
+ *			before those are done
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "driver.h"
 #include "load.h"
 #include "program.h"
+#include "rest.h"
+#include "store.h"
+#include "toolstack.h"
 
 #define KILL_WITHIN_NS (30 * NS_PER_MS)
 #define KILL_EARLY_NS (15 * NS_PER_MS)
 #define PROGRESS_NS (5 * NS_PER_SECOND)
 #define LOOK_NS (100 * NS_PER_MS)
+#define DEATHS_NS (12 * NS_PER_SECOND)
+/* What completes without being held back need not be waited for. */
+#define HELD_WITHIN_NS (500 * NS_PER_MS)
 
 enum {
-	DOMID = 5,
-	DEVID = 51712,
-	BASE = 0x2000000,
-	IRQ = 33,
 	RESTART_ONE_IN = 12,
 	EARLY_ONE_IN = 10,
+	DEATHS_MAX = 4, /* of workers, in so long, that are no reason to wait */
 	RESET_ONE_IN = 2000,
 };
+
+enum victim { MONITOR, WORKER, BOTH, NURSERY, VICTIMS };
 
 struct test {
 	struct program program;
@@ -62,7 +72,17 @@ struct test {
 	const char *directory, *image, *disk;
 	unsigned int kills, seed, nqueues, depth, packed, check, resets;
 	struct chance chance; /* of the killer's */
-	unsigned int killed, restarts, checks, begun_anew;
+	unsigned int killed, restarts, checks, begun_anew, of[VICTIMS];
+	unsigned int only_worker;
+	uint64_t lost_ns[DEATHS_MAX]; /* of this monitor's workers */
+	unsigned int nlost;
+	const char *control; /* of a slow store, or NULL */
+	struct store_control *store;
+	const char *data; /* where what is written to it is in the end */
+	unsigned int min_ms, max_ms, held;
+	pid_t monitors_pid;
+	unsigned int monitors_kb;
+	struct rest first, monitors; /* after the first death of each */
 	pthread_t thread;
 	/* Between the two threads; atomic. */
 	uint64_t completed;
@@ -94,8 +114,8 @@ static void hangs(struct test *t)
 			host.server.exists ? host.server.page[v].state : 99);
 	die("%u requests do not complete, interrupts %" PRIu64 " of %" PRIu64
 	    ", program %d, log %s",
-	    load_busy(&t->load), t->driver.irqs_seen, domain_irqs(IRQ),
-	    (int)t->program.pid, log);
+	    load_busy(&t->load), t->driver.irqs_seen,
+	    domain_irqs(TOOLSTACK_IRQ), (int)t->program.pid, log);
 }
 
 /* What one that is dead now has left is not the next one's. */
@@ -105,6 +125,10 @@ static void note_time(struct test *t)
 
 	if (!killed_ns || get(host.binds) == get(t->binds))
 		return;
+	if (t->store && store_read(&t->store->held))
+		die("%u writes of the dead one are held by the store, and the "
+		    "next one has gone on",
+		    store_read(&t->store->held));
 	t->times_us[t->ntimes++] = (clock_ns() - killed_ns) / NS_PER_US;
 	set(t->killed_ns, 0);
 }
@@ -181,59 +205,6 @@ static void *drive(void *arg)
 	return NULL;
 }
 
-/* ---- the toolstack ------------------------------------------------------- */
-
-static const char *node(const char *name)
-{
-	static char path[4][WIRE_PATH_MAX];
-	static unsigned int next;
-	char *p = path[next++ % 4];
-
-	snprintf(p, WIRE_PATH_MAX, "backend/virtio_disk/%u/%u%s%s", DOMID,
-		 DEVID, *name ? "/" : "", name);
-	return p;
-}
-
-static void wait_node(struct test *t, const char *name, const char *value)
-{
-	uint64_t until = clock_ns() + WAIT_NS;
-	char log[256];
-
-	program_log(&t->program, log, sizeof(log));
-	while (!tool_is(node(name), value)) {
-		if (clock_ns() > until)
-			die("%s does not become %s, see %s", name, value, log);
-		program_lives(&t->program);
-		pause_ns(NS_PER_MS);
-	}
-}
-
-static void attach(struct test *t)
-{
-	host_lock();
-	tool_write(node("params"), "%s", t->image);
-	tool_write(node("dev"), "xvda");
-	tool_write(node("mode"), "w");
-	tool_write(node("base"), "%u", BASE);
-	tool_write(node("irq"), "%u", IRQ);
-	tool_write(node("grant_usage"), "0");
-	tool_write(node("discard-enable"), "1");
-	tool_write(node("online"), "1");
-	tool_write(node("state"), "1");
-	host_unlock();
-	wait_node(t, "state", "2");
-}
-
-static void detach(struct test *t)
-{
-	host_lock();
-	tool_write(node("online"), "0");
-	tool_write(node("state"), "5");
-	host_unlock();
-	wait_node(t, "state", "6");
-	tool_remove(node(""));
-}
-
 /* ---- kills --------------------------------------------------------------- */
 
 static void say_progress(struct test *t)
@@ -256,16 +227,101 @@ static void note_death(struct test *t)
 	set(t->killed_ns, clock_ns());
 }
 
+static bool one_in(struct test *t, uint32_t n)
+{
+	return chance_below(&t->chance, n) == 0;
+}
+
+/* A monitor starts so many workers at once, and the next ones ever later. */
+static bool may_lose_worker(struct test *t)
+{
+	uint64_t *oldest = &t->lost_ns[t->nlost % DEATHS_MAX];
+	uint64_t now = clock_ns();
+
+	if (t->nlost >= DEATHS_MAX && now - *oldest < DEATHS_NS)
+		return false;
+	*oldest = now;
+	t->nlost++;
+	return true;
+}
+
+static void kill_monitor(struct test *t)
+{
+	program_kill(&t->program);
+	t->nlost = 0;
+	t->of[MONITOR]++;
+}
+
+/* Whoever is there; the monitor, where it is all that there is. */
+static void kill_any(struct test *t)
+{
+	enum victim victim = (enum victim)chance_below(&t->chance, VICTIMS);
+	pid_t worker = program_worker(&t->program);
+	pid_t nursery = program_nursery(&t->program);
+
+	if (t->only_worker)
+		victim = WORKER;
+	if (!worker || victim == MONITOR || !may_lose_worker(t)) {
+		kill_monitor(t);
+		return;
+	}
+	t->of[victim]++;
+	if (victim == NURSERY && nursery) {
+		t->program.may_fail = true;
+		kill(nursery, SIGKILL);
+		return;
+	}
+	if (victim == BOTH && one_in(t, 2)) {
+		kill_monitor(t);
+		pause_ns(chance_ns(&t->chance, NS_PER_MS));
+	}
+	kill(worker, SIGKILL);
+	if (victim == BOTH && t->program.pid) {
+		pause_ns(chance_ns(&t->chance, NS_PER_MS));
+		kill_monitor(t);
+	}
+}
+
+/* What is written from now on waits; until some does. */
+static void hold_writes(struct test *t)
+{
+	uint64_t until = clock_ns() + HELD_WITHIN_NS;
+
+	if (!t->store)
+		return;
+	store_set(&t->store->hold, 1);
+	while (!store_read(&t->store->held) && clock_ns() < until)
+		pause_ns(NS_PER_MS);
+}
+
+/* The dead one's wait on, the next one's do not. */
+static void let_writes(struct test *t)
+{
+	if (!t->store)
+		return;
+	t->held += store_read(&t->store->held);
+	store_set(&t->store->hold, 0);
+}
+
 static void kill_now(struct test *t)
 {
-	if (chance_below(&t->chance, RESTART_ONE_IN) == 0) {
+	if (one_in(t, RESTART_ONE_IN)) {
 		program_stop(&t->program);
+		t->nlost = 0;
 		t->restarts++;
 		return;
 	}
-	program_kill(&t->program);
+	hold_writes(t);
+	kill_any(t);
 	note_death(t);
+	let_writes(t);
 	t->killed++;
+}
+
+static void start(struct test *t)
+{
+	program_start(&t->program);
+	t->load.start = t->program.starts;
 }
 
 /* Until anything has completed; the driver has the limit. */
@@ -275,7 +331,8 @@ static void wait_progress(struct test *t)
 	unsigned int seen = 0;
 
 	while (get(t->completed) == completed || get(t->killed_ns)) {
-		program_lives(&t->program);
+		if (!program_lives(&t->program))
+			start(t);
 		seen = host_wait(seen, LOOK_NS);
 	}
 }
@@ -305,102 +362,68 @@ static void reap_all(struct test *t)
 	(void)t;
 }
 
-static unsigned int count_files(const char *directory)
-{
-	DIR *dir = opendir(directory);
-	unsigned int n = 0;
-	struct dirent *e;
-
-	if (!dir)
-		die("%s: %s", directory, strerror(errno));
-	while ((e = readdir(dir)))
-		n += e->d_name[0] != '.';
-	closedir(dir);
-	return n;
-}
-
-static unsigned int count_mappings(void)
-{
-	FILE *f = fopen("/proc/self/maps", "re");
-	unsigned int n = 0;
-	char line[512];
-
-	while (f && fgets(line, sizeof(line), f))
-		n += strstr(line, "memfd:") != NULL;
-	if (f)
-		fclose(f);
-	return n;
-}
-
-/* What has to be as it was after each death. */
-struct rest {
-	unsigned int descriptors, mappings, states, nodes, ranges;
-};
-
-static unsigned int count_nodes(void)
-{
-	unsigned int n = 0;
-
-	host_lock();
-	for (const struct store_node *s = host.nodes; s; s = s->next)
-		n++;
-	host_unlock();
-	return n;
-}
-
-static struct rest look_at_rest(struct test *t)
-{
-	char states[128];
-
-	snprintf(states, sizeof(states), "%s/%u", t->program.state_dir, DOMID);
-	return (struct rest){
-		.descriptors = count_files("/proc/self/fd"),
-		.mappings = count_mappings(),
-		.states = count_files(states),
-		.nodes = count_nodes(),
-		.ranges = host.server.nranges,
-	};
-}
-
 static void check_image(struct test *t)
 {
-	uint32_t wrong = oracle_check_image(&t->load.oracle, t->image);
+	uint32_t wrong = oracle_check_image(&t->load.oracle,
+					    t->data ? t->data : t->image);
 
 	if (wrong)
 		die("%u sectors of the image are wrong", wrong);
 }
 
 /* Drained, and dead: nothing is left but what the next one needs. */
-static void check_rest(struct test *t)
+static void check_dead(struct test *t)
 {
-	static struct rest first;
 	struct rest now;
 
-	drain(t);
-	program_kill(&t->program);
+	kill_monitor(t);
 	reap_all(t);
-	now = look_at_rest(t);
-	if (t->checks++ == 0)
-		first = now;
-	if (memcmp(&first, &now, sizeof(now)))
-		die("left behind: %u descriptors, %u mappings, %u files of "
-		    "state, %u nodes, %u ranges; first it was %u, %u, %u, %u, "
-		    "%u",
-		    now.descriptors, now.mappings, now.states, now.nodes,
-		    now.ranges, first.descriptors, first.mappings, first.states,
-		    first.nodes, first.ranges);
+	now = rest_look(0, t->program.state_dir);
+	if (!t->first.descriptors)
+		t->first = now;
+	rest_compare(&t->first, &now, "by the dead");
 	check_image(t);
+}
+
+/* The monitor has another worker, and nothing of the one before. */
+static void check_monitor(struct test *t)
+{
+	struct rest now;
+
+	kill(program_worker(&t->program), SIGKILL);
+	note_death(t);
+	set(t->hold, 0);
+	wait_progress(t);
+	drain(t);
+	now = rest_look(t->program.pid, t->program.state_dir);
+	if (t->monitors_pid != t->program.pid) {
+		t->monitors = now;
+		t->monitors_kb = rest_memory_kb(t->program.pid);
+	}
+	t->monitors_pid = t->program.pid;
+	rest_compare(&t->monitors, &now, "by a worker");
+}
+
+static void check_rest(struct test *t)
+{
+	if (get(t->killed_ns))
+		wait_progress(t);
+	drain(t);
+	if (program_worker(&t->program) &&
+	    (t->only_worker || may_lose_worker(t)))
+		check_monitor(t);
+	else
+		check_dead(t);
+	t->checks++;
 	set(t->hold, 0);
 }
 
 static void torture(struct test *t)
 {
 	while (t->killed < t->kills) {
-		if (!t->program.pid) {
-			program_start(&t->program);
-			t->load.start = t->program.starts;
-		}
-		if (chance_below(&t->chance, EARLY_ONE_IN) == 0) {
+		if (!program_lives(&t->program))
+			start(t);
+		if (one_in(t, EARLY_ONE_IN)) {
 			pause_ns(chance_ns(&t->chance, KILL_EARLY_NS));
 		} else {
 			wait_progress(t);
@@ -408,8 +431,6 @@ static void torture(struct test *t)
 		}
 		if (t->check && t->killed % t->check == t->check - 1) {
 			t->killed++;
-			if (get(t->killed_ns))
-				wait_progress(t);
 			check_rest(t);
 		} else {
 			kill_now(t);
@@ -425,7 +446,7 @@ static void wait_end(struct test *t)
 	uint64_t until = clock_ns() + WAIT_NS;
 
 	reap_all(t);
-	while (count_files(t->program.state_dir)) {
+	while (rest_files(t->program.state_dir)) {
 		if (clock_ns() > until)
 			die("%s is not empty", t->program.state_dir);
 		pause_ns(NS_PER_MS);
@@ -436,14 +457,14 @@ static void wait_end(struct test *t)
 /* The guest's own end, or that of the disk and then of the program. */
 static void finish(struct test *t)
 {
-	if (!t->program.pid)
-		program_start(&t->program);
+	if (!program_lives(&t->program))
+		start(t);
 	if (t->kills || !get(t->completed))
 		wait_progress(t);
 	drain(t);
 	set(t->stop, 1);
 	pthread_join(t->thread, NULL);
-	detach(t);
+	toolstack_detach(&t->program);
 	domain_die(LIFE_DYING);
 	domain_destroy();
 	program_stop(&t->program);
@@ -471,6 +492,13 @@ static void report(struct test *t)
 	const uint64_t *n = t->load.counts;
 
 	qsort(t->times_us, t->ntimes, sizeof(*t->times_us), by_time);
+	if (t->of[WORKER] || t->of[BOTH])
+		printf("    killed: %u monitors, %u workers, %u both, %u "
+		       "nurseries\n",
+		       t->of[MONITOR], t->of[WORKER], t->of[BOTH],
+		       t->of[NURSERY]);
+	if (t->store)
+		printf("    %u writes were held at a death\n", t->held);
 	printf("    %u kills, %u restarts, %u starts, %u checks, %u drivers; "
 	       "%" PRIu64 " reads, %" PRIu64 " writes, %" PRIu64
 	       " flushes, %" PRIu64 " zeroings, %" PRIu64 " discards, %" PRIu64
@@ -503,7 +531,7 @@ static void prepare(struct test *t)
 		die("no memory");
 	/* Whole chunks, as the program maps them. */
 	host_start(t->directory, (bytes + (1 << 21)) >> 20 << 20);
-	driver_init(&t->driver, t->nqueues, BASE, IRQ);
+	driver_init(&t->driver, t->nqueues, TOOLSTACK_BASE, TOOLSTACK_IRQ);
 	load_init(&t->load, &t->driver.front, (uint32_t)(st.st_size / SECTOR),
 		  t->seed);
 	chance_seed(&t->chance, t->seed + 1000);
@@ -514,11 +542,28 @@ static void prepare(struct test *t)
 	t->said_ns = clock_ns();
 }
 
+static void open_store(struct test *t)
+{
+	int fd = open(t->control, O_RDWR | O_CLOEXEC);
+
+	t->store = fd < 0 ? MAP_FAILED :
+			    mmap(NULL, sizeof(*t->store),
+				 PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (t->store == MAP_FAILED)
+		die("%s: %s", t->control, strerror(errno));
+	close(fd);
+	store_set(&t->store->min_ms, t->min_ms);
+	store_set(&t->store->max_ms, t->max_ms);
+}
+
 static void begin(struct test *t)
 {
-	domain_create(DOMID);
+	if (t->control)
+		open_store(t);
+	domain_create(TOOLSTACK_DOMID);
 	program_start(&t->program);
-	attach(t);
+	toolstack_offer(t->image);
+	toolstack_wait(&t->program, "state", "2");
 	if (pthread_create(&t->thread, NULL, drive, t))
 		die("no thread");
 }
@@ -549,6 +594,11 @@ int main(int argc, char **argv)
 		{ "packed", &t.packed, NULL },
 		{ "check", &t.check, NULL },
 		{ "resets", &t.resets, NULL },
+		{ "workers", &t.only_worker, NULL },
+		{ "control", NULL, &t.control },
+		{ "data", NULL, &t.data },
+		{ "min", &t.min_ms, NULL },
+		{ "max", &t.max_ms, NULL },
 	};
 
 	signal(SIGPIPE, SIG_IGN);

@@ -79,6 +79,7 @@ void program_start(struct program *p)
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	program_reap();
 	p->starts++;
+	p->may_fail = false;
 	log_fd = open_log(p);
 	p->pid = fork();
 	if (p->pid < 0)
@@ -106,6 +107,8 @@ bool program_lives(struct program *p)
 	if (waitpid(p->pid, &status, WNOHANG) == 0)
 		return true;
 	gone(p);
+	if (p->may_fail && WIFEXITED(status) && WEXITSTATUS(status) == 1)
+		return false;
 	die("the program ended by itself (status 0x%x), see %s/log.%u", status,
 	    p->directory, p->starts % 2);
 }
@@ -204,4 +207,47 @@ unsigned int program_children(pid_t pid, pid_t *children, unsigned int max)
 	for (unsigned int i = 0; i < n; i++)
 		n = add_children(children[i], children, n, max);
 	return n;
+}
+
+/* Whether a process was started with this word; one that is dead was not. */
+static bool has_word(pid_t pid, const char *word)
+{
+	char path[64], words[4096];
+	size_t n = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/cmdline", pid);
+	f = fopen(path, "re");
+	if (f) {
+		n = fread(words, 1, sizeof(words) - 1, f);
+		fclose(f);
+	}
+	words[n] = '\0';
+	for (size_t i = 0; i < n; i += strlen(words + i) + 1)
+		if (!strcmp(words + i, word))
+			return true;
+	return false;
+}
+
+pid_t program_worker(const struct program *p)
+{
+	pid_t children[8];
+	unsigned int n = program_children(p->pid, children, 8);
+
+	for (unsigned int i = 0; p->pid && i < n; i++)
+		if (has_word(children[i], "--worker"))
+			return children[i];
+	return 0;
+}
+
+/* It was forked, and is like the program. */
+pid_t program_nursery(const struct program *p)
+{
+	pid_t children[8];
+	unsigned int n = program_children(p->pid, children, 8);
+
+	for (unsigned int i = 0; p->pid && i < n; i++)
+		if (has_word(children[i], "--state-dir"))
+			return children[i];
+	return 0;
 }

@@ -20,13 +20,17 @@ struct program {
 	const char *option;  /* one more, or NULL */
 	const char *preload; /* a library, or NULL */
 	bool detach;         /* --end=detach */
+	bool may_fail;       /* it was left without something that it needs */
 	pid_t pid;           /* 0: none */
 	unsigned int starts;
 };
 
 void program_start(struct program *p);
 
-/* Whether it runs; one that has ended by itself ends the test. */
+/*
+ * Whether it runs; one that has ended by itself ends the test, unless
+ * `may_fail`: with status 1 it is started again by who looks.
+ */
 bool program_lives(struct program *p);
 
 /* SIGKILL; it is waited for later. */
@@ -37,6 +41,10 @@ void program_stop(struct program *p);
 
 /* Wait for who was killed: how many processes of ours are not gone yet. */
 unsigned int program_reap(void);
+
+/* Its worker, and who starts those; 0: it has none now. */
+pid_t program_worker(const struct program *p);
+pid_t program_nursery(const struct program *p);
 
 /* All processes below `pid`, its children first: how many. */
 unsigned int program_children(pid_t pid, pid_t *children, unsigned int max);

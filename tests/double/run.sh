@@ -8,6 +8,7 @@
 #
 #	KILLS	under load, over all kinds of engine and cache (4000)
 #	CHECK	in one run, each with a look at what is left behind (1000)
+#	HELD	while a slow store holds writes back (300)
 #
 # WORKDIR is where images on a file system are, /var/tmp by default; the others
 # are in memory. SEED=N for other ones; ONLY="NAME ..." runs some of the tests;
@@ -17,20 +18,26 @@ set -u
 
 PROGRAM=$(realpath "$1")
 BUILD=$(realpath "$2")
+STORE=$BUILD/../torture/slow_store
 SEED=${SEED:-1}
 MEMORY=/dev/shm
 [ -w $MEMORY ] || MEMORY=/tmp
 DISK=$(mktemp -d "${WORKDIR:-/var/tmp}/virtio-disk-double.XXXXXX")
 FAST=$(mktemp -d "$MEMORY/virtio-disk-double.XXXXXX")
-trap '[ -n "${KEEP:-}" ] || rm -rf "$DISK" "$FAST"' EXIT
+# Whoever still waits for a store is told that there is none.
+unmount_all() {
+	grep " $DISK/" /proc/mounts | cut -d' ' -f2 |
+		while read -r _file; do umount -l "$_file"; done
+}
+trap 'unmount_all; [ -n "${KEEP:-}" ] || rm -rf "$DISK" "$FAST"' EXIT
 passed=0
 failed=0
 
 if [ "${FORM:-short}" = long ]; then
-	: "${KILLS:=4000}" "${CHECK:=1000}"
+	: "${KILLS:=4000}" "${CHECK:=1000}" "${HELD:=300}"
 	LIMIT=3600
 else
-	: "${KILLS:=160}" "${CHECK:=60}"
+	: "${KILLS:=160}" "${CHECK:=60}" "${HELD:=6}"
 	LIMIT=120
 fi
 
@@ -48,7 +55,7 @@ kills() {
 	mkdir -p "$_dir/states"
 	truncate -s 16M "$_image"
 	shift 2
-	timeout -k 5 $LIMIT "$BUILD/kills" program="$PROGRAM" \
+	timeout -k 5 "$LIMIT" "$BUILD/kills" program="$PROGRAM" \
 		libraries="$BUILD/lib" states="$_dir/states" \
 		directory="$_dir" image="$_image" "$@" && rm -r "$_dir" && return
 	tail -n 8 "$_dir"/log.* >&2
@@ -76,6 +83,42 @@ nothing_left_behind() {
 	kills left fast kills="$CHECK" check=1 seed="$SEED"
 }
 
+# held NUMBER KEYS: a store that holds writes back, for 0.2 to 0.5 seconds. The
+# image is small: most of it is under way, and written again.
+held() {
+	_dir=$FAST/held.$1
+	_data=$DISK/held.$1
+	mkdir -p "$_dir/states"
+	truncate -s 1M "$_data"
+	truncate -s 4096 "$_data.control"
+	: >"$_data.file"
+	"$STORE" "$_data" "$_data.file" "$_data.control" direct &
+	_store=$!
+	_tries=0
+	until grep -q "$_data.file" /proc/mounts || [ $_tries -gt 100 ]; do
+		sleep 0.05
+		_tries=$((_tries + 1))
+	done
+	timeout -k 5 "$LIMIT" "$BUILD/kills" program="$PROGRAM" \
+		libraries="$BUILD/lib" states="$_dir/states" \
+		directory="$_dir" image="$_data.file" data="$_data" \
+		control="$_data.control" min=200 max=500 check=0 disk="$2" \
+		kills="$HELD" seed=$((SEED + $1)) packed=$(($1 % 2))
+	_result=$?
+	[ $_result -eq 0 ] || tail -n 8 "$_dir"/log.* >&2
+	{ umount -l "$_data.file" && kill $_store && wait $_store; } 2>/dev/null
+	return $_result
+}
+
+held_back() {
+	if [ "$(id -u)" -ne 0 ] || [ ! -c /dev/fuse ]; then
+		echo "    the slow store needs root and /dev/fuse"
+		return 1
+	fi
+	held 0 engine=io_uring,cache=none && held 1 engine=threads,cache=none &&
+		held 2 engine=libaio,cache=none
+}
+
 run_test() {
 	if "$1"; then
 		echo "ok - $1"
@@ -86,7 +129,8 @@ run_test() {
 	fi
 }
 
-for _test in ${ONLY:-serves killed_under_load nothing_left_behind}; do
+for _test in ${ONLY:-serves killed_under_load held_back \
+	nothing_left_behind}; do
 	run_test "$_test"
 done
 echo "$passed passed, $failed failed"
