@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 #
-# takeover.sh DATA FILES SLOW WORD: verified traffic on DATA and SLOW, files on
-# FILES, until the first block of WORD says stop. Nothing may fail meanwhile, and
-# the kernel may have nothing to say.
+# takeover.sh DATA FILES SLOW WORD [stays]: verified traffic on DATA and SLOW, files
+# on FILES, until the first block of WORD says stop. Nothing may fail meanwhile, and
+# the kernel may have nothing to say. Who stays writes on until it is destroyed.
 
 . /rig/lib.sh
 word=$4
@@ -70,3 +70,10 @@ dmesg | grep -Ei 'error|reset|timed out|blocked for|stall|warn' >/tmp/complaints
 	fail "the kernel: $(head -n 1 /tmp/complaints)"
 say note "$(cat "/tmp/$1.out")"
 say files "$(sha256sum </tmp/read | cut -c1-16)"
+if [ "${5:-}" = stays ]; then
+	blkload -m randwrite -q 32 -t 600 "/dev/$1" &
+	sleep 1
+	say verified
+	wait
+	fail "nobody destroys the guest"
+fi
