@@ -15,7 +15,7 @@
  */
 #define SAVED_NS 16000
 
-/* Of the longest time: spent before it is given up, and once more after that. */
+/* Of the longest time: spent until it is given up, and at each try after. */
 #define SPENT_TIMES 16
 #define TRIED_TIMES 2
 

@@ -168,7 +168,7 @@ static void test_given_up_shortly_at_first(void **state)
 	assert_int_equal(w.polling.pause_ns, NS_PER_MS);
 }
 
-/* It is tried again, and where it pays by then nothing is left of the pauses. */
+/* It is tried again, and where it pays by then no pause is left. */
 static void test_taken_up_again(void **state)
 {
 	struct world w;
