@@ -39,19 +39,19 @@
 
 static const uint32_t ioctls[] = {
 	/*
-	 * Xen's, which a front end has no need of: to notify; what a device
-	 * model does; foreign memory, by two generations of a call; to bind, to
-	 * unbind; the page of an ioreq server. Of those a monitor has none, but
-	 * libxenctrl's hypercalls; a question how the kernel refuses what it
-	 * lacks.
+	 * Xen's, which a front end has no need of: to notify; foreign memory,
+	 * by two generations of a call; to bind, to unbind; the page of an
+	 * ioreq server. A monitor has only those that follow: what a device
+	 * model does, which libxenctrl asks for, and its hypercalls; a question
+	 * how the kernel refuses what it lacks.
 	 */
 	EVTCHN(4, 4),
-	PRIVCMD(5, 16),
 	PRIVCMD(4, 32),
 	PRIVCMD(3, 24),
 	EVTCHN(1, 8),
 	EVTCHN(3, 4),
 	PRIVCMD(7, 32),
+	PRIVCMD(5, 16),
 	PRIVCMD(0, 48),
 	PRIVCMD(0xff, 0),
 	/* Block devices, and whether the log is a terminal. */
@@ -67,7 +67,7 @@ static const uint32_t ioctls[] = {
 	BLKGETZONESZ,
 	TCGETS,
 };
-#define IOCTLS_OF_WORKER 7
+#define IOCTLS_OF_WORKER 6
 #define IOCTLS_OF_XEN 9
 
 static const struct call_filter_check ioctl_of_xen = { 1, UINT32_MAX, ioctls,
