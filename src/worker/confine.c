@@ -20,6 +20,7 @@
 #include <pwd.h>
 #include <sched.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -38,6 +39,8 @@
 #define LOCKED_MAX_BYTES (64u << 20)
 /* Capabilities have numbers below this. */
 #define CAPABILITIES_MAX 64u
+/* Bytes of all names of what may be kept. */
+#define KEPT_MAX 320u
 
 struct identity {
 	uid_t uid;
@@ -62,15 +65,26 @@ static const struct limit limits[] = {
 };
 
 /*
- * Whether it was given up: `r` is 0 or a negative errno. That we may not is
- * what somebody decided who started us, as our own unit does.
+ * What we may not give up: that is what somebody decided who started us, as our
+ * own unit does. For one line.
  */
+static char kept[KEPT_MAX];
+
+static void keep(const char *what)
+{
+	size_t n = strlen(kept);
+
+	snprintf(kept + n, sizeof(kept) - n, "%s%s", n ? ", " : "", what);
+}
+
+/* Whether it was given up: `r` is 0 or a negative errno. */
 static bool given_up(const char *what, int r)
 {
-	if (r)
-		log_line(r == -EPERM ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING,
-			 "the worker cannot give up %s: %s", what,
-			 strerror(-r));
+	if (r == -EPERM)
+		keep(what);
+	else if (r)
+		log_warning("the worker cannot give up %s: %s", what,
+			    strerror(-r));
 	return r == 0;
 }
 
@@ -189,6 +203,8 @@ static void give_up_identity(const struct identity *identity)
 {
 	given_up("capabilities of the programs it would run", drop_bounds());
 	given_up("its user", change_user(identity));
+	if (!identity->own && getuid() != identity->uid)
+		log_warning("the worker is not the user that --user names");
 	given_up("capabilities", drop_capabilities());
 	given_up("new privileges",
 		 errno_of(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)));
@@ -228,6 +244,8 @@ int confine_enter(const struct confine_settings *settings)
 	no_files |= given_up("files (Landlock)", confine_place_deny());
 	no_files |= given_up("system calls",
 			     call_filter_install(&confine_list, CONFINE_ALL));
+	if (kept[0])
+		log_info("the worker may not give up: %s", kept);
 	if (!no_files) {
 		log_error("the worker would reach the host's files, so it "
 			  "serves nothing; use a kernel with Landlock or "

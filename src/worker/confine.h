@@ -30,10 +30,10 @@
  * calls is found; but it lets through stat() and a connection to a socket that
  * has a path. For those there is an empty root, where we may make one.
  *
- * What does not work is told in the log and is no reason to end: a kernel or a
- * unit that lacks one of these would otherwise take the guest's disks away, and
- * the others stand. Capabilities go in any case, for that needs no right. But
- * for files: where neither root, nor Landlock, nor list works, a worker that
+ * What does not work is told in the log, all that we may not in one line, and is
+ * no reason to end: a kernel or a unit that lacks one of these would otherwise
+ * take the guest's disks away, and the others stand. Our own unit lets neither
+ * user nor capabilities change. But for files: where neither root, nor Landlock, nor list works, a worker that
  * was taken over would have the host's.
  */
 #ifndef WORKER_CONFINE_H
