@@ -89,6 +89,14 @@ int block_claim_open(struct block_claim *claim,
 		     char error[BLOCK_ERROR_MAX]);
 
 /*
+ * Whether block_claim_open() would find the image in use, as far as its locks
+ * say that: 0, or a negative errno and a sentence as there. Nothing is measured
+ * and nothing stays open.
+ */
+int block_claim_try(const struct block_image_options *options,
+		    char error[BLOCK_ERROR_MAX]);
+
+/*
  * Make a worker's part, which is the caller's to send and to close. Of an image
  * that is not locked, because it is lent, it is not locked either.
  *

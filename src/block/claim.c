@@ -230,12 +230,11 @@ static int measure(struct block_claim *claim,
 	return rc;
 }
 
-int block_claim_open(struct block_claim *claim,
-		     const struct block_image_options *options,
-		     char error[BLOCK_ERROR_MAX])
+/* Open and locked; the caller closes. */
+static int open_locked(struct block_claim *claim,
+		       const struct block_image_options *options,
+		       char error[BLOCK_ERROR_MAX])
 {
-	int rc = 0;
-
 	*claim = BLOCK_CLAIM_NONE;
 	claim->user = options->user;
 	claim->facts.readonly = options->readonly;
@@ -243,8 +242,25 @@ int block_claim_open(struct block_claim *claim,
 			     !options->readonly;
 	claim->facts.dio_align = 1;
 	claim->facts.dio_mem_align = 1;
-	if (options->file)
-		rc = open_store(claim, options->file, error);
+	return options->file ? open_store(claim, options->file, error) : 0;
+}
+
+int block_claim_try(const struct block_image_options *options,
+		    char error[BLOCK_ERROR_MAX])
+{
+	struct block_claim claim;
+	int rc = open_locked(&claim, options, error);
+
+	block_claim_close(&claim);
+	return rc;
+}
+
+int block_claim_open(struct block_claim *claim,
+		     const struct block_image_options *options,
+		     char error[BLOCK_ERROR_MAX])
+{
+	int rc = open_locked(claim, options, error);
+
 	if (rc == 0)
 		rc = measure(claim, options, error);
 	if (rc)

@@ -58,6 +58,13 @@ bool link_ledger_awaits(const struct link_ledger *l, uint64_t id)
 	return false;
 }
 
+unsigned int link_ledger_awaited(const struct link_ledger *l,
+				 uint64_t id[DISKS_MAX])
+{
+	memcpy(id, l->awaited, sizeof(l->awaited));
+	return l->nawaited;
+}
+
 void link_ledger_disown(struct link_ledger *l, uint64_t id)
 {
 	unsigned int n = 0;

@@ -41,6 +41,10 @@ void link_ledger_disown(struct link_ledger *ledger, uint64_t id);
 
 bool link_ledger_awaits(const struct link_ledger *ledger, uint64_t id);
 
+/* All that are awaited: their number. */
+unsigned int link_ledger_awaited(const struct link_ledger *ledger,
+				 uint64_t id[DISKS_MAX]);
+
 /*
  * What is answered by a message that is as it has to be: NULL, and it is taken
  * down; or what is wrong with it, and nothing is.

@@ -50,8 +50,10 @@
  * LEFT, and not FOUND, is what the worker awaits: a disk of the process before
  * this one. The guest may access it all the time. The lock of its image tells
  * when the last request of that process has ended, which may write to image and
- * guest until then; so the image is opened also where the disk is to go. Its
- * state is removed when the disk has ended, before libxl is told.
+ * guest until then; so the image is opened also where the disk is to go. Which
+ * image that is has been noted beside the state, for libxl may have removed the
+ * directory, or have made another disk in its place. State and note are removed
+ * when the disk has ended, before libxl is told.
  *
  * A disk whose worker is gone is LEFT as well, and its image stays open, so that
  * nobody else gets it: only whether requests of that worker are in flight is
@@ -76,6 +78,7 @@
 #include "base/log.h"
 #include "monitor/disk_image.h"
 #include "monitor/disk_said.h"
+#include "monitor/noted_image.h"
 #include "monitor/serial.h"
 
 /* How long the image of one that is left is in use before that is said. */
@@ -156,6 +159,13 @@ static void warn_of_mode(const struct guest_disk *gd)
 			    mode ? mode : "");
 }
 
+static void note_image(const struct guest_disk *gd)
+{
+	if (gd->state_fd >= 0)
+		noted_image_note(gd->host->states, gd->devid, &gd->claim,
+				 gd->name);
+}
+
 static void size_changed(struct size_watch *watch)
 {
 	struct guest_disk *gd = container_of(watch, struct guest_disk, size);
@@ -216,6 +226,9 @@ static int attach(struct guest_disk *gd, const struct disk_options *o,
 		step_back(gd);
 		return r;
 	}
+	/* One that is adopted may be found to have another image. */
+	if (!adopt)
+		note_image(gd);
 	serial_of(serial, o, &gd->claim);
 	all.serial = serial;
 	disk.state_fd = gd->state_fd;
@@ -469,12 +482,40 @@ static bool is_new(const struct guest_disk *gd)
 	return backend_state(gd->host->store, gd->path) == XENBUS_INITIALISING;
 }
 
+/*
+ * Whether what the process before has had in flight is on an image that is not
+ * the one that is said now, or on one of which nothing is said any more.
+ */
+static bool is_in_flight(struct guest_disk *gd)
+{
+	const struct block_user user = {
+		.in_use = gd->in_use,
+		.owner = owner_of(gd),
+		.successor = true,
+	};
+	char error[BLOCK_ERROR_MAX] = "";
+	int r = 0;
+
+	if (gd->host->states)
+		r = noted_image_try(gd->host->states, gd->devid, &gd->claim,
+				    &user, error);
+	if (!is_passing(r))
+		return false;
+	close_claim(gd);
+	stay_left(gd, error);
+	return true;
+}
+
 static void not_adopted(struct guest_disk *gd, int error, const char *why)
 {
-	if (error == -ENODEV || (error == -ESTALE && is_new(gd)))
-		let_go(gd);
-	else if (is_passing(error))
+	const bool ends = error == -ENODEV || (error == -ESTALE && is_new(gd));
+
+	if (!ends && is_passing(error))
 		stay_left(gd, why);
+	else if (is_in_flight(gd))
+		return;
+	else if (ends)
+		let_go(gd);
 	else
 		lose(gd, why);
 }
@@ -502,7 +543,7 @@ static void take_up(struct guest_disk *gd)
 	gd->in_use = say_or_ask(gd);
 	r = prepare(gd, &o, gd->in_use, error);
 	if (!is_passing(r) && unwanted)
-		let_go(gd);
+		r = -ENODEV;
 	else if (r == 0 && !worker_awaits(gd->host->worker, gd->devid))
 		not_awaited(gd);
 	else if (r == 0)
@@ -548,6 +589,8 @@ static void attached(struct guest_disk *gd)
 {
 	const bool told = gd->kept == KEPT_TOLD;
 
+	if (gd->state == GUEST_DISK_ADOPTING)
+		note_image(gd);
 	gd->kept = KEPT_NOT;
 	gd->state = told ? GUEST_DISK_SERVED : GUEST_DISK_UNTOLD;
 	if (gd->unwanted || (told && is_unwanted(gd)))

@@ -55,11 +55,8 @@ static struct guest_disk *add(struct guest_disks *disks, uint64_t devid)
 	return gd;
 }
 
-/*
- * Also those whose directory is gone. A file of a disk that is not awaited is
- * of one that no guest has seen, or that has ended.
- */
-void guest_disks_find_left(struct guest_disks *disks)
+/* A disk that is not awaited no guest has seen, or it has ended. */
+static void remove_others(const struct guest_disks *disks)
 {
 	const struct state_dir *states = disks->host.states;
 	uint64_t devid[STATE_DIR_DISKS_MAX];
@@ -68,7 +65,20 @@ void guest_disks_find_left(struct guest_disks *disks)
 	for (unsigned int i = 0; i < n; i++)
 		if (!worker_awaits(disks->host.worker, devid[i]))
 			state_dir_remove_disk(states, devid[i]);
-		else if (!find(disks, devid[i]))
+}
+
+/*
+ * Also those of which nobody else knows any more, neither directory nor file:
+ * the guest may access them, and is let go by nobody but us.
+ */
+void guest_disks_find_left(struct guest_disks *disks)
+{
+	uint64_t devid[DISKS_MAX];
+	unsigned int n = worker_awaited(disks->host.worker, devid);
+
+	remove_others(disks);
+	for (unsigned int i = 0; i < n; i++)
+		if (!find(disks, devid[i]))
 			add(disks, devid[i]);
 }
 

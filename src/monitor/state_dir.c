@@ -55,6 +55,10 @@ static const char server_name[] = "server";
 static const char vm_name[] = "vm";
 static const char boot_name[] = "boot";
 static const char pid_name[] = "pid";
+static const char note_suffix[] = ".image";
+/* What a note of an image begins with; of one length. */
+static const char note_reads[] = "ro ";
+static const char note_writes[] = "rw ";
 static const char boot_id[] = "/proc/sys/kernel/random/boot_id";
 
 __attribute__((format(printf, 3, 4))) static int
@@ -170,6 +174,14 @@ static bool is_number(const char *name)
 	return n > 0 && n < NAME_LEN_MAX && name[n] == '\0';
 }
 
+/* Of the image of a disk. */
+static bool is_note(const char *name)
+{
+	size_t n = strspn(name, "0123456789");
+
+	return n > 0 && n < NAME_LEN_MAX && strcmp(name + n, note_suffix) == 0;
+}
+
 /* Call `f` with each name in a directory until it says false. */
 static void for_each(int at, bool (*f)(void *arg, int at, const char *name),
 		     void *arg)
@@ -237,7 +249,7 @@ static bool remove_file(void *arg, int at, const char *name)
 static bool remove_disk(void *arg, int at, const char *name)
 {
 	(void)arg;
-	if (is_number(name))
+	if (is_number(name) || is_note(name))
 		unlinkat(at, name, 0);
 	return true;
 }
@@ -533,13 +545,63 @@ int state_dir_open_disk(const struct state_dir *dir, uint64_t devid, bool make,
 	return explain_open(error, fd, dir->path, name);
 }
 
+static void name_note(char name[2 * NAME_LEN_MAX], uint64_t devid)
+{
+	snprintf(name, 2 * NAME_LEN_MAX, "%" PRIu64 "%s", devid, note_suffix);
+}
+
+/*
+ * One that says the same is left alone: a process that is killed meanwhile
+ * leaves what was there.
+ */
+int state_dir_note_image(const struct state_dir *dir, uint64_t devid,
+			 const char *file, bool readonly)
+{
+	char text[sizeof(note_writes) + STATE_DIR_FILE_MAX];
+	char now[sizeof(text)];
+	char name[2 * NAME_LEN_MAX];
+
+	if (strlen(file) >= STATE_DIR_FILE_MAX)
+		return -ENAMETOOLONG;
+	snprintf(text, sizeof(text), "%s%s",
+		 readonly ? note_reads : note_writes, file);
+	name_note(name, devid);
+	if (read_text(dir->fd, name, now, sizeof(now)) == 0 &&
+	    strcmp(text, now) == 0)
+		return 0;
+	return write_text(dir->fd, name, text);
+}
+
+int state_dir_read_image(const struct state_dir *dir, uint64_t devid,
+			 char file[STATE_DIR_FILE_MAX], bool *readonly)
+{
+	const size_t head = sizeof(note_writes) - 1;
+	char text[sizeof(note_writes) + STATE_DIR_FILE_MAX];
+	char name[2 * NAME_LEN_MAX];
+	int r;
+
+	name_note(name, devid);
+	r = read_text(dir->fd, name, text, sizeof(text));
+	if (r)
+		return r;
+	*readonly = strncmp(text, note_reads, head) == 0;
+	if (!*readonly && strncmp(text, note_writes, head) != 0)
+		return -ENOENT;
+	snprintf(file, STATE_DIR_FILE_MAX, "%s", text + head);
+	return 0;
+}
+
+/* The note last: what has a state has one. */
 void state_dir_remove_disk(const struct state_dir *dir, uint64_t devid)
 {
-	char name[NAME_LEN_MAX];
+	char name[2 * NAME_LEN_MAX];
 
+	if (dir->fd < 0)
+		return;
 	snprintf(name, sizeof(name), "%" PRIu64, devid);
-	if (dir->fd >= 0)
-		unlinkat(dir->fd, name, 0);
+	unlinkat(dir->fd, name, 0);
+	name_note(name, devid);
+	unlinkat(dir->fd, name, 0);
 }
 
 struct list {

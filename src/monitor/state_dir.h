@@ -10,6 +10,7 @@
  *				one
  *	DIR/DOMID/pid		who serves it, for people
  *	DIR/DOMID/DEVID		of one disk
+ *	DIR/DOMID/DEVID.image	which image that has
  *
  * What is in `server` and in the disks' files is the worker's, who sizes them.
  * It lies on tmpfs, best: nothing of it is to outlive the host, after whose
@@ -27,7 +28,8 @@
 enum {
 	STATE_DIR_VM_MAX = 128,  /* bytes of what tells a guest, with its NUL */
 	STATE_DIR_BOOT_MAX = 40, /* ... a boot of the host */
-	STATE_DIR_DISKS_MAX = 64, /* files that state_dir_list() looks at */
+	STATE_DIR_DISKS_MAX = 64,  /* files that state_dir_list() looks at */
+	STATE_DIR_FILE_MAX = 4096, /* bytes of an image's name, with its NUL */
 };
 
 struct state_dir {
@@ -92,6 +94,15 @@ bool state_dir_can_be_found(const struct state_dir *dir);
  */
 int state_dir_open_disk(const struct state_dir *dir, uint64_t devid, bool make,
 			char error[BLOCK_ERROR_MAX]);
+
+/*
+ * Note which image a disk has, for a process that is not told so by anybody
+ * else; and read it, 0 or -ENOENT: there is no note. Or another negative errno.
+ */
+int state_dir_note_image(const struct state_dir *dir, uint64_t devid,
+			 const char *file, bool readonly);
+int state_dir_read_image(const struct state_dir *dir, uint64_t devid,
+			 char file[STATE_DIR_FILE_MAX], bool *readonly);
 
 /* The disk has ended; also one without a file. */
 void state_dir_remove_disk(const struct state_dir *dir, uint64_t devid);

@@ -172,6 +172,11 @@ bool worker_awaits(const struct worker *w, uint64_t id)
 	return link_ledger_awaits(&w->ledger, id);
 }
 
+unsigned int worker_awaited(const struct worker *w, uint64_t id[DISKS_MAX])
+{
+	return link_ledger_awaited(&w->ledger, id);
+}
+
 void worker_disown(struct worker *w, uint64_t id)
 {
 	struct link_message m = { .type = LINK_DISOWN };

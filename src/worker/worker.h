@@ -135,6 +135,10 @@ void worker_rest(struct worker *worker);
  */
 bool worker_awaits(const struct worker *worker, uint64_t id);
 
+/* All of those: their number. */
+unsigned int worker_awaited(const struct worker *worker,
+			    uint64_t id[DISKS_MAX]);
+
 /*
  * A disk that is awaited will not be adopted: its window is unmapped, and who
  * has accessed it goes on as where no device is. Nothing of the worker before

@@ -315,6 +315,79 @@ static void test_directory_removed_while_nobody_serves(void)
 	finish();
 }
 
+/* Only the server's row tells of it; the guest is let go all the same. */
+static void test_nothing_left_but_a_row(void)
+{
+	start(2);
+	leave();
+	tool_remove(node(0, ""));
+	assert_int_equal(unlink(state_file("51712")), 0);
+	assert_int_equal(unlink(state_file("51712.image")), 0);
+	assert_true(begin_access(0, register_of(0, 0), 4, true, 0));
+	last(1);
+	wait_until(answered(0));
+	assert_int_equal((uint32_t)dom.vcpu[0].value, UINT32_MAX);
+	assert_false(begin_access(0, register_of(0, 0), 4, true, 0));
+	check_serves(1, 0x21);
+	finish();
+}
+
+/*
+ * ... but not before the requests of the dead have ended, on the image that it
+ * has had: nobody tells which that is.
+ */
+static void waits_for_the_image_before(void (*meanwhile)(void))
+{
+	struct block_image image;
+	struct block_image_options options = { .file = disk[0].file };
+	char error[BLOCK_ERROR_MAX];
+
+	start(2);
+	leave();
+	assert_int_equal(whole_open(&image, &options, error), 0);
+	meanwhile();
+	assert_true(begin_access(0, register_of(0, 0), 4, true, 0));
+	last(1);
+	wait_until(logged("the guest waits for it: "));
+	assert_false(answered(0));
+	assert_true(has_state("51712"));
+	whole_close(&image);
+	wait_until(answered(0));
+	assert_int_equal((uint32_t)dom.vcpu[0].value, UINT32_MAX);
+	check_serves(1, 0x21);
+}
+
+static void remove_first(void)
+{
+	tool_remove(node(0, ""));
+}
+
+static void test_removed_with_an_image_in_use(void)
+{
+	waits_for_the_image_before(remove_first);
+	wait_until(!has_state("51712.image"));
+	assert_false(has_state("51712"));
+	assert_true(tool_is(node(0, "state"), NULL));
+	finish();
+}
+
+/* Another disk in its place begins after that. */
+static void remake_first(void)
+{
+	make_image(&disk[2]);
+	tool_remove(node(0, ""));
+	make_directory(0, disk[2].file);
+}
+
+static void test_made_anew_with_an_image_in_use(void)
+{
+	waits_for_the_image_before(remake_first);
+	wait_until(tool_is(node(0, "state"), "2"));
+	drive(&disk[2], 0);
+	assert_int_equal(request(&disk[2], VIRTIO_BLK_T_IN, 1), 0);
+	finish();
+}
+
 /* A disk that was closing goes on doing so. */
 static void test_left_while_closing(void)
 {
@@ -794,6 +867,7 @@ static void test_states_removed_under_it(void)
 {
 	start(1);
 	assert_int_equal(unlink(state_file("51712")), 0);
+	assert_int_equal(unlink(state_file("51712.image")), 0);
 	assert_int_equal(unlink(state_file("server")), 0);
 	assert_int_equal(unlink(state_file("vm")), 0);
 	assert_int_equal(unlink(state_file("pid")), 0);
@@ -992,6 +1066,9 @@ int main(void)
 		host_test(test_reset_that_waits_and_detach),
 		host_test(test_detached_while_nobody_serves),
 		host_test(test_directory_removed_while_nobody_serves),
+		host_test(test_nothing_left_but_a_row),
+		host_test(test_removed_with_an_image_in_use),
+		host_test(test_made_anew_with_an_image_in_use),
 		host_test(test_left_while_closing),
 		host_test(test_left_while_made_anew),
 		host_test(test_made_anew_while_nobody_served),

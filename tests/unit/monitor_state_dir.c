@@ -354,6 +354,78 @@ static void test_sweep_is_in_nobodys_way(void **state)
 	state_dir_close(&dir);
 }
 
+static void check_image(const struct state_dir *dir, uint64_t devid,
+			const char *file, bool readonly)
+{
+	char noted[STATE_DIR_FILE_MAX];
+	bool reads;
+
+	assert_int_equal(state_dir_read_image(dir, devid, noted, &reads),
+			 file ? 0 : -ENOENT);
+	if (!file)
+		return;
+	assert_string_equal(noted, file);
+	assert_int_equal(reads, readonly);
+}
+
+/* Which image a disk has is there as long as its state, and no longer. */
+static void test_note_of_an_image(void **state)
+{
+	char path[STATE_DIR_FILE_MAX + 1];
+	uint64_t devid[STATE_DIR_DISKS_MAX];
+	struct state_dir dir;
+
+	(void)state;
+	take(&dir, VM);
+	make_disk(&dir, DEVID);
+	check_image(&dir, DEVID, NULL, false);
+	assert_int_equal(state_dir_note_image(&dir, DEVID, "/a b\n", true), 0);
+	check_image(&dir, DEVID, "/a b\n", true);
+	memset(path, 'x', sizeof(path));
+	path[sizeof(path) - 1] = '\0';
+	assert_int_equal(state_dir_note_image(&dir, DEVID, path, false),
+			 -ENAMETOOLONG);
+	path[sizeof(path) - 2] = '\0';
+	assert_int_equal(state_dir_note_image(&dir, DEVID, path, false), 0);
+	check_image(&dir, DEVID, path, false);
+	/* It is no disk. */
+	assert_int_equal(state_dir_list(&dir, devid), 1);
+	state_dir_close(&dir);
+	take(&dir, VM);
+	check_image(&dir, DEVID, path, false);
+	check_image(&dir, DEVID + 1, NULL, false);
+	state_dir_remove_disk(&dir, DEVID);
+	check_image(&dir, DEVID, NULL, false);
+	/* One that was killed while it wrote has noted nothing. */
+	assert_int_equal(state_dir_note_image(&dir, DEVID, "/x", true), 0);
+	assert_int_equal(truncate(path_of("5/51712.image"), 2), 0);
+	check_image(&dir, DEVID, NULL, false);
+	/* Another guest knows nothing of it. */
+	state_dir_close(&dir);
+	take(&dir, OTHER_VM);
+	assert_false(exists("5/51712.image"));
+	state_dir_remove(&dir);
+	state_dir_close(&dir);
+}
+
+/* A process that is killed while it says the same loses nothing. */
+static void test_note_is_left_alone(void **state)
+{
+	struct state_dir dir;
+	struct stat before, now;
+
+	(void)state;
+	take(&dir, VM);
+	assert_int_equal(state_dir_note_image(&dir, DEVID, "/x", true), 0);
+	assert_int_equal(chmod(path_of("5/51712.image"), 0400), 0);
+	assert_int_equal(stat(path_of("5/51712.image"), &before), 0);
+	assert_int_equal(state_dir_note_image(&dir, DEVID, "/x", true), 0);
+	assert_int_equal(stat(path_of("5/51712.image"), &now), 0);
+	assert_memory_equal(&before.st_mtim, &now.st_mtim, sizeof(now.st_mtim));
+	state_dir_remove(&dir);
+	state_dir_close(&dir);
+}
+
 static void test_locked_by_another(void **state)
 {
 	struct state_dir dir, other;
@@ -566,6 +638,8 @@ int main(void)
 		state_test(test_boots_by_file_system),
 		state_test(test_sweep),
 		state_test(test_sweep_is_in_nobodys_way),
+		state_test(test_note_of_an_image),
+		state_test(test_note_is_left_alone),
 		state_test(test_locked_by_another),
 		state_test(test_not_known_whose),
 		state_test(test_taken_where_nothing_can_be_written),
