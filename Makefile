@@ -179,7 +179,7 @@ $(plain_tests): build/tests/%: build/obj/tests/unit/%.o build/obj/tests/filter.o
 fixtures := $(patsubst $(SRC)/%.c,%.o,$(wildcard $(SRC)/tests/lib/*.c))
 ifneq ($(HAVE_XEN),yes)
 fixtures := $(filter-out $(patsubst %,tests/lib/model_%.o,again domain foreign \
-	guest server store xen),$(fixtures))
+	guest server store worker xen),$(fixtures))
 endif
 build/san/tests/lib.done: $(fixtures:%=build/san/%)
 build/obj/tests/lib.done: $(fixtures:%=build/obj/%)

@@ -360,8 +360,7 @@ static bool is_unwanted(const struct guest_disk *gd)
 	    state == XENBUS_CLOSED)
 		return true;
 	/* We have written another one: libxl has begun anew. */
-	if (state == XENBUS_INITIALISING &&
-	    (gd->state == GUEST_DISK_SERVED || gd->kept == KEPT_TOLD))
+	if (state == XENBUS_INITIALISING && gd->state == GUEST_DISK_SERVED)
 		return true;
 	return backend_is_offline(store, gd->path);
 }

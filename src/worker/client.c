@@ -66,6 +66,7 @@ struct worker {
 	unsigned int domid;        /* of the guest that it was started for */
 	struct loop_source source; /* of the link; fd -1: there is none */
 	bool listens;              /* ... and is heard */
+	bool failed;               /* why it dies was said */
 	struct loop_timer rest;    /* armed: it was told to end */
 	struct loop_deferred lost; /* that is to be told */
 	struct link_ledger ledger;
@@ -90,10 +91,16 @@ static void cut(struct worker *w)
 	w->source.fd = -1;
 }
 
-/* It cannot be relied on any more: gone() follows. */
+/*
+ * It cannot be relied on any more: gone() follows. One that has closed its end
+ * most likely is, and how, that says.
+ */
 static void lose(struct worker *w, const char *why)
 {
-	log_error("the worker has failed: %s", why);
+	if (why)
+		log_error("the worker of domain %u has failed: %s", w->domid,
+			  why);
+	w->failed = why != NULL;
 	cut(w);
 	w->state = WORKER_DIES;
 	worker_starter_kill(w->starter);
@@ -157,9 +164,9 @@ static void ready(struct loop_source *source, uint32_t events)
 		return;
 	if (r == 1)
 		why = link_ledger_answer(&w->ledger, &m);
-	else if (!why)
-		why = r == 0 ? "it is gone" : strerror(-r);
-	if (why)
+	else if (r && !why)
+		why = strerror(-r);
+	if (r == 0 || why)
 		lose(w, why);
 	else
 		tell(w, &m);
@@ -181,6 +188,8 @@ void worker_disown(struct worker *w, uint64_t id)
 {
 	struct link_message m = { .type = LINK_DISOWN };
 
+	if (w->state != WORKER_RUNS)
+		return;
 	m.disk.id = id;
 	link_ledger_disown(&w->ledger, id);
 	send_message(w, &m, NULL);
@@ -211,6 +220,10 @@ void worker_attach(struct worker *w, const struct worker_disk *disk)
 	int fds[LINK_FDS_MAX];
 	unsigned int n = 0;
 
+	if (w->state != WORKER_RUNS) {
+		block_part_close(disk->part);
+		return;
+	}
 	a->id = disk->id;
 	a->base = disk->base;
 	a->irq = disk->irq;
@@ -245,6 +258,8 @@ void worker_detach(struct worker *w, uint64_t id)
 {
 	struct link_message m = { .type = LINK_DETACH };
 
+	if (w->state != WORKER_RUNS)
+		return;
 	m.disk.id = id;
 	link_ledger_detach(&w->ledger, id);
 	send_message(w, &m, NULL);
@@ -276,6 +291,7 @@ static int start(struct worker *w, unsigned int domid)
 		return r;
 	}
 	w->domid = domid;
+	w->failed = false;
 	w->state = WORKER_RUNS;
 	return 0;
 }
@@ -341,7 +357,7 @@ static void gone(void *arg, const char *how)
 	const bool was_to_run = w->state == WORKER_RUNS ||
 				w->state == WORKER_DIES;
 
-	if (w->state == WORKER_RUNS)
+	if (was_to_run && !w->failed)
 		log_error("the worker of domain %u has ended: %s", w->domid,
 			  how);
 	else

@@ -56,6 +56,8 @@ unsigned int logged(const char *text)
 struct block_request *__wrap_block_engine_reap(struct block_engine *engine,
 					       unsigned int max)
 {
+	if (dom.passes)
+		dom.passes();
 	if (__atomic_load_n(&dom.hold, __ATOMIC_ACQUIRE)) {
 		if (engine->inflight)
 			__atomic_store_n(&dom.held, true, __ATOMIC_RELEASE);

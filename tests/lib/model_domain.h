@@ -89,6 +89,7 @@ struct dom {
 	void (*on_map)(void);
 	void (*on_page)(void);
 	void (*on_disable)(void);
+	void (*passes)(void); /* whoever asks the store; or NULL */
 	int page_fails; /* errno of the next mapping of the server's page */
 	bool hold;      /* the store answers nothing */
 	bool held;      /* ... and a request is there that waits for it */

@@ -440,7 +440,7 @@ static void lies(uint32_t type, uint64_t id)
 	say_next(type, id);
 	make_directory(1, disk[1].file);
 	wait_until(logged("web/xvda: going on with"));
-	assert_int_equal(logged("the worker has failed: it "), 1);
+	assert_int_equal(logged("the worker of domain 5 has failed: it "), 1);
 	wait_until(tool_is(node(1, "state"), "2"));
 	check_serves(0);
 	drive(&disk[1], 1);
@@ -512,7 +512,7 @@ static void test_lies_while_it_begins(void)
 	dom.leaves = false;
 	program_start();
 	wait_until(logged("web/xvda: going on with"));
-	assert_int_equal(logged("the worker has failed: it "), 1);
+	assert_int_equal(logged("the worker of domain 5 has failed: it "), 1);
 	check_serves(0);
 	end();
 }
