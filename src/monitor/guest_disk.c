@@ -119,12 +119,12 @@ bool guest_disk_is_left(const struct guest_disk *gd)
 
 /* ---- its state ---- */
 
-/* 0, or a negative errno and a sentence. */
+/* 0, or a negative errno and a sentence. One that is open stays so. */
 static int open_state(struct guest_disk *gd, char error[BLOCK_ERROR_MAX])
 {
 	const struct state_dir *states = gd->host->states;
 
-	if (!states)
+	if (!states || gd->state_fd >= 0)
 		return 0;
 	gd->state_fd = state_dir_open_disk(states, gd->devid,
 					   gd->state != GUEST_DISK_LEFT, error);
@@ -194,7 +194,6 @@ static void step_back(struct guest_disk *gd)
 		return;
 	}
 	size_watch_remove(&gd->size);
-	close_state(gd);
 }
 
 /*
@@ -570,7 +569,6 @@ void guest_disk_lost(struct guest_disk *gd)
 	if (!guest_disk_is_active(gd) || gd->state == GUEST_DISK_LEFT)
 		return;
 	size_watch_remove(&gd->size);
-	close_state(gd);
 	if (gd->state == GUEST_DISK_SERVED)
 		gd->kept = KEPT_TOLD;
 	else if (gd->kept == KEPT_NOT)

@@ -18,7 +18,8 @@
  * Failure modes: a process that is killed between `vm` and its first disk
  * leaves a directory without disks, which is as good as none. One of another
  * guest or another boot, or with no `vm`, is emptied before it is used; one
- * whose `vm` or `boot` cannot be read now is left as it is. Where a boot of the
+ * whose `vm` or `boot` cannot be read now is left as it is. A disk of a guest
+ * whose directory somebody has removed has a state without a name. Where a boot of the
  * host cannot be told from another one, there are no states.
  */
 #include "monitor/state_dir.h"
@@ -35,6 +36,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <time.h>
@@ -530,12 +532,28 @@ bool state_dir_can_be_found(const struct state_dir *dir)
 
 /* ---- disks ---- */
 
+/* Nobody finds it again: only who has it open goes on with it. */
+static int open_nameless(const struct state_dir *dir,
+			 char error[BLOCK_ERROR_MAX])
+{
+	int fd = memfd_create("virtio-disk", MFD_CLOEXEC);
+
+	log_warning("%s/%u has been removed: no next process can go on with "
+		    "the disks of domain %u, which loses them with this one",
+		    dir->path, dir->domid, dir->domid);
+	return fd >= 0 ? fd :
+			 explain(error, -errno,
+				 "no memory for the state of a disk");
+}
+
 int state_dir_open_disk(const struct state_dir *dir, uint64_t devid, bool make,
 			char error[BLOCK_ERROR_MAX])
 {
 	char name[2 * NAME_LEN_MAX];
 	int fd;
 
+	if (make && !state_dir_can_be_found(dir))
+		return open_nameless(dir, error);
 	snprintf(name, sizeof(name), "%" PRIu64, devid);
 	fd = open_ours(dir->fd, name, O_RDWR | (make ? O_CREAT | O_TRUNC : 0),
 		       S_IFREG);

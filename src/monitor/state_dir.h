@@ -90,7 +90,9 @@ bool state_dir_can_be_found(const struct state_dir *dir);
 
 /*
  * The file of a disk, to be closed by the caller: one that is there already, or
- * with `make` an empty one. Or a negative errno and a sentence.
+ * with `make` an empty one. Or a negative errno and a sentence. Where somebody
+ * has removed the directory the empty one has no name, which is logged: it ends
+ * with the process.
  */
 int state_dir_open_disk(const struct state_dir *dir, uint64_t devid, bool make,
 			char error[BLOCK_ERROR_MAX]);

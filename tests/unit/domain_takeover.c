@@ -862,10 +862,8 @@ static void test_server_cannot_be_had_now(void)
 	finish();
 }
 
-/* Who waited for a next process would wait for ever. */
-static void test_states_removed_under_it(void)
+static void remove_states(void)
 {
-	start(1);
 	assert_int_equal(unlink(state_file("51712")), 0);
 	assert_int_equal(unlink(state_file("51712.image")), 0);
 	assert_int_equal(unlink(state_file("server")), 0);
@@ -874,6 +872,13 @@ static void test_states_removed_under_it(void)
 	/* There, where the directory is on no tmpfs. */
 	unlink(state_file("boot"));
 	assert_int_equal(rmdir(state_file("")), 0);
+}
+
+/* Who waited for a next process would wait for ever. */
+static void test_states_removed_under_it(void)
+{
+	start(1);
+	remove_states();
 	ask_stop();
 	assert_true(stopped());
 	assert_int_equal(logged("has been removed: no next process"), 1);
@@ -881,6 +886,26 @@ static void test_states_removed_under_it(void)
 	assert_true(tool_is(node(0, "state"), "6"));
 	check_clean();
 	remove_images(disk, sizeof(disk) / sizeof(*disk));
+}
+
+/* A disk that is attached after that is served as the others are. */
+static void test_attached_after_states_were_removed(void)
+{
+	start(1);
+	remove_states();
+	attach(&disk[1], 1);
+	drive(&disk[1], 1);
+	assert_int_equal(logged("which loses them with this one"), 1);
+	check_serves(0, 0x21);
+	check_serves(1, 0x22);
+	detach(1);
+	attach(&disk[2], 1);
+	drive(&disk[2], 1);
+	check_serves(0, 0x23);
+	finish();
+	assert_int_equal(logged("to the next process;"), 0);
+	assert_true(tool_is(node(0, "state"), "6"));
+	assert_true(tool_is(node(1, "state"), "6"));
 }
 
 /* It is gone, whoever has destroyed it: so are the disks. */
@@ -1094,6 +1119,7 @@ int main(void)
 		host_test(test_server_is_of_another_version),
 		host_test(test_server_cannot_be_had_now),
 		host_test(test_states_removed_under_it),
+		host_test(test_attached_after_states_were_removed),
 		host_test(test_server_is_gone),
 		host_test(test_no_directory),
 		host_test(test_directory_of_another_owner),
