@@ -593,8 +593,8 @@ int state_dir_note_image(const struct state_dir *dir, uint64_t devid,
 int state_dir_read_image(const struct state_dir *dir, uint64_t devid,
 			 char file[STATE_DIR_FILE_MAX], bool *readonly)
 {
-	const size_t head = sizeof(note_writes) - 1;
-	char text[sizeof(note_writes) + STATE_DIR_FILE_MAX];
+	enum { HEAD = sizeof(note_writes) - 1 };
+	char text[HEAD + STATE_DIR_FILE_MAX];
 	char name[2 * NAME_LEN_MAX];
 	int r;
 
@@ -602,10 +602,10 @@ int state_dir_read_image(const struct state_dir *dir, uint64_t devid,
 	r = read_text(dir->fd, name, text, sizeof(text));
 	if (r)
 		return r;
-	*readonly = strncmp(text, note_reads, head) == 0;
-	if (!*readonly && strncmp(text, note_writes, head) != 0)
+	*readonly = strncmp(text, note_reads, HEAD) == 0;
+	if (!*readonly && strncmp(text, note_writes, HEAD) != 0)
 		return -ENOENT;
-	snprintf(file, STATE_DIR_FILE_MAX, "%s", text + head);
+	memcpy(file, text + HEAD, strlen(text + HEAD) + 1);
 	return 0;
 }
 
