@@ -94,6 +94,28 @@ int __wrap_link_message_send(int fd, const struct link_message *message,
 int __real_link_message_send(int fd, const struct link_message *message,
 			     const int *fds);
 
+/* One that says what it may not, and then nothing more until it is killed. */
+static struct {
+	uint32_t instead_of; /* once; or 0 */
+	uint32_t type;
+} lie;
+
+static _Noreturn void lie_and_hang(int fd)
+{
+	struct link_message m;
+
+	memset(&m, 0, sizeof(m));
+	m.type = lie.type;
+	lie.instead_of = 0;
+	must(__real_link_message_send(fd, &m, NULL) == 0);
+	if (state_fd >= 0)
+		close(state_fd);
+	for (;;) {
+		usleep(200);
+		worker_passes();
+	}
+}
+
 /* With what the message had that is answered. */
 static _Noreturn void die_answering(uint32_t type)
 {
@@ -110,6 +132,8 @@ int __wrap_link_message_send(int fd, const struct link_message *message,
 	if (message->type < LINK_BEGUN)
 		return __real_link_message_send(fd, message, fds);
 	worker_passes();
+	if (message->type == lie.instead_of)
+		lie_and_hang(fd);
 	if (is_due(message->type, BEFORE))
 		die_answering(message->type);
 	r = __real_link_message_send(fd, message, fds);
@@ -468,6 +492,24 @@ static void test_closing_waits_for_requests(void)
 	wait_until(tool_is(node(0, "state"), "6"));
 	assert_false(is_claimed(0));
 	wait_no_window(0);
+	check_serves(1, 0x22);
+	finish();
+}
+
+/* It would not end by itself: it is killed, and only then there is a next. */
+static void test_liar(void)
+{
+	start(1, false);
+	make_image(&disk[1]);
+	lie.type = LINK_BEGUN;
+	lie.instead_of = LINK_ATTACHED;
+	make_directory(1, disk[1].file);
+	wait_until(tool_is(node(1, "state"), "2"));
+	assert_int_equal(logged("the worker of domain 5 has failed: it begins"),
+			 1);
+	assert_int_equal(workers_started(), 2);
+	check_serves(0, 0x21);
+	drive(&disk[1], 1);
 	check_serves(1, 0x22);
 	finish();
 }
@@ -838,6 +880,7 @@ int main(void)
 		host_test(test_adopts_after_a_death),
 		host_test(test_detaches),
 		host_test(test_closing_waits_for_requests),
+		host_test(test_liar),
 		host_test(test_detach_meanwhile),
 		host_test(test_removal_meanwhile),
 		host_test(test_made_anew_meanwhile),
