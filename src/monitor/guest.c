@@ -245,7 +245,7 @@ static void next_life_due(struct loop_timer *timer)
 }
 
 /* The guest waits for the next worker, which begins as after another process. */
-static void begin_again(struct guest *g)
+static void begin_again(struct guest *g, bool can)
 {
 	uint64_t ns;
 
@@ -255,9 +255,10 @@ static void begin_again(struct guest *g)
 		/* It waits as well for the next process. */
 		g->lost = true;
 		loop_quit(g->loop);
-	} else if (!worker_lives_died(&g->lives, clock_ns(), &ns)) {
-		log_error("%s: worker after worker has died; ending",
-			  g->domain.name);
+	} else if (!can || !worker_lives_died(&g->lives, clock_ns(), &ns)) {
+		log_error("%s: %s; ending", g->domain.name,
+			  can ? "worker after worker has died" :
+				"there will be no next worker");
 		g->lost = true;
 		fail(g);
 	} else if (ns) {
@@ -275,17 +276,17 @@ static void begin_again(struct guest *g)
  * Of a domain that is gone there is nothing to begin with; its images may be in
  * use still.
  */
-static void go_on(struct guest *g)
+static void go_on(struct guest *g, bool can)
 {
 	if (g->state == GUEST_LEAVING || is_over(g)) {
 		leave(g);
 		loop_defer(g->loop, &g->look);
 	} else {
-		begin_again(g);
+		begin_again(g, can);
 	}
 }
 
-static void lost(struct worker_owner *owner)
+static void lost(struct worker_owner *owner, bool last)
 {
 	struct guest *g = container_of(owner, struct guest, owner);
 
@@ -298,7 +299,7 @@ static void lost(struct worker_owner *owner)
 		return;
 	}
 	guest_disks_lost(&g->disks);
-	go_on(g);
+	go_on(g, !last);
 }
 
 /*
@@ -315,7 +316,7 @@ static void not_begun(struct guest *g, int error, const char *why)
 		log_error("%s: domain %d cannot be served: %s", g->domain.name,
 			  g->domain.id, why);
 	if (g->resumes) {
-		go_on(g);
+		go_on(g, true);
 		return;
 	}
 	g->state = GUEST_AWAITED;

@@ -47,11 +47,15 @@
 enum {
 	NAME_LEN_MAX = 24, /* of a number, with its NUL */
 	PID_LEN_MAX = 16,
-	/* A process that is ending holds its lock for a moment. */
-	LOCK_TRIES = 250,
+	/*
+	 * A process that is ending holds its lock for a moment; and the worker
+	 * of one that was killed for longer: it leaves in 2 s (worker/process.c)
+	 * or is killed after 4 s (worker/nursery_process.c).
+	 */
+	LOCK_TRIES = 1000,
 };
 
-#define LOCK_PAUSE_NS 2000000l
+#define LOCK_PAUSE_NS 5000000l
 
 static const char server_name[] = "server";
 static const char vm_name[] = "vm";

@@ -71,7 +71,8 @@ void state_dir_sweep(const struct state_dir *dir,
  * Take the states of a guest, which `vm` tells from others of its number: those
  * of another one, or of another boot of the host, are removed. 0, or a negative
  * errno and a sentence: -EBUSY if another process serves it, else it cannot
- * have states. Waits for a process that is ending, for half a second.
+ * have states. Waits for a process that is ending, and for the worker
+ * that is left of one, for five seconds.
  */
 int state_dir_take(struct state_dir *dir, unsigned int domid, const char *vm,
 		   char error[BLOCK_ERROR_MAX]);

@@ -69,6 +69,7 @@ struct worker {
 	bool failed;               /* why it dies was said */
 	struct loop_timer rest;    /* armed: it was told to end */
 	struct loop_deferred lost; /* that is to be told */
+	bool last;                 /* ... and that there is to be none */
 	struct link_ledger ledger;
 	/* What the next one begins with, once this one is gone. */
 	bool begins;
@@ -110,7 +111,7 @@ static void lost(struct loop_deferred *deferred)
 {
 	struct worker *w = container_of(deferred, struct worker, lost);
 
-	w->owner->ops->lost(w->owner);
+	w->owner->ops->lost(w->owner, w->last);
 }
 
 static void send_message(struct worker *w, const struct link_message *m,
@@ -305,6 +306,7 @@ static void begin(struct worker *w, unsigned int domid, int state_fd)
 	if (r) {
 		log_error("no worker can be started for domain %u: %s", domid,
 			  strerror(-r));
+		w->last = r == -EPIPE;
 		loop_defer(w->loop, &w->lost);
 		return;
 	}
@@ -371,7 +373,7 @@ static void gone(void *arg, const char *how)
 		w->begins = false;
 		begin(w, w->next_domid, w->next_fd);
 	} else if (was_to_run) {
-		w->owner->ops->lost(w->owner);
+		w->owner->ops->lost(w->owner, false);
 	}
 }
 

@@ -45,7 +45,7 @@ struct worker_starter {
 /*
  * Make a worker for guest `domid` at the other end of the link `fd`, which is
  * the starter's in any case. None runs. 0; or a negative errno, and there is
- * none. What fails later is told by gone().
+ * none: -EPIPE, nor will there be. What fails later is told by gone().
  */
 static inline int worker_starter_start(struct worker_starter *s,
 				       unsigned int domid, int fd)

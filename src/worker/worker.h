@@ -70,9 +70,10 @@ struct worker_owner_ops {
 	 * what it may not and was killed. Why was logged. Nothing that it was
 	 * asked will be answered, it awaits nothing, and what is said to it is in
 	 * vain. What it had in flight the images' locks tell of. The owner may
-	 * begin again.
+	 * begin again; but not if it was the `last`: none can be started any
+	 * more.
 	 */
-	void (*lost)(struct worker_owner *owner);
+	void (*lost)(struct worker_owner *owner, bool last);
 };
 
 struct worker_owner {

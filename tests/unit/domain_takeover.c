@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* LDFLAGS: -Wl,--wrap=log_line,--wrap=block_engine_reap */
 /* LDFLAGS: -Wl,--wrap=dlopen,--wrap=dlsym,--wrap=dlclose */
-/* LDFLAGS: -Wl,--wrap=signals_open */
+/* LDFLAGS: -Wl,--wrap=signals_open,--wrap=nanosleep */
 /*
  * A guest outlives the program, and the next one goes on with its disks: the
  * whole program on a fake host, again and again in one process. Whatever the
@@ -23,6 +23,16 @@
 #include "xen/ioreq_state.h"
 
 static struct driver disk[4];
+
+/* The lock of another process is not waited for. */
+int __wrap_nanosleep(const struct timespec *time, struct timespec *left);
+
+int __wrap_nanosleep(const struct timespec *time, struct timespec *left)
+{
+	(void)time;
+	(void)left;
+	return 0;
+}
 
 /* ---- one program and the next ---- */
 
