@@ -23,6 +23,7 @@ struct block_sync;
 
 struct block_image {
 	int fd;                  /* -1 for a null image */
+	uint64_t store[2];       /* which one it is; zeroes of a null image */
 	uint64_t size;           /* bytes, whole blocks of block_size */
 	unsigned int block_size; /* logical block that the device offers */
 	unsigned int physical_block_size; /* of the store, >= block_size */

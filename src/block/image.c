@@ -31,12 +31,17 @@
 
 /* ---- what was given ---- */
 
+/*
+ * A file system of a user's (FUSE) may tell another user nothing of a file that
+ * he has open, as a worker has.
+ */
 static bool is_of(const struct block_facts *facts, int fd)
 {
 	struct stat st;
 
-	return fstat(fd, &st) == 0 && st.st_dev == facts->device &&
-	       st.st_ino == facts->inode &&
+	if (fstat(fd, &st))
+		return errno == EACCES;
+	return st.st_dev == facts->device && st.st_ino == facts->inode &&
 	       (facts->is_block_device ?
 			S_ISBLK(st.st_mode) && st.st_rdev == facts->rdev :
 			S_ISREG(st.st_mode));
@@ -98,6 +103,15 @@ static int check(const struct block_part *part, char error[BLOCK_ERROR_MAX])
 
 /* ---- opening ---- */
 
+/* A file is known by its file system and number, a device by its own number. */
+static void identify(struct block_image *image, const struct block_facts *facts)
+{
+	if (!facts->has_file)
+		return;
+	image->store[0] = facts->is_block_device ? facts->rdev : facts->device;
+	image->store[1] = facts->is_block_device ? UINT64_MAX : facts->inode;
+}
+
 static void take_facts(struct block_image *image,
 		       const struct block_facts *facts)
 {
@@ -123,6 +137,7 @@ static void take_facts(struct block_image *image,
 		.write_through = facts->write_through,
 		.inherited_error = -facts->lost,
 	};
+	identify(image, facts);
 }
 
 /* What may have been written can be flushed. */

@@ -15,7 +15,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -76,25 +75,6 @@ static int map_all(struct disk_state *s, const struct virtio_blk_options *blk,
 }
 
 /*
- * Which store an image is of: a file by its file system and number, a device by
- * its own number. None: zeroes. 0 or a negative errno.
- */
-static int identify(const struct block_image *image, uint64_t store[2])
-{
-	struct stat st;
-
-	store[0] = 0;
-	store[1] = 0;
-	if (image->fd < 0)
-		return 0;
-	if (fstat(image->fd, &st))
-		return -errno;
-	store[0] = S_ISBLK(st.st_mode) ? st.st_rdev : st.st_dev;
-	store[1] = S_ISBLK(st.st_mode) ? UINT64_MAX : st.st_ino;
-	return 0;
-}
-
-/*
  * What the store has lost the kernel has told the process before, which has
  * noted it; or who has given us the image was told, and whoever follows has to
  * know.
@@ -122,10 +102,9 @@ int disk_state_make(struct disk_state *s, struct virtio_blk *device,
 		    char error[BLOCK_ERROR_MAX])
 {
 	const struct virtio_blk_options blk = blk_options(setup);
-	uint64_t store[2];
-	int r = identify(setup->image, store);
+	int r = 0;
 
-	if (r == 0 && setup->fd >= 0)
+	if (setup->fd >= 0)
 		r = shared_file_make(setup->fd, virtio_blk_state_bytes(&blk));
 	if (r == 0)
 		r = map_all(s, &blk, setup->fd);
@@ -135,7 +114,8 @@ int disk_state_make(struct disk_state *s, struct virtio_blk *device,
 		return r;
 	}
 	virtio_blk_init(device, &blk, s->memory, s->area, setup->mem);
-	memcpy(device->state->store, store, sizeof(store));
+	memcpy(device->state->store, setup->image->store,
+	       sizeof(setup->image->store));
 	take_flush_error(device, setup);
 	return 0;
 }
@@ -159,20 +139,16 @@ static void log_other_shape(const char *name,
 
 /*
  * What the guest has in its caches is of the image that it began with: another
- * one would be destroyed. 0, -ESTALE or another negative errno.
+ * one would be destroyed. 0 or -ESTALE.
  */
 static int check_store(const struct virtio_state *state,
 		       const struct block_image *image, const char **why)
 {
-	uint64_t store[2];
-	int r = identify(image, store);
-
-	*why = r ? strerror(-r) :
-		   "its image is not the file or device that the guest has had "
-		   "until now: put that back";
-	if (r == 0 && memcmp(store, state->blk.store, sizeof(store)) != 0)
-		r = -ESTALE;
-	return r;
+	*why = "its image is not the file or device that the guest has had "
+	       "until now: put that back";
+	return memcmp(image->store, state->blk.store, sizeof(image->store)) ?
+		       -ESTALE :
+		       0;
 }
 
 /* The shape that the state in the file has: 0, or as disk_state_adopt(). */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* LDFLAGS: -Wl,--wrap=fstat,--wrap=fstat64 */
 /*
  * What a worker is given of an image: whose its descriptions are, who waits for
  * whom, and that what does not fit is refused.
@@ -21,6 +22,29 @@ enum { READER, WRITER, LENDER, USERS };
 enum { AGAIN_MS = 30000 }; /* for what has to come */
 
 static char error[BLOCK_ERROR_MAX];
+
+static bool not_shown;
+
+int __real_fstat(int fd, struct stat *st);
+int __wrap_fstat(int fd, struct stat *st);
+int __real_fstat64(int fd, struct stat64 *st);
+int __wrap_fstat64(int fd, struct stat64 *st);
+
+static bool shows(void)
+{
+	errno = EACCES;
+	return !not_shown;
+}
+
+int __wrap_fstat(int fd, struct stat *st)
+{
+	return shows() ? __real_fstat(fd, st) : -1;
+}
+
+int __wrap_fstat64(int fd, struct stat64 *st)
+{
+	return shows() ? __real_fstat64(fd, st) : -1;
+}
 
 static int claim_for(struct block_claim *claim, const char *file, int how,
 		     uint64_t owner, bool successor)
@@ -135,6 +159,32 @@ static void test_renamed(void **state)
 	unlink(other);
 	assert_int_equal(block_claim_part(&claim, &part, error), 0);
 	assert_int_equal(block_image_open(&image, &part, error), 0);
+	block_image_close(&image);
+	block_claim_close(&claim);
+}
+
+/*
+ * A file system of a user's shows its files to nobody else, and a worker may be
+ * another one: what it has open it can use all the same.
+ */
+static void test_not_shown(void **state)
+{
+	struct block_claim claim;
+	struct block_image image;
+	struct block_part part;
+	struct stat st;
+
+	(void)state;
+	free(harness_create("image", 65536));
+	assert_int_equal(claim_as(&claim, harness_path("image"), WRITER), 0);
+	assert_int_equal(block_claim_part(&claim, &part, error), 0);
+	assert_int_equal(fstat(part.fd, &st), 0);
+	not_shown = true;
+	assert_int_equal(block_image_open(&image, &part, error), 0);
+	not_shown = false;
+	/* Which one it is was told. */
+	assert_int_equal(image.store[0], st.st_dev);
+	assert_int_equal(image.store[1], st.st_ino);
 	block_image_close(&image);
 	block_claim_close(&claim);
 }
@@ -955,6 +1005,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_own_descriptions),
 		cmocka_unit_test(test_renamed),
+		cmocka_unit_test(test_not_shown),
 		cmocka_unit_test(test_null_image),
 		cmocka_unit_test(test_new_size),
 		cmocka_unit_test(test_one_after_the_other),
