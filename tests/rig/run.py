@@ -193,7 +193,7 @@ class Image:
         copy(XEN / "dom0/init", top / "init")
         copy(XEN / "dom0/block", top / "etc/xen/scripts/block")
         copy(XEN / "dom0/xl.conf", top / "etc/xen/xl.conf")
-        for name in "main.sh", "lib.sh", "look.sh":
+        for name in "main.sh", "lib.sh", "look.sh", "timeline.sh":
             copy(XEN / name, top / "rig" / name)
         for path in self.tools.iterdir():
             copy(path, top / "rig/tools" / path.name)
@@ -372,6 +372,8 @@ def parse_options():
     parser.add_argument("--env", action="append", type=variable, default=[],
                         metavar="KEY=VALUE", help="a variable for scenarios; "
                         "VERBOSE=1 shows the logs of those that pass too")
+    parser.add_argument("--limit", type=int, metavar="SECONDS",
+                        help="for each scenario, instead of its own limit")
     parser.add_argument("--daemon", type=pathlib.Path, metavar="PATH",
                         help="an arm64 daemon, instead of building it")
     parser.add_argument("--no-daemon", action="store_true",
@@ -393,6 +395,8 @@ def main():
     scenarios = [Scenario(path) for path in paths
                  if options.script or not options.only
                  or any(name in path.stem for name in options.only)]
+    for scenario in scenarios:
+        scenario.limit = options.limit or scenario.limit
     if not scenarios:
         sys.exit("rig: no scenario of that name")
     if options.list:

@@ -2,15 +2,20 @@
 # SPDX-License-Identifier: MIT
 #
 # The daemon is killed again and again while a guest of two vCPUs uses four disks,
-# one of them on a store that takes half a second for a write; once it is replaced
-# by another version, once it ends by SIGTERM, and once nobody serves for some
-# seconds. The guest notices nothing.
+# one of them on a store that takes half a second for a write: its monitor and its
+# worker in turn. Once its file is replaced by another version, with which the next
+# monitor goes on; once it ends by SIGTERM, and once nobody serves for some seconds.
+# The guest notices nothing. KILLS=400, with a --limit of an hour, is the long form.
 # limit: 500
 
 . /rig/lib.sh
+. /rig/timeline.sh
 
 GUEST_VCPUS=2
 KILLS=${KILLS:-20}
+PROGRAM=$RUN/virtio-disk
+MONITORS=0
+WORKERS=0
 
 served() { grep -c 'going on with' "$RUN/$DAEMON.log" || :; }
 
@@ -22,21 +27,39 @@ ends() {
 	daemon_ends 20 "$2"
 }
 
-# comes_back: the next daemon has all four disks; how long that took.
-comes_back() {
+# takes_over COMMAND...: after that all four disks are served by another process.
+takes_over() {
 	_wanted=$(($(served) + 4))
-	daemon_start
+	"$@"
 	wait_until 60 serves_all "$_wanted" ||
-		fail "the next daemon did not take all disks over"
+		fail "the next process did not take all disks over"
 }
 
-# Another version of the program, and no other difference.
+kill_monitor() {
+	ends KILL 137
+	daemon_start
+	MONITORS=$((MONITORS + 1))
+}
+
+# Where all is one process, that one.
+kill_one() {
+	_worker=$(worker_pid)
+	if [ $(($1 % 2)) -eq 1 ] || [ -z "$_worker" ]; then
+		kill_monitor
+		return
+	fi
+	kill -KILL "$_worker"
+	WORKERS=$((WORKERS + 1))
+	daemon_runs || fail "the monitor has ended with its worker"
+}
+
+# Another version of the program, and no other difference, under the same name: who
+# runs goes on with the old one, a worker that is made now as well.
 upgrade() {
-	sed 's/0\.1\.0/0.1.9/g' "$(command -v virtio-disk)" >"$RUN/virtio-disk"
-	chmod +x "$RUN/virtio-disk"
-	! cmp -s "$RUN/virtio-disk" "$(command -v virtio-disk)" ||
-		fail "it is the same program"
-	PATH=$RUN:$PATH
+	sed 's/0\.1\.0/0.1.9/g' "$PROGRAM" >"$PROGRAM.new"
+	chmod +x "$PROGRAM.new"
+	mv "$PROGRAM.new" "$PROGRAM"
+	"$PROGRAM" --version | grep -q '0\.1\.9' || fail "it is the same version"
 }
 
 goes_on() {
@@ -46,6 +69,8 @@ goes_on() {
 
 more_beats() { [ "$(grep -c '@@GUEST beat' "$GUEST_LOG")" -gt "$1" ]; }
 
+cp "$(command -v virtio-disk)" "$PROGRAM"
+PATH=$RUN:$PATH
 echo "0 32768 delay /dev/ram0 0 0 /dev/ram0 0 500" | dmsetup create slow
 dmsetup mknodes
 files=$(image files.img 64)
@@ -57,17 +82,23 @@ guest_start "$(virtio_disk "$(image data.img 64)" xvda)
 guest_says 120 '@@GUEST busy'
 
 for turn in $(seq "$KILLS"); do
-	usleep $((turn * 70000))
-	ends KILL 137
-	comes_back
+	usleep $((turn % 20 * 70000))
+	[ "$turn" -ne $((KILLS / 2)) ] || upgrade
+	takes_over kill_one "$turn"
+	[ $((turn % 20)) -ne 0 ] || goes_on
 done
+note "killed: $MONITORS monitors, $WORKERS workers"
 goes_on
 
-upgrade
+timeline_begin
+takes_over kill_monitor
+timeline_end "a restart"
+goes_on
+
 ends TERM 0
 daemon_says 5 'left .* disks? of domain'
 sleep 5
-comes_back
+takes_over daemon_start
 goes_on
 
 echo stop | dd of="$word" conv=notrunc 2>/dev/null

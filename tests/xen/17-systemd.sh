@@ -8,6 +8,7 @@
 # limit: 400
 
 . /rig/lib.sh
+. /rig/timeline.sh
 
 GUEST_VCPUS=2
 # A vCPU that waits for a daemon stands still, and after 20 s its kernel says so.
@@ -141,7 +142,9 @@ guest_says 120 '@@GUEST busy'
 process_is_held
 
 again systemctl restart "$UNIT"
+timeline_begin
 again systemctl kill -s KILL "$UNIT"
+timeline_end "a restart by systemd"
 again systemctl kill -s KILL --kill-whom=main "$UNIT"
 
 systemctl stop "$UNIT"

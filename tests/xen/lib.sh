@@ -61,6 +61,10 @@ daemon_process() {
 
 daemon_pid() { cat "$RUN/$DAEMON.pid"; }
 
+# The worker of a monitor, where that is a process of its own: it was executed as
+# such. Its name it may have changed.
+worker_pid() { grep -lsz -x -e '--worke[r]' /proc/[0-9]*/cmdline | cut -d/ -f3; }
+
 daemon_runs() { ! exists "$RUN/$DAEMON.status"; }
 
 # daemon_ends SECONDS [STATUS]: it ends by itself in that time, with 0.
