@@ -66,6 +66,7 @@ static const char note_suffix[] = ".image";
 static const char note_reads[] = "ro ";
 static const char note_writes[] = "rw ";
 static const char boot_id[] = "/proc/sys/kernel/random/boot_id";
+static const char boot_variable[] = "VIRTIO_DISK_BOOT";
 
 __attribute__((format(printf, 3, 4))) static int
 explain(char error[BLOCK_ERROR_MAX], int rc, const char *format, ...)
@@ -351,24 +352,48 @@ static bool is_in_memory(int fd)
 	       (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC);
 }
 
-/* Which boot of the host this is: domain ids are the same after another one. */
-static int find_boot(struct state_dir *dir, char error[BLOCK_ERROR_MAX])
+/* The kernel has dashes and a line's end in it, systemd has not. */
+static void keep_digits(char *text)
+{
+	char *to = text;
+
+	for (; *text; text++)
+		if (isxdigit((unsigned char)*text))
+			*to++ = *text;
+	*to = '\0';
+}
+
+static void read_boot(char boot[STATE_DIR_BOOT_MAX])
 {
 	int fd = open(boot_id, O_RDONLY | O_CLOEXEC);
 	ssize_t n = 0;
 
 	if (fd >= 0) {
-		n = read(fd, dir->boot, sizeof(dir->boot) - 1);
+		n = read(fd, boot, STATE_DIR_BOOT_MAX - 1);
 		close(fd);
 	}
-	dir->boot[n > 0 ? n : 0] = '\0';
-	if (n > 0)
+	boot[n > 0 ? n : 0] = '\0';
+}
+
+/*
+ * Which boot of the host this is: domain ids are the same after another one.
+ * Who sees nothing of /proc but its own part is told by who has started it.
+ */
+static int find_boot(struct state_dir *dir, char error[BLOCK_ERROR_MAX])
+{
+	const char *told = getenv(boot_variable);
+
+	read_boot(dir->boot);
+	if (!*dir->boot && told)
+		snprintf(dir->boot, sizeof(dir->boot), "%s", told);
+	keep_digits(dir->boot);
+	if (*dir->boot)
 		return 0;
 	return explain(error, -ENODATA,
 		       "%s is not on a tmpfs, and this boot of the host cannot "
-		       "be told from others, as %s cannot be read: choose "
-		       "another --state-dir",
-		       dir->path, boot_id);
+		       "be told from others, as %s cannot be read and %s is "
+		       "not set: choose another --state-dir, on a tmpfs",
+		       dir->path, boot_id, boot_variable);
 }
 
 int state_dir_open(struct state_dir *dir, const char *path,
@@ -445,6 +470,7 @@ static int is_of_another_boot(const struct state_dir *dir)
 	if (!*dir->boot)
 		return 0;
 	r = read_text(dir->fd, boot_name, text, sizeof(text));
+	keep_digits(text);
 	return r ? r : strcmp(text, dir->boot) != 0;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* LDFLAGS: -Wl,--wrap=nanosleep */
+/* LDFLAGS: -Wl,--wrap=nanosleep,--wrap=open,--wrap=open64 */
 /*
  * The directory of the states: made, locked, emptied and removed, by one
  * process and by two; and what somebody else may have put there.
@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,6 +44,38 @@ int __wrap_nanosleep(const struct timespec *time, struct timespec *left)
 		return __real_nanosleep(time, left);
 	waited_ms += (long)time->tv_sec * 1000 + time->tv_nsec / 1000000;
 	return 0;
+}
+
+static bool proc_is_hidden;
+
+int __real_open(const char *path, int flags, ...);
+int __wrap_open(const char *path, int flags, ...);
+int __wrap_open64(const char *path, int flags, ...);
+
+int __wrap_open(const char *path, int flags, ...)
+{
+	va_list args;
+	int mode;
+
+	va_start(args, flags);
+	mode = flags & O_CREAT ? va_arg(args, int) : 0;
+	va_end(args);
+	if (proc_is_hidden && strncmp(path, "/proc/sys", 9) == 0) {
+		errno = ENOENT;
+		return -1;
+	}
+	return __real_open(path, flags, mode);
+}
+
+int __wrap_open64(const char *path, int flags, ...)
+{
+	va_list args;
+	int mode;
+
+	va_start(args, flags);
+	mode = flags & O_CREAT ? va_arg(args, int) : 0;
+	va_end(args);
+	return __wrap_open(path, flags, mode);
 }
 
 static const char *path_of(const char *name)
@@ -240,7 +273,7 @@ static void test_another_boot_of_the_host(void **state)
 	take(&dir, VM);
 	make_disk(&dir, DEVID);
 	outlives = exists("5/boot");
-	assert_int_equal(strlen(dir.boot), outlives ? 37 : 0);
+	assert_int_equal(strlen(dir.boot), outlives ? 32 : 0);
 	state_dir_close(&dir);
 	if (!outlives) {
 		/* On a tmpfs nobody asks. */
@@ -282,6 +315,61 @@ static void test_boots_by_file_system(void **state)
 	test_another_boot_of_the_host(state);
 	in("build");
 	test_another_boot_of_the_host(state);
+}
+
+/* Its number of the boot, as systemd writes it. */
+static void tell_boot(const char *text)
+{
+	char digits[STATE_DIR_BOOT_MAX] = "";
+	unsigned int n = 0;
+
+	for (; text && *text && n < sizeof(digits) - 1; text++)
+		if (*text != '-' && *text != '\n')
+			digits[n++] = *text;
+	if (text)
+		assert_int_equal(setenv("VIRTIO_DISK_BOOT", digits, 1), 0);
+	else
+		assert_int_equal(unsetenv("VIRTIO_DISK_BOOT"), 0);
+}
+
+/* The unit hides /proc: who has started us says which boot this is. */
+static void test_boot_that_is_told(void **state)
+{
+	struct state_dir dir;
+	char boot[64] = "";
+	FILE *f;
+
+	(void)state;
+	in("build");
+	f = fopen("/proc/sys/kernel/random/boot_id", "r");
+	assert_non_null(f);
+	assert_non_null(fgets(boot, sizeof(boot), f));
+	fclose(f);
+	/* As an earlier version has noted it. */
+	take(&dir, VM);
+	make_disk(&dir, DEVID);
+	state_dir_close(&dir);
+	write_boot(boot);
+
+	proc_is_hidden = true;
+	tell_boot(NULL);
+	assert_int_equal(state_dir_open(&dir, root, error), -ENODATA);
+	assert_non_null(strstr(error, "VIRTIO_DISK_BOOT is not set"));
+	tell_boot("");
+	assert_int_equal(state_dir_open(&dir, root, error), -ENODATA);
+	tell_boot(boot);
+	take(&dir, VM);
+	assert_true(exists("5/51712"));
+	state_dir_close(&dir);
+	tell_boot("11111111-2222-3333-4444-555555555555");
+	found_empty(VM);
+	proc_is_hidden = false;
+	/* What the kernel says is believed. */
+	found_empty(VM);
+	take(&dir, VM);
+	assert_true(exists("5/51712"));
+	state_dir_close(&dir);
+	tell_boot(NULL);
 }
 
 static bool gone_if_even(void *arg, unsigned int domid, const char *vm)
@@ -658,6 +746,7 @@ int main(void)
 		state_test(test_another_guest_of_the_number),
 		state_test(test_another_boot_of_the_host),
 		state_test(test_boots_by_file_system),
+		state_test(test_boot_that_is_told),
 		state_test(test_sweep),
 		state_test(test_sweep_is_in_nobodys_way),
 		state_test(test_note_of_an_image),
