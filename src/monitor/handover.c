@@ -150,7 +150,7 @@ int handover_take(struct handover *h)
 
 void handover_give(struct handover *h)
 {
-	if (!lends(h) || !h->claim->locked)
+	if (!lends(h) || !h->claim->locked || h->giving)
 		return;
 	h->giving = true;
 	if (block_flush_is_busy(h->flush))

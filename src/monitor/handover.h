@@ -45,8 +45,7 @@ void handover_finish(struct handover *handover);
 
 /*
  * A queue is about to be served: have the lock. 0, or a negative errno after a
- * line in the log. What others did to its size is seen then. In a queue's
- * thread, while the loop's waits.
+ * line in the log. What others did to its size is seen then.
  */
 int handover_take(struct handover *handover);
 

@@ -186,6 +186,8 @@ static bool is_settled(const struct vhost_connection *c)
 {
 	const struct vhost_owner *owner = c->session.owner;
 
+	if (c->answer >= 0 && c->session.waits)
+		return false;
 	return c->answer < 0 || !c->kind->settles || !owner->ops->is_quiet ||
 	       owner->ops->is_quiet(c->session.owner);
 }
@@ -228,12 +230,26 @@ static void answer(struct vhost_connection *c)
 		vhost_message_clear(&c->message);
 }
 
+/* A queue that the message would have started, had the owner been ready. */
+static void start_again(struct vhost_connection *c)
+{
+	int r;
+
+	if (c->answer < 0 || !c->session.waits)
+		return;
+	r = vhost_queues_start(&c->session);
+	if (r)
+		c->answer = r;
+}
+
 /* Go on as far as that is possible now. */
 static void go_on(struct vhost_connection *c)
 {
 	if (c->stage == VHOST_STAGE_DRAIN &&
 	    vhost_queues_are_drained(&c->session, c->queues))
 		handle(c);
+	else if (c->stage == VHOST_STAGE_SETTLE)
+		start_again(c);
 	if (c->stage == VHOST_STAGE_SETTLE && is_settled(c))
 		answer(c);
 	if (c->stage == VHOST_STAGE_END &&

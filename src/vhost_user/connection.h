@@ -8,7 +8,8 @@
  *	drain	where the table says so: its queues pause until nothing of them
  *		is in flight, for the driver must not see the change half done
  *	handle	one call of the table's handler, for the session
- *	settle	where the table says so: until the owner is quiet
+ *	settle	where the table says so: until the owner is quiet; and until
+ *		he lets a queue start that could
  *	answer	as the handler has said
  *
  * Nothing of that blocks: no further message is read until this one is

@@ -72,11 +72,13 @@ static void *inflight_for(struct vhost_session *s, const struct vring *v)
 	return own;
 }
 
-static const char *why_no_start(int r)
+static int cannot_start(struct vhost_session *s, const struct vring *v, int r)
 {
-	return r == -EINVAL ? "its rings are not aligned, or its in-flight "
-			      "area is not one" :
-			      strerror(-r);
+	return vhost_session_wrong(s, "queue %u cannot start: %s", v->index,
+				   r == -EINVAL ?
+					   "its rings are not aligned, or its "
+					   "in-flight area is not one" :
+					   strerror(-r));
 }
 
 static void log_start(struct vhost_session *s, const struct vring *v)
@@ -105,11 +107,23 @@ static int start_mapped(struct vhost_session *s, struct vring *v)
 	r = vring_start(v, virtio_device_features(s->dev), inflight);
 	device_down_if_unused(s);
 	if (r)
-		return vhost_session_wrong(s, "queue %u cannot start: %s",
-					   v->index, why_no_start(r));
+		return cannot_start(s, v, r);
 	__atomic_store_n(&v->early_kick, false, __ATOMIC_RELAXED);
 	log_start(s, v);
 	return 0;
+}
+
+/* ... as soon as the owner wants it to. */
+static int start_ready(struct vhost_session *s, struct vring *v)
+{
+	const struct vhost_owner_ops *ops = s->owner->ops;
+	int r = ops->may_start ? ops->may_start(s->owner) : 0;
+
+	if (r > 0) {
+		s->waits = true;
+		return 0;
+	}
+	return r ? cannot_start(s, v, r) : start_mapped(s, v);
 }
 
 /* Start one queue, if it can: 0, or a negative errno with a reason. */
@@ -121,7 +135,7 @@ static int start_one(struct vhost_session *s, struct vring *v)
 	if (!vring_is_ready(v))
 		return 0;
 	if (vring_is_mapped(v, vhost_session_packed(s)))
-		return start_mapped(s, v);
+		return start_ready(s, v);
 	if (kicked)
 		return vhost_session_wrong(s,
 					   "queue %u was kicked, but its "
@@ -134,6 +148,7 @@ int vhost_queues_start(struct vhost_session *s)
 {
 	int r = 0;
 
+	s->waits = false;
 	for (unsigned int i = 0; r == 0 && i < s->dev->nqueues; i++)
 		r = start_one(s, &s->vring[i]);
 	vhost_queues_check_log(s);
@@ -191,11 +206,9 @@ void vhost_queues_wind_up(struct vhost_session *s)
 
 void vhost_queues_stop_one(struct vhost_session *s, struct vring *v)
 {
-	bool ran = v->running;
-
 	vring_stop(v);
 	device_down_if_unused(s);
-	if (ran && !vhost_queues_running(s) && s->owner->ops->stopped)
+	if (!vhost_queues_running(s) && s->owner->ops->stopped)
 		s->owner->ops->stopped(s->owner);
 }
 

@@ -14,7 +14,10 @@
 /* Bits of the queues that run. */
 uint32_t vhost_queues_running(const struct vhost_session *s);
 
-/* Start those that can: 0, or a negative errno with a reason. */
+/*
+ * Start those that can: 0, or a negative errno with a reason. What the owner
+ * has wait is to be tried again when the session is woken.
+ */
 int vhost_queues_start(struct vhost_session *s);
 
 /* Stop all, or one: they are drained. */

@@ -22,6 +22,12 @@ struct vhost_owner;
 
 struct vhost_owner_ops {
 	/*
+	 * A queue could start: 0, it may; 1, not yet, and the session is woken
+	 * when it is to ask again; or a negative errno, it may not. In the
+	 * session's thread. May be NULL.
+	 */
+	int (*may_start)(struct vhost_owner *owner);
+	/*
 	 * This queue is about to start: serve it from now on. Called in the
 	 * queue's thread; 0 or a negative errno.
 	 */
@@ -46,7 +52,10 @@ struct vhost_owner_ops {
 			   bool chosen);
 	/* A front end looks at the device for the first time: it is as new. */
 	void (*begin)(struct vhost_owner *owner);
-	/* The last queue that ran has stopped. May be NULL. */
+	/*
+	 * No queue runs any more, or none that could start does: told once or
+	 * more. May be NULL.
+	 */
 	void (*stopped)(struct vhost_owner *owner);
 	/*
 	 * Whether the front end may be told so; if not, the session is woken

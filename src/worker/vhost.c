@@ -146,17 +146,20 @@ static void somebody_came(struct loop_source *source, uint32_t events)
 
 /* ---- what the session asks for ---- */
 
+static int may_start(struct vhost_owner *owner)
+{
+	struct vhost *vh = container_of(owner, struct vhost, owner);
+
+	/* Still ours, if it was about to be given away. */
+	vh->giving = false;
+	return vh->image_owner->ops->take(vh->image_owner);
+}
+
 static int serve(struct vhost_owner *owner, unsigned int queue)
 {
 	struct vhost *vh = container_of(owner, struct vhost, owner);
 	struct thread_loop *thread = vh->thread_of[queue];
-	int r;
 
-	/* Still ours, if it was about to be given away. */
-	vh->giving = false;
-	r = vh->image_owner->ops->take(vh->image_owner);
-	if (r)
-		return r;
 	return disk_serve_queue(&vh->disk, queue,
 				thread ? &thread->loop : vh->loop,
 				&vh->connection.session.transport);
@@ -239,6 +242,7 @@ static void closed(struct vhost_owner *owner)
 }
 
 static const struct vhost_owner_ops owner_ops = {
+	.may_start = may_start,
 	.serve = serve,
 	.resubmit = resubmit,
 	.state = state,

@@ -19,7 +19,7 @@ struct vhost_image_owner;
 struct vhost_image_owner_ops {
 	/*
 	 * A queue is about to be served: have the lock. 0 or a negative errno,
-	 * logged. In a queue's thread, while the loop's waits.
+	 * logged.
 	 */
 	int (*take)(struct vhost_image_owner *owner);
 	/*

@@ -238,7 +238,7 @@ struct vring_used *ring_used(unsigned int q)
 	return (struct vring_used *)(peer.memory + ring_at(q) + 0x2000);
 }
 
-void set_up_queue(unsigned int q)
+void set_up_rings(unsigned int q)
 {
 	const struct vhost_vring_addr addr = ring_addr(q, 0);
 
@@ -251,6 +251,11 @@ void set_up_queue(unsigned int q)
 	ask_fd(VHOST_SET_VRING_KICK, q, peer.kick[q]);
 	ask_fd(VHOST_SET_VRING_CALL, q, peer.call[q]);
 	ask_fd(VHOST_SET_VRING_ERR, q, peer.err[q]);
+}
+
+void set_up_queue(unsigned int q)
+{
+	set_up_rings(q);
 	ask_state(VHOST_SET_VRING_ENABLE, q, 1);
 }
 
@@ -430,6 +435,12 @@ static void peer_closed(struct vhost_owner *owner)
 	peer.closed++;
 }
 
+static int peer_may_start(struct vhost_owner *owner)
+{
+	(void)owner;
+	return peer.may_start;
+}
+
 static int peer_serve(struct vhost_owner *owner, unsigned int q)
 {
 	(void)owner;
@@ -465,6 +476,7 @@ static void peer_lost(struct block_image *image)
 }
 
 static const struct vhost_owner_ops peer_ops = {
+	.may_start = peer_may_start,
 	.serve = peer_serve,
 	.resubmit = peer_resubmit,
 	.closed = peer_closed,

@@ -57,6 +57,7 @@ struct peer {
 	struct thread_loop thread[PEER_QUEUES];
 	struct thread_loop *thread_of[PEER_QUEUES];
 	unsigned int closed; /* sessions so far */
+	int may_start;       /* what it says to that */
 	char file[32];
 
 	int sock; /* the front end's end */
@@ -124,6 +125,9 @@ struct vring_desc *ring_desc(unsigned int q);
 struct vring_avail *ring_avail(unsigned int q);
 
 struct vring_used *ring_used(unsigned int q);
+
+/* All but that it is enabled. */
+void set_up_rings(unsigned int q);
 
 void set_up_queue(unsigned int q);
 

@@ -146,6 +146,73 @@ static void disabled_queue_rests(void **state)
 	await(0);
 }
 
+/* Nobody has answered, or has been told that the session is at its end. */
+static void expect_silence(void)
+{
+	char byte;
+
+	turn_ns(5 * NS_PER_MS);
+	assert_int_equal(recv(peer.sock, &byte, 1, MSG_PEEK | MSG_DONTWAIT),
+			 -1);
+}
+
+/* Where the owner is not ready a queue, and the answer, wait for him. */
+static void queue_waits_for_the_owner(void **state)
+{
+	const struct vhost_vring_state on = { .index = 1, .num = 1 };
+	struct vhost_message m;
+
+	(void)state;
+	set_up();
+	ask_state(VHOST_SET_VRING_ENABLE, 1, 0);
+	send_message(VHOST_GET_VRING_BASE, &on, sizeof(on), NULL, 0);
+	assert_int_equal(receive_reply(&m, NULL), sizeof(on));
+	peer.may_start = 1;
+	ask_fd(VHOST_SET_VRING_KICK, 1, peer.kick[1]);
+	send_message(VHOST_SET_VRING_ENABLE, &on, sizeof(on), NULL, 0);
+	expect_silence();
+	vhost_session_wake(&peer.connection.session);
+	expect_silence();
+	do_io(0, 0, 1);
+	assert_false(peer.connection.session.vring[1].running);
+	peer.may_start = 0;
+	vhost_session_wake(&peer.connection.session);
+	assert_int_equal(receive_reply(&m, NULL), 8);
+	assert_int_equal(m.payload.u64, 0);
+	assert_true(peer.connection.session.vring[1].running);
+	do_io(1, 0, 2);
+}
+
+/* He may also say no, or the front end go meanwhile. */
+static void queue_is_refused_by_the_owner(void **state)
+{
+	const struct vhost_vring_state on = { .index = 1, .num = 1 };
+
+	(void)state;
+	for (unsigned int i = 0; i < 2; i++) {
+		negotiate();
+		share_memory();
+		peer.may_start = 0;
+		set_up_queue(0);
+		peer.may_start = 1;
+		set_up_rings(1);
+		send_message(VHOST_SET_VRING_ENABLE, &on, sizeof(on), NULL, 0);
+		expect_silence();
+		if (i == 0) {
+			peer.may_start = -EAGAIN;
+			vhost_session_wake(&peer.connection.session);
+			expect_closed();
+			close(peer.sock);
+		} else {
+			disconnect_peer();
+		}
+		connect_peer();
+	}
+	peer.may_start = 0;
+	set_up();
+	do_io(1, 0, 2);
+}
+
 static void next_front_end_finds_all(void **state)
 {
 	(void)state;
@@ -491,6 +558,10 @@ static int run(const char *name)
 		cmocka_unit_test_setup_teardown(stops_and_goes_on, start, end),
 		cmocka_unit_test_setup_teardown(disabled_queue_rests, start,
 						end),
+		cmocka_unit_test_setup_teardown(queue_waits_for_the_owner,
+						start, end),
+		cmocka_unit_test_setup_teardown(queue_is_refused_by_the_owner,
+						start, end),
 		cmocka_unit_test_setup_teardown(next_front_end_finds_all, start,
 						end),
 		cmocka_unit_test_setup_teardown(memory_changes_while_queues_run,
