@@ -182,7 +182,7 @@ static int note_identity(struct block_claim *claim, char error[BLOCK_ERROR_MAX])
 					   error);
 	if (length >= BLOCK_NAME_MAX)
 		name += length - (BLOCK_NAME_MAX - 1);
-	strncpy(facts->name, name, BLOCK_NAME_MAX - 1);
+	memcpy(facts->name, name, strlen(name));
 	facts->device = st.st_dev;
 	facts->inode = st.st_ino;
 	facts->rdev = facts->is_block_device ? st.st_rdev : 0;

@@ -527,8 +527,8 @@ static void not_awaited(struct guest_disk *gd)
 	}
 	close_claim(gd);
 	remove_state(gd);
+	/* If libxl asks for it still, the next review attaches it. */
 	gd->state = GUEST_DISK_SETTLED;
-	guest_disk_review(gd, false);
 }
 
 static void take_up(struct guest_disk *gd)

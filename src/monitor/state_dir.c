@@ -595,7 +595,7 @@ int state_dir_open_disk(const struct state_dir *dir, uint64_t devid, bool make,
 
 static void name_note(char name[2 * NAME_LEN_MAX], uint64_t devid)
 {
-	snprintf(name, 2 * NAME_LEN_MAX, "%" PRIu64 "%s", devid, note_suffix);
+	snprintf(name, 2ul * NAME_LEN_MAX, "%" PRIu64 "%s", devid, note_suffix);
 }
 
 /*
