@@ -354,7 +354,8 @@ double_shared := $(patsubst %,build/double/tests/double/%.o,host domain store \
 build/double/%.o: $(SRC)/%.c config.h
 	@mkdir -p $(@D)
 	@echo "  CC      $<"
-	@$(CC) -I$(SRC)/tests/double -I$(SRC)/tests/torture $(ALL_CPPFLAGS) \
+	@$(CC) -I$(SRC)/tests/double -I$(SRC)/tests/torture -I$(SRC)/tests \
+		$(ALL_CPPFLAGS) \
 		$(ALL_CFLAGS) -c -o $@ $<
 
 build/double/%: build/double/tests/double/%.o $(double_shared)
@@ -370,7 +371,17 @@ build/double/lib/double.so: $(patsubst %,$(SRC)/tests/double/%.c,library \
 		$(XEN_CFLAGS) -o $@ $(filter %.c,$^) -lpthread
 	@for name in $(double_names); do ln -sf double.so $(@D)/$$name; done
 
-double_programs := build/double/lib/double.so \
+build/double/alloc.so: $(SRC)/tests/faults/alloc.c
+	@mkdir -p $(@D)
+	@echo "  CC      $<"
+	@$(CC) -std=gnu11 -D_GNU_SOURCE -shared -fPIC -O2 $(WARN_CFLAGS) -o $@ $<
+
+build/double/faults: $(patsubst %,build/double/tests/%.o,faults/main \
+		faults/daemon double/faulted) $(double_shared)
+	@echo "  LINK    $@"
+	@$(CC) $(ALL_LDFLAGS) -o $@ $^ -lpthread
+
+double_programs := build/double/faults build/double/alloc.so build/double/lib/double.so \
 	$(double_mains:%=build/double/%) build/torture/slow_store
 check-double: virtio-disk $(double_programs)
 	@$(SRC)/tests/double/run.sh ./virtio-disk build/double

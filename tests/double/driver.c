@@ -5,6 +5,9 @@
 #include "common.h"
 #include "virtio/mmio_wire.h"
 
+/* Between two looks while an access of the beginning is awaited. */
+#define BEGIN_LOOK_NS (20 * NS_PER_MS)
+
 #define STATUS_BITS (VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER)
 
 /* ---- what the load wants of a front end ---------------------------------- */
@@ -44,7 +47,9 @@ static uint32_t access(struct driver *d, uint32_t reg, bool read,
 	while (!vcpu_ended(0, &answer)) {
 		if (clock_ns() > until)
 			die("register 0x%x is not answered", reg);
-		driver_wait(d, NS_PER_SECOND);
+		if (d->waits)
+			d->waits(d->arg);
+		driver_wait(d, BEGIN_LOOK_NS);
 	}
 	return (uint32_t)answer;
 }

@@ -31,6 +31,8 @@ struct driver {
 	bool told;         /* of used buffers: the owner looks, and takes it */
 	unsigned int seen; /* for host_wait() */
 	unsigned int spurious;
+	void (*waits)(void *arg); /* now and then while it begins; or NULL */
+	void *arg;
 };
 
 /* For so many queues, with memory of the host's guest. */

@@ -27,7 +27,8 @@
  *	option=WORD	one more for the program
  *	check=N		after each N-th kill look for what was left behind
  *	resets=1	the driver begins anew now and then
- *	workers=1	only workers are killed
+ *	victims=N	who is killed: 1 the monitor, 2 its worker, 4 both, 8
+ *			the nursery; the sum of those that may be
  *	control=FILE data=FILE min=MS max=MS
  *			the image is a slow store's (tests/torture): at each
  *			kill it holds writes back, and nothing may complete
@@ -73,7 +74,7 @@ struct test {
 	unsigned int kills, seed, nqueues, depth, packed, check, resets;
 	struct chance chance; /* of the killer's */
 	unsigned int killed, restarts, checks, begun_anew, of[VICTIMS];
-	unsigned int only_worker;
+	unsigned int victims;         /* a bit for each */
 	uint64_t lost_ns[DEATHS_MAX]; /* of this monitor's workers */
 	unsigned int nlost;
 	const char *control; /* of a slow store, or NULL */
@@ -252,15 +253,22 @@ static void kill_monitor(struct test *t)
 	t->of[MONITOR]++;
 }
 
+static enum victim any_victim(struct test *t)
+{
+	uint32_t victim = chance_below(&t->chance, VICTIMS);
+
+	while (!(t->victims >> victim & 1))
+		victim = (victim + 1) % VICTIMS;
+	return (enum victim)victim;
+}
+
 /* Whoever is there; the monitor, where it is all that there is. */
 static void kill_any(struct test *t)
 {
-	enum victim victim = (enum victim)chance_below(&t->chance, VICTIMS);
+	enum victim victim = any_victim(t);
 	pid_t worker = program_worker(&t->program);
 	pid_t nursery = program_nursery(&t->program);
 
-	if (t->only_worker)
-		victim = WORKER;
 	if (!worker || victim == MONITOR || !may_lose_worker(t)) {
 		kill_monitor(t);
 		return;
@@ -410,7 +418,7 @@ static void check_rest(struct test *t)
 		wait_progress(t);
 	drain(t);
 	if (program_worker(&t->program) &&
-	    (t->only_worker || may_lose_worker(t)))
+	    (t->victims == 1 << WORKER || may_lose_worker(t)))
 		check_monitor(t);
 	else
 		check_dead(t);
@@ -577,6 +585,7 @@ int main(int argc, char **argv)
 		.depth = RING_SLOTS,
 		.disk = "",
 		.resets = 1,
+		.victims = (1u << VICTIMS) - 1,
 		.check = 10,
 	};
 	const struct key keys[] = {
@@ -594,7 +603,7 @@ int main(int argc, char **argv)
 		{ "packed", &t.packed, NULL },
 		{ "check", &t.check, NULL },
 		{ "resets", &t.resets, NULL },
-		{ "workers", &t.only_worker, NULL },
+		{ "victims", &t.victims, NULL },
 		{ "control", NULL, &t.control },
 		{ "data", NULL, &t.data },
 		{ "min", &t.min_ms, NULL },
@@ -604,8 +613,9 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	take_keys(keys, sizeof(keys) / sizeof(keys[0]), argc, argv);
 	if (!t.program.path || !t.program.libraries || !t.program.state_dir ||
-	    !t.directory || !t.image || !t.nqueues ||
-	    t.nqueues > FRONT_QUEUES_MAX || !t.depth || t.depth > RING_SLOTS)
+	    !t.directory || !t.image || !t.nqueues || !t.victims ||
+	    t.victims >> VICTIMS || t.nqueues > FRONT_QUEUES_MAX || !t.depth ||
+	    t.depth > RING_SLOTS)
 		die("kills: program=, libraries=, states=, directory=, image= "
 		    "are needed");
 	prepare(&t);

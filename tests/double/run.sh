@@ -9,6 +9,8 @@
 #	KILLS	under load, over all kinds of engine and cache (4000)
 #	CHECK	in one run, each with a look at what is left behind (1000)
 #	HELD	while a slow store holds writes back (300)
+#	FAULTS	system calls, allocations and Xen's calls that fail: all, or
+#		sample: some of each kind, by the day
 #
 # WORKDIR is where images on a file system are, /var/tmp by default; the others
 # are in memory. SEED=N for other ones; ONLY="NAME ..." runs some of the tests;
@@ -34,10 +36,10 @@ passed=0
 failed=0
 
 if [ "${FORM:-short}" = long ]; then
-	: "${KILLS:=4000}" "${CHECK:=1000}" "${HELD:=300}"
+	: "${KILLS:=4000}" "${CHECK:=1000}" "${HELD:=300}" "${FAULTS:=all}"
 	LIMIT=3600
 else
-	: "${KILLS:=160}" "${CHECK:=60}" "${HELD:=6}"
+	: "${KILLS:=160}" "${CHECK:=60}" "${HELD:=6}" "${FAULTS:=sample}"
 	LIMIT=120
 fi
 
@@ -119,6 +121,22 @@ held_back() {
 		held 2 engine=libaio,cache=none
 }
 
+# One line for each kind of call; see faulted.c.
+everything_fails() {
+	mkdir -p "$FAST/faults"
+	_sample=
+	[ "$FAULTS" = all ] || _sample="--sample $(date +%-j)"
+	# shellcheck disable=SC2086
+	timeout -k 5 "$LIMIT" "$BUILD/faults" "$PROGRAM" "$BUILD/alloc.so" \
+		--work "$FAST/faults" $_sample \
+		--keys engine=io_uring,cache=none \
+		--keys detach:engine=threads,cache=writeback \
+		>"$FAST/faults/out"
+	_result=$?
+	sed 's/^/    /' "$FAST/faults/out"
+	return $_result
+}
+
 run_test() {
 	if "$1"; then
 		echo "ok - $1"
@@ -130,7 +148,7 @@ run_test() {
 }
 
 for _test in ${ONLY:-serves killed_under_load held_back \
-	nothing_left_behind}; do
+	nothing_left_behind everything_fails}; do
 	run_test "$_test"
 done
 echo "$passed passed, $failed failed"

@@ -114,7 +114,7 @@ static enum outcome reply(struct client *c, uint32_t request, void *body,
 	enum outcome o = receive(c, &header, sizeof(header), fd);
 
 	if (o == GOOD && (header.request != request || header.size != size))
-		die("a reply of another kind");
+		give_up("a reply of another kind");
 	if (o == GOOD)
 		o = receive(c, body, size, fd);
 	snprintf(c->why, sizeof(c->why), "request %u", request);
@@ -291,11 +291,11 @@ enum outcome client_connect(struct client *c, const char *path,
 	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
 	c->memfd = memfd_create("guest", MFD_CLOEXEC);
 	if (c->memfd < 0 || ftruncate(c->memfd, MEMORY))
-		die("no memory for a guest");
+		give_up("no memory for a guest");
 	c->memory = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_SHARED,
 			 c->memfd, 0);
 	if (c->memory == MAP_FAILED)
-		die("no memory for a guest");
+		give_up("no memory for a guest");
 	for (unsigned int i = 0; i < CLIENT_QUEUES; i++) {
 		c->queue[i].kick = eventfd(0, EFD_CLOEXEC);
 		c->queue[i].call = eventfd(0, EFD_CLOEXEC);

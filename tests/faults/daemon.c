@@ -119,40 +119,43 @@ static bool is_first_file(const struct seccomp_notif *n)
 	       !memcmp(path, first_file, sizeof(path));
 }
 
-static void name_of_fd(const struct daemon *d, uint64_t fd, char name[128])
+/* Of the process that calls: the daemon, or a child of it. */
+static void name_of_fd(const struct seccomp_notif *call, char name[128])
 {
 	char link[64];
 	ssize_t n;
 
-	snprintf(link, sizeof(link), "/proc/%d/fd/%d", d->pid, (int)fd);
+	snprintf(link, sizeof(link), "/proc/%u/fd/%d", call->pid,
+		 (int)call->data.args[0]);
 	n = readlink(link, name, 127);
 	name[n > 0 ? n : 0] = '\0';
 }
 
-static bool is_blocking(const struct daemon *d, uint64_t fd)
+static bool is_blocking(const struct seccomp_notif *call)
 {
 	unsigned int flags = 0;
 	char path[64];
 	FILE *f;
 
-	snprintf(path, sizeof(path), "/proc/%d/fdinfo/%d", d->pid, (int)fd);
+	snprintf(path, sizeof(path), "/proc/%u/fdinfo/%d", call->pid,
+		 (int)call->data.args[0]);
 	f = fopen(path, "r");
 	if (f) {
 		if (fscanf(f, "pos: %*u flags: %o", &flags) != 1)
-			die(path);
+			give_up(path);
 		fclose(f);
 	}
 	return !(flags & O_NONBLOCK);
 }
 
-static enum call_kind kind_of_fd(const struct daemon *d, uint64_t fd)
+static enum call_kind kind_of_fd(const struct seccomp_notif *call)
 {
 	char name[128];
 
-	name_of_fd(d, fd, name);
+	name_of_fd(call, name);
 	if (!strstr(name, "[eventfd]"))
 		return OF_OTHER_FD;
-	return is_blocking(d, fd) ? OF_PEER_EVENTFD : OF_EVENTFD;
+	return is_blocking(call) ? OF_PEER_EVENTFD : OF_EVENTFD;
 }
 
 static bool is_waiting(unsigned int op)
@@ -191,7 +194,7 @@ static bool is_kind(const struct daemon *d, const struct seccomp_notif *n)
 	case ADDING:
 		return command != EPOLL_CTL_DEL;
 	default:
-		return kind_of_fd(d, n->data.args[0]) == d->fault.kind;
+		return kind_of_fd(n) == d->fault.kind;
 	}
 }
 
@@ -199,7 +202,7 @@ static void describe(struct daemon *d, const struct seccomp_notif *n)
 {
 	char name[128];
 
-	name_of_fd(d, n->data.args[0], name);
+	name_of_fd(n, name);
 	snprintf(d->what, sizeof(d->what), "(%#llx%s%s, %#llx, %#llx)",
 		 (unsigned long long)n->data.args[0], *name ? " " : "", name,
 		 (unsigned long long)n->data.args[1],
@@ -259,7 +262,7 @@ static void *shared_page(size_t bytes)
 			  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	if (page == MAP_FAILED)
-		die("no memory");
+		give_up("no memory");
 	return page;
 }
 
@@ -271,11 +274,11 @@ static void make_orders(struct daemon *d)
 	snprintf(path, sizeof(path), "%s/orders", d->directory);
 	fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0 || ftruncate(fd, sizeof(*d->orders)))
-		die(path);
+		give_up(path);
 	d->orders = mmap(NULL, sizeof(*d->orders), PROT_READ | PROT_WRITE,
 			 MAP_SHARED, fd, 0);
 	if (d->orders == MAP_FAILED)
-		die(path);
+		give_up(path);
 	close(fd);
 	d->orders->fail_at = d->fault.k;
 	d->orders->stays = d->fault.stays;
@@ -290,7 +293,7 @@ static void meet(struct daemon *d, struct meeting *meeting)
 	if (fd >= 0)
 		d->notify = (int)syscall(SYS_pidfd_getfd, d->pidfd, fd, 0);
 	if (d->notify < 0 || pthread_create(&d->thread, NULL, answer, d))
-		die("no seccomp filter that asks");
+		give_up("no seccomp filter that asks");
 	__atomic_store_n(&meeting->go, 1, __ATOMIC_SEQ_CST);
 }
 
@@ -304,12 +307,12 @@ void daemon_start(struct daemon *d, char *const argv[])
 		make_orders(d);
 	d->pid = fork();
 	if (d->pid < 0)
-		die("fork");
+		give_up("fork");
 	if (d->pid == 0)
 		child(d, meeting, argv);
 	d->pidfd = (int)syscall(SYS_pidfd_open, d->pid, 0);
 	if (d->pidfd < 0)
-		die("pidfd_open");
+		give_up("pidfd_open");
 	if (d->fault.call != CALL_ALLOCATE && d->fault.call != CALL_NONE)
 		meet(d, meeting);
 	munmap(meeting, sizeof(*meeting));

@@ -24,6 +24,7 @@ enum {
 	CALL_ALLOCATE = -2, /* instead of a number: an allocation */
 	CALL_ALL = -1,      /* count all, fail none */
 	CALL_NONE = -3,     /* do not even look */
+	CALL_XEN = -4,      /* a call of Xen's libraries (tests/double) */
 };
 
 /* For which calls of a number an error is plausible. */

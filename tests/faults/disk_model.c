@@ -16,7 +16,7 @@ void disk_model_init(struct disk_model *m)
 unsigned int disk_model_next(struct disk_model *m)
 {
 	if (++m->generation == MODEL_GENERATIONS)
-		die("more generations than the model has");
+		give_up("more generations than the model has");
 	return m->generation;
 }
 

@@ -7,7 +7,7 @@
 #include <time.h>
 
 /* The test itself cannot go on. */
-_Noreturn void die(const char *what);
+_Noreturn void give_up(const char *what);
 
 enum { LIMIT_MS = 5000 }; /* for an answer, a session, an end */
 

@@ -57,6 +57,10 @@ struct kind {
 
 static const struct kind kinds[] = {
 	{ "an allocation", CALL_ALLOCATE, ANY_CALL, { ENOMEM } },
+	{ "a call of Xen",
+	  CALL_XEN,
+	  ANY_CALL,
+	  { ENOMEM, EIO, EACCES, EINVAL, EBUSY, EAGAIN, EINTR } },
 	CALL(openat, ANY_CALL, EMFILE, ENFILE, ENOMEM, EACCES, EIO, EINTR),
 	CALL(newfstatat, ANY_CALL, EIO, ENOMEM, EACCES),
 	CALL(fstat, ANY_CALL, EIO, ENOMEM),
@@ -101,6 +105,14 @@ static const struct kind kinds[] = {
 	CALL(memfd_create, ANY_CALL, EMFILE, ENFILE, ENOMEM),
 	CALL(socket, ANY_CALL, EMFILE, ENFILE, ENOMEM, ENOBUFS, EAFNOSUPPORT,
 	     EACCES),
+	CALL(socketpair, ANY_CALL, EMFILE, ENFILE, ENOMEM),
+	CALL(getdents64, ANY_CALL, EIO, ENOMEM, ENOENT),
+	CALL(mkdirat, ANY_CALL, EACCES, EIO, ENOSPC, EROFS, ENOMEM),
+	CALL(execve, ANY_CALL, EACCES, ENOMEM, ENOENT),
+	CALL(execveat, ANY_CALL, EACCES, ENOMEM, ENOENT),
+	CALL(wait4, ANY_CALL, EINTR),
+	CALL(waitid, ANY_CALL, EINTR),
+	CALL(pipe2, ANY_CALL, EMFILE, ENFILE),
 	CALL(bind, ANY_CALL, EADDRINUSE, EACCES, ENOENT, EROFS, ENOSPC, ENOMEM,
 	     EIO),
 	CALL(listen, ANY_CALL, EADDRINUSE, EOPNOTSUPP),
@@ -148,6 +160,9 @@ static const struct kind kinds[] = {
 	CALL(exit_group, ANY_CALL, 0),
 	CALL(getpid, ANY_CALL, 0),
 	CALL(gettid, ANY_CALL, 0),
+	CALL(geteuid, ANY_CALL, 0),
+	CALL(getuid, ANY_CALL, 0),
+	CALL(kill, ANY_CALL, 0),
 	CALL(umask, ANY_CALL, 0),
 	CALL(tgkill, ANY_CALL, 0),
 	CALL(io_destroy, ANY_CALL, 0),
@@ -196,7 +211,7 @@ static int sample = -1;
 static bool stays;
 static const char *work = ".";
 
-void die(const char *what)
+void give_up(const char *what)
 {
 	fprintf(stderr, "faults: %s: %s\n", what, strerror(errno));
 	exit(2);
@@ -209,7 +224,7 @@ static void prepare(struct scenario *s, unsigned int configuration,
 
 	snprintf(directory, sizeof(directory), "%s/%u", work, worker);
 	if (mkdir(directory, 0700) && errno != EEXIST)
-		die(directory);
+		give_up(directory);
 	memset(s, 0, sizeof(*s));
 	s->program = program;
 	s->alloc = alloc;
@@ -232,7 +247,7 @@ static void describe(const struct task *t, const struct scenario *s)
 
 	/* One write, for there are several workers. */
 	if (write(STDOUT_FILENO, line, (size_t)n) < 0)
-		die("standard output");
+		give_up("standard output");
 }
 
 /* Whether there was such a call. */
@@ -384,7 +399,12 @@ static bool look(unsigned int configuration)
 			add_tasks(configuration, i, s.counts[kinds[i].call]);
 	s.fault.call = CALL_ALLOCATE;
 	scenario_run(&s);
+	/* Some are opened late, which a slow run may not come to. */
+	if (s.left > descriptors_of[configuration])
+		descriptors_of[configuration] = s.left;
 	add_tasks(configuration, 0, s.allocations);
+	if (s.xen_calls)
+		add_tasks(configuration, 1, s.xen_calls);
 	return ok;
 }
 
@@ -457,7 +477,7 @@ static void parse(int argc, char **argv)
 	char *colon;
 
 	if (argc < 3)
-		die("usage: faults PROGRAM ALLOC [OPTION]...");
+		give_up("usage: faults PROGRAM ALLOC [OPTION]...");
 	program = argv[1];
 	alloc = argv[2];
 	for (int i = 3; i < argc; i++) {
@@ -483,10 +503,10 @@ static void parse(int argc, char **argv)
 				nconfigurations = 0;
 			given = true;
 			if (nconfigurations == CONFIGURATIONS_MAX)
-				die("too many --keys");
+				give_up("too many --keys");
 			configurations[nconfigurations++] = value;
 		} else {
-			die(argv[i]);
+			give_up(argv[i]);
 		}
 		i++;
 	}
@@ -501,7 +521,7 @@ int main(int argc, char **argv)
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
 		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (shared == MAP_FAILED)
-		die("no memory");
+		give_up("no memory");
 	for (unsigned int i = 0; i < nconfigurations; i++)
 		failed += !look(i);
 	if (!run_workers()) {

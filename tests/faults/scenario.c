@@ -302,7 +302,7 @@ static void check_image(struct run *r)
 	int fd = open(r->image, O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0 || pread(fd, data, sizeof(data), 0) != sizeof(data))
-		die(r->image);
+		give_up(r->image);
 	close(fd);
 	if (!disk_model_is(&r->model, data, 0, MODEL_SECTORS, &wrong))
 		bad(r, "sector %llu of the image is wrong",
@@ -375,7 +375,7 @@ static void make_image(struct run *r)
 	unlink(r->image);
 	fd = open(r->image, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0 || ftruncate(fd, IMAGE_BYTES))
-		die(r->image);
+		give_up(r->image);
 	close(fd);
 	disk_model_init(&r->model);
 }

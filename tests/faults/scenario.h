@@ -28,6 +28,7 @@ struct scenario {
 	unsigned int left; /* descriptors at the end of the second front end */
 	unsigned int counts[CALLS_MAX];
 	unsigned int allocations;
+	unsigned int xen_calls; /* of Xen's libraries; vhost-user: none */
 };
 
 void scenario_run(struct scenario *s);

@@ -56,7 +56,7 @@ static bool is_long;
 static char why[256];
 static unsigned int passed, failed, injected;
 
-void die(const char *what)
+void give_up(const char *what)
 {
 	fprintf(stderr, "stores: %s: %s\n", what, strerror(errno));
 	exit(2);
@@ -88,11 +88,11 @@ static void map_control(struct rig *r)
 		      0600);
 
 	if (fd < 0 || ftruncate(fd, sizeof(*r->control)))
-		die(r->control_path);
+		give_up(r->control_path);
 	r->control = mmap(NULL, sizeof(*r->control), PROT_READ | PROT_WRITE,
 			  MAP_SHARED, fd, 0);
 	if (r->control == MAP_FAILED)
-		die(r->control_path);
+		give_up(r->control_path);
 	close(fd);
 }
 
@@ -101,7 +101,7 @@ static void make_file(const char *path, off_t bytes)
 	int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 
 	if (fd < 0 || ftruncate(fd, bytes))
-		die(path);
+		give_up(path);
 	close(fd);
 }
 
@@ -110,7 +110,7 @@ static void start_store(struct rig *r)
 	int input[2];
 
 	if (pipe2(input, O_CLOEXEC))
-		die("pipe");
+		give_up("pipe");
 	make_file(r->image, IMAGE_BYTES);
 	make_file(r->mount, 0);
 	map_control(r);
@@ -125,7 +125,7 @@ static void start_store(struct rig *r)
 	for (int i = 0; i < LIMIT_MS && !r->control->mounted; i++)
 		usleep(1000);
 	if (!r->control->mounted)
-		die("the store is not mounted");
+		give_up("the store is not mounted");
 }
 
 /* ---- the daemon ---- */
@@ -134,7 +134,7 @@ static void names(struct rig *r, const char *name)
 {
 	snprintf(r->directory, sizeof(r->directory), "%s/%s", work, name);
 	if (mkdir(r->directory, 0700) && errno != EEXIST)
-		die(r->directory);
+		give_up(r->directory);
 	snprintf(r->image, sizeof(r->image), "%s/image", r->directory);
 	snprintf(r->mount, sizeof(r->mount), "%s/mounted", r->directory);
 	snprintf(r->control_path, sizeof(r->control_path), "%s/control",
@@ -413,14 +413,14 @@ static bool short_transfers(struct rig *r)
 static bool shrunk(struct rig *r, bool in_parts)
 {
 	if (truncate(r->image, IMAGE_BYTES / 2))
-		die(r->image);
+		give_up(r->image);
 	if (one(r, STORE_READ, MODEL_SECTORS / 2 - N, 0) ||
 	    one(r, STORE_READ, MODEL_SECTORS - N, 0) != VIRTIO_BLK_S_IOERR ||
 	    (in_parts && one(r, STORE_READ, MODEL_SECTORS / 2 - 4, 0) !=
 				 VIRTIO_BLK_S_IOERR))
 		return no("reads behind the end of an image that shrank");
 	if (truncate(r->image, IMAGE_BYTES))
-		die(r->image);
+		give_up(r->image);
 	return one(r, STORE_READ, MODEL_SECTORS - N, 0) == VIRTIO_BLK_S_OK ||
 	       no("it is as long as before, and cannot be read");
 }
@@ -485,7 +485,7 @@ static bool full(const char *keys)
 
 	names(&r, "full");
 	if (mount("full", r.directory, "tmpfs", 0, "size=512K"))
-		die("tmpfs");
+		give_up("tmpfs");
 	make_file(r.image, IMAGE_BYTES);
 	ok = start_daemon(&r, r.image, keys);
 	for (uint64_t at = 0; ok && at < MODEL_SECTORS; at += N) {
@@ -605,7 +605,7 @@ static void run(const char *name, bool (*test)(void))
 int main(int argc, char **argv)
 {
 	if (argc < 4)
-		die("usage: stores PROGRAM STORE DIRECTORY [--long]");
+		give_up("usage: stores PROGRAM STORE DIRECTORY [--long]");
 	program = argv[1];
 	store = argv[2];
 	work = argv[3];

@@ -256,12 +256,27 @@ void load_kick(struct load *l)
 
 /* ---- up ---- */
 
+/* It says so, and its sectors have what it wrote or what they had. */
+static bool has_failed(struct load *l, struct load_request *r, uint8_t status)
+{
+	bool unsupported = status == VIRTIO_BLK_S_UNSUPP &&
+			   (r->op == LOAD_ZERO || r->op == LOAD_DISCARD);
+
+	if (!l->may_fail || (status != VIRTIO_BLK_S_IOERR && !unsupported))
+		return false;
+	r->busy = false;
+	l->failed++;
+	return true;
+}
+
 static void complete(struct load *l, struct load_request *r, uint32_t written)
 {
 	uint8_t status = __atomic_load_n(r->head + STATUS_AT, __ATOMIC_RELAXED);
 	uint32_t expected = r->op == LOAD_READ ? r->n * SECTOR + 1 : 1;
 	uint8_t good = r->op == LOAD_FLUSH ? l->flush_status : VIRTIO_BLK_S_OK;
 
+	if (has_failed(l, r, status))
+		return;
 	if (status != good || written != expected)
 		die("request %" PRIu64 " (kind %u, sectors %u to %u) has "
 		    "status %u, %u bytes written",

@@ -44,6 +44,8 @@ struct load {
 	uint32_t align;       /* sectors of the smallest write */
 	uint32_t most;        /* sectors of the largest request */
 	uint8_t flush_status; /* what a flush has to end with */
+	bool may_fail;        /* requests, with an error */
+	unsigned int failed;  /* ... that did; what they wrote, is it or not */
 	unsigned int start;   /* of the daemon, for the stamps */
 	uint64_t begun, completed;
 	uint64_t counts[LOAD_OPS];
