@@ -35,9 +35,9 @@ timeline_begin() {
 # timeline_end WHAT: all disks are served again.
 timeline_end() {
 	echo 0 >"$TRACING/tracing_on"
-	cp "$TRACING/trace" "$RUN/timeline.log"
+	cp "$TRACING/trace" "$RUN/timeline"
 	timeline_events 0
-	note "$1: $(timeline_sums <"$RUN/timeline.log")"
+	note "$1: $(timeline_sums <"$RUN/timeline")"
 }
 
 # COMM-TID (TGID) [CPU] FLAGS SECONDS: EVENT: ...
