@@ -54,3 +54,18 @@ int disk_image_open(struct block_image *image, struct block_claim *claim,
 
 	return r ? r : block_image_open(image, &part, error);
 }
+
+/* FNV-1a. */
+uint64_t disk_image_owner(const char *vm, uint64_t devid)
+{
+	uint64_t hash = UINT64_C(14695981039346656037);
+
+	if (!vm)
+		return 0;
+	for (const char *p = vm; *p; p++)
+		hash = (hash ^ (uint8_t)*p) * UINT64_C(1099511628211);
+	for (unsigned int i = 0; i < 8; i++)
+		hash = (hash ^ (uint8_t)(devid >> 8 * i)) *
+		       UINT64_C(1099511628211);
+	return hash | 1;
+}

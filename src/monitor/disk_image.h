@@ -23,4 +23,10 @@ int disk_image_claim(struct block_claim *claim,
 int disk_image_open(struct block_image *image, struct block_claim *claim,
 		    char error[BLOCK_ERROR_MAX]);
 
+/*
+ * A number that no other disk has, of this guest or another one, for struct
+ * block_user. Or 0, where `vm` (NULL) does not tell guests apart.
+ */
+uint64_t disk_image_owner(const char *vm, uint64_t devid);
+
 #endif

@@ -60,6 +60,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "monitor/guest_disks.h"
+#include "monitor/guest_pace.h"
 #include "monitor/guest_states.h"
 #include "monitor/worker_lives.h"
 #include "toolstack/domain.h"
@@ -68,20 +69,6 @@
 /* How long to wait for the successor of a guest that is gone. */
 #define GRACE_NS (3 * NS_PER_SECOND)
 #define GRACE_REBOOT_NS (60 * NS_PER_SECOND)
-
-/*
- * How long until xenstore is asked again what it has not answered: twice as
- * long each time. libxl waits for 10 s.
- */
-#define AGAIN_MIN_NS (100 * NS_PER_MS)
-#define AGAIN_MAX_NS (2 * NS_PER_SECOND)
-
-/*
- * How long until the image of a disk that was left is tried again: a quarter of
- * the time that it was waited for. A killed process has it for some 35 ms.
- */
-#define TAKE_UP_MIN_NS (2 * NS_PER_MS)
-#define TAKE_UP_MAX_NS (250 * NS_PER_MS)
 
 enum guest_state {
 	GUEST_AWAITED, /* there is no domain, or no more */
@@ -112,12 +99,7 @@ struct guest {
 	struct guest_disks disks;
 	struct loop_deferred look; /* a review that is due */
 	struct loop_timer grace;
-	struct loop_timer again;
-	uint64_t again_ns; /* how long it was armed for last; 0: it is not */
-	struct loop_timer take_up;
-	uint64_t take_up_since_ns; /* ... is waited for; or 0 */
-	int trouble;               /* errno of xenstore's last refusal, or 0 */
-	struct log_limit errors;   /* of xenstore */
+	struct guest_pace pace;
 };
 
 static struct guest *served;
@@ -381,45 +363,6 @@ static void review_life(struct guest *g)
 	}
 }
 
-/*
- * What could not be known is looked at again; `error` is why, or 0. Where there
- * is no news of the domain in xenstore, only looking tells of its end.
- */
-static void look_again_later(struct guest *g, int error, bool forgotten)
-{
-	if (error && error != g->trouble)
-		log_limited(&g->errors, LOG_LEVEL_WARNING,
-			    "%s: xenstore does not answer: %s; looking again",
-			    g->options->domain, strerror(error));
-	g->trouble = error;
-	g->again_ns = error || forgotten ? 2 * g->again_ns : 0;
-	if (!error && !forgotten)
-		return;
-	if (g->again_ns < AGAIN_MIN_NS)
-		g->again_ns = AGAIN_MIN_NS;
-	if (g->again_ns > AGAIN_MAX_NS)
-		g->again_ns = AGAIN_MAX_NS;
-	loop_arm(g->loop, &g->again, g->again_ns);
-}
-
-static void take_up_later(struct guest *g)
-{
-	uint64_t ns;
-
-	if (!guest_disks_left(&g->disks)) {
-		g->take_up_since_ns = 0;
-		return;
-	}
-	if (!g->take_up_since_ns)
-		g->take_up_since_ns = clock_ns();
-	ns = (clock_ns() - g->take_up_since_ns) / 4;
-	if (ns < TAKE_UP_MIN_NS)
-		ns = TAKE_UP_MIN_NS;
-	if (ns > TAKE_UP_MAX_NS)
-		ns = TAKE_UP_MAX_NS;
-	loop_arm(g->loop, &g->take_up, ns);
-}
-
 static void review_disks(struct guest *g)
 {
 	unsigned int before = guest_disks_left(&g->disks);
@@ -428,7 +371,7 @@ static void review_disks(struct guest *g)
 	/* One that has ended may have another one in its place. */
 	if (guest_disks_left(&g->disks) != before)
 		loop_defer(g->loop, &g->look);
-	take_up_later(g);
+	guest_pace_take_up(&g->pace, guest_disks_left(&g->disks) > 0);
 }
 
 static void review(struct guest *g)
@@ -437,7 +380,7 @@ static void review(struct guest *g)
 
 	if (g->state == GUEST_LEAVING || g->state == GUEST_ENDING) {
 		guest_disks_take_up(&g->disks);
-		take_up_later(g);
+		guest_pace_take_up(&g->pace, guest_disks_left(&g->disks) > 0);
 		look_for_end(g);
 	}
 	if (g->state == GUEST_ENDING)
@@ -450,7 +393,7 @@ static void review(struct guest *g)
 			review_disks(g);
 		review_life(g);
 	}
-	look_again_later(g, store_take_trouble(&g->store), forgotten);
+	guest_pace_look(&g->pace, store_take_trouble(&g->store), forgotten);
 }
 
 static void store_changed(struct store *store)
@@ -458,14 +401,9 @@ static void store_changed(struct store *store)
 	review(container_of(store, struct guest, store));
 }
 
-static void again_due(struct loop_timer *timer)
+static void look_again(struct guest_pace *pace)
 {
-	review(container_of(timer, struct guest, again));
-}
-
-static void take_up_due(struct loop_timer *timer)
-{
-	review(container_of(timer, struct guest, take_up));
+	review(container_of(pace, struct guest, pace));
 }
 
 static void look_due(struct loop_deferred *deferred)
@@ -507,8 +445,7 @@ static int guest_open(struct guest *g, struct loop *loop,
 	g->owner.ops = &owner_ops;
 	domain_init(&g->domain, &g->store, options->domain);
 	g->grace.due = grace_over;
-	g->again.due = again_due;
-	g->take_up.due = take_up_due;
+	guest_pace_init(&g->pace, loop, options->domain, look_again);
 	g->look.run = look_due;
 	g->next_life.due = next_life_due;
 	g->store.changed = store_changed;
@@ -607,7 +544,7 @@ static int drain(struct guest *g)
 	g->drains = true;
 	g->state = GUEST_ENDING;
 	guest_disks_detach(&g->disks);
-	take_up_later(g);
+	guest_pace_take_up(&g->pace, guest_disks_left(&g->disks) > 0);
 	while (r == 0 && !g->lost && guest_disks_active(&g->disks))
 		r = loop_run(g->loop);
 	/* Those that could not be begun with are another one's still. */
@@ -622,8 +559,7 @@ static void guest_close(struct guest *g)
 	worker_close(&g->worker);
 	guest_disks_forget(&g->disks);
 	loop_disarm(g->loop, &g->grace);
-	loop_disarm(g->loop, &g->again);
-	loop_disarm(g->loop, &g->take_up);
+	guest_pace_finish(&g->pace);
 	loop_disarm(g->loop, &g->next_life);
 	loop_undefer(g->loop, &g->look);
 	domain_finish(&g->domain);

@@ -74,16 +74,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "monitor/disk_image.h"
 #include "monitor/disk_said.h"
 #include "monitor/noted_image.h"
 #include "monitor/serial.h"
-
-/* How long the image of one that is left is in use before that is said. */
-#define IN_USE_NS NS_PER_SECOND
-#define IN_USE_AGAIN_NS (10 * NS_PER_SECOND)
 
 void guest_disk_init(struct guest_disk *gd, const struct guest_disk_host *host,
 		     uint64_t devid)
@@ -240,21 +235,6 @@ static int attach(struct guest_disk *gd, const struct disk_options *o,
 	return 0;
 }
 
-/* A number that no other disk has, of this guest or another one: FNV-1a. */
-static uint64_t owner_of(const struct guest_disk *gd)
-{
-	uint64_t hash = UINT64_C(14695981039346656037);
-
-	if (!gd->host->vm)
-		return 0;
-	for (const char *p = gd->host->vm; *p; p++)
-		hash = (hash ^ (uint8_t)*p) * UINT64_C(1099511628211);
-	for (unsigned int i = 0; i < 8; i++)
-		hash = (hash ^ (uint8_t)(gd->devid >> 8 * i)) *
-		       UINT64_C(1099511628211);
-	return hash | 1;
-}
-
 /* Whether nothing of the worker before is in flight; as block_claim_part(). */
 static int ask_part(struct guest_disk *gd, char error[BLOCK_ERROR_MAX])
 {
@@ -278,7 +258,7 @@ static int prepare(struct guest_disk *gd, struct disk_options *o,
 	const bool left = gd->state == GUEST_DISK_LEFT;
 	const struct block_user user = {
 		.in_use = in_use,
-		.owner = owner_of(gd),
+		.owner = disk_image_owner(gd->host->vm, gd->devid),
 		.successor = left,
 	};
 	const struct disk_said said = {
@@ -412,20 +392,6 @@ void guest_disk_finish(struct guest_disk *gd)
 
 /* ---- one that was left ---- */
 
-/* That it is in use is said after a while, and again from time to time. */
-static enum block_in_use say_or_ask(struct guest_disk *gd)
-{
-	uint64_t now = clock_ns();
-
-	if (gd->since_ns == 0)
-		gd->since_ns = now;
-	if (now - gd->since_ns < IN_USE_NS ||
-	    (gd->said_ns && now - gd->said_ns < IN_USE_AGAIN_NS))
-		return BLOCK_IN_USE_ASK;
-	gd->said_ns = now;
-	return BLOCK_IN_USE_SAY;
-}
-
 /* Nothing of the process before is in flight: the guest loses it. */
 static void disown(struct guest_disk *gd)
 {
@@ -452,28 +418,6 @@ static void lose(struct guest_disk *gd, const char *why)
 	backend_tell_lost(gd->host->store, gd->path, why);
 }
 
-/*
- * What may be otherwise at the next try: who else has the image goes, memory or
- * descriptors get free. io_setup() says EAGAIN while the contexts of a killed
- * process are still being taken down.
- */
-static bool is_passing(int error)
-{
-	return error == -EAGAIN || error == -EBUSY || error == -EINTR ||
-	       error == -ENOMEM || error == -EMFILE || error == -ENFILE ||
-	       error == -ENOBUFS ||
-	       /* Another image: a mistake, until the guest is ended. */
-	       error == -ESTALE;
-}
-
-static void stay_left(const struct guest_disk *gd, const char *why)
-{
-	if (gd->in_use == BLOCK_IN_USE_SAY)
-		log_warning("%s: the guest waits for it: %s", gd->name, why);
-	else
-		log_debug("%s: %s", gd->name, why);
-}
-
 /* Whether libxl asks for a disk; with another image it is another one. */
 static bool is_new(const struct guest_disk *gd)
 {
@@ -487,8 +431,8 @@ static bool is_new(const struct guest_disk *gd)
 static bool is_in_flight(struct guest_disk *gd)
 {
 	const struct block_user user = {
-		.in_use = gd->in_use,
-		.owner = owner_of(gd),
+		.in_use = gd->patience.how,
+		.owner = disk_image_owner(gd->host->vm, gd->devid),
 		.successor = true,
 	};
 	char error[BLOCK_ERROR_MAX] = "";
@@ -497,10 +441,10 @@ static bool is_in_flight(struct guest_disk *gd)
 	if (gd->host->states)
 		r = noted_image_try(gd->host->states, gd->devid, &gd->claim,
 				    &user, error);
-	if (!is_passing(r))
+	if (!patience_helps(r))
 		return false;
 	close_claim(gd);
-	stay_left(gd, error);
+	patience_say(&gd->patience, gd->name, error);
 	return true;
 }
 
@@ -508,8 +452,8 @@ static void not_adopted(struct guest_disk *gd, int error, const char *why)
 {
 	const bool ends = error == -ENODEV || (error == -ESTALE && is_new(gd));
 
-	if (!ends && is_passing(error))
-		stay_left(gd, why);
+	if (!ends && patience_helps(error))
+		patience_say(&gd->patience, gd->name, why);
 	else if (is_in_flight(gd))
 		return;
 	else if (ends)
@@ -538,9 +482,9 @@ static void take_up(struct guest_disk *gd)
 	struct disk_options o = { 0 };
 	int r;
 
-	gd->in_use = say_or_ask(gd);
-	r = prepare(gd, &o, gd->in_use, error);
-	if (!is_passing(r) && unwanted)
+	patience_try(&gd->patience);
+	r = prepare(gd, &o, gd->patience.how, error);
+	if (!patience_helps(r) && unwanted)
 		r = -ENODEV;
 	else if (r == 0 && !worker_awaits(gd->host->worker, gd->devid))
 		not_awaited(gd);
@@ -576,8 +520,7 @@ void guest_disk_lost(struct guest_disk *gd)
 							       KEPT_UNTOLD;
 	gd->unwanted |= gd->state == GUEST_DISK_CLOSING;
 	gd->state = GUEST_DISK_LEFT;
-	gd->since_ns = 0;
-	gd->said_ns = 0;
+	gd->patience = (struct patience){ 0 };
 }
 
 /* ---- what the worker answers ---- */

@@ -10,6 +10,7 @@
 #include "base/loop.h"
 #include "block/claim.h"
 #include "config/keys.h"
+#include "monitor/patience.h"
 #include "monitor/size_watch.h"
 #include "monitor/state_dir.h"
 #include "toolstack/backend.h"
@@ -65,9 +66,7 @@ struct guest_disk {
 	int state_fd;           /* or -1 */
 	/* While it is left, or the worker is asked: */
 	bool unwanted; /* whatever libxl says */
-	enum block_in_use in_use;
-	uint64_t since_ns; /* when its image was tried for the first time */
-	uint64_t said_ns;  /* when that was last said */
+	struct patience patience;
 };
 
 void guest_disk_init(struct guest_disk *gd, const struct guest_disk_host *host,
