@@ -51,6 +51,16 @@ void virtqueue_init(struct virtqueue *q, uint16_t size_max, void *scratch,
 	q->mem = mem;
 }
 
+/* Other threads may look at it all the time; see virtqueue_mark(). */
+static void clear_shared(struct virtqueue *q)
+{
+	for (unsigned int i = 0; i < q->size; i++)
+		virtq_set_busy(q, i, VIRTQ_IDLE);
+	shared_store(&q->abandoned, false);
+	shared_store(&q->wound_up, false);
+	shared_store(&q->stop, false);
+}
+
 int virtqueue_start(struct virtqueue *q, const struct virtq_rings *rings,
 		    uint16_t size, uint64_t features, uint32_t base,
 		    void *inflight)
@@ -73,12 +83,9 @@ int virtqueue_start(struct virtqueue *q, const struct virtq_rings *rings,
 	q->in_flight = 0;
 	q->counter = 0;
 	q->starved = false;
-	memset(q->busy, VIRTQ_IDLE, size);
 	q->broken = false;
 	q->paused = false;
-	q->abandoned = false;
-	q->wound_up = false;
-	q->stop = false;
+	clear_shared(q);
 	r = packed ? virtq_packed_start(q, base) : virtq_split_start(q, base);
 	q->running = r == 0;
 	return r;
