@@ -806,6 +806,149 @@ static void test_made_anew_while_asked(void **state)
 	finish();
 }
 
+/* ---- the worker is gone ---- */
+
+static const struct lost_row {
+	enum guest_disk_state state;
+	bool awaited; /* by the next one */
+	const char *says;
+	enum guest_disk_state next;
+	const char *reads;
+} lost_rows[] = {
+	{ ATTACHING, true, "1", SERVED, "2" },
+	{ ATTACHING, true, "5", SETTLED, "6" },
+	{ ATTACHING, true, NULL, SETTLED, NULL },
+	{ ATTACHING, false, "1", SERVED, "2" },
+	{ ATTACHING, false, "5", SETTLED, "6" },
+	{ ATTACHING, false, NULL, SETTLED, NULL },
+
+	{ ADOPTING, true, "2", SERVED, "2" },
+	{ ADOPTING, true, "5", SETTLED, "6" },
+	{ ADOPTING, false, "2", SETTLED, NULL },
+	{ ADOPTING, false, "5", SETTLED, "6" },
+
+	{ UNTOLD, true, "1", SERVED, "2" },
+	{ UNTOLD, true, "5", SETTLED, "6" },
+	{ UNTOLD, false, "1", SETTLED, NULL },
+	{ UNTOLD, false, "5", SETTLED, "6" },
+
+	{ SERVED, true, "2", SERVED, "2" },
+	{ SERVED, true, "1", CLOSING, "1" },
+	{ SERVED, true, "5", SETTLED, "6" },
+	{ SERVED, true, NULL, SETTLED, NULL },
+	{ SERVED, false, "2", SETTLED, NULL },
+	{ SERVED, false, "5", SETTLED, "6" },
+
+	{ CLOSING, true, "5", SETTLED, "6" },
+	{ CLOSING, true, "2", SETTLED, "6" },
+	{ CLOSING, false, "5", SETTLED, "6" },
+	{ CLOSING, false, NULL, SETTLED, NULL },
+};
+
+/* It is said meanwhile; and a request of the dead is in flight still. */
+static void lose(const struct lost_row *row)
+{
+	unsigned int attached;
+
+	start();
+	bring(row->state);
+	attached = rig.attached;
+	say(row->says);
+	guest_disk_lost(&rig.gd);
+	assert_int_equal(rig.gd.state, LEFT);
+	/* Once more before there was a next one. */
+	guest_disk_lost(&rig.gd);
+	assert_true(rig.gd.claim.fd >= 0);
+	rig.waits = false;
+	rig.awaited = row->awaited;
+	rig.adopts = row->awaited;
+	review();
+	guest_disk_take_up(&rig.gd);
+	assert_int_equal(rig.gd.state, LEFT);
+	assert_true(rig.gd.claim.fd >= 0);
+	assert_true(tool_is(DIRECTORY "/state", row->says));
+	assert_int_equal(rig.attached, attached);
+	assert_int_equal(rig.disowned, 0);
+}
+
+static void check_lost_row(const struct lost_row *row)
+{
+	lose(row);
+	block_part_close(&rig.part);
+	review();
+	/* One that begins anew is another one from then on. */
+	review();
+	if (rig.gd.state != row->next ||
+	    !tool_is(DIRECTORY "/state", row->reads))
+		fail_msg("state %d is lost, %s awaited, told %s: now %d, not "
+			 "%d, or not %s",
+			 row->state, row->awaited ? "and" : "not", row->says,
+			 rig.gd.state, row->next, row->reads);
+	if (row->next == CLOSING)
+		ended();
+	finish();
+}
+
+static void test_lost_in_each_state(void **state)
+{
+	static const enum guest_disk_state others[] = { FOUND, LEFT, UNCLOSED,
+							SETTLED, FOREIGN };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(lost_rows) / sizeof(*lost_rows); i++)
+		check_lost_row(&lost_rows[i]);
+	for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++) {
+		start();
+		bring(others[i]);
+		guest_disk_lost(&rig.gd);
+		assert_int_equal(rig.gd.state, others[i]);
+		assert_int_equal(rig.gd.claim.fd, -1);
+		finish();
+	}
+}
+
+/* The next one dies as well, or cannot have it now: it is kept all the same. */
+static void test_lost_again(void **state)
+{
+	static const struct lost_row row = { SERVED, true, "2", SERVED, "2" };
+
+	(void)state;
+	lose(&row);
+	block_part_close(&rig.part);
+	rig.waits = true;
+	review();
+	assert_int_equal(rig.gd.state, ADOPTING);
+	guest_disk_lost(&rig.gd);
+	assert_int_equal(rig.gd.state, LEFT);
+	block_part_close(&rig.part);
+	rig.waits = false;
+	rig.attach_fails = -ENOMEM;
+	review();
+	assert_int_equal(rig.gd.state, LEFT);
+	assert_true(rig.gd.claim.fd >= 0);
+	rig.attach_fails = 0;
+	review();
+	assert_int_equal(rig.gd.state, SERVED);
+	finish();
+}
+
+/* It is to end with the guest or the program, which is not forgotten. */
+static void test_lost_and_detached(void **state)
+{
+	static const struct lost_row row = { SERVED, true, "2", SERVED, "2" };
+
+	(void)state;
+	lose(&row);
+	guest_disk_detach(&rig.gd);
+	assert_int_equal(rig.gd.state, LEFT);
+	block_part_close(&rig.part);
+	guest_disk_take_up(&rig.gd);
+	assert_int_equal(rig.gd.state, SETTLED);
+	assert_int_equal(rig.disowned, 1);
+	assert_true(tool_is(DIRECTORY "/state", "6"));
+	finish();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -824,6 +967,9 @@ int main(void)
 		cmocka_unit_test(test_detached_while_asked),
 		cmocka_unit_test(test_detached_while_asked_in_vain),
 		cmocka_unit_test(test_made_anew_while_asked),
+		cmocka_unit_test(test_lost_in_each_state),
+		cmocka_unit_test(test_lost_again),
+		cmocka_unit_test(test_lost_and_detached),
 	};
 
 	return cmocka_run_group_tests_name("monitor_guest_disk", tests, NULL,
