@@ -266,6 +266,13 @@ exit_status() {
 		ends 1 "no such file" $vhost "file=$WORK/nothing"
 }
 
+# What the program starts itself is nothing to be started by hand.
+worker_by_hand() {
+	ends 2 "starts itself: use --domain" --worker 7 3<&- &&
+		ends 2 "starts itself: use --domain" --worker 7 3</dev/null &&
+		ends 2 "starts itself: use --domain" --worker 7 --domain web
+}
+
 # With -v the log has all keys, in a form that is taken again.
 keys_in_effect() {
 	new_image 1M
@@ -458,7 +465,7 @@ output_is_full() {
 	done
 }
 
-run_all sandboxed memory_in_a_file other_user rights_of_the_unit serials exit_status keys_in_effect output_is_full image_sentences \
+run_all sandboxed memory_in_a_file other_user rights_of_the_unit serials exit_status worker_by_hand keys_in_effect output_is_full image_sentences \
 	image_read_only_to_unit second_signal_term second_signal_int second_signal_loop_hangs \
 	doubled_signal log_is_full log_is_no_journal file_size_limit_threads file_size_limit_io_uring \
 	file_size_limit_libaio other_signals standard_fds_closed socket_is_standard_input socket_is_standard_error nothing_refused
