@@ -6,7 +6,9 @@
  * when its chunk was mapped may be good by now (the guest ballooned up again,
  * of which nobody tells us), so it is tried once more with a new mapping. When
  * every chunk is pinned the answer is -EAGAIN, unless it is this very request
- * that pins them all: -E2BIG.
+ * that pins them all: -E2BIG. What the host lacks for a moment is no fault of
+ * the guest's: a mapping that fails for it is tried again, for some
+ * milliseconds; what fails for good is told in the log.
  *
  * The address range is reserved by mappings of an empty file of our own. Where
  * a mapping over a part of it fails, the part may be reserved still or not at
@@ -23,10 +25,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/log.h"
+
 enum {
 	CHUNK_SHIFT = 20,
 	PAGE_BYTES = 1 << MAPCACHE_PAGE_SHIFT,
 	RING_PAGES_MAX = 16, /* a descriptor table of 1024 takes 4 or 5 */
+	MAP_TRIES = 10,      /* while the host lacks what it takes */
+	MAP_PAUSE_US = 1000,
 };
 
 #define CHUNK_BYTES (UINT64_C(1) << CHUNK_SHIFT)
@@ -186,6 +192,44 @@ static void reserve_again(struct mapcache *cache, int i)
 		cache->chunk[i].lost = true;
 }
 
+/* Whether to try again; with errno of a mapping that has failed. */
+static bool may_map_again(struct mapcache *cache, unsigned int *tries)
+{
+	int error = errno;
+
+	if ((error == ENOMEM || error == EAGAIN || error == EINTR) &&
+	    ++*tries < MAP_TRIES) {
+		usleep(MAP_PAUSE_US);
+		return true;
+	}
+	log_limited(&cache->errors, LOG_LEVEL_ERROR,
+		    "domain %u: its memory cannot be mapped: %s", cache->domid,
+		    strerror(error));
+	return false;
+}
+
+/* The pages of a chunk to where it has its place; NULL: it may be lost. */
+static void *map_pages(struct mapcache *cache, int i, const xen_pfn_t *gfn,
+		       int *errors)
+{
+	unsigned int tries = 0;
+	bool again;
+	void *p;
+
+	do {
+		errno = 0;
+		p = xenforeignmemory_map2(cache->xen, cache->domid,
+					  address_of(cache, (unsigned int)i),
+					  PROT_READ | PROT_WRITE, MAP_FIXED,
+					  MAPCACHE_CHUNK_PAGES, gfn, errors);
+		if (p)
+			return p;
+		again = may_map_again(cache, &tries);
+		reserve_again(cache, i);
+	} while (again && !cache->chunk[i].lost);
+	return NULL;
+}
+
 /* Map chunk `number`: its index, -EAGAIN without room, or -EFAULT. */
 static int map_chunk(struct mapcache *cache, uint64_t number)
 {
@@ -193,21 +237,14 @@ static int map_chunk(struct mapcache *cache, uint64_t number)
 	int errors[MAPCACHE_CHUNK_PAGES];
 	int i = make_room(cache);
 	struct mapcache_chunk *chunk;
-	void *p;
 
 	if (i < 0)
 		return -EAGAIN;
 	for (unsigned int n = 0; n < MAPCACHE_CHUNK_PAGES; n++)
 		gfn[n] = number * MAPCACHE_CHUNK_PAGES + n;
-	p = xenforeignmemory_map2(cache->xen, cache->domid,
-				  address_of(cache, (unsigned int)i),
-				  PROT_READ | PROT_WRITE, MAP_FIXED,
-				  MAPCACHE_CHUNK_PAGES, gfn, errors);
-	chunk = &cache->chunk[i];
-	if (!p) {
-		reserve_again(cache, i);
+	if (!map_pages(cache, i, gfn, errors))
 		return -EFAULT;
-	}
+	chunk = &cache->chunk[i];
 	note_good(chunk, errors);
 	chunk->number = number;
 	chunk->mapped = true;
@@ -347,14 +384,19 @@ static void *cache_map_ring(struct guest_memory *mem, uint64_t addr,
 	uint64_t n = pages_of(addr, len);
 	xen_pfn_t gfn[RING_PAGES_MAX] = { 0 };
 	int errors[RING_PAGES_MAX];
+	unsigned int tries = 0;
 	uint8_t *p;
 
 	if (addr + len < addr || n > RING_PAGES_MAX)
 		return NULL;
 	for (uint64_t i = 0; i < n; i++)
 		gfn[i] = (addr >> MAPCACHE_PAGE_SHIFT) + i;
-	p = xenforeignmemory_map(cache->xen, cache->domid,
-				 PROT_READ | PROT_WRITE, n, gfn, errors);
+	do {
+		errno = 0;
+		p = xenforeignmemory_map(cache->xen, cache->domid,
+					 PROT_READ | PROT_WRITE, n, gfn,
+					 errors);
+	} while (!p && may_map_again(cache, &tries));
 	if (!p)
 		return NULL;
 	for (uint64_t i = 0; i < n; i++) {

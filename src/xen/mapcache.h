@@ -19,6 +19,7 @@
 #include <stdint.h>
 #include <xenforeignmemory.h>
 
+#include "base/log.h"
 #include "virtio/memory.h"
 
 enum {
@@ -49,7 +50,8 @@ struct mapcache {
 	int *bucket;           /* heads of the hash chains, by number */
 	unsigned int nbuckets; /* a power of two */
 	uint64_t clock;
-	uint64_t pinned; /* pins in all chunks */
+	uint64_t pinned;         /* pins in all chunks */
+	struct log_limit errors; /* of mapping */
 	/* Totals since the start, and what is mapped now. */
 	uint64_t maps;  /* chunks and rings mapped */
 	uint64_t pages; /* pages mapped now */

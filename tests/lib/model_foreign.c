@@ -35,6 +35,7 @@ static void map_good(uint8_t *at, size_t n, const xen_pfn_t *gfn, int *errors)
 static bool call_fails(void)
 {
 	guest.calls++;
+	errno = guest.error ? guest.error : EFAULT;
 	return guest.fail_at && guest.calls >= guest.fail_at &&
 	       guest.calls <= guest.fail_at + guest.fail_calls;
 }
@@ -58,6 +59,7 @@ void *__wrap_xenforeignmemory_map2(xenforeignmemory_handle *fmem, uint32_t dom,
 			guest.stolen = mmap(
 				addr, MODEL_PAGE, PROT_READ,
 				MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+		errno = guest.error ? guest.error : EFAULT;
 		return NULL;
 	}
 	map_good(addr, n, gfn, errors);

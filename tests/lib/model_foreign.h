@@ -29,6 +29,7 @@ struct guest {
 	unsigned int calls;      /* of map and map2 */
 	unsigned int fail_at;    /* the call that fails as a whole; 0: none */
 	unsigned int fail_calls; /* ... and so many from then on */
+	int error;               /* why; 0: EFAULT */
 	bool keep;               /* and leaves the address space as it was */
 	bool steal;              /* and whose address space somebody takes */
 	void *stolen;

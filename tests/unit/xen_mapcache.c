@@ -20,6 +20,7 @@ static void start(struct mapcache *cache, unsigned int nchunks)
 	guest.calls = 0;
 	guest.fail_at = 0;
 	guest.fail_calls = 0;
+	guest.error = 0;
 	guest.keep = false;
 	guest.steal = false;
 	assert_int_equal(mapcache_init(cache, handle, 7, nchunks), 0);
@@ -343,6 +344,52 @@ static void test_failed_but_reserved(void **state)
 	finish(&cache);
 }
 
+/* What the host lacks for a moment is nothing that the guest is told of. */
+static void test_lacking_for_a_moment(void **state)
+{
+	static const int errors[] = { ENOMEM, EAGAIN, EINTR };
+	struct mapcache cache;
+	struct guest_memory *mem = &cache.memory;
+	uint8_t *p;
+
+	(void)state;
+	for (unsigned int i = 0; i < 6; i++) {
+		start(&cache, 2);
+		guest.keep = i % 2;
+		guest.error = errors[i / 2];
+		guest.fail_at = 1;
+		guest.fail_calls = 2;
+		assert_int_equal(touch(&cache, CHUNK - 1, 2), 2);
+		guest.fail_at = guest.calls + 1;
+		p = mem->ops->map_ring(mem, 0, 16);
+		assert_non_null(p);
+		mem->ops->unmap_ring(mem, p, 16);
+		assert_int_equal(cache.errors.lines, 0);
+		finish(&cache);
+	}
+}
+
+/* For good: it fails, is told, and costs only so many calls. */
+static void test_lacking_for_good(void **state)
+{
+	struct mapcache cache;
+	struct guest_memory *mem = &cache.memory;
+
+	(void)state;
+	start(&cache, 2);
+	guest.error = ENOMEM;
+	guest.fail_at = 1;
+	guest.fail_calls = 1000;
+	assert_int_equal(touch(&cache, 0, 1), -EFAULT);
+	assert_in_range(guest.calls, 2, 20);
+	assert_null(mem->ops->map_ring(mem, 0, 16));
+	assert_in_range(guest.calls, 4, 40);
+	assert_int_equal(cache.errors.lines, 2);
+	guest.fail_at = 0;
+	assert_int_equal(touch(&cache, CHUNK - 1, 2), 2);
+	finish(&cache);
+}
+
 static void test_rings(void **state)
 {
 	struct mapcache cache;
@@ -492,6 +539,8 @@ int main(void)
 		cmocka_unit_test(test_invalidate),
 		cmocka_unit_test(test_map_call_fails),
 		cmocka_unit_test(test_failed_but_reserved),
+		cmocka_unit_test(test_lacking_for_a_moment),
+		cmocka_unit_test(test_lacking_for_good),
 		cmocka_unit_test(test_rings),
 		cmocka_unit_test(test_rings_refused),
 		cmocka_unit_test(test_init_and_finish),
