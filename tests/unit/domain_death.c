@@ -829,6 +829,38 @@ static void test_without_states(void)
 	remove_images(disk, 1);
 }
 
+static void remove_states(void)
+{
+	/* There is no boot where the directory is on a tmpfs. */
+	static const char *const files[] = { "boot",   "51712", "51712.image",
+					     "server", "vm",    "pid",
+					     "" };
+	char path[128];
+
+	for (unsigned int i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		snprintf(path, sizeof(path), "%s/%u/%s", dom.states, dom.domid,
+			 files[i]);
+		assert_true(!remove(path) || i == 0);
+	}
+}
+
+/* The next worker needs none of their names, those of a later disk neither. */
+static void test_states_were_removed(void)
+{
+	start(1, true);
+	remove_states();
+	attach(&disk[1], 1);
+	drive(&disk[1], 1);
+	for (unsigned int n = 1; n <= 2; n++) {
+		worker_kill();
+		wait_next(n);
+		check_serves(0, 0x20 + (int)n);
+		check_serves(1, 0x30 + (int)n);
+	}
+	finish();
+	assert_int_equal(logged("to the next process;"), 0);
+}
+
 /* The server is no more, whoever has destroyed it: so are the disks. */
 static void test_server_is_gone(void)
 {
@@ -896,6 +928,7 @@ int main(void)
 		host_test(test_told_to_leave),
 		host_test(test_told_to_close),
 		host_test(test_without_states),
+		host_test(test_states_were_removed),
 		host_test(test_server_is_gone),
 		host_test(test_server_cannot_be_had_now),
 	};
