@@ -63,7 +63,7 @@ static const char *begin_fault(const struct link_message *m)
 static const char *options_fault(const struct link_options *o)
 {
 	if (!is_flag(o->readonly) || !is_flag(o->packed) ||
-	    !is_flag(o->legacy) || o->zero || o->zero2)
+	    !is_flag(o->legacy) || o->zero)
 		return "a flag that is none";
 	if (o->cache > BLOCK_CACHE_UNSAFE || o->discard > DISK_DISCARD_OFF)
 		return "a choice that there is not";
@@ -90,6 +90,57 @@ static const char *attach_fault(const struct link_message *m)
 	if (!fault && a->has_sync && !a->facts.has_file)
 		fault = "a descriptor of no file";
 	return fault ? fault : options_fault(&a->options);
+}
+
+static bool is_zero(const uint8_t *bytes, size_t n)
+{
+	while (n)
+		if (bytes[--n])
+			return false;
+	return true;
+}
+
+static const char *open_fault(const struct link_message *m)
+{
+	const struct link_open *o = &m->open;
+	const char *fault;
+
+	if (!is_flag(o->has_sync) || !is_flag(o->locked) ||
+	    !is_zero(o->zero, sizeof(o->zero)))
+		return "a flag that is none";
+	if (!is_text(o->name, sizeof(o->name)) || !o->name[0])
+		return "a name without an end";
+	fault = block_facts_fault(&o->facts);
+	if (!fault && o->has_sync && !o->facts.has_file)
+		fault = "a descriptor of no file";
+	return fault ? fault : options_fault(&o->options);
+}
+
+static const char *listen_fault(const struct link_message *m)
+{
+	const struct link_listen *l = &m->listen;
+
+	if (!is_flag(l->once) || !is_flag(l->connected) ||
+	    !is_zero(l->zero, sizeof(l->zero)))
+		return "a flag that is none";
+	return is_text(l->where, sizeof(l->where)) ? NULL :
+						     "a name without an end";
+}
+
+static const char *taken_fault(const struct link_message *m)
+{
+	const struct link_taken *t = &m->taken;
+
+	if (t->result > 0 || t->result < -ERRNO_MAX || t->zero)
+		return "a result that is none";
+	return NULL;
+}
+
+static const char *opened_fault(const struct link_message *m)
+{
+	if (m->opened.zero)
+		return "a flag that is none";
+	return result_fault(m->opened.result, m->opened.error);
 }
 
 static const char *begun_fault(const struct link_message *m)
@@ -127,10 +178,18 @@ static const struct row rows[] = {
 	{ LINK_LEAVE, LINK_TO_WORKER, BODY, NULL },
 	{ LINK_CLOSE, LINK_TO_WORKER, BODY, NULL },
 	{ LINK_LOG_STATS, LINK_TO_WORKER, BODY, NULL },
+	{ LINK_OPEN, LINK_TO_WORKER, BYTES(link_open), open_fault },
+	{ LINK_LISTEN, LINK_TO_WORKER, BYTES(link_listen), listen_fault },
+	{ LINK_TAKEN, LINK_TO_WORKER, BYTES(link_taken), taken_fault },
+	{ LINK_GIVEN, LINK_TO_WORKER, BODY, NULL },
 	{ LINK_BEGUN, LINK_TO_MONITOR, BYTES(link_begun), begun_fault },
 	{ LINK_ATTACHED, LINK_TO_MONITOR, BYTES(link_attached),
 	  attached_fault },
 	{ LINK_ENDED, LINK_TO_MONITOR, BYTES(link_disk), NULL },
+	{ LINK_OPENED, LINK_TO_MONITOR, BYTES(link_opened), opened_fault },
+	{ LINK_TAKE, LINK_TO_MONITOR, BODY, NULL },
+	{ LINK_GIVE, LINK_TO_MONITOR, BODY, NULL },
+	{ LINK_OVER, LINK_TO_MONITOR, BODY, NULL },
 };
 
 static const struct row *find(uint32_t type)
@@ -148,7 +207,9 @@ unsigned int link_message_fds(const struct link_message *m)
 	if (m->type == LINK_ATTACH)
 		return (unsigned int)m->attach.kept + m->attach.facts.has_file +
 		       m->attach.has_sync;
-	return 0;
+	if (m->type == LINK_OPEN)
+		return (unsigned int)m->open.facts.has_file + m->open.has_sync;
+	return m->type == LINK_LISTEN;
 }
 
 const char *link_message_fault(const struct link_message *m, size_t bytes,
@@ -212,5 +273,7 @@ int link_message_receive(int fd, enum link_end end, struct link_message *m,
 		clean(m->begun.error);
 	if (m->type == LINK_ATTACHED)
 		clean(m->attached.error);
+	if (m->type == LINK_OPENED)
+		clean(m->opened.error);
 	return 1;
 }

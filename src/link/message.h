@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a monitor and the worker of a Xen guest say to each other, as bytes: the
- * calls of worker/worker.h and their answers. Both ends are of one program, so
+ * What a monitor and a worker say to each other, as bytes: the calls of
+ * worker/worker.h, where it serves a Xen guest, and of worker/vhost.h, and their
+ * answers. Both ends are of one program, so
  * there are no versions; but the worker touches a guest's memory, and may have
  * been taken over by it. So what comes is looked at wholly before any of it is
  * used: its length, its type, each count, flag and text, and its descriptors.
@@ -20,6 +21,7 @@ enum {
 	LINK_ERROR_MAX = BLOCK_ERROR_MAX,
 	LINK_WORD_MAX = 16,   /* of an engine's name, with its NUL */
 	LINK_SERIAL_MAX = 24, /* the same */
+	LINK_WHERE_MAX = 128, /* of a socket's path, the same */
 };
 
 enum link_type {
@@ -32,10 +34,20 @@ enum link_type {
 	LINK_LEAVE,
 	LINK_CLOSE, /* the same, and nothing is left to go on with */
 	LINK_LOG_STATS,
+	/* ... that serves front ends of vhost-user */
+	LINK_OPEN,
+	LINK_LISTEN,
+	LINK_TAKEN,
+	LINK_GIVEN,
 	/* to the monitor */
 	LINK_BEGUN = 101,
 	LINK_ATTACHED,
 	LINK_ENDED,
+	/* ... of vhost-user */
+	LINK_OPENED,
+	LINK_TAKE,
+	LINK_GIVE,
+	LINK_OVER,
 };
 
 enum link_end { LINK_TO_WORKER, LINK_TO_MONITOR };
@@ -56,7 +68,7 @@ struct link_options {
 	uint32_t queues;
 	uint32_t queue_size;
 	uint8_t readonly, packed, legacy, zero;
-	uint32_t zero2;
+	uint32_t iothreads;
 	char engine[LINK_WORD_MAX];
 	char serial[LINK_SERIAL_MAX];
 	char id[DISK_NAME_MAX];
@@ -96,6 +108,30 @@ struct link_attached {
 	char error[LINK_ERROR_MAX];
 };
 
+/* Descriptors: data, sync: those that there are. */
+struct link_open {
+	uint8_t has_sync, locked, zero[6];
+	char name[DISK_NAME_MAX];
+	struct block_facts facts;
+	struct link_options options;
+};
+
+struct link_listen { /* descriptor: the socket */
+	uint8_t once, connected, zero[6];
+	char where[LINK_WHERE_MAX];
+};
+
+struct link_taken {
+	int32_t result;
+	uint32_t zero;
+};
+
+struct link_opened {
+	int32_t result;
+	uint32_t zero;
+	char error[LINK_ERROR_MAX];
+};
+
 struct link_message {
 	uint32_t type;
 	uint32_t zero;
@@ -106,6 +142,10 @@ struct link_message {
 		struct link_resize resize;
 		struct link_begun begun;
 		struct link_attached attached;
+		struct link_open open;
+		struct link_listen listen;
+		struct link_taken taken;
+		struct link_opened opened;
 	};
 };
 

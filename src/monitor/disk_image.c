@@ -46,15 +46,6 @@ int disk_image_claim(struct block_claim *claim,
 	return r;
 }
 
-int disk_image_open(struct block_image *image, struct block_claim *claim,
-		    char error[BLOCK_ERROR_MAX])
-{
-	struct block_part part;
-	int r = block_claim_part(claim, &part, error);
-
-	return r ? r : block_image_open(image, &part, error);
-}
-
 /* FNV-1a. */
 uint64_t disk_image_owner(const char *vm, uint64_t devid)
 {

@@ -4,7 +4,6 @@
 #define MONITOR_DISK_IMAGE_H
 
 #include "block/claim.h"
-#include "block/image.h"
 #include "config/keys.h"
 
 /*
@@ -15,13 +14,6 @@ int disk_image_claim(struct block_claim *claim,
 		     const struct disk_options *options,
 		     const struct block_user *user,
 		     char error[BLOCK_ERROR_MAX]);
-
-/*
- * Make a part of it, and at once an image of that, for who serves it in this
- * process. As block_claim_part() and block_image_open().
- */
-int disk_image_open(struct block_image *image, struct block_claim *claim,
-		    char error[BLOCK_ERROR_MAX]);
 
 /*
  * A number that no other disk has, of this guest or another one, for struct

@@ -23,7 +23,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "block/image.h"
+#include "block/part.h"
 
 enum {
 	STATE_DIR_VM_MAX = 128,  /* bytes of what tells a guest, with its NUL */

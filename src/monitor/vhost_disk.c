@@ -2,18 +2,29 @@
 /*
  * A disk that is served over vhost-user; see monitor/vhost_disk.h.
  *
- * Happy path: claim the image, make the one part of it and hand that to the
- * worker, which is in this process; follow its size, and give its locks away
- * when no queue is served. At the end the worker finishes the requests in
- * flight and gives the device up, then the image is closed, and only then the
- * socket is gone: who finds the path free finds the image free.
+ * Happy path: claim the image, make a part of it and have a worker open that;
+ * then make the socket, for who finds it finds the disk, and have the worker
+ * listen. Follow the size of the image, take its lock and give it away as the
+ * worker says. At the end the worker finishes the requests in flight and gives
+ * the device up, then the image is closed, and only then the socket is gone:
+ * who finds the path free finds the image free.
  *
- * Failure: an image that another process has is waited for (handover.c).
+ * A worker that is gone is followed by the next one, at once or after a pause
+ * (worker_lives.h), as soon as nothing of it is in flight any more, which the
+ * lock of its part tells. The claim and the socket are kept: front ends connect
+ * to it again, and nobody else has served the disk meanwhile.
+ *
+ * Failure: what keeps the first worker from being there ends the program. An
+ * image that another process has is waited for (handover.c). Who was connected
+ * on a socket that we were given does not come again: so that is the end.
  */
 #include "monitor/vhost_disk.h"
 
+#include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/descriptors.h"
@@ -22,69 +33,236 @@
 #include "monitor/handover.h"
 #include "monitor/serial.h"
 #include "monitor/size_watch.h"
+#include "monitor/vhost_socket.h"
+#include "monitor/worker_lives.h"
 #include "worker/vhost.h"
 
-/* Between two looks whether the image's last flush is done. */
-#define PAUSE_NS (20 * NS_PER_MS)
+/* Between two looks whether the dead worker's requests have ended. */
+#define RETRY_MIN_NS (2 * NS_PER_MS)
+#define RETRY_MAX_NS (250 * NS_PER_MS)
 
 struct vhost_disk {
-	struct vhost_image_owner owner;
+	struct vhost_monitor monitor;
 	struct loop *loop;
+	const struct options *given;
 	struct disk_options options; /* with nothing left to decide */
 	char serial[SERIAL_MAX];
 	const char *name;
 	struct block_claim claim;
-	struct block_image image; /* of its part: we serve it ourselves */
-	struct size_watch size;   /* of it */
+	struct size_watch size; /* of it */
 	struct handover handover;
-	struct loop_timer pause;
+	struct vhost_socket socket;
+	struct vhost *worker;
+	struct worker_lives lives;
+	struct loop_timer again; /* armed: another worker is to be started */
+	uint64_t retry_ns;       /* ... and after what pause once more */
+	bool listens;            /* a worker was there once */
+	bool ends;
+	int status;
 };
 
-/* ---- what the worker asks for ---- */
+/* One per process, for a signal may end it at any time. */
+static struct vhost_disk the_disk;
 
-static int take(struct vhost_image_owner *owner)
+static void fail(struct vhost_disk *vd)
 {
-	return handover_take(
-		&container_of(owner, struct vhost_disk, owner)->handover);
+	vd->status = 1;
+	loop_quit(vd->loop);
 }
 
-static bool give(struct vhost_image_owner *owner)
+static void fail_with(struct vhost_disk *vd, int r, const char *error)
 {
-	struct handover *handover =
-		&container_of(owner, struct vhost_disk, owner)->handover;
-
-	handover_give(handover);
-	return handover_is_giving(handover);
+	log_error("%s%s", error, descriptors_advice(-r));
+	fail(vd);
 }
 
-static const struct vhost_image_owner_ops owner_ops = {
+static void cannot_serve(struct vhost_disk *vd, int r)
+{
+	log_error("cannot serve: %s%s", strerror(-r), descriptors_advice(-r));
+	fail(vd);
+}
+
+/* ---- workers ---- */
+
+static int open_worker(struct vhost_disk *vd, char error[BLOCK_ERROR_MAX])
+{
+	struct block_part part;
+	const struct vhost_wanted wanted = {
+		.name = vd->name,
+		.part = &part,
+		.options = &vd->options,
+		.locked = vd->claim.locked,
+	};
+	int r = block_claim_part(&vd->claim, &part, error);
+
+	if (r)
+		return r;
+	r = vhost_open(vd->worker, &wanted);
+	if (r)
+		snprintf(error, BLOCK_ERROR_MAX, "no worker can be started: %s",
+			 strerror(-r));
+	return r;
+}
+
+/* One has ended, or could not be started. */
+static void died(struct vhost_disk *vd)
+{
+	uint64_t pause_ns;
+
+	if (vd->ends)
+		return;
+	if (vd->socket.connected || !vd->listens) {
+		fail(vd);
+		return;
+	}
+	if (!worker_lives_died(&vd->lives, clock_ns(), &pause_ns)) {
+		log_error("%s: its workers have died too often: giving up",
+			  vd->name);
+		fail(vd);
+		return;
+	}
+	if (pause_ns)
+		log_warning("%s: its workers die often: the next one is "
+			    "started in %" PRIu64 " s",
+			    vd->name, pause_ns / NS_PER_SECOND);
+	vd->retry_ns = RETRY_MIN_NS;
+	loop_arm(vd->loop, &vd->again, pause_ns);
+}
+
+static void start_again(struct loop_timer *timer)
+{
+	struct vhost_disk *vd = container_of(timer, struct vhost_disk, again);
+	char error[BLOCK_ERROR_MAX] = "";
+	int r = open_worker(vd, error);
+
+	if (r == -EBUSY) {
+		log_debug("%s", error);
+		loop_arm(vd->loop, &vd->again, vd->retry_ns);
+		vd->retry_ns *= 2;
+		if (vd->retry_ns > RETRY_MAX_NS)
+			vd->retry_ns = RETRY_MAX_NS;
+	} else if (r) {
+		log_error("%s: %s", vd->name, error);
+		died(vd);
+	}
+}
+
+static void listen_with(struct vhost_disk *vd)
+{
+	const char *path = vd->given->vhost_socket;
+
+	vhost_listen(vd->worker, vd->socket.fd, vd->socket.connected,
+		     vd->given->once, path ? path : "an inherited socket");
+	/* It is the worker's, who may die: its peer is to see that. */
+	if (vd->socket.connected)
+		vhost_socket_close(&vd->socket);
+}
+
+/* ---- what the worker says ---- */
+
+static struct vhost_disk *of(struct vhost_monitor *monitor)
+{
+	return container_of(monitor, struct vhost_disk, monitor);
+}
+
+/* Who finds the socket finds the disk. */
+static void opened_first(struct vhost_disk *vd)
+{
+	char error[BLOCK_ERROR_MAX];
+	int r = vhost_socket_open(&vd->socket, vd->given->vhost_socket,
+				  vd->given->vhost_fd, error);
+
+	if (r) {
+		fail_with(vd, r, error);
+		return;
+	}
+	vd->listens = true;
+	size_watch_add(&vd->size, &vd->claim, vd->name, vd->loop);
+	listen_with(vd);
+}
+
+static void opened(struct vhost_monitor *monitor, int result, const char *error)
+{
+	struct vhost_disk *vd = of(monitor);
+
+	if (!vd->listens) {
+		if (result)
+			fail_with(vd, result, error);
+		else
+			opened_first(vd);
+	} else if (result) {
+		log_error("%s: %s", vd->name, error);
+		vhost_leave(vd->worker);
+	} else {
+		/* It may have changed since the part was made. */
+		vhost_resize(vd->worker, vd->claim.facts.size);
+		listen_with(vd);
+	}
+}
+
+static void take(struct vhost_monitor *monitor)
+{
+	struct vhost_disk *vd = of(monitor);
+
+	vhost_taken(vd->worker, handover_take(&vd->handover));
+}
+
+static void give(struct vhost_monitor *monitor)
+{
+	struct vhost_disk *vd = of(monitor);
+
+	handover_give(&vd->handover);
+	vhost_given(vd->worker);
+}
+
+static void over(struct vhost_monitor *monitor)
+{
+	loop_quit(of(monitor)->loop);
+}
+
+static void gone(struct vhost_monitor *monitor, bool left)
+{
+	struct vhost_disk *vd = of(monitor);
+
+	(void)left;
+	if (vd->ends)
+		loop_quit(vd->loop);
+	else
+		died(vd);
+}
+
+static const struct vhost_monitor_ops monitor_ops = {
+	.opened = opened,
 	.take = take,
 	.give = give,
+	.over = over,
+	.gone = gone,
 };
 
 /* ---- what it is told ---- */
 
-static void lock_given(struct handover *handover)
-{
-	(void)handover;
-	vhost_given();
-}
-
 static void size_changed(struct size_watch *watch)
 {
-	vhost_resize(watch->claim->facts.size);
+	struct vhost_disk *vd = container_of(watch, struct vhost_disk, size);
+
+	vhost_resize(vd->worker, vd->claim.facts.size);
 }
 
-/* ---- life ---- */
+void vhost_disk_log_stats(void)
+{
+	if (the_disk.worker)
+		vhost_log_stats(the_disk.worker);
+}
 
-static int open_image(struct vhost_disk *vd, const struct disk_options *given,
-		      char error[BLOCK_ERROR_MAX])
+/* ---- from the first to the last ---- */
+
+static int claim_image(struct vhost_disk *vd, char error[BLOCK_ERROR_MAX])
 {
 	int r;
 
-	vd->options = *given;
+	vd->options = vd->given->disk[0];
 	vd->options.lends = true;
-	vd->name = given->id ? given->id : "vhost-user";
+	vd->name = vd->options.id ? vd->options.id : "vhost-user";
 	r = disk_image_claim(&vd->claim, &vd->options, NULL, error);
 	if (r)
 		return r;
@@ -92,84 +270,79 @@ static int open_image(struct vhost_disk *vd, const struct disk_options *given,
 		log_warning("%s: waits for a live migration, until which no "
 			    "queue can start: %s",
 			    vd->name, error);
-	r = disk_image_open(&vd->image, &vd->claim, error);
-	if (r)
-		return r;
 	serial_of(vd->serial, &vd->options, &vd->claim);
 	vd->options.serial = vd->serial;
 	vd->size.changed = size_changed;
+	vd->handover.claim = &vd->claim;
 	vd->handover.file = vd->options.file;
 	vd->handover.name = vd->name;
 	vd->handover.size = &vd->size;
-	r = handover_init(&vd->handover, &vd->claim, &vd->image, vd->loop,
-			  lock_given);
+	vd->handover.waited = !vd->claim.locked;
+	return 0;
+}
+
+static int begin(struct vhost_disk *vd, struct worker_starter *starter)
+{
+	char error[BLOCK_ERROR_MAX] = "";
+	int r = claim_image(vd, error);
+
+	if (r == 0) {
+		r = vhost_create(&vd->worker, vd->loop, &vd->monitor, starter);
+		if (r) {
+			cannot_serve(vd, r);
+			return r;
+		}
+		r = open_worker(vd, error);
+	}
 	if (r)
-		snprintf(error, BLOCK_ERROR_MAX, "cannot serve: %s",
-			 strerror(-r));
+		fail_with(vd, r, error);
 	return r;
 }
 
-static int open_worker(struct vhost_disk *vd, const struct options *options,
-		       char error[BLOCK_ERROR_MAX])
-{
-	const struct vhost_settings settings = {
-		.name = vd->name,
-		.image = &vd->image,
-		.options = &vd->options,
-		.socket = options->vhost_socket,
-		.fd = options->vhost_fd,
-		.once = options->once,
-	};
-	int r;
-
-	r = vhost_open(&settings, vd->loop, &vd->owner, error);
-	if (r == 0)
-		size_watch_add(&vd->size, &vd->claim, vd->name, vd->loop);
-	return r;
-}
-
-static void look_again(struct loop_timer *timer)
-{
-	loop_quit(container_of(timer, struct vhost_disk, pause)->loop);
-}
-
-/* In the loop: it sees a second signal, which gives the flush up. */
-static void finish_flush(struct vhost_disk *vd)
+/* In the loop: it sees a second signal, which ends that. */
+static void finish_worker(struct vhost_disk *vd)
 {
 	int r = 0;
 
-	vd->pause.due = look_again;
-	while (r == 0 && handover_is_busy(&vd->handover)) {
-		loop_arm(vd->loop, &vd->pause, PAUSE_NS);
+	vd->ends = true;
+	loop_disarm(vd->loop, &vd->again);
+	if (!vd->worker)
+		return;
+	vhost_leave(vd->worker);
+	while (r == 0 && vhost_runs(vd->worker))
 		r = loop_run(vd->loop);
-	}
-	loop_disarm(vd->loop, &vd->pause);
+	if (r == 0)
+		vhost_free(&vd->worker);
 }
 
-int vhost_disk_serve(struct loop *loop, const struct options *options)
+int vhost_disk_serve(struct loop *loop, const struct options *options,
+		     struct worker_starter *starter)
 {
-	struct vhost_disk vd = { .loop = loop,
-				 .owner.ops = &owner_ops,
-				 .claim = BLOCK_CLAIM_NONE,
-				 .image.fd = -1 };
-	char error[BLOCK_ERROR_MAX];
-	int r;
+	struct vhost_disk *vd = &the_disk;
 
-	r = open_image(&vd, &options->disk[0], error);
-	if (r == 0)
-		r = open_worker(&vd, options, error);
-	if (r == 0)
-		r = vhost_begin(error);
-	if (r)
-		log_error("%s%s", error, descriptors_advice(-r));
-	else
-		r = loop_run(loop);
-	size_watch_remove(&vd.size);
-	vhost_drain();
-	finish_flush(&vd);
-	handover_finish(&vd.handover);
-	block_image_close(&vd.image);
-	block_claim_close(&vd.claim);
-	vhost_close();
-	return r ? 1 : 0;
+	*vd = (struct vhost_disk){ .loop = loop,
+				   .given = options,
+				   .monitor.ops = &monitor_ops,
+				   .claim = BLOCK_CLAIM_NONE,
+				   .again.due = start_again };
+	vhost_socket_init(&vd->socket);
+	if (begin(vd, starter) == 0 && loop_run(loop))
+		vd->status = 1;
+	size_watch_remove(&vd->size);
+	finish_worker(vd);
+	block_claim_close(&vd->claim);
+	vhost_socket_close(&vd->socket);
+	return vd->status;
+}
+
+void vhost_disk_abandon(void)
+{
+	/*
+	 * No more than that: the store may still read and write the memory of
+	 * what is in flight, and wherever it hangs, we would hang as well.
+	 */
+	vhost_socket_abandon(&the_disk.socket);
+	if (the_disk.worker)
+		vhost_abandon(the_disk.worker);
+	_exit(1);
 }

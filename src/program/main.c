@@ -17,12 +17,12 @@
 #include "program/sandbox.h"
 #include "program/signals.h"
 #include "program/workers.h"
-#include "worker/vhost.h"
+#include "worker/vhost_local.h"
 
 static const struct signals_owner_ops vhost_signals = {
-	.log_stats = vhost_log_stats,
+	.log_stats = vhost_disk_log_stats,
 	.look = size_watch_look,
-	.abandon = vhost_abandon,
+	.abandon = vhost_disk_abandon,
 };
 
 static const struct signals_owner_ops guest_signals = {
@@ -60,7 +60,8 @@ static int run(const struct options *options)
 				      options->foreground ? SANDBOX_XEN :
 							    SANDBOX_MONITOR);
 		loop.polling.max_ns = options->poll_max_us * NS_PER_US;
-		status = options->vhost ? vhost_disk_serve(&loop, options) :
+		status = options->vhost ? vhost_disk_serve(&loop, options,
+							   vhost_local(&loop)) :
 					  serve_guest(&loop, options);
 	} else {
 		log_error("cannot start: %s", strerror(-r));

@@ -119,6 +119,7 @@ static int start_ready(struct vhost_session *s, struct vring *v)
 	const struct vhost_owner_ops *ops = s->owner->ops;
 	int r = ops->may_start ? ops->may_start(s->owner) : 0;
 
+	s->asked = true;
 	if (r > 0) {
 		s->waits = true;
 		return 0;
@@ -208,7 +209,10 @@ void vhost_queues_stop_one(struct vhost_session *s, struct vring *v)
 {
 	vring_stop(v);
 	device_down_if_unused(s);
-	if (!vhost_queues_running(s) && s->owner->ops->stopped)
+	if (!s->asked || vhost_queues_running(s))
+		return;
+	s->asked = false;
+	if (s->owner->ops->stopped)
 		s->owner->ops->stopped(s->owner);
 }
 

@@ -133,6 +133,7 @@ static void forget(struct vhost_session *s)
 	__atomic_store_n(&s->config_changed, false, __ATOMIC_RELAXED);
 	s->told_area = false;
 	s->told_log = false;
+	s->asked = false;
 	s->waits = false;
 	s->known = false;
 	s->config_read = false;

@@ -44,7 +44,8 @@ struct vhost_session {
 	pthread_mutex_t area_lock; /* of `inflight` and `settled` */
 	bool told_area;            /* that requests do not survive us */
 	bool told_log;             /* that not all writes are logged */
-	bool waits;                /* a queue that could start, for the owner */
+	bool asked;                /* the owner, for a queue that could start */
+	bool waits;                /* such a queue, for his answer */
 
 	/* What is known of the driver, see takeover.c. */
 	bool settled;     /* its state is the device's */

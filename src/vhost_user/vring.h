@@ -53,8 +53,7 @@ struct vhost_owner_ops {
 	/* A front end looks at the device for the first time: it is as new. */
 	void (*begin)(struct vhost_owner *owner);
 	/*
-	 * No queue runs any more, or none that could start does: told once or
-	 * more. May be NULL.
+	 * The last queue that ran, or was about to, has stopped. May be NULL.
 	 */
 	void (*stopped)(struct vhost_owner *owner);
 	/*

@@ -39,6 +39,7 @@
 #include "base/log.h"
 #include "link/ledger.h"
 #include "link/message.h"
+#include "link/options.h"
 #include "worker/starter.h"
 
 /* How long a worker without a guest has for its end. */
@@ -196,24 +197,6 @@ void worker_disown(struct worker *w, uint64_t id)
 	send_message(w, &m, NULL);
 }
 
-static void write_options(struct link_options *to, const struct disk_options *o)
-{
-	to->size = o->size;
-	to->given = o->given;
-	to->cache = o->cache;
-	to->discard = o->discard;
-	to->block_size = o->block_size;
-	to->queues = o->queues;
-	to->queue_size = o->queue_size;
-	to->readonly = o->readonly;
-	to->packed = o->packed;
-	to->legacy = o->legacy;
-	snprintf(to->engine, sizeof(to->engine), "%s", o->engine);
-	snprintf(to->serial, sizeof(to->serial), "%s",
-		 o->serial ? o->serial : "");
-	snprintf(to->id, sizeof(to->id), "%s", o->id ? o->id : "");
-}
-
 void worker_attach(struct worker *w, const struct worker_disk *disk)
 {
 	struct link_message m = { .type = LINK_ATTACH };
@@ -233,7 +216,7 @@ void worker_attach(struct worker *w, const struct worker_disk *disk)
 	a->has_sync = disk->part->sync_fd >= 0;
 	snprintf(a->name, sizeof(a->name), "%s", disk->name);
 	a->facts = disk->part->facts;
-	write_options(&a->options, disk->options);
+	link_options_write(&a->options, disk->options);
 	if (a->kept)
 		fds[n++] = disk->state_fd;
 	if (a->facts.has_file)

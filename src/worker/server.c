@@ -30,6 +30,7 @@
 #include "base/log.h"
 #include "block/image.h"
 #include "link/message.h"
+#include "link/options.h"
 #include "worker/xen_worker.h"
 
 struct served {
@@ -103,29 +104,6 @@ static void ended(struct xen_worker_owner *owner, uint64_t id)
 
 static const struct xen_worker_owner_ops owner_ops = { .ended = ended };
 
-/* What is pointed at is the message's. */
-static void read_options(struct disk_options *o, struct link_attach *a)
-{
-	struct link_options *said = &a->options;
-
-	*o = (struct disk_options){
-		.given = said->given,
-		.file = a->facts.has_file ? a->facts.name : NULL,
-		.id = said->id[0] ? said->id : NULL,
-		.readonly = said->readonly,
-		.cache = (enum block_cache)said->cache,
-		.discard = (enum disk_discard)said->discard,
-		.engine = said->engine,
-		.serial = said->serial,
-		.block_size = said->block_size,
-		.queues = said->queues,
-		.queue_size = said->queue_size,
-		.packed = said->packed,
-		.legacy = said->legacy,
-		.size = said->size,
-	};
-}
-
 /* The descriptors of the part are the image's or closed then. */
 static int attach(struct worker_server *s, struct served *disk,
 		  struct link_attach *a, int state_fd, struct block_part *part,
@@ -146,7 +124,7 @@ static int attach(struct worker_server *s, struct served *disk,
 
 	if (r)
 		return r;
-	read_options(&options, a);
+	link_options_read(&options, &a->options, &a->facts);
 	*disk = (struct served){
 		.used = true,
 		.id = a->id,

@@ -1,7 +1,30 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Serving one disk to vhost-user front ends, one after the other. All that is
- * said between it and who has the image and its lock is here.
+ * What the monitor of a disk that is served over vhost-user and its worker say
+ * to each other, and all of it: the monitor has the image, its lock and the
+ * socket, the worker talks to front ends, has their memory and moves the data.
+ *
+ *	monitor -> worker	open, listen, taken, given, resize, leave
+ *	worker -> monitor	opened, take, give, over
+ *
+ * As in worker/worker.h nothing of it is waited for; answers come by the loop.
+ *
+ *	open		the image, of which a device is made
+ *	   |
+ *	opened
+ *	   |
+ *	listen		front ends may come, one after the other
+ *	   |
+ *	take, taken	of an image that lends: a queue is to be served, so its
+ *	   |		lock has to be ours ...
+ *	give, given	... and no queue is any more: all is flushed, whoever
+ *	   |		wants the lock may have it
+ *	leave		what is in flight is finished, or left to who serves
+ *			the driver next
+ *
+ * A worker may be gone at any time. What a driver has in flight is in an area
+ * that its front end keeps, so with the next worker, to which that connects
+ * again, it goes on.
  */
 #ifndef WORKER_VHOST_H
 #define WORKER_VHOST_H
@@ -10,76 +33,91 @@
 #include <stdint.h>
 
 #include "base/loop.h"
-#include "block/image.h"
+#include "block/part.h"
 #include "config/keys.h"
 
-struct vhost_image_owner;
+struct vhost;
+struct vhost_monitor;
+struct worker_starter;
 
-/* What is asked of who has the image; both of one that lends. */
-struct vhost_image_owner_ops {
+/* By the loop, never from within a call of the owner's. */
+struct vhost_monitor_ops {
 	/*
-	 * A queue is about to be served: have the lock. 0 or a negative errno,
-	 * logged.
+	 * The answer to vhost_open(): 0, or a negative errno and a sentence,
+	 * and there is no device.
 	 */
-	int (*take)(struct vhost_image_owner *owner);
-	/*
-	 * No queue is served any more: the lock may be given to whoever wants
-	 * it. True if that takes a while: vhost_given() follows.
-	 */
-	bool (*give)(struct vhost_image_owner *owner);
+	void (*opened)(struct vhost_monitor *monitor, int result,
+		       const char *error);
+	/* Have the lock, and say so: vhost_taken(). */
+	void (*take)(struct vhost_monitor *monitor);
+	/* Nothing is in flight, and all is flushed: vhost_given(). */
+	void (*give)(struct vhost_monitor *monitor);
+	/* The only front end that was to come has gone. */
+	void (*over)(struct vhost_monitor *monitor);
+	/* There is no worker any more; `left`: as it was told. */
+	void (*gone)(struct vhost_monitor *monitor, bool left);
 };
 
-struct vhost_image_owner {
-	const struct vhost_image_owner_ops *ops;
+struct vhost_monitor {
+	const struct vhost_monitor_ops *ops;
 };
 
-/* What is pointed at is the owner's. */
-struct vhost_settings {
-	const char *name;          /* of the disk, for the log */
-	struct block_image *image; /* open until after vhost_drain() */
-	const struct disk_options *options;
-	const char *socket; /* path; NULL: the inherited descriptor `fd` */
-	int fd;             /* ... or -1: the one of systemd */
-	bool once;          /* end with the first front end */
+struct vhost_wanted {
+	const char *name;        /* for the log */
+	struct block_part *part; /* the worker's, whatever comes of it */
+	const struct disk_options *options; /* with nothing left to decide */
+	bool locked; /* the lock of one that lends is ours, and the part's */
 };
 
 /*
- * Make the device, its threads and its socket in `loop`: 0, or a negative errno
- * and a sentence in `error`. There is one in a process.
+ * Workers of a monitor in `loop`, one at a time; none yet. Who starts them has
+ * to stay as long. 0 or a negative errno.
  */
-int vhost_open(const struct vhost_settings *settings, struct loop *loop,
-	       struct vhost_image_owner *owner, char error[BLOCK_ERROR_MAX]);
+int vhost_create(struct vhost **vhost, struct loop *loop,
+		 struct vhost_monitor *monitor, struct worker_starter *starter);
+
+/* None runs. NULL is allowed. */
+void vhost_free(struct vhost **vhost);
 
 /*
- * Take front ends, until the loop is left: by the last of them with `once` or
- * on a connected socket, too. As vhost_open().
+ * Start a worker, none runs, and have it make a device. 0; or a negative errno,
+ * and there is none.
  */
-int vhost_begin(char error[BLOCK_ERROR_MAX]);
+int vhost_open(struct vhost *vhost, const struct vhost_wanted *wanted);
 
-/* The image has this size now. In the loop, or while it waits. */
-void vhost_resize(uint64_t bytes);
+/*
+ * It was opened: take front ends on `fd`, which stays the monitor's, a listener
+ * or one that is `connected`. `once`: over() follows when the first has gone,
+ * as it does of one that is connected. `where` is for the log.
+ */
+void vhost_listen(struct vhost *vhost, int fd, bool connected, bool once,
+		  const char *where);
 
-/* The lock is given away, or kept for good. */
-void vhost_given(void);
+/* The lock is ours: 0; or a negative errno, which was logged. */
+void vhost_taken(struct vhost *vhost, int result);
+
+/* The lock is given away. */
+void vhost_given(struct vhost *vhost);
+
+/* The image has this size now. */
+void vhost_resize(struct vhost *vhost, uint64_t bytes);
 
 /*
  * Let the requests in flight finish and give the device up: nobody uses the
- * image any more. In the loop: it sees a second signal, which ends that by
- * vhost_abandon(). Also after vhost_open() has failed, or was never called.
+ * image then, and gone() follows. Nothing, if none runs.
  */
-void vhost_drain(void);
+void vhost_leave(struct vhost *vhost);
 
-/* Then: close the socket and what was made. */
-void vhost_close(void);
+/* Whether there is one, maybe one that leaves. */
+bool vhost_runs(const struct vhost *vhost);
 
 /*
- * End the process at once, with status 1, for the requests in flight do not
- * end. The socket's path is removed before, if it is ours; the log is the
- * caller's.
+ * This process ends now: have the worker end as well, without waiting for its
+ * requests in flight. Also in another thread while the loop stands still.
  */
-_Noreturn void vhost_abandon(void);
+void vhost_abandon(struct vhost *vhost);
 
-/* Log a line of statistics. */
-void vhost_log_stats(void);
+/* Have it log a line of statistics. */
+void vhost_log_stats(struct vhost *vhost);
 
 #endif

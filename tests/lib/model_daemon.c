@@ -4,6 +4,7 @@
 #include "lib/model_daemon.h"
 
 #include "monitor/vhost_disk.h"
+#include "worker/vhost_local.h"
 
 static char model_folder[64];
 
@@ -70,7 +71,7 @@ static void daemon_ordered(struct loop_source *source, uint32_t events)
 	if (order == DAEMON_QUIT)
 		loop_quit(&self->loop);
 	else if (order == DAEMON_ABANDON)
-		vhost_abandon();
+		vhost_disk_abandon();
 	else if (order == DAEMON_FULL || order == DAEMON_ROOM)
 		daemon_limit(order == DAEMON_FULL);
 	else if (order == DAEMON_SLEEPS &&
@@ -92,7 +93,7 @@ static void daemon_run(const struct options *options, int control)
 	if (loop_init(&self.loop) ||
 	    loop_add(&self.loop, &self.control, EPOLLIN))
 		_exit(97);
-	_exit(vhost_disk_serve(&self.loop, options));
+	_exit(vhost_disk_serve(&self.loop, options, vhost_local(&self.loop)));
 }
 
 void daemon_start(struct daemon *d, const struct options *options)

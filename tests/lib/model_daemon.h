@@ -29,8 +29,8 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
+#include "base/loop.h"
 #include "config/command_line.h"
-#include "worker/vhost.h"
 #include "vhost_user/wire.h"
 #include "virtio/blk_wire.h"
 #include "virtio/wire.h"

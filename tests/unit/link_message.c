@@ -122,13 +122,55 @@ static struct link_message attached_message(int32_t result)
 	return m;
 }
 
+static struct link_message open_message(void)
+{
+	const struct link_message attach = attach_message();
+	struct link_message m = plain(LINK_OPEN);
+
+	m.open.has_sync = 1;
+	m.open.locked = 1;
+	strcpy(m.open.name, "web");
+	m.open.facts = attach.attach.facts;
+	m.open.facts.lends = 1;
+	m.open.options = attach.attach.options;
+	m.open.options.iothreads = 4;
+	return m;
+}
+
+static struct link_message listen_message(void)
+{
+	struct link_message m = plain(LINK_LISTEN);
+
+	m.listen.once = 1;
+	strcpy(m.listen.where, "/run/web.sock");
+	return m;
+}
+
+static struct link_message taken_message(int32_t result)
+{
+	struct link_message m = plain(LINK_TAKEN);
+
+	m.taken.result = result;
+	return m;
+}
+
+static struct link_message opened_message(int32_t result)
+{
+	struct link_message m = plain(LINK_OPENED);
+
+	m.opened.result = result;
+	if (result)
+		strcpy(m.opened.error, "it cannot");
+	return m;
+}
+
 struct sample {
 	struct link_message message;
 	enum link_end to;
 	size_t bytes;
 };
 
-enum { SAMPLES = 13 };
+enum { SAMPLES = 23 };
 
 static unsigned int samples(struct sample s[SAMPLES])
 {
@@ -136,6 +178,8 @@ static unsigned int samples(struct sample s[SAMPLES])
 	const size_t disk = body + sizeof(struct link_disk);
 	const size_t begun = body + sizeof(struct link_begun);
 	const size_t attached = body + sizeof(struct link_attached);
+	const size_t taken = body + sizeof(struct link_taken);
+	const size_t opened = body + sizeof(struct link_opened);
 	const struct sample all[SAMPLES] = {
 		{ begin_message(), LINK_TO_WORKER,
 		  body + sizeof(struct link_begin) },
@@ -153,6 +197,18 @@ static unsigned int samples(struct sample s[SAMPLES])
 		{ attached_message(0), LINK_TO_MONITOR, attached },
 		{ attached_message(-ENODEV), LINK_TO_MONITOR, attached },
 		{ plain(LINK_ENDED), LINK_TO_MONITOR, disk },
+		{ open_message(), LINK_TO_WORKER,
+		  body + sizeof(struct link_open) },
+		{ listen_message(), LINK_TO_WORKER,
+		  body + sizeof(struct link_listen) },
+		{ taken_message(0), LINK_TO_WORKER, taken },
+		{ taken_message(-EAGAIN), LINK_TO_WORKER, taken },
+		{ plain(LINK_GIVEN), LINK_TO_WORKER, body },
+		{ opened_message(0), LINK_TO_MONITOR, opened },
+		{ opened_message(-ENODEV), LINK_TO_MONITOR, opened },
+		{ plain(LINK_TAKE), LINK_TO_MONITOR, body },
+		{ plain(LINK_GIVE), LINK_TO_MONITOR, body },
+		{ plain(LINK_OVER), LINK_TO_MONITOR, body },
 	};
 
 	memcpy(s, all, sizeof(all));
@@ -297,7 +353,7 @@ static void test_each_number_of_descriptors(void **state)
 
 static void test_types_that_there_are_not(void **state)
 {
-	static const uint32_t types[] = { 0, 9, 100, 104, 1000, UINT32_MAX };
+	static const uint32_t types[] = { 0, 13, 100, 108, 1000, UINT32_MAX };
 	struct sample s[SAMPLES];
 	unsigned int n = samples(s);
 
@@ -360,6 +416,15 @@ static void test_answers_that_make_no_sense(void **state)
 	WRONG(attached_message(-5),
 	      memset(m.attached.error, 'x', sizeof(m.attached.error)));
 	WRONG(plain(LINK_ENDED), m.zero = UINT32_MAX);
+	WRONG(opened_message(0), m.opened.zero = 1);
+	WRONG(opened_message(0), m.opened.result = 5);
+	WRONG(opened_message(0), m.opened.error[0] = 'x');
+	WRONG(opened_message(-5), m.opened.error[0] = '\0');
+	WRONG(opened_message(-5),
+	      memset(m.opened.error, 'x', sizeof(m.opened.error)));
+	WRONG(plain(LINK_TAKE), m.zero = 1);
+	WRONG(plain(LINK_GIVE), m.zero = 1);
+	WRONG(plain(LINK_OVER), m.zero = 1);
 }
 
 static void test_orders_that_make_no_sense(void **state)
@@ -381,7 +446,6 @@ static void test_orders_that_make_no_sense(void **state)
 	WRONG(attach_message(), m.attach.options.readonly = 2);
 	WRONG(attach_message(), m.attach.options.packed = 2);
 	WRONG(attach_message(), m.attach.options.legacy = 2);
-	WRONG(attach_message(), m.attach.options.zero2 = 1);
 	WRONG(attach_message(), m.attach.options.cache = 77);
 	WRONG(attach_message(), m.attach.options.discard = 77);
 	WRONG(attach_message(), m.attach.options.queues = 0);
@@ -393,6 +457,21 @@ static void test_orders_that_make_no_sense(void **state)
 				       sizeof(m.attach.options.serial)));
 	WRONG(attach_message(),
 	      memset(m.attach.options.id, 'x', sizeof(m.attach.options.id)));
+	WRONG(open_message(), m.open.has_sync = 2);
+	WRONG(open_message(), m.open.locked = 2);
+	WRONG(open_message(), m.open.zero[5] = 1);
+	WRONG(open_message(), m.open.name[0] = '\0');
+	WRONG(open_message(), memset(m.open.name, 'x', sizeof(m.open.name)));
+	WRONG(open_message(), m.open.facts.block_size = 3);
+	WRONG(open_message(), m.open.options.queues = 0);
+	WRONG(listen_message(), m.listen.once = 2);
+	WRONG(listen_message(), m.listen.connected = 2);
+	WRONG(listen_message(), m.listen.zero[0] = 1);
+	WRONG(listen_message(),
+	      memset(m.listen.where, 'x', sizeof(m.listen.where)));
+	WRONG(taken_message(0), m.taken.result = 1);
+	WRONG(taken_message(0), m.taken.result = -4096);
+	WRONG(taken_message(0), m.taken.zero = 1);
 }
 
 /* No line of a log is made by a worker, and no sequence for a terminal. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The path of a socket that we listen on; see worker/socket_path.h.
+ * The path of a socket that we listen on; see monitor/socket_path.h.
  *
  *	lock	PATH.lock, for life; it says our pid. The kernel lets go of it
  *		however we end
@@ -18,7 +18,7 @@
  * Failures: all of them have their sentence, and leave alone what is not ours:
  * what is no socket, what somebody listens on, a PATH.lock with other content.
  */
-#include "worker/socket_path.h"
+#include "monitor/socket_path.h"
 
 #include <errno.h>
 #include <fcntl.h>

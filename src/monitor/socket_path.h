@@ -6,14 +6,14 @@
  * there. So a second start knows that the path is taken without connecting to
  * it, and of two starts over what a killed one left, one gets it.
  */
-#ifndef WORKER_SOCKET_PATH_H
-#define WORKER_SOCKET_PATH_H
+#ifndef MONITOR_SOCKET_PATH_H
+#define MONITOR_SOCKET_PATH_H
 
 #include <stdbool.h>
 #include <sys/types.h>
 #include <sys/un.h>
 
-#include "block/image.h"
+#include "block/part.h"
 
 struct socket_path {
 	int dir_fd;  /* of the folder that it lies in, or -1 */

@@ -3,13 +3,13 @@
  * The socket on which front ends come: made by us, or inherited from systemd
  * (LISTEN_FDS) or from whoever started us (--fd).
  */
-#ifndef WORKER_VHOST_SOCKET_H
-#define WORKER_VHOST_SOCKET_H
+#ifndef MONITOR_VHOST_SOCKET_H
+#define MONITOR_VHOST_SOCKET_H
 
 #include <stdbool.h>
 
-#include "block/image.h"
-#include "worker/socket_path.h"
+#include "block/part.h"
+#include "monitor/socket_path.h"
 
 struct vhost_socket {
 	int fd;         /* or -1 */
@@ -26,9 +26,6 @@ void vhost_socket_init(struct vhost_socket *vs);
  */
 int vhost_socket_open(struct vhost_socket *vs, const char *path, int fd,
 		      char error[BLOCK_ERROR_MAX]);
-
-/* Who connected, never waiting: -EAGAIN if there is nobody. Or an errno. */
-int vhost_socket_accept(const struct vhost_socket *vs);
 
 /* Close, and remove what we made. Also for one that failed to open. */
 void vhost_socket_close(struct vhost_socket *vs);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The socket on which front ends come; see worker/vhost_socket.h.
+ * The socket on which front ends come; see monitor/vhost_socket.h.
  *
  * Failures: a descriptor that is no Unix stream socket is refused. What can go
  * wrong with a path is in socket_path.c.
  */
-#include "worker/vhost_socket.h"
+#include "monitor/vhost_socket.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -59,28 +59,6 @@ int vhost_socket_open(struct vhost_socket *vs, const char *path, int fd,
 	if (path)
 		return make(vs, path, error);
 	return adopt(vs, fd >= 0 ? fd : LISTEN_FDS_START, error);
-}
-
-/*
- * A listener is shared with whoever gave it to us, and maybe with others who
- * accept on it: who loses a race for a connection would wait for the next one
- * in accept(), out of reach of any signal. There is no accept() that does not
- * wait but on a socket that says so, and that flag is shared as well. So it is
- * set, and, as others may clear it, each time anew; a process that cannot bear
- * it cannot share its listener with one that serves more than that.
- */
-int vhost_socket_accept(const struct vhost_socket *vs)
-{
-	int flags = fcntl(vs->fd, F_GETFL);
-	int fd;
-
-	if (flags < 0 || (!(flags & O_NONBLOCK) &&
-			  fcntl(vs->fd, F_SETFL, flags | O_NONBLOCK) < 0))
-		return -errno;
-	do {
-		fd = accept4(vs->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	} while (fd < 0 && (errno == EINTR || errno == ECONNABORTED));
-	return fd < 0 ? -errno : fd;
 }
 
 void vhost_socket_init(struct vhost_socket *vs)

@@ -1,25 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Serving one disk to vhost-user front ends; see worker/vhost.h.
+ * A device that is served to vhost-user front ends; see worker/vhost_worker.h.
  *
- * Happy path: make a device of the image, start the threads, listen. A queue is
- * given to its thread when it is first started, since many never are. While a
- * front end is connected the next one waits its turn. At the end, on a signal
- * as well, the requests in flight are finished and told to the driver before
- * the connection is closed, but for long ones that whoever serves the driver
- * next can take up.
+ * Happy path: make a device of the image, start the threads, take front ends. A
+ * queue is given to its thread when it is first started, since many never are.
+ * While a front end is connected the next one waits its turn. At the end the
+ * requests in flight are finished and told to the driver before the connection
+ * is closed, but for long ones that whoever serves the driver next can take up.
  *
  * Failure: what a front end does wrong ends its session (src/vhost_user), never
  * this loop. Without a descriptor for the next front end it is asked for again
  * every second.
  */
-#include "worker/vhost.h"
+#include "worker/vhost_worker.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -27,7 +25,8 @@
 #include "base/log.h"
 #include "base/thread_loop.h"
 #include "disk/disk.h"
-#include "worker/vhost_socket.h"
+#include "worker/vhost_accept.h"
+#include "worker/vhost_lend.h"
 #include "worker/vhost_state.h"
 #include "vhost_user/bus_guard.h"
 #include "vhost_user/connection.h"
@@ -48,31 +47,31 @@ enum {
 /* Between two looks whether the last requests are done. */
 #define PAUSE_NS (20 * NS_PER_MS)
 
-struct vhost {
-	struct vhost_owner owner;
-	struct vhost_image_owner *image_owner;
-	struct vhost_settings settings;
+struct vhost_worker {
+	struct vhost_owner owner; /* of the session */
+	struct vhost_worker_owner *whose;
+	struct vhost_worker_settings settings;
 	struct loop *loop;
-	struct vhost_socket listener;
-	struct loop_source source; /* the listener */
+	struct loop_source source; /* the listener; fd -1: there is none */
 	struct loop_timer retry;   /* armed instead, while accept() fails */
 	bool failing;              /* it does, and that was said */
 	struct log_limit waiting, failures, connections;
 	struct loop_timer pause; /* between two looks, at the end */
 	bool once;
+	bool made;    /* there is a disk */
 	bool serving; /* there is a session */
 	bool ending;
 	unsigned int nthreads;
 	struct thread_loop *thread_of[VIRTIO_QUEUES_MAX]; /* by queue */
 	struct queue_memory memory; /* of the device, until a session's */
 	struct disk disk;
-	bool giving; /* the image's lock is being given away */
+	struct vhost_lend lend; /* the image's lock */
 	struct vhost_connection connection;
 	struct thread_loop thread[VIRTIO_QUEUES_MAX];
 };
 
 /* One per process; too large for a stack, and touched where it is used. */
-static struct vhost the_vhost;
+static struct vhost_worker the_worker;
 
 /* ---- the listener ---- */
 
@@ -80,19 +79,19 @@ static struct vhost the_vhost;
  * An edge for each front end that comes, also while one is served; to watch
  * anew is an edge for who has come before.
  */
-static int watch_listener(struct vhost *vh)
+static int watch_listener(struct vhost_worker *vh)
 {
 	return loop_add(vh->loop, &vh->source, EPOLLIN | EPOLLET);
 }
 
-static int accept_next(struct vhost *vh)
+static int accept_next(struct vhost_worker *vh)
 {
 	loop_remove(vh->loop, &vh->source);
 	return watch_listener(vh);
 }
 
 /* They wait in the backlog, and it would be an event without end. */
-static void accept_failed(struct vhost *vh, int r)
+static void accept_failed(struct vhost_worker *vh, int r)
 {
 	if (!vh->failing)
 		log_limited(&vh->failures, LOG_LEVEL_ERROR,
@@ -106,16 +105,17 @@ static void accept_failed(struct vhost *vh, int r)
 
 static void accept_again(struct loop_timer *timer)
 {
-	struct vhost *vh = container_of(timer, struct vhost, retry);
+	struct vhost_worker *vh = container_of(timer, struct vhost_worker,
+					       retry);
 	int r = watch_listener(vh);
 
 	if (r)
 		accept_failed(vh, r);
 }
 
-static void accept_one(struct vhost *vh)
+static void accept_one(struct vhost_worker *vh)
 {
-	int fd = vhost_socket_accept(&vh->listener);
+	int fd = vhost_accept(vh->source.fd);
 	int r;
 
 	if (fd == -EAGAIN)
@@ -132,7 +132,8 @@ static void accept_one(struct vhost *vh)
 
 static void somebody_came(struct loop_source *source, uint32_t events)
 {
-	struct vhost *vh = container_of(source, struct vhost, source);
+	struct vhost_worker *vh = container_of(source, struct vhost_worker,
+					       source);
 
 	(void)events;
 	if (!vhost_connection_is_open(&vh->connection))
@@ -148,16 +149,14 @@ static void somebody_came(struct loop_source *source, uint32_t events)
 
 static int may_start(struct vhost_owner *owner)
 {
-	struct vhost *vh = container_of(owner, struct vhost, owner);
-
-	/* Still ours, if it was about to be given away. */
-	vh->giving = false;
-	return vh->image_owner->ops->take(vh->image_owner);
+	return vhost_lend_want(
+		&container_of(owner, struct vhost_worker, owner)->lend);
 }
 
 static int serve(struct vhost_owner *owner, unsigned int queue)
 {
-	struct vhost *vh = container_of(owner, struct vhost, owner);
+	struct vhost_worker *vh = container_of(owner, struct vhost_worker,
+					       owner);
 	struct thread_loop *thread = vh->thread_of[queue];
 
 	return disk_serve_queue(&vh->disk, queue,
@@ -167,7 +166,8 @@ static int serve(struct vhost_owner *owner, unsigned int queue)
 
 static void resubmit(struct vhost_owner *owner, unsigned int queue)
 {
-	struct vhost *vh = container_of(owner, struct vhost, owner);
+	struct vhost_worker *vh = container_of(owner, struct vhost_worker,
+					       owner);
 
 	disk_resubmit(&vh->disk, queue);
 }
@@ -176,24 +176,27 @@ static void resubmit(struct vhost_owner *owner, unsigned int queue)
 
 static uint32_t state(struct vhost_owner *owner)
 {
-	return vhost_state_of(&container_of(owner, struct vhost, owner)->disk);
+	return vhost_state_of(
+		&container_of(owner, struct vhost_worker, owner)->disk);
 }
 
 static void begin_driver(struct vhost_owner *owner)
 {
-	vhost_state_begin(&container_of(owner, struct vhost, owner)->disk);
+	vhost_state_begin(
+		&container_of(owner, struct vhost_worker, owner)->disk);
 }
 
 static void taken_over(struct vhost_owner *owner, const uint32_t *state,
 		       bool chosen)
 {
-	vhost_state_take_over(&container_of(owner, struct vhost, owner)->disk,
-			      state, chosen);
+	vhost_state_take_over(
+		&container_of(owner, struct vhost_worker, owner)->disk, state,
+		chosen);
 }
 
 static void lost(struct block_image *image)
 {
-	struct vhost *vh = &the_vhost;
+	struct vhost_worker *vh = &the_worker;
 
 	(void)image;
 	vhost_takeover_keep(&vh->connection.session);
@@ -203,37 +206,33 @@ static void lost(struct block_image *image)
 
 static void stopped(struct vhost_owner *owner)
 {
-	struct vhost *vh = container_of(owner, struct vhost, owner);
+	struct vhost_worker *vh = container_of(owner, struct vhost_worker,
+					       owner);
 
 	/* At our own end the image is closed. */
 	if (!vh->ending)
-		vh->giving = vh->image_owner->ops->give(vh->image_owner);
+		vhost_lend_release(&vh->lend);
 }
 
 static bool is_quiet(struct vhost_owner *owner)
 {
-	return !container_of(owner, struct vhost, owner)->giving;
-}
-
-void vhost_given(void)
-{
-	struct vhost *vh = &the_vhost;
-
-	vh->giving = false;
-	vhost_session_wake(&vh->connection.session);
+	return vhost_lend_is_quiet(
+		&container_of(owner, struct vhost_worker, owner)->lend);
 }
 
 static void closed(struct vhost_owner *owner)
 {
-	struct vhost *vh = container_of(owner, struct vhost, owner);
+	struct vhost_worker *vh = container_of(owner, struct vhost_worker,
+					       owner);
 	int r;
 
 	vhost_state_end(&vh->disk);
-	/* Where the start of a queue took the lock and failed. */
-	if (is_quiet(owner))
-		stopped(owner);
+	if (vh->ending)
+		return;
+	/* Also where a queue could not start after all. */
+	stopped(owner);
 	if (vh->once) {
-		loop_quit(vh->loop);
+		vh->whose->ops->over(vh->whose);
 		return;
 	}
 	r = accept_next(vh);
@@ -255,7 +254,7 @@ static const struct vhost_owner_ops owner_ops = {
 
 /* ---- threads ---- */
 
-static int start_threads(struct vhost *vh, unsigned int n)
+static int start_threads(struct vhost_worker *vh, unsigned int n)
 {
 	for (; vh->nthreads < n; vh->nthreads++) {
 		int r = thread_loop_start(&vh->thread[vh->nthreads],
@@ -269,34 +268,54 @@ static int start_threads(struct vhost *vh, unsigned int n)
 	return 0;
 }
 
-static void stop_threads(struct vhost *vh)
+static void stop_threads(struct vhost_worker *vh)
 {
 	while (vh->nthreads)
 		thread_loop_stop(&vh->thread[--vh->nthreads]);
 }
 
-/* ---- life ---- */
+/* ---- the lock ---- */
 
-static int open_disk(struct vhost *vh, char error[BLOCK_ERROR_MAX])
+static void take(struct vhost_lend *lend)
 {
-	const struct vhost_settings *settings = &vh->settings;
+	struct vhost_worker *vh = container_of(lend, struct vhost_worker, lend);
+
+	vh->whose->ops->take(vh->whose);
+}
+
+static void give(struct vhost_lend *lend)
+{
+	struct vhost_worker *vh = container_of(lend, struct vhost_worker, lend);
+
+	vh->whose->ops->give(vh->whose);
+}
+
+static void news(struct vhost_lend *lend)
+{
+	struct vhost_worker *vh = container_of(lend, struct vhost_worker, lend);
+
+	vhost_session_wake(&vh->connection.session);
+}
+
+void vhost_worker_taken(int result)
+{
+	vhost_lend_taken(&the_worker.lend, result);
+}
+
+void vhost_worker_given(void)
+{
+	vhost_lend_given(&the_worker.lend);
+}
+
+/* ---- the beginning ---- */
+
+static int open_disk(struct vhost_worker *vh, char error[BLOCK_ERROR_MAX])
+{
+	const struct vhost_worker_settings *settings = &vh->settings;
 
 	queue_memory_init(&vh->memory, &vh->connection.session.regions);
 	return disk_open(&vh->disk, settings->name, settings->image,
 			 settings->options, &vh->memory.mem, error);
-}
-
-/* Listen, or talk to who is connected already. */
-static int begin(struct vhost *vh)
-{
-	if (!vh->listener.connected) {
-		vh->source = (struct loop_source){ .fd = vh->listener.fd,
-						   .ready = somebody_came };
-		vh->retry.due = accept_again;
-		return watch_listener(vh);
-	}
-	vh->once = true;
-	return vhost_connection_open(&vh->connection, vh->listener.fd);
 }
 
 static int cannot_serve(int r, char error[BLOCK_ERROR_MAX])
@@ -307,7 +326,18 @@ static int cannot_serve(int r, char error[BLOCK_ERROR_MAX])
 	return r;
 }
 
-static int open_session(struct vhost *vh, char error[BLOCK_ERROR_MAX])
+static int open_lend(struct vhost_worker *vh)
+{
+	vh->lend.name = vh->settings.name;
+	vh->lend.file = vh->settings.options->file;
+	vh->lend.take = take;
+	vh->lend.give = give;
+	vh->lend.news = news;
+	return vhost_lend_init(&vh->lend, vh->settings.image,
+			       vh->settings.locked, vh->loop);
+}
+
+static int open_session(struct vhost_worker *vh, char error[BLOCK_ERROR_MAX])
 {
 	int r = bus_guard_install();
 
@@ -322,93 +352,44 @@ static int open_session(struct vhost *vh, char error[BLOCK_ERROR_MAX])
 		vh->settings.image->lost = lost;
 		/* Its configuration may change before any queue is served. */
 		vh->disk.transport = &vh->connection.session.transport;
+		r = open_lend(vh);
 	}
 	return cannot_serve(r, error);
 }
 
-static void look_again(struct loop_timer *timer)
+int vhost_worker_open(const struct vhost_worker_settings *settings,
+		      struct loop *loop, struct vhost_worker_owner *owner,
+		      char error[BLOCK_ERROR_MAX])
 {
-	loop_quit(container_of(timer, struct vhost, pause)->loop);
+	struct vhost_worker *vh = &the_worker;
+	int r;
+
+	vh->owner.ops = &owner_ops;
+	vh->whose = owner;
+	vh->settings = *settings;
+	vh->source = (struct loop_source){ .fd = -1, .ready = somebody_came };
+	vh->retry.due = accept_again;
+	vh->loop = loop;
+	r = open_disk(vh, error);
+	vh->made = r == 0;
+	return r ? r : open_session(vh, error);
 }
 
-/*
- * Let the requests in flight finish, in the loop: it sees a second signal,
- * which ends that by vhost_abandon(). Nothing after this waits for the store.
- */
-static void finish_requests(struct vhost *vh)
+static void log_start(const struct vhost_worker *vh, const char *where)
 {
-	unsigned int n = disk_in_flight(&vh->disk);
-	int r = 0;
-
-	if (n)
-		log_info("%s: waiting for %u request%s in flight; a second "
-			 "signal gives them up",
-			 vh->disk.name, n, log_plural(n));
-	vh->once = true;
-	vh->ending = true;
-	if (vh->serving)
-		vhost_connection_close(&vh->connection);
-	vh->pause.due = look_again;
-	/* Not all of them are the session's. */
-	while (r == 0 &&
-	       (disk_in_flight(&vh->disk) ||
-		(vh->serving && vhost_connection_is_open(&vh->connection)))) {
-		loop_arm(vh->loop, &vh->pause, PAUSE_NS);
-		r = loop_run(vh->loop);
-	}
-	loop_disarm(vh->loop, &vh->pause);
-}
-
-/* The loop goes on while what is left is done: nobody else shall come then. */
-static void stop_listening(struct vhost *vh)
-{
-	loop_disarm(vh->loop, &vh->retry);
-	if (vh->source.ready)
-		loop_remove(vh->loop, &vh->source);
-}
-
-void vhost_drain(void)
-{
-	struct vhost *vh = &the_vhost;
-
-	if (!vh->loop)
-		return;
-	stop_listening(vh);
-	finish_requests(vh);
-	stop_threads(vh);
-	disk_close(&vh->disk);
-}
-
-void vhost_close(void)
-{
-	struct vhost *vh = &the_vhost;
-
-	if (!vh->loop)
-		return;
-	if (vh->serving && !vhost_connection_is_open(&vh->connection))
-		vhost_connection_finish(&vh->connection);
-	/* A connected socket is the session's. */
-	if (vh->listener.connected && vh->serving)
-		vh->listener.fd = -1;
-	vhost_socket_close(&vh->listener);
-}
-
-static void log_start(const struct vhost *vh)
-{
-	const struct vhost_settings *settings = &vh->settings;
+	const struct vhost_worker_settings *settings = &vh->settings;
 	unsigned int nqueues = vh->disk.blk.dev.nqueues;
 	unsigned int nthreads = vh->nthreads ? vh->nthreads : 1;
 
 	log_info("%s: %" PRIu64 " MiB, %u queue%s, %u thread%s, on %s",
 		 settings->options->file ? settings->options->file : "no file",
 		 settings->image->size >> 20, nqueues, log_plural(nqueues),
-		 nthreads, log_plural(nthreads),
-		 settings->socket ? settings->socket : "an inherited socket");
+		 nthreads, log_plural(nthreads), where);
 	disk_log_keys(&vh->disk, settings->options);
 }
 
 /* Rather now than when a guest is there that uses all of it. */
-static void check_descriptors(const struct vhost *vh)
+static void check_descriptors(const struct vhost_worker *vh)
 {
 	unsigned int n = vh->disk.blk.dev.nqueues;
 	unsigned int wanted = n * QUEUE_DESCRIPTORS + SESSION_DESCRIPTORS;
@@ -422,59 +403,93 @@ static void check_descriptors(const struct vhost *vh)
 			    vh->disk.name, n, log_plural(n), wanted, left);
 }
 
-int vhost_open(const struct vhost_settings *settings, struct loop *loop,
-	       struct vhost_image_owner *owner, char error[BLOCK_ERROR_MAX])
+int vhost_worker_listen(int fd, bool connected, bool once, const char *where)
 {
-	struct vhost *vh = &the_vhost;
+	struct vhost_worker *vh = &the_worker;
 	int r;
 
-	vh->owner.ops = &owner_ops;
-	vh->image_owner = owner;
-	vh->settings = *settings;
-	vh->once = settings->once;
-	vhost_socket_init(&vh->listener);
-	vh->loop = loop;
-	r = open_disk(vh, error);
-	/* Who finds the socket finds the disk. */
-	if (r == 0)
-		r = vhost_socket_open(&vh->listener, settings->socket,
-				      settings->fd, error);
-	return r ? r : open_session(vh, error);
-}
-
-int vhost_begin(char error[BLOCK_ERROR_MAX])
-{
-	struct vhost *vh = &the_vhost;
-	int r = cannot_serve(begin(vh), error);
-
+	vh->once = once || connected;
+	if (connected) {
+		r = vhost_connection_open(&vh->connection, fd);
+	} else {
+		vh->source.fd = fd;
+		r = watch_listener(vh);
+	}
 	if (r)
 		return r;
 	check_descriptors(vh);
-	log_start(vh);
+	log_start(vh, where);
 	return 0;
 }
 
-void vhost_resize(uint64_t bytes)
+void vhost_worker_resize(uint64_t bytes)
 {
-	disk_resize(&the_vhost.disk, bytes);
+	disk_resize(&the_worker.disk, bytes);
 }
 
-void vhost_abandon(void)
-{
-	struct vhost *vh = &the_vhost;
+/* ---- the end ---- */
 
-	/*
-	 * No more than that: the store may still read and write the memory of
-	 * what is in flight, and wherever it hangs, we would hang as well.
-	 */
-	if (vh->loop)
-		vhost_socket_abandon(&vh->listener);
-	_exit(1);
+/* The loop goes on while what is left is done: nobody else shall come then. */
+static void stop_listening(struct vhost_worker *vh)
+{
+	loop_disarm(vh->loop, &vh->retry);
+	if (vh->source.fd >= 0)
+		loop_remove(vh->loop, &vh->source);
 }
 
-void vhost_log_stats(void)
+/* Not all requests are the session's. */
+static bool is_busy(const struct vhost_worker *vh)
 {
-	const struct vhost *vh = &the_vhost;
+	return (vh->made && disk_in_flight(&vh->disk)) ||
+	       (vh->serving && vhost_connection_is_open(&vh->connection)) ||
+	       vhost_lend_is_busy(&vh->lend);
+}
+
+static void finish(struct vhost_worker *vh)
+{
+	stop_threads(vh);
+	if (vh->made)
+		disk_close(&vh->disk);
+	vhost_lend_finish(&vh->lend);
+	if (vh->serving)
+		vhost_connection_finish(&vh->connection);
+	if (vh->source.fd >= 0)
+		close(vh->source.fd);
+	vh->source.fd = -1;
+	vh->whose->ops->ended(vh->whose);
+}
+
+static void look_again(struct loop_timer *timer)
+{
+	struct vhost_worker *vh = container_of(timer, struct vhost_worker,
+					       pause);
+
+	if (is_busy(vh))
+		loop_arm(vh->loop, &vh->pause, PAUSE_NS);
+	else
+		finish(vh);
+}
+
+void vhost_worker_end(void)
+{
+	struct vhost_worker *vh = &the_worker;
+	unsigned int n = vh->made ? disk_in_flight(&vh->disk) : 0;
+
+	stop_listening(vh);
+	if (n)
+		log_info("%s: waiting for %u request%s in flight; a second "
+			 "signal gives them up",
+			 vh->disk.name, n, log_plural(n));
+	vh->ending = true;
+	if (vh->serving)
+		vhost_connection_close(&vh->connection);
+	vh->pause.due = look_again;
+	loop_arm(vh->loop, &vh->pause, 0);
+}
+
+void vhost_worker_log_stats(void)
+{
+	const struct vhost_worker *vh = &the_worker;
 
 	for (unsigned int i = 0; i < vh->disk.blk.dev.nqueues; i++) {
 		const struct virtio_blk_queue *bq = &vh->disk.blk.queue[i];
