@@ -22,7 +22,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -140,37 +139,44 @@ static void note_good(struct mapcache_chunk *chunk, const int *errors)
 			chunk->good[i / 64] |= UINT64_C(1) << (i % 64);
 }
 
-/*
- * A line of /proc/self/maps, «from-to access offset device inode name»: whether
- * it has all of [at, at + CHUNK_BYTES), and is of the file.
- */
-static bool is_line_of(const char *line, uint64_t at, ino_t file)
+/* Whether two pages are the same one, whatever is said of them. */
+static bool is_same_page(volatile uint8_t *page, const volatile uint8_t *other)
 {
-	char *end;
-	const uint64_t from = strtoull(line, &end, 16);
-	const uint64_t to = strtoull(*end ? end + 1 : end, &end, 16);
-
-	for (int words = 0; words < 3 && *end; words++)
-		end += 1 + strcspn(end + 1, " ");
-	return from <= at && at + CHUNK_BYTES <= to &&
-	       strtoull(end, NULL, 10) == file;
+	for (unsigned int i = 0; i < 2; i++) {
+		*page = (uint8_t)(*page + 1);
+		if (*other != *page)
+			return false;
+	}
+	return true;
 }
 
-/* Whether one mapping of our file has all of the chunk's address space. */
+/*
+ * Whether the first page of the chunk's address space is that of our file: and
+ * so are all, for they come and go together. The file has a page there while
+ * this is looked at. A mapping of a file can be had once more, wherever that
+ * file is; /proc is nothing that a confined process has.
+ */
 static bool is_reserved(const struct mapcache *cache, int i)
 {
-	const uintptr_t at = (uintptr_t)address_of(cache, (unsigned int)i);
-	FILE *maps = fopen("/proc/self/maps", "re");
-	struct stat file;
+	const off_t at = (off_t)((uint64_t)i * CHUNK_BYTES);
+	void *ours, *there = MAP_FAILED;
 	bool is = false;
-	char line[512];
 
-	if (!maps)
+	if (ftruncate(cache->fd, at + PAGE_BYTES))
 		return false;
-	if (fstat(cache->fd, &file) == 0)
-		while (!is && fgets(line, sizeof(line), maps))
-			is = is_line_of(line, at, file.st_ino);
-	fclose(maps);
+	ours = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED,
+		    cache->fd, at);
+	if (ours != MAP_FAILED)
+		there = mremap(address_of(cache, (unsigned int)i), 0,
+			       PAGE_BYTES, MREMAP_MAYMOVE);
+	if (there != MAP_FAILED) {
+		is = mprotect(there, PAGE_BYTES, PROT_READ) == 0 &&
+		     is_same_page(ours, there);
+		munmap(there, PAGE_BYTES);
+	}
+	if (ours != MAP_FAILED)
+		munmap(ours, PAGE_BYTES);
+	(void)!ftruncate(cache->fd, 0);
 	return is;
 }
 
