@@ -13,7 +13,7 @@
  * What is right: a request that succeeds has done what it says. What fails, be
  * it a request, a disk that is refused or the program, has a line in the log.
  * A program that ends by itself does so with status 1, and the second goes on.
- * Nothing takes longer than LIMIT_MS. There are no more descriptors than without
+ * Nothing takes longer than LIMIT_MS. There are no more descriptors than before
  * the fault. In the end nothing is left of either.
  *
  * Where the program has said that it cannot leave the guest to another one, the
@@ -511,13 +511,12 @@ static int wait_for(pid_t pid)
 
 void scenario_run(struct scenario *s)
 {
-	static struct scenario *shared;
+	struct scenario *shared = mmap(NULL, sizeof(*shared),
+				       PROT_READ | PROT_WRITE,
+				       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	char out[160];
 	pid_t pid;
 
-	if (!shared)
-		shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
-			      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (shared == MAP_FAILED)
 		give_up("no memory");
 	snprintf(out, sizeof(out), "%s/out", s->directory);
@@ -541,4 +540,5 @@ void scenario_run(struct scenario *s)
 	if (wait_for(pid))
 		read_bad(shared, out);
 	*s = *shared;
+	munmap(shared, sizeof(*shared));
 }

@@ -113,6 +113,19 @@ static const struct kind kinds[] = {
 	CALL(wait4, ANY_CALL, EINTR),
 	CALL(waitid, ANY_CALL, EINTR),
 	CALL(pipe2, ANY_CALL, EMFILE, ENFILE),
+	/* What a worker gives up. */
+	CALL(unshare, ANY_CALL, EPERM, ENOSPC, ENOMEM, EINVAL),
+	CALL(mount, ANY_CALL, EPERM, EACCES, ENOMEM, EINVAL),
+	CALL(umount2, ANY_CALL, EPERM, EBUSY, EINVAL),
+	CALL(pivot_root, ANY_CALL, EPERM, EBUSY, EINVAL),
+	CALL(chdir, ANY_CALL, EACCES, EIO),
+	CALL(setgroups, ANY_CALL, EPERM, ENOMEM),
+	CALL(setresgid, ANY_CALL, EPERM, EAGAIN),
+	CALL(setresuid, ANY_CALL, EPERM, EAGAIN),
+	CALL(capset, ANY_CALL, EPERM),
+	CALL(close_range, ANY_CALL, EMFILE, ENOSYS),
+	CALL(landlock_create_ruleset, ANY_CALL, ENOSYS, EOPNOTSUPP, EMFILE),
+	CALL(landlock_restrict_self, ANY_CALL, EPERM, E2BIG),
 	CALL(bind, ANY_CALL, EADDRINUSE, EACCES, ENOENT, EROFS, ENOSPC, ENOMEM,
 	     EIO),
 	CALL(listen, ANY_CALL, EADDRINUSE, EOPNOTSUPP),
@@ -148,6 +161,7 @@ static const struct kind kinds[] = {
 #ifdef __x86_64__
 	CALL(epoll_wait, ANY_CALL, EINTR),
 	CALL(poll, ANY_CALL, EINTR, ENOMEM),
+	CALL(dup2, ANY_CALL, EMFILE, EBUSY),
 	CALL(access, ANY_CALL, EACCES, EIO),
 	CALL(unlink, ANY_CALL, EACCES, EIO, ENOENT, EROFS),
 	CALL(link, ANY_CALL, EEXIST, EACCES, EIO, ENOSPC),
@@ -174,6 +188,9 @@ static const struct kind kinds[] = {
 	CALL(set_robust_list, ANY_CALL, 0),
 	CALL(set_tid_address, ANY_CALL, 0),
 	CALL(rseq, ANY_CALL, 0),
+#ifdef __x86_64__
+	CALL(arch_prctl, ANY_CALL, 0),
+#endif
 };
 
 enum { KINDS = sizeof(kinds) / sizeof(kinds[0]) };
