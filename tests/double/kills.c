@@ -29,6 +29,8 @@
  *	resets=1	the driver begins anew now and then
  *	victims=N	who is killed: 1 the monitor, 2 its worker, 4 both, 8
  *			the nursery; the sum of those that may be
+ *	swap=N		at one kill in N there is another file where the image
+ *			was, for a while
  *	control=FILE data=FILE min=MS max=MS
  *			the image is a slow store's (tests/torture): at each
  *			kill it holds writes back, and nothing may complete
@@ -53,6 +55,7 @@
 #define KILL_EARLY_NS (15 * NS_PER_MS)
 #define PROGRESS_NS (5 * NS_PER_SECOND)
 #define LOOK_NS (100 * NS_PER_MS)
+#define SWAPPED_NS (300 * NS_PER_MS)
 #define DEATHS_NS (12 * NS_PER_SECOND)
 /* What completes without being held back need not be waited for. */
 #define HELD_WITHIN_NS (500 * NS_PER_MS)
@@ -74,7 +77,8 @@ struct test {
 	unsigned int kills, seed, nqueues, depth, packed, check, resets;
 	struct chance chance; /* of the killer's */
 	unsigned int killed, restarts, checks, begun_anew, of[VICTIMS];
-	unsigned int victims;         /* a bit for each */
+	unsigned int victims; /* a bit for each */
+	unsigned int swap, swaps;
 	uint64_t lost_ns[DEATHS_MAX]; /* of this monitor's workers */
 	unsigned int nlost;
 	const char *control; /* of a slow store, or NULL */
@@ -228,6 +232,12 @@ static void note_death(struct test *t)
 	set(t->killed_ns, clock_ns());
 }
 
+static void start(struct test *t)
+{
+	program_start(&t->program);
+	t->load.start = t->program.starts;
+}
+
 static bool one_in(struct test *t, uint32_t n)
 {
 	return chance_below(&t->chance, n) == 0;
@@ -311,8 +321,47 @@ static void let_writes(struct test *t)
 	store_set(&t->store->hold, 0);
 }
 
+/* Another file of that size where the image was, or the image again. */
+static void swap_image(struct test *t, bool away)
+{
+	char other[256], kept[256];
+	struct stat st;
+	int fd;
+
+	snprintf(other, sizeof(other), "%s.other", t->image);
+	snprintf(kept, sizeof(kept), "%s.kept", t->image);
+	if (!away) {
+		if (rename(kept, t->image))
+			die("%s: %s", kept, strerror(errno));
+		return;
+	}
+	fd = open(other, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (fd < 0 || stat(t->image, &st) || ftruncate(fd, st.st_size) ||
+	    link(t->image, kept) || rename(other, t->image))
+		die("%s: cannot be swapped: %s", t->image, strerror(errno));
+	close(fd);
+}
+
+/* A program that finds another image waits for the right one. */
+static void kill_without_image(struct test *t)
+{
+	swap_image(t, true);
+	kill_any(t);
+	note_death(t);
+	if (!program_lives(&t->program))
+		start(t);
+	pause_ns(chance_ns(&t->chance, SWAPPED_NS));
+	swap_image(t, false);
+	t->killed++;
+	t->swaps++;
+}
+
 static void kill_now(struct test *t)
 {
+	if (t->swap && one_in(t, t->swap)) {
+		kill_without_image(t);
+		return;
+	}
 	if (one_in(t, RESTART_ONE_IN)) {
 		program_stop(&t->program);
 		t->nlost = 0;
@@ -324,12 +373,6 @@ static void kill_now(struct test *t)
 	note_death(t);
 	let_writes(t);
 	t->killed++;
-}
-
-static void start(struct test *t)
-{
-	program_start(&t->program);
-	t->load.start = t->program.starts;
 }
 
 /* Until anything has completed; the driver has the limit. */
@@ -417,6 +460,8 @@ static void check_rest(struct test *t)
 	if (get(t->killed_ns))
 		wait_progress(t);
 	drain(t);
+	while (t->victims == 1 << WORKER && !may_lose_worker(t))
+		pause_ns(LOOK_NS);
 	if (program_worker(&t->program) &&
 	    (t->victims == 1 << WORKER || may_lose_worker(t)))
 		check_monitor(t);
@@ -505,6 +550,12 @@ static void report(struct test *t)
 		       "nurseries\n",
 		       t->of[MONITOR], t->of[WORKER], t->of[BOTH],
 		       t->of[NURSERY]);
+	if (t->monitors_pid && t->monitors_pid == t->program.pid)
+		printf("    the last monitor: %u KiB of its own, after the "
+		       "first of its workers %u\n",
+		       rest_memory_kb(t->program.pid), t->monitors_kb);
+	if (t->swaps)
+		printf("    %u times another image was there\n", t->swaps);
 	if (t->store)
 		printf("    %u writes were held at a death\n", t->held);
 	printf("    %u kills, %u restarts, %u starts, %u checks, %u drivers; "
@@ -604,6 +655,7 @@ int main(int argc, char **argv)
 		{ "check", &t.check, NULL },
 		{ "resets", &t.resets, NULL },
 		{ "victims", &t.victims, NULL },
+		{ "swap", &t.swap, NULL },
 		{ "control", NULL, &t.control },
 		{ "data", NULL, &t.data },
 		{ "min", &t.min_ms, NULL },
