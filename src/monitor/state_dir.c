@@ -551,13 +551,25 @@ bool state_dir_has_guest(const struct state_dir *dir)
 	return dir->fd >= 0;
 }
 
+/* A look that fails says nothing of it. */
+static bool is_removed(int fd, int at, const char *name)
+{
+	struct stat a, b;
+
+	if (fstat(fd, &a))
+		return false;
+	if (fstatat(at, name, &b, AT_SYMLINK_NOFOLLOW))
+		return errno == ENOENT || errno == ENOTDIR;
+	return a.st_dev != b.st_dev || a.st_ino != b.st_ino;
+}
+
 bool state_dir_can_be_found(const struct state_dir *dir)
 {
 	char name[NAME_LEN_MAX];
 
 	snprintf(name, sizeof(name), "%u", dir->domid);
-	return dir->fd >= 0 && is_named(dir->fd, dir->root_fd, name) &&
-	       is_named(dir->server_fd, dir->fd, server_name);
+	return dir->fd >= 0 && !is_removed(dir->fd, dir->root_fd, name) &&
+	       !is_removed(dir->server_fd, dir->fd, server_name);
 }
 
 /* ---- disks ---- */

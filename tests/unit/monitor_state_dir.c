@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* LDFLAGS: -Wl,--wrap=nanosleep,--wrap=open,--wrap=open64 */
+/* LDFLAGS: -Wl,--wrap=fstat,--wrap=fstatat */
 /*
  * The directory of the states: made, locked, emptied and removed, by one
  * process and by two; and what somebody else may have put there.
@@ -76,6 +77,33 @@ int __wrap_open64(const char *path, int flags, ...)
 	mode = flags & O_CREAT ? va_arg(args, int) : 0;
 	va_end(args);
 	return __wrap_open(path, flags, mode);
+}
+
+/* Of the looks at files this one fails, once; 0: none. */
+static unsigned int stat_fails_at;
+static int stat_error;
+
+int __real_fstat(int fd, struct stat *st);
+int __wrap_fstat(int fd, struct stat *st);
+int __real_fstatat(int at, const char *path, struct stat *st, int flags);
+int __wrap_fstatat(int at, const char *path, struct stat *st, int flags);
+
+static bool stat_fails(void)
+{
+	if (!stat_fails_at || --stat_fails_at)
+		return false;
+	errno = stat_error;
+	return true;
+}
+
+int __wrap_fstat(int fd, struct stat *st)
+{
+	return stat_fails() ? -1 : __real_fstat(fd, st);
+}
+
+int __wrap_fstatat(int at, const char *path, struct stat *st, int flags)
+{
+	return stat_fails() ? -1 : __real_fstatat(at, path, st, flags);
 }
 
 static const char *path_of(const char *name)
@@ -459,6 +487,25 @@ static void test_sweep_is_in_nobodys_way(void **state)
 	state_dir_close(&dir);
 }
 
+/* Where it cannot be looked at, it was not removed. */
+static void test_look_that_fails(void **state)
+{
+	static const int errors[] = { EIO, ENOMEM, EACCES };
+	struct state_dir dir;
+
+	(void)state;
+	take(&dir, VM);
+	for (unsigned int i = 0; i < 12; i++) {
+		stat_error = errors[i % 3];
+		stat_fails_at = 1 + i / 3;
+		assert_true(state_dir_can_be_found(&dir));
+		assert_int_equal(stat_fails_at, 0);
+	}
+	assert_int_equal(unlinkat(dir.fd, "server", 0), 0);
+	assert_false(state_dir_can_be_found(&dir));
+	state_dir_close(&dir);
+}
+
 static void check_image(const struct state_dir *dir, uint64_t devid,
 			const char *file, bool readonly)
 {
@@ -749,6 +796,7 @@ int main(void)
 		state_test(test_boot_that_is_told),
 		state_test(test_sweep),
 		state_test(test_sweep_is_in_nobodys_way),
+		state_test(test_look_that_fails),
 		state_test(test_note_of_an_image),
 		state_test(test_note_is_left_alone),
 		state_test(test_locked_by_another),
