@@ -87,10 +87,18 @@ static int parse_id(const char *text)
 	return *end == '\0' && n < DOMID_FIRST_RESERVED ? (int)n : NO_DOMAIN;
 }
 
+/*
+ * The number of the one that is gone may be another one's by now, for who dies
+ * does not live again. Of that only Xen is believed, where it can be asked:
+ * xenstored knows a domain for a while that is dying.
+ */
 static bool lives(struct domain *domain, int id)
 {
 	enum domain_shutdown reason;
-	enum domain_life life = life_of(domain, id, &reason);
+	enum domain_life life = id == domain->former && domain->ctl ?
+					xen_domctl_life(domain->ctl,
+							(uint32_t)id, &reason) :
+					life_of(domain, id, &reason);
 
 	return life == DOMAIN_RUNS || life == DOMAIN_SHUT_DOWN;
 }
@@ -119,8 +127,8 @@ static int find_by_name(struct domain *domain, const char *name)
 	for (unsigned int i = 0; i < n; i++) {
 		int id = parse_id(ids[i]);
 
-		if (id > found && id != domain->former &&
-		    has_name(domain, id, name) && lives(domain, id))
+		if (id > found && has_name(domain, id, name) &&
+		    lives(domain, id))
 			found = id;
 	}
 	free(ids);

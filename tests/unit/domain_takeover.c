@@ -597,6 +597,30 @@ static void test_reboot_after_takeover(void)
 	finish();
 }
 
+/* It comes back with the number that it has had. */
+static void test_reboot_with_the_same_number(void)
+{
+	start(1);
+	destroy_domain();
+	wait_until(logged("domain 5 is gone"));
+	xs_lock();
+	xs_fire("@releaseDomain");
+	xs_unlock();
+	/* It is dying still, and not taken for its successor. */
+	a_while();
+	assert_int_equal(logged("serving domain 5"), 1);
+	gone();
+	forget_log();
+	tool_remove("backend/virtio_disk/5");
+	introduce(DOMID);
+	attach(&disk[1], 0);
+	drive(&disk[1], 0);
+	assert_int_equal(request(&disk[1], VIRTIO_BLK_T_IN, 1), 0);
+	leave();
+	last(1);
+	finish();
+}
+
 /* Nobody waits for a guest that has shut down. */
 static void test_shut_down_guest_is_not_left(void)
 {
@@ -1113,6 +1137,7 @@ int main(void)
 		host_test(test_store_fails_meanwhile),
 		host_test(test_number_of_another_domain),
 		host_test(test_reboot_after_takeover),
+		host_test(test_reboot_with_the_same_number),
 		host_test(test_shut_down_guest_is_not_left),
 		host_test(test_suspended_guest_is_left),
 		host_test(test_detach_on_demand),
