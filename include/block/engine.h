@@ -177,7 +177,7 @@ static inline void block_engine_commit(struct block_engine *engine)
  *
  * Once a FLUSH or a stable write has failed in a way that may have lost what
  * was acknowledged before, every later FLUSH and stable write of any engine of
- * the image is -EIO until the image is opened again (image->flush_error): the
+ * the image is -EIO until the image is claimed again (image->flush_error): the
  * kernel tells of a lost write once, and the next fdatasync succeeds without
  * having written it. Where nothing acknowledged can be lost the failure is that
  * of the requests that were waiting for it, and the image goes on.

@@ -6,7 +6,7 @@
  * What flushes and their failures are about is here. A loss outlives the worker
  * in the state of its disk, from where the next one takes it (inherited_error);
  * one that a worker was told of and killed before it noted it is in the next
- * part. What is inherited is for the state as well.
+ * part, and the next image begins with it.
  * A monitor never flushes. It learns of a loss only where it lends the image,
  * in the same process (block/flush.h).
  */
@@ -52,8 +52,9 @@ struct block_image {
 	uint32_t failures;
 	/*
 	 * ... and 0, or the negative errno of such a failure that may have cost
-	 * data which was acknowledged before. It stays until the image is
-	 * opened again: no flush and no stable write succeeds any more.
+	 * data which was acknowledged before, by this image or one that was
+	 * made of a part before. It stays until the image is claimed again: no
+	 * flush and no stable write succeeds any more.
 	 */
 	int flush_error;
 	/*

@@ -135,7 +135,7 @@ static void take_facts(struct block_image *image,
 		.is_block_device = facts->is_block_device,
 		.flush_is_noop = facts->flush_is_noop,
 		.write_through = facts->write_through,
-		.inherited_error = -facts->lost,
+		.flush_error = -facts->lost,
 	};
 	identify(image, facts);
 }

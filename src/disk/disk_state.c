@@ -76,14 +76,13 @@ static int map_all(struct disk_state *s, const struct virtio_blk_options *blk,
 
 /*
  * What the store has lost the kernel has told the process before, which has
- * noted it; or who has given us the image was told, and whoever follows has to
- * know.
+ * noted it; or our image has begun with it (block/part.h), and whoever follows
+ * has to know.
  */
 static void take_flush_error(struct virtio_blk *device,
 			     const struct disk_state_setup *setup)
 {
-	const int *given = &setup->image->inherited_error;
-	int error = __atomic_load_n(given, __ATOMIC_SEQ_CST);
+	int error = block_image_flush_error(setup->image);
 
 	if (error)
 		virtio_blk_note_flush_error(device, error);
