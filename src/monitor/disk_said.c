@@ -2,8 +2,8 @@
 /*
  * What is said of a disk; see monitor/disk_said.h.
  *
- * What --disk says lies over what the directory says; but not its id, which only
- * names the disk: by vdev or by devid.
+ * What --disk says lies over what the directory says; but not its id, which
+ * only names the disk: by vdev or by devid.
  *
  * Failure modes: a directory that makes no sense, keys that do not go together,
  * and two --disk about one disk are refused, with a sentence.

@@ -27,7 +27,8 @@
  *	ENDING	  the last disk has ended	leave the loop again	-
  *	BEGINS,	  the worker is gone		begin again, at once	BEGINS
  *	SERVED,					or after a pause
- *	ENDING	  ... and so is the domain	detach all disks	LEAVING
+ *	ENDING	  ... and so is the domain,	detach all disks	LEAVING
+ *		  or in the pause
  *	LEAVING	  the worker is gone		see guest_disk.c	LEAVING
  *
  * While it BEGINS nothing else is done, whatever happens: that is looked at
@@ -226,7 +227,7 @@ static void next_life_due(struct loop_timer *timer)
 	begin(container_of(timer, struct guest, next_life), true);
 }
 
-/* The guest waits for the next worker, which begins as after another process. */
+/* The guest waits for the next one, which begins as after another process. */
 static void begin_again(struct guest *g, bool can)
 {
 	uint64_t ns;
@@ -385,6 +386,12 @@ static void review(struct guest *g)
 	}
 	if (g->state == GUEST_ENDING)
 		return;
+	/* No worker is asked, nor need one be. */
+	if (g->next_life.armed && is_over(g)) {
+		loop_disarm(g->loop, &g->next_life);
+		leave(g);
+		loop_defer(g->loop, &g->look);
+	}
 	if (g->state == GUEST_AWAITED)
 		look_for_domain(g);
 	if (g->state == GUEST_SERVED) {

@@ -55,11 +55,12 @@
  * directory, or have made another disk in its place. State and note are removed
  * when the disk has ended, before libxl is told.
  *
- * A disk whose worker is gone is LEFT as well, and its image stays open, so that
- * nobody else gets it: only whether requests of that worker are in flight is
- * asked again and again, of its part. What was said of it, it keeps. The next
- * worker awaits those that the guest could access: one that was ATTACHING, and
- * is not awaited, begins anew; one that was to end has ended; any other is lost.
+ * A disk whose worker is gone is LEFT as well, and its image stays open, so
+ * that nobody else gets it: only whether requests of that worker are in flight
+ * is asked again and again, of its part. What was said of it, it keeps. The
+ * next worker awaits those that the guest could access: one that was ATTACHING,
+ * and is not awaited, begins anew; one that was to end has ended; any other is
+ * lost.
  *
  * Failure modes: a disk that cannot be served is logged and refused. One that
  * was left and whose image is in use is tried without end, and so is one for

@@ -91,8 +91,8 @@ void guest_disk_take_up(struct guest_disk *gd);
 void guest_disk_attached(struct guest_disk *gd, int result, const char *error);
 
 /*
- * The worker is gone, and its requests may be in flight: one that it had, or was
- * asked for, is left.
+ * The worker is gone, and its requests may be in flight: one that it had, or
+ * was asked for, is left.
  */
 void guest_disk_lost(struct guest_disk *gd);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What of a guest's devices outlives the process (monitor/state_dir.h), and what
- * tells that guest from others of its number.
+ * What of a guest's devices outlives the process (monitor/state_dir.h), and
+ * what tells that guest from others of its number.
  */
 #ifndef MONITOR_GUEST_STATES_H
 #define MONITOR_GUEST_STATES_H
@@ -27,10 +27,10 @@ void guest_states_open(struct guest_states *states, const char *path,
 void guest_states_close(struct guest_states *states);
 
 /*
- * Take those of the domain that was found. 0: also where it can have none, which
- * was said and state_dir_has_guest() tells. -EAGAIN: it is not known yet whether
- * it has any. Or another negative errno, logged, and it is not to be served:
- * -EBUSY, another process does; or something is lacking here.
+ * Take those of the domain that was found. 0: also where it can have none,
+ * which was said and state_dir_has_guest() tells. -EAGAIN: it is not known yet
+ * whether it has any. Or another negative errno, logged, and it is not to be
+ * served: -EBUSY, another process does; or something is lacking here.
  */
 int guest_states_take(struct guest_states *states);
 

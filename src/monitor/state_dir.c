@@ -19,8 +19,8 @@
  * leaves a directory without disks, which is as good as none. One of another
  * guest or another boot, or with no `vm`, is emptied before it is used; one
  * whose `vm` or `boot` cannot be read now is left as it is. A disk of a guest
- * whose directory somebody has removed has a state without a name. Where a boot of the
- * host cannot be told from another one, there are no states.
+ * whose directory somebody has removed has a state without a name. Where a boot
+ * of the host cannot be told from another one, there are no states.
  */
 #include "monitor/state_dir.h"
 
@@ -49,8 +49,8 @@ enum {
 	PID_LEN_MAX = 16,
 	/*
 	 * A process that is ending holds its lock for a moment; and the worker
-	 * of one that was killed for longer: it leaves in 2 s (worker/process.c)
-	 * or is killed after 4 s (worker/nursery_process.c).
+	 * of one that was killed for longer: it leaves in 2 s
+	 * (worker/process.c) or is killed after 4 s (worker/nursery_process.c).
 	 */
 	LOCK_TRIES = 1000,
 };

@@ -22,9 +22,9 @@
  * a loss before that.
  *
  * Failure modes: a worker that answers what it was not asked, that does not
- * listen, or that is gone, is lost, and the owner is told once. Answers that are
- * not there by then are not given at all. One that cannot be started is lost as
- * well.
+ * listen, or that is gone, is lost, and the owner is told once. Answers that
+ * are not there by then are not given at all. One that cannot be started is
+ * lost as well.
  */
 #include "worker/worker.h"
 
@@ -46,8 +46,8 @@
 #define REST_NS (2 * NS_PER_SECOND)
 
 /*
- * How long the end of the program waits for the worker, whose requests in flight
- * may take long; and once it was killed. A unit has 60 s for both.
+ * How long the end of the program waits for the worker, whose requests in
+ * flight may take long; and once it was killed. A unit has 60 s for both.
  */
 #define END_NS (45 * NS_PER_SECOND)
 #define KILLED_NS (2 * NS_PER_SECOND)

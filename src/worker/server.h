@@ -15,9 +15,9 @@ struct worker_server_owner {
 	/*
 	 * The monitor has said so, or the link has ended: nothing is in flight
 	 * any more, and nothing more is done. The guest is left to the next
-	 * worker, or let go where that was said, or where nothing of it is kept.
-	 * Once, by the loop or from within worker_server_end(); there it is to
-	 * be freed later.
+	 * worker, or let go where that was said, or where nothing of it is
+	 * kept. Once, by the loop or from within worker_server_end(); there it
+	 * is to be freed later.
 	 */
 	void (*ended)(struct worker_server_owner *owner);
 };

@@ -68,10 +68,10 @@ struct worker_owner_ops {
 	/*
 	 * The worker is no more: it has died, could not be started, or has said
 	 * what it may not and was killed. Why was logged. Nothing that it was
-	 * asked will be answered, it awaits nothing, and what is said to it is in
-	 * vain. What it had in flight the images' locks tell of. The owner may
-	 * begin again; but not if it was the `last`: none can be started any
-	 * more.
+	 * asked will be answered, it awaits nothing, and what is said to it is
+	 * in vain. What it had in flight the images' locks tell of. The owner
+	 * may begin again; but not if it was the `last`: none can be started
+	 * any more.
 	 */
 	void (*lost)(struct worker_owner *owner, bool last);
 };

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A worker that can be killed: in a thread of its own, with its own loop, at the
- * other end of the link. A dead one stands still for ever, and all that its
+ * A worker that can be killed: in a thread of its own, with its own loop, at
+ * the other end of the link. A dead one stands still for ever, and all that its
  * process would have had open is closed; its memory stays, which nobody sees. A
  * file that requests are in flight for stays open until they end.
  *
  * In place of worker_local(): the test is linked with -Wl,--wrap=worker_local,
- * --wrap=block_image_open, --wrap=shared_file_map and --wrap=munmap. Its disks are to have the threads engine, of
- * which nothing but the image's descriptors has the image's locks.
+ * --wrap=block_image_open, --wrap=shared_file_map and --wrap=munmap. Its disks
+ * are to have the threads engine, of which nothing but the image's descriptors
+ * has the image's locks.
  */
 #ifndef MODEL_WORKER_H
 #define MODEL_WORKER_H
@@ -38,8 +39,8 @@ _Noreturn void worker_die(void);
 void worker_passes(void);
 
 /*
- * Requests for this file of those that die from now on are in flight; NULL: they
- * end now, and so will others.
+ * Requests for this file of those that die from now on are in flight; NULL:
+ * they end now, and so will others.
  */
 void worker_holds(const char *file);
 

@@ -431,8 +431,8 @@ static void say_next(uint32_t type, uint64_t id)
 }
 
 /*
- * Instead of an answer it says that: it is killed, and the next one goes on with
- * what the guest has, and with what was asked.
+ * Instead of an answer it says that: it is killed, and the next one goes on
+ * with what the guest has, and with what was asked.
  */
 static void lies(uint32_t type, uint64_t id)
 {

@@ -687,6 +687,26 @@ static void test_domain_is_gone_meanwhile(void)
 	finish();
 }
 
+/* ... or it waits for the next one, and need not any more. */
+static void test_domain_is_gone_in_a_pause(void)
+{
+	start(1, false);
+	pause_ns = 3600 * NS_PER_SECOND;
+	worker_kill();
+	wait_until(logged("the next one begins in 3600 s") == 1);
+	gone();
+	wait_until(logged("domain 5 is gone"));
+	pause_ns = 0;
+	assert_true(tool_is(node(0, "state"), "6"));
+	assert_false(is_claimed(0));
+	introduce(DOMID + 1);
+	attach(&disk[1], 1);
+	drive(&disk[1], 1);
+	check_serves(1, 0x21);
+	assert_int_equal(workers_started(), 2);
+	finish();
+}
+
 /* ... or it dies while the disks end, of a guest that is gone. */
 static void test_leaving(void)
 {
@@ -921,6 +941,7 @@ int main(void)
 		host_test(test_untold),
 		host_test(test_untold_and_made_anew),
 		host_test(test_domain_is_gone_meanwhile),
+		host_test(test_domain_is_gone_in_a_pause),
 		host_test(test_leaving),
 		host_test(test_reboot),
 		host_test(test_ending),

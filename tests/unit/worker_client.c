@@ -300,7 +300,7 @@ static void test_begins_again_when_gone(void **state)
 	assert_int_equal(rig.begun, 2);
 }
 
-/* The end of the link: it is killed, and how it has ended is told by its end. */
+/* The end of the link: it is killed, and its end tells how it has ended. */
 static void test_link_ends(void **state)
 {
 	(void)state;
