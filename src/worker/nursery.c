@@ -16,6 +16,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -116,10 +117,16 @@ static int start(struct worker_starter *starter, unsigned int domid, int fd)
 	return r;
 }
 
-/* That it is gone, if so, is told by its socket. */
+/*
+ * That it is gone, if so, is told by its socket. One that cannot be told sees
+ * the end of it, and kills what does not leave.
+ */
 static void kill_worker(struct worker_starter *starter)
 {
-	order(of(starter), NURSERY_KILL, 0, -1);
+	struct nursery *n = of(starter);
+
+	if (order(n, NURSERY_KILL, 0, -1))
+		shutdown(n->source.fd, SHUT_RDWR);
 }
 
 static void abandon(struct worker_starter *starter)

@@ -94,13 +94,30 @@ static void execute(const struct nursery_order *order, int link, int failed)
 	_exit(1);
 }
 
+static void end_within(uint64_t ns)
+{
+	uint64_t at = clock_ns() + ns;
+
+	if (nursery.worker && (!nursery.end_ns || nursery.end_ns > at))
+		nursery.end_ns = at;
+}
+
+static void leave_monitor(void)
+{
+	if (nursery.socket >= 0)
+		close(nursery.socket);
+	nursery.socket = -1;
+	end_within(LEAVES_NS);
+}
+
+/* A monitor that cannot be told is told by the end of the socket. */
 static void report(int what, int value)
 {
 	const struct nursery_report report = { what, value };
 
-	if (nursery.socket >= 0)
-		link_socket_send(nursery.socket, &report, sizeof(report), NULL,
-				 0);
+	if (nursery.socket >= 0 &&
+	    link_socket_send(nursery.socket, &report, sizeof(report), NULL, 0))
+		leave_monitor();
 }
 
 /* Whether `fd`, which closes as the program begins, says that it does not. */
@@ -145,14 +162,6 @@ static void send_signal(int signo)
 	if (nursery.worker && kill(nursery.worker, signo))
 		log_error("the worker, process %d, cannot be ended: %s",
 			  (int)nursery.worker, strerror(errno));
-}
-
-static void end_within(uint64_t ns)
-{
-	uint64_t at = clock_ns() + ns;
-
-	if (nursery.worker && (!nursery.end_ns || nursery.end_ns > at))
-		nursery.end_ns = at;
 }
 
 static void bury(void)
@@ -202,9 +211,7 @@ static void listen_to_monitor(void)
 		close(fds[--nfds]);
 	if (r == (int)sizeof(order))
 		return;
-	close(nursery.socket);
-	nursery.socket = -1;
-	end_within(LEAVES_NS);
+	leave_monitor();
 }
 
 /* ---- the process ---- */

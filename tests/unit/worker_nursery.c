@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* LDFLAGS: -Wl,--wrap=sendmsg */
 /*
  * Workers as processes: what they find, how their end is told whatever it was,
  * and what becomes of the others where one of the three processes dies. The
@@ -26,7 +27,8 @@
 enum {
 	WAIT_S = 60, /* for what takes milliseconds */
 	DOMID = 7,
-	STARTS = 1000,
+	STARTS = 200,
+	STARTS_EXHAUSTIVE = 1000, /* with EXHAUSTIVE in the environment */
 };
 
 #define PROGRAM "/proc/self/exe"
@@ -270,6 +272,22 @@ static struct findings found(void)
 	return f;
 }
 
+/* Nothing can be sent: by us, or by the nursery, which is another process. */
+static bool we_fail, others_fail;
+static pid_t us;
+
+ssize_t __real_sendmsg(int fd, const struct msghdr *msg, int flags);
+ssize_t __wrap_sendmsg(int fd, const struct msghdr *msg, int flags);
+
+ssize_t __wrap_sendmsg(int fd, const struct msghdr *msg, int flags)
+{
+	if (getpid() == us ? we_fail : others_fail) {
+		errno = ENOBUFS;
+		return -1;
+	}
+	return __real_sendmsg(fd, msg, flags);
+}
+
 /* ---- what a worker finds ------------------------------------------------- */
 
 static void test_found(void **state)
@@ -441,6 +459,34 @@ static void test_nursery_dies(void **state)
 	finish();
 }
 
+/* What cannot be said is told by the end of the socket. */
+static void test_no_buffers(void **state)
+{
+	(void)state;
+	us = getpid();
+	others_fail = true;
+	begin("0");
+	start_and_wait();
+	assert_string_equal(m.how, "the process that started it is gone");
+	finish();
+	others_fail = false;
+	begin("hang");
+	assert_int_equal(start(), 0);
+	we_fail = true;
+	worker_starter_kill(m.starter);
+	wait_gone();
+	we_fail = false;
+	assert_string_equal(m.how, "the process that started it is gone");
+	/* Nobody is left. */
+	finish();
+	begin("0");
+	we_fail = true;
+	assert_int_equal(start(), -ENOBUFS);
+	we_fail = false;
+	start_and_wait();
+	finish();
+}
+
 /* A monitor that has a worker and is killed; what it leaves is ours. */
 static void kill_monitor(const char *what)
 {
@@ -498,6 +544,7 @@ static unsigned int children_of(int pid)
 
 static void test_no_leak(void **state)
 {
+	unsigned int starts = getenv("EXHAUSTIVE") ? STARTS_EXHAUSTIVE : STARTS;
 	unsigned int ours, of_nursery;
 
 	(void)state;
@@ -505,9 +552,9 @@ static void test_no_leak(void **state)
 	start_and_wait();
 	ours = entries("/proc/self/fd");
 	of_nursery = descriptors_of(nursery_pid());
-	for (unsigned int i = 0; i < STARTS; i++)
+	for (unsigned int i = 0; i < starts; i++)
 		start_and_wait();
-	assert_int_equal(m.gone, STARTS + 1);
+	assert_int_equal(m.gone, starts + 1);
 	assert_int_equal(entries("/proc/self/fd"), ours);
 	assert_int_equal(descriptors_of(nursery_pid()), of_nursery);
 	assert_int_equal(children_of(nursery_pid()), 0);
@@ -525,6 +572,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_no_program),
 		cmocka_unit_test(test_replaced_program),
 		cmocka_unit_test(test_nursery_dies),
+		cmocka_unit_test(test_no_buffers),
 		cmocka_unit_test(test_monitor_dies),
 		cmocka_unit_test(test_no_leak),
 	};
