@@ -265,7 +265,7 @@ static bool has_failed(struct load *l, struct load_request *r, uint8_t status)
 	if (!l->may_fail || (status != VIRTIO_BLK_S_IOERR && !unsupported))
 		return false;
 	r->busy = false;
-	l->failed++;
+	l->failed += !unsupported;
 	return true;
 }
 
