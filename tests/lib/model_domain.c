@@ -476,6 +476,7 @@ static int ctl_get(void *handle, uint32_t first, unsigned int max,
 	(void)handle;
 	(void)max;
 	xs_lock();
+	dom.looks++;
 	if (dom.exists && first <= dom.domid) {
 		info->domid = (uint16_t)dom.domid;
 		info->flags = dom.life;

@@ -73,6 +73,7 @@ struct dom {
 	bool exists;
 	uint32_t life; /* LIFE_* */
 	bool no_libxenctrl;
+	unsigned int looks; /* of the program, at how it does */
 	int memory_fd, page_fd;
 	struct model_memory memory; /* as the guest sees it */
 	ioreq_t *page;              /* Xen's view of it */

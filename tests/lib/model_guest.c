@@ -258,6 +258,28 @@ void introduce(unsigned int domid)
 	xs_unlock();
 }
 
+static unsigned int looks(void)
+{
+	unsigned int n;
+
+	xs_lock();
+	n = dom.looks;
+	xs_unlock();
+	return n;
+}
+
+void shut_down_for_reboot(void)
+{
+	unsigned int before;
+
+	xs_lock();
+	before = dom.looks;
+	dom.life = LIFE_REBOOT;
+	xs_fire("@releaseDomain");
+	xs_unlock();
+	wait_until(looks() != before);
+}
+
 void destroy_domain(void)
 {
 	xs_lock();

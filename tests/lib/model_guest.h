@@ -90,6 +90,9 @@ void detach(unsigned int disk);
 /* xenstore's part of a domain's beginning. */
 void introduce(unsigned int domid);
 
+/* The domain shuts down, for a reboot: until the program has seen it. */
+void shut_down_for_reboot(void);
+
 /* The domain dies; Xen takes what it had. */
 void destroy_domain(void);
 

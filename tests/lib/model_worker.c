@@ -31,6 +31,7 @@ struct life {
 	unsigned int nmaps;
 	bool dead;   /* it was killed; atomic */
 	bool stands; /* ... and does nothing any more; atomic */
+	bool buried; /* by somebody; atomic */
 	bool over;   /* it is no more; atomic */
 	const char *how;
 };
@@ -98,6 +99,11 @@ static void end_descriptor(int fd)
 /* It stands still: what its process had is no more. */
 static void bury(struct life *life)
 {
+	/* The monitor kills what the test does, when it sees it die. */
+	if (__atomic_exchange_n(&life->buried, true, __ATOMIC_ACQ_REL)) {
+		wait_until(is(&life->over));
+		return;
+	}
 	for (unsigned int i = 0; i < life->nimages; i++) {
 		const struct block_image *image = life->image[i];
 

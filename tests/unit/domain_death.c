@@ -57,6 +57,9 @@ static bool has_died(void)
 	return !__atomic_load_n(&death.armed, __ATOMIC_ACQUIRE);
 }
 
+/* Any worker was; atomic. */
+static bool told_to_leave;
+
 /* Of the message that a worker has got last; or -1. */
 static __thread int state_fd = -1;
 
@@ -77,6 +80,8 @@ int __wrap_link_message_receive(int fd, enum link_end end,
 	r = __real_link_message_receive(fd, end, message, fds, why);
 	if (r != 1 || end != LINK_TO_WORKER)
 		return r;
+	if (message->type == LINK_LEAVE)
+		__atomic_store_n(&told_to_leave, true, __ATOMIC_RELEASE);
 	state_fd = message->type == LINK_BEGIN && message->begin.kept ? fds[0] :
 		   message->type == LINK_ATTACH && message->attach.kept ?
 									fds[0] :
@@ -738,11 +743,7 @@ static void test_leaving(void)
 static void test_reboot(void)
 {
 	start(1, false);
-	xs_lock();
-	dom.life = LIFE_REBOOT;
-	xs_fire("@releaseDomain");
-	xs_unlock();
-	a_while();
+	shut_down_for_reboot();
 	destroy_domain();
 	wait_until(logged("domain 5 is gone; waiting"));
 	wait_until(workers_gone() == 1);
@@ -799,7 +800,7 @@ static void leaving_to_next(void (*how)(void))
 static void stop_and_kill(void)
 {
 	ask_stop();
-	a_while();
+	wait_until(__atomic_load_n(&told_to_leave, __ATOMIC_ACQUIRE));
 	worker_kill();
 }
 

@@ -581,11 +581,7 @@ static void test_reboot_after_takeover(void)
 	leave();
 	last(1);
 	check_serves(0, 0x21);
-	xs_lock();
-	dom.life = LIFE_REBOOT;
-	xs_fire("@releaseDomain");
-	xs_unlock();
-	a_while();
+	shut_down_for_reboot();
 	destroy_domain();
 	wait_until(logged("domain 5 is gone; waiting"));
 	wait_until(!has_state("server"));
