@@ -9,6 +9,7 @@
 int worker_process_run(const struct worker_process_settings *settings)
 {
 	(void)settings;
-	log_error("there are no workers: built without Xen");
+	log_error("--worker is for the processes that virtio-disk starts "
+		  "itself: built without Xen, it starts none");
 	return 2;
 }

@@ -268,9 +268,9 @@ exit_status() {
 
 # What the program starts itself is nothing to be started by hand.
 worker_by_hand() {
-	ends 2 "starts itself: use --domain" --worker 7 3<&- &&
-		ends 2 "starts itself: use --domain" --worker 7 3</dev/null &&
-		ends 2 "starts itself: use --domain" --worker 7 --domain web
+	ends 2 "starts itself" --worker 7 3<&- &&
+		ends 2 "starts itself" --worker 7 3</dev/null &&
+		ends 2 "starts itself" --worker 7 --domain web
 }
 
 # With -v the log has all keys, in a form that is taken again.
