@@ -31,7 +31,7 @@ unmount_all() {
 	grep " $DISK/" /proc/mounts | cut -d' ' -f2 |
 		while read -r _file; do umount -l "$_file"; done
 }
-trap 'unmount_all; [ -n "${KEEP:-}" ] || rm -rf "$DISK" "$FAST"' EXIT
+trap 'unmount_all; [ -z "$faults" ] || kill "$faults" 2>/dev/null; [ -n "${KEEP:-}" ] || rm -rf "$DISK" "$FAST"' EXIT
 passed=0
 failed=0
 
@@ -75,7 +75,7 @@ killed_under_load() {
 		echo "    ${_kind#*:}, packed=$((_n % 2)):"
 		kills load.$_n "${_kind%%:*}" kills=$((KILLS / 8)) \
 			packed=$((_n % 2)) seed=$((SEED + _n)) \
-			disk="${_kind#*:}" check=10 || return 1
+			disk="${_kind#*:}" check=10 swap=8 || return 1
 		_n=$((_n + 1))
 	done
 }
@@ -121,17 +121,28 @@ held_back() {
 		held 2 engine=libaio,cache=none
 }
 
-# One line for each kind of call; see faulted.c.
-everything_fails() {
+# Beside the others, for it mostly waits; of the short form one configuration.
+start_faults() {
 	mkdir -p "$FAST/faults"
-	_sample=
-	[ "$FAULTS" = all ] || _sample="--sample $(date +%-j)"
+	_keys="--keys engine=io_uring,cache=none"
+	_others="--keys detach:engine=threads,cache=writeback"
+	_day=$(date +%-j)
+	if [ "$FAULTS" = all ]; then
+		_keys="$_keys $_others"
+	else
+		[ $((_day % 2)) -eq 0 ] || _keys=$_others
+		_keys="--sample $((_day / 2)) $_keys"
+	fi
 	# shellcheck disable=SC2086
 	timeout -k 5 "$LIMIT" "$BUILD/faults" "$PROGRAM" "$BUILD/alloc.so" \
-		--work "$FAST/faults" $_sample \
-		--keys engine=io_uring,cache=none \
-		--keys detach:engine=threads,cache=writeback \
-		>"$FAST/faults/out"
+		--work "$FAST/faults" $_keys >"$FAST/faults/out" 2>&1 &
+	faults=$!
+}
+
+# One line for each kind of call; see faulted.c.
+everything_fails() {
+	[ -n "$faults" ] || start_faults
+	wait "$faults"
 	_result=$?
 	sed 's/^/    /' "$FAST/faults/out"
 	return $_result
@@ -147,8 +158,10 @@ run_test() {
 	fi
 }
 
+faults=
 for _test in ${ONLY:-serves killed_under_load held_back \
 	nothing_left_behind everything_fails}; do
+	[ "$_test" != held_back ] || [ -n "${ONLY:-}" ] || start_faults
 	run_test "$_test"
 done
 echo "$passed passed, $failed failed"
