@@ -265,17 +265,25 @@ static void set_signals(void)
 {
 	static const int ignored[] = { SIGTERM, SIGINT,  SIGHUP,
 				       SIGQUIT, SIGUSR1, SIGPIPE };
-	sigset_t all, children;
+	sigset_t held;
 
 	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
 		signal(ignored[i], SIG_IGN);
 	signal(SIGCHLD, SIG_DFL);
 	signal(NURSERY_ABANDON, SIG_DFL);
+	sigemptyset(&held);
+	sigaddset(&held, SIGCHLD);
+	sigaddset(&held, NURSERY_ABANDON);
+	sigprocmask(SIG_SETMASK, &held, NULL);
+}
+
+/* After close_others(), which would close it. */
+static void listen_to_children(void)
+{
+	sigset_t children;
+
 	sigemptyset(&children);
 	sigaddset(&children, SIGCHLD);
-	all = children;
-	sigaddset(&all, NURSERY_ABANDON);
-	sigprocmask(SIG_SETMASK, &all, NULL);
 	nursery.children = signalfd(-1, &children, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
@@ -291,6 +299,7 @@ void nursery_process_run(int fd, const char *program, const char *const *args)
 {
 	set_signals();
 	close_others(fd);
+	listen_to_children();
 	prctl(PR_SET_NAME, PROCESS_NAME);
 	for (size_t i = 0; i < sizeof(told) / sizeof(told[0]); i++)
 		unsetenv(told[i]);

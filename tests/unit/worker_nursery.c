@@ -542,6 +542,33 @@ static unsigned int children_of(int pid)
 	return words(path);
 }
 
+/* Whether one of its descriptors is of that kind. */
+static bool has_descriptor(int pid, const char *kind)
+{
+	char path[64], link[128];
+	ssize_t n;
+
+	for (int fd = 0; fd < 64; fd++) {
+		snprintf(path, sizeof(path), "/proc/%d/fd/%d", pid, fd);
+		n = readlink(path, link, sizeof(link) - 1);
+		link[n > 0 ? n : 0] = '\0';
+		if (strstr(link, kind))
+			return true;
+	}
+	return false;
+}
+
+/* What it waits for is there: it sleeps, and does not ask again and again. */
+static void test_sleeps(void **state)
+{
+	(void)state;
+	begin_program("/bin/true", "");
+	start_and_wait();
+	assert_true(has_descriptor(nursery_pid(), "[signalfd]"));
+	assert_true(has_descriptor(nursery_pid(), "socket:"));
+	finish();
+}
+
 static void test_no_leak(void **state)
 {
 	unsigned int starts = getenv("EXHAUSTIVE") ? STARTS_EXHAUSTIVE : STARTS;
@@ -572,6 +599,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_no_program),
 		cmocka_unit_test(test_replaced_program),
 		cmocka_unit_test(test_nursery_dies),
+		cmocka_unit_test(test_sleeps),
 		cmocka_unit_test(test_no_buffers),
 		cmocka_unit_test(test_monitor_dies),
 		cmocka_unit_test(test_no_leak),
