@@ -133,8 +133,9 @@ void a_while(void);
 
 void __wrap_log_line(enum log_level level, const char *format, ...);
 
-/* Lines with `text` in them. */
+/* Lines with `text` in them, since they were forgotten last. */
 unsigned int logged(const char *text);
+void forget_log(void);
 
 struct block_request *__wrap_block_engine_reap(struct block_engine *engine,
 					       unsigned int max);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "lib/test.h"
 
+#include <dirent.h>
+
 #include "lib/model_guest.h"
 
 /* ---- a vCPU -------------------------------------------------------------- */
@@ -82,6 +84,13 @@ void reg_write(unsigned int disk, uint64_t offset, uint32_t value)
 	assert_true(
 		begin_access(0, register_of(disk, offset), 4, false, value));
 	wait_until(answered(0));
+}
+
+bool is_dead(unsigned int disk)
+{
+	return reg_read(disk, VIRTIO_MMIO_MAGIC_VALUE) == UINT32_MAX &&
+	       reg_read(disk, VIRTIO_MMIO_STATUS) == UINT32_MAX &&
+	       reg_read(disk, VIRTIO_MMIO_CONFIG) == UINT32_MAX;
 }
 
 /* ---- a disk's driver ----------------------------------------------------- */
@@ -445,6 +454,22 @@ void start_disks(struct driver *disk, unsigned int n)
 		attach(&disk[i], i);
 		drive(&disk[i], i);
 	}
+}
+
+void remove_states(void)
+{
+	char path[128], name[256];
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "%s/%u", dom.states, dom.domid);
+	dir = opendir(path);
+	assert_non_null(dir);
+	for (struct dirent *e; (e = readdir(dir));) {
+		snprintf(name, sizeof(name), "%s/%.100s", path, e->d_name);
+		unlink(name);
+	}
+	closedir(dir);
+	assert_int_equal(rmdir(path), 0);
 }
 
 void remove_images(const struct driver *disk, size_t n)

@@ -41,6 +41,9 @@ uint32_t reg_read(unsigned int disk, uint64_t offset);
 
 void reg_write(unsigned int disk, uint64_t offset, uint32_t value);
 
+/* Whether its registers read as no device. */
+bool is_dead(unsigned int disk);
+
 struct driver {
 	unsigned int disk;
 	struct model_ring ring;
@@ -73,6 +76,9 @@ void make_image(struct driver *d);
 
 /* The program and a domain, with the first `n` disks attached and driven. */
 void start_disks(struct driver *disk, unsigned int n);
+
+/* An administrator removes what of the guest outlives the program. */
+void remove_states(void);
 
 /* Unlink the image of each of `n` disks that has one. */
 void remove_images(const struct driver *disk, size_t n);

@@ -128,13 +128,6 @@ static void end(void)
 	remove_images(disk, 3);
 }
 
-static void forget_log(void)
-{
-	xs_lock();
-	dom.nlines = 0;
-	xs_unlock();
-}
-
 /* ---- a disk ---- */
 
 static void happens_detach(void)

@@ -167,13 +167,6 @@ bool __wrap_worker_lives_died(struct worker_lives *lives, uint64_t now_ns,
 
 /* ---- the guest ---- */
 
-static void forget_log(void)
-{
-	xs_lock();
-	dom.nlines = 0;
-	xs_unlock();
-}
-
 static void prepare(bool leaves)
 {
 	static const char *const option[] = { "id=xvda,engine=threads",
@@ -225,11 +218,6 @@ static bool is_claimed(unsigned int i)
 		return true;
 	whole_close(&image);
 	return false;
-}
-
-static bool is_dead(unsigned int i)
-{
-	return reg_read(i, VIRTIO_MMIO_MAGIC_VALUE) == UINT32_MAX;
 }
 
 /* It goes when the worker has come to it. */
@@ -848,21 +836,6 @@ static void test_without_states(void)
 	assert_int_equal(logged("to the next process;"), 0);
 	assert_int_equal(workers_started(), 1);
 	remove_images(disk, 1);
-}
-
-static void remove_states(void)
-{
-	/* There is no boot where the directory is on a tmpfs. */
-	static const char *const files[] = { "boot",   "51712", "51712.image",
-					     "server", "vm",    "pid",
-					     "" };
-	char path[128];
-
-	for (unsigned int i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
-		snprintf(path, sizeof(path), "%s/%u/%s", dom.states, dom.domid,
-			 files[i]);
-		assert_true(!remove(path) || i == 0);
-	}
 }
 
 /* The next worker needs none of their names, those of a later disk neither. */

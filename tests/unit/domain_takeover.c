@@ -36,13 +36,6 @@ int __wrap_nanosleep(const struct timespec *time, struct timespec *left)
 
 /* ---- one program and the next ---- */
 
-static void forget_log(void)
-{
-	xs_lock();
-	dom.nlines = 0;
-	xs_unlock();
-}
-
 /* The program ends, and leaves the guest. */
 static void leave(void)
 {
@@ -118,11 +111,6 @@ static void check_serves(unsigned int i, int byte)
 	assert_int_equal(request_at(&disk[i], 0)[BLOCK_BYTES], byte);
 	assert_true(stored(i, 7, byte));
 	assert_true(tool_is(node(i, "state"), "2"));
-}
-
-static bool is_dead(unsigned int i)
-{
-	return reg_read(i, VIRTIO_MMIO_MAGIC_VALUE) == UINT32_MAX;
 }
 
 static unsigned int answers(void)
@@ -890,18 +878,6 @@ static void test_server_cannot_be_had_now(void)
 	check_serves(0, 0x21);
 	check_serves(1, 0x22);
 	finish();
-}
-
-static void remove_states(void)
-{
-	assert_int_equal(unlink(state_file("51712")), 0);
-	assert_int_equal(unlink(state_file("51712.image")), 0);
-	assert_int_equal(unlink(state_file("server")), 0);
-	assert_int_equal(unlink(state_file("vm")), 0);
-	assert_int_equal(unlink(state_file("pid")), 0);
-	/* There, where the directory is on no tmpfs. */
-	unlink(state_file("boot"));
-	assert_int_equal(rmdir(state_file("")), 0);
 }
 
 /* Who waited for a next process would wait for ever. */

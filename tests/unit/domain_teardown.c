@@ -43,13 +43,6 @@ static void begin_reset(unsigned int v, unsigned int i)
 				 false, 0));
 }
 
-static bool is_dead(unsigned int i)
-{
-	return reg_read(i, VIRTIO_MMIO_MAGIC_VALUE) == UINT32_MAX &&
-	       reg_read(i, VIRTIO_MMIO_STATUS) == UINT32_MAX &&
-	       reg_read(i, VIRTIO_MMIO_CONFIG) == UINT32_MAX;
-}
-
 static void test_serves(void)
 {
 	start(2);
