@@ -77,9 +77,15 @@ void guest_disks_find_left(struct guest_disks *disks)
 	unsigned int n = worker_awaited(disks->host.worker, devid);
 
 	remove_others(disks);
-	for (unsigned int i = 0; i < n; i++)
-		if (!find(disks, devid[i]))
+	for (unsigned int i = 0; i < n; i++) {
+		const struct guest_disk *gd = find(disks, devid[i]);
+
+		if (!gd)
 			add(disks, devid[i]);
+		/* It has ended, and the worker died before it came to that. */
+		else if (!guest_disk_is_active(gd))
+			worker_disown(disks->host.worker, devid[i]);
+	}
 }
 
 static void see(struct guest_disks *disks, const char *name)

@@ -532,6 +532,25 @@ static void test_detach_meanwhile(void)
 	finish();
 }
 
+/* It was told to let the guest go of a disk, and has not come to that. */
+static void test_disowns(void)
+{
+	start(2, false);
+	kill_hidden();
+	ask_detach(0);
+	dies(LINK_DISOWN, BEFORE);
+	worker_hides(false);
+	wait_until(has_died());
+	wait_until(tool_is(node(0, "state"), "6"));
+	wait_no_window(0);
+	check_serves(1, 0x21);
+	tool_remove(node(0, ""));
+	attach(&disk[0], 0);
+	drive(&disk[0], 0);
+	check_serves(0, 0x22);
+	finish();
+}
+
 static void test_removal_meanwhile(void)
 {
 	start(2, false);
@@ -908,6 +927,7 @@ int main(void)
 		host_test(test_closing_waits_for_requests),
 		host_test(test_liar),
 		host_test(test_detach_meanwhile),
+		host_test(test_disowns),
 		host_test(test_removal_meanwhile),
 		host_test(test_made_anew_meanwhile),
 		host_test(test_another_image_meanwhile),
