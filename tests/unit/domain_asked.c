@@ -498,6 +498,23 @@ static void test_lies_for_the_last_time(void)
 	end();
 }
 
+/* Nothing of the guest is kept: it is let go, for nobody goes on with it. */
+static void test_lies_without_states(void)
+{
+	memset(disk, 0, sizeof(disk));
+	dom.states = "/proc/nowhere";
+	start_disks(disk, 1);
+	make_image(&disk[1]);
+	say_next(LINK_BEGUN, 0);
+	make_directory(1, disk[1].file);
+	assert_false(stopped());
+	assert_int_equal(logged("to the next process;"), 0);
+	assert_int_equal(dom.servers, 0);
+	assert_int_equal(dom.pages, 0);
+	assert_int_equal(dom.events, 0);
+	remove_images(disk, 3);
+}
+
 static void test_lies_while_it_begins(void)
 {
 	leave();
@@ -537,6 +554,7 @@ int main(void)
 		host_test(test_attaches_a_disk_of_nobody),
 		host_test(test_begins_again),
 		host_test(test_lies_for_the_last_time),
+		host_test(test_lies_without_states),
 		host_test(test_lies_while_it_begins),
 	};
 
