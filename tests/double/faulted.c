@@ -196,6 +196,19 @@ static void next(struct life *l, bool kills)
 	start(l, true);
 }
 
+static bool log_has(const struct life *l, const char *text)
+{
+	FILE *log = fopen(l->log, "re");
+	char line[512];
+	bool has = false;
+
+	while (log && !has && fgets(line, sizeof(line), log))
+		has = strstr(line, text);
+	if (log)
+		fclose(log);
+	return has;
+}
+
 /*
  * Its guest waits for ever, for Xen has not told it. Or what waits for the end
  * of a socket waits, which the kernel would have closed whatever it says.
@@ -204,10 +217,10 @@ static bool may_hang(const struct life *l)
 {
 	if (l->second || !injected(l))
 		return false;
+	/* A call of the double's libraries is some system calls. */
 	return l->s->fault.call == SYS_close ||
-	       (l->s->fault.call == CALL_XEN &&
-		(host.fault.call == WIRE_NOTIFY ||
-		 host.fault.call == WIRE_IRQ));
+	       log_has(l, "cannot notify vCPU") ||
+	       log_has(l, "cannot raise interrupt");
 }
 
 /* What the log says last. */

@@ -86,7 +86,7 @@ struct test {
 	const char *data; /* where what is written to it is in the end */
 	unsigned int min_ms, max_ms, held;
 	pid_t monitors_pid;
-	unsigned int monitors_kb;
+	unsigned int monitors_kb, last_kb;
 	struct rest first, monitors; /* after the first death of each */
 	pthread_t thread;
 	/* Between the two threads; atomic. */
@@ -452,6 +452,7 @@ static void check_monitor(struct test *t)
 		t->monitors_kb = rest_memory_kb(t->program.pid);
 	}
 	t->monitors_pid = t->program.pid;
+	t->last_kb = rest_memory_kb(t->program.pid);
 	rest_compare(&t->monitors, &now, "by a worker");
 }
 
@@ -550,10 +551,10 @@ static void report(struct test *t)
 		       "nurseries\n",
 		       t->of[MONITOR], t->of[WORKER], t->of[BOTH],
 		       t->of[NURSERY]);
-	if (t->monitors_pid && t->monitors_pid == t->program.pid)
+	if (t->monitors_pid)
 		printf("    the last monitor: %u KiB of its own, after the "
 		       "first of its workers %u\n",
-		       rest_memory_kb(t->program.pid), t->monitors_kb);
+		       t->last_kb, t->monitors_kb);
 	if (t->swaps)
 		printf("    %u times another image was there\n", t->swaps);
 	if (t->store)

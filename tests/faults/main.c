@@ -110,8 +110,9 @@ static const struct kind kinds[] = {
 	CALL(mkdirat, ANY_CALL, EACCES, EIO, ENOSPC, EROFS, ENOMEM),
 	CALL(execve, ANY_CALL, EACCES, ENOMEM, ENOENT),
 	CALL(execveat, ANY_CALL, EACCES, ENOMEM, ENOENT),
-	CALL(wait4, ANY_CALL, EINTR),
-	CALL(waitid, ANY_CALL, EINTR),
+	/* They do not wait: see worker/nursery_process.c. */
+	CALL(wait4, ANY_CALL, 0),
+	CALL(waitid, ANY_CALL, 0),
 	CALL(pipe2, ANY_CALL, EMFILE, ENFILE),
 	/* What a worker gives up. */
 	CALL(unshare, ANY_CALL, EPERM, ENOSPC, ENOMEM, EINVAL),
@@ -122,6 +123,7 @@ static const struct kind kinds[] = {
 	CALL(setgroups, ANY_CALL, EPERM, ENOMEM),
 	CALL(setresgid, ANY_CALL, EPERM, EAGAIN),
 	CALL(setresuid, ANY_CALL, EPERM, EAGAIN),
+	CALL(capget, ANY_CALL, EPERM, EINVAL),
 	CALL(capset, ANY_CALL, EPERM),
 	CALL(close_range, ANY_CALL, EMFILE, ENOSYS),
 	CALL(landlock_create_ruleset, ANY_CALL, ENOSYS, EOPNOTSUPP, EMFILE),
