@@ -41,16 +41,18 @@ kill_monitor() {
 	MONITORS=$((MONITORS + 1))
 }
 
-# Where all is one process, that one.
-kill_one() {
-	_worker=$(worker_pid)
-	if [ $(($1 % 2)) -eq 1 ] || [ -z "$_worker" ]; then
-		kill_monitor
-		return
-	fi
-	kill -KILL "$_worker"
+kill_worker() {
+	kill -KILL "$(worker_pid)" || fail "there is no worker"
 	WORKERS=$((WORKERS + 1))
 	daemon_runs || fail "the monitor has ended with its worker"
+}
+
+kill_one() {
+	if [ $(($1 % 2)) -eq 1 ]; then
+		kill_monitor
+	else
+		kill_worker
+	fi
 }
 
 # Another version of the program, and no other difference, under the same name: who
@@ -92,7 +94,10 @@ goes_on
 
 timeline_begin
 takes_over kill_monitor
-timeline_end "a restart"
+timeline_end "a monitor's restart"
+timeline_begin
+takes_over kill_worker
+timeline_end "a worker's restart"
 goes_on
 
 ends TERM 0

@@ -110,6 +110,17 @@ again() {
 	goes_on
 }
 
+# The monitor of an instance that loses its worker makes another.
+worker_again() {
+	_wanted=$(($(served) + 4))
+	_pid=$(property "$UNIT" MainPID)
+	kill -KILL "$(worker_pid)"
+	wait_until 60 serves_all "$_wanted" || fail "there is no next worker"
+	[ "$(property "$UNIT" MainPID)" = "$_pid" ] ||
+		fail "the monitor has ended with its worker"
+	goes_on
+}
+
 goes_on() {
 	_beats=$(grep -c '@@GUEST beat' "$GUEST_LOG") || :
 	wait_until 60 more_beats "$_beats" || fail "the guest stands still"
@@ -117,16 +128,22 @@ goes_on() {
 
 more_beats() { [ "$(grep -c '@@GUEST beat' "$GUEST_LOG")" -gt "$1" ]; }
 
-# What the process itself has: that of the unit, and a list of its own above it.
-process_is_held() {
-	_status=/proc/$(property "$UNIT" MainPID)/status
-	for line in "NoNewPrivs:	1" "Seccomp:	2" "CapBnd:	000000000000000a"; do
-		grep -q "^$line" "$_status" || fail "the process has not $line"
+# lists_of PID: how many lists of system calls it has.
+lists_of() { sed -n 's/^Seccomp_filters:[[:space:]]*//p' "/proc/$1/status"; }
+
+# What monitor and worker have: that of the unit, and a list of their own above those
+# that their nursery has of it.
+processes_are_held() {
+	_nursery=$(sed -n 's/^PPid:[[:space:]]*//p' "/proc/$(worker_pid)/status")
+	for pid in $(property "$UNIT" MainPID) "$(worker_pid)"; do
+		for line in "NoNewPrivs:	1" "Seccomp:	2" \
+			"CapBnd:	000000000000000a"; do
+			grep -q "^$line" "/proc/$pid/status" ||
+				fail "process $pid has not $line"
+		done
+		[ "$(lists_of "$pid")" -gt "$(lists_of "$_nursery")" ] ||
+			fail "process $pid has no list of its own"
 	done
-	_filters=$(sed -n 's/^Seccomp_filters:[[:space:]]*//p' "$_status")
-	[ "$_filters" -gt "$(sed -n 's/^Seccomp_filters:[[:space:]]*//p' \
-		"/proc/$(pidof systemd-journald)/status")" ] ||
-		fail "the process has $_filters lists of system calls"
 }
 
 # A worker asks for more than the unit lets it have, and says so: capset() and
@@ -164,13 +181,14 @@ guest_start "$(virtio_disk "$(image data.img 64)" xvda)
 	$(virtio_disk "$files" xvdb) $(virtio_disk /dev/mapper/slow xvdc)
 	$(virtio_disk "$word" xvdd)" takeover vda vdb vdc vdd stays
 guest_says 120 '@@GUEST busy'
-process_is_held
+processes_are_held
 
 again systemctl restart "$UNIT"
 timeline_begin
 again systemctl kill -s KILL "$UNIT"
 timeline_end "a restart by systemd"
 again systemctl kill -s KILL --kill-whom=main "$UNIT"
+worker_again
 
 systemctl stop "$UNIT"
 unit_is inactive || fail "the unit is not stopped"

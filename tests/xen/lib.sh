@@ -61,8 +61,7 @@ daemon_process() {
 
 daemon_pid() { cat "$RUN/$DAEMON.pid"; }
 
-# The worker of a monitor, where that is a process of its own: it was executed as
-# such. Its name it may have changed.
+# The worker of a monitor, by how it was executed.
 worker_pid() { grep -lsz -x -e '--worke[r]' /proc/[0-9]*/cmdline | cut -d/ -f3; }
 
 daemon_runs() { ! exists "$RUN/$DAEMON.status"; }

@@ -4,7 +4,7 @@
 # for it. Sourced by scenarios.
 #
 #	killed		the one before is told to end
-#	executed	the monitor, and after it its worker, if there is one
+#	executed	the monitor, and after it its worker; or a worker alone
 #	loaded		its libraries are there: it opens /dev/null (base/standard_fds.c),
 #			to read and write, which no loader does. (Xen for Arm lets no
 #			kernel of a guest single-step, and so there are no uprobes.)
