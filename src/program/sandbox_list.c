@@ -32,8 +32,6 @@
 #define ALL (SANDBOX_XEN | SANDBOX_VHOST | SANDBOX_MONITOR)
 /* Who answers guests, and moves their data. */
 #define WORKER (SANDBOX_XEN | SANDBOX_VHOST)
-/* Who has to do with Xen. */
-#define DOMAIN (SANDBOX_XEN | SANDBOX_MONITOR)
 
 /* ---- what depends on arguments ---- */
 
@@ -185,7 +183,7 @@ static const struct call_filter_call calls[] = {
 
 	/* Front ends; xenstored. */
 	{ __NR_socket, ALL, &local },
-	{ __NR_socketpair, DOMAIN, &local },
+	{ __NR_socketpair, ALL, &local },
 	{ __NR_connect, ALL, NULL },
 	{ __NR_bind, ALL, NULL },
 	{ __NR_listen, SANDBOX_VHOST, NULL },
