@@ -87,12 +87,11 @@ our_sources := $(foreach folder,disk link worker monitor config program, \
 ifeq ($(HAVE_XEN),yes)
 xen_sources := $(call sources,xen) $(call sources,toolstack)
 our_sources := $(filter-out src/monitor/guest_none.c \
-	src/worker/local_none.c src/worker/process_none.c,$(our_sources))
+	src/worker/local_none.c src/worker/process_xen_none.c,$(our_sources))
 else
 our_sources := $(filter-out src/monitor/guest.c src/monitor/guest_disk.c \
 	src/monitor/guest_disks.c src/worker/client.c src/worker/server.c \
-	src/worker/local.c src/worker/process.c src/worker/xen_worker.c \
-	src/worker/confine%, \
+	src/worker/local.c src/worker/process_xen.c src/worker/xen_worker.c, \
 	$(our_sources))
 endif
 main_source := src/program/main.c

@@ -181,6 +181,13 @@ static int take_worker(struct options *options, const char *argument)
 	return GO_ON;
 }
 
+/* A number is there, as of the other kind. */
+static int take_vhost_worker(struct options *options, const char *argument)
+{
+	options->vhost = true;
+	return take_worker(options, argument);
+}
+
 static int take_no_sandbox(struct options *options, const char *argument)
 {
 	(void)argument;
@@ -278,7 +285,7 @@ static const struct row table[] = {
 	{
 		.name = "foreground",
 		.repeats = true,
-		.help = "serve a guest in one process: to debug it",
+		.help = "serve in one process: to debug it",
 		.take = take_foreground,
 	},
 	{
@@ -303,7 +310,7 @@ static const struct row table[] = {
 	{
 		.name = "user",
 		.argument = "NAME",
-		.help = "of the process that answers a guest\n"
+		.help = "of the process that has the guest's memory\n"
 			"[a number that nobody has]",
 		.take = take_user,
 	},
@@ -325,6 +332,11 @@ static const struct row table[] = {
 		.name = "worker",
 		.argument = "ID",
 		.take = take_worker,
+	},
+	{
+		.name = "vhost-worker",
+		.argument = "ID",
+		.take = take_vhost_worker,
 	},
 	{
 		.name = "help",
@@ -420,10 +432,20 @@ static int settle_disk(struct options *options)
 	return GO_ON;
 }
 
+static int check_user(const struct options *options)
+{
+	if (options->user && (options->foreground || options->no_sandbox))
+		return wrong("--user is of no use with --%s: no process gives "
+			     "its user up",
+			     options->foreground ? "foreground" : "no-sandbox");
+	return GO_ON;
+}
+
 static int check_vhost(struct options *options)
 {
 	int inherited = options->vhost_fd >= 0 ? options->vhost_fd :
 						 LISTEN_FDS_START;
+	int r;
 
 	if (options->domain)
 		return wrong("--domain and vhost-user exclude each other");
@@ -435,9 +457,9 @@ static int check_vhost(struct options *options)
 	if (options->state_dir || options->end_given)
 		return wrong("--state-dir and --end are for --domain: the "
 			     "front end keeps what the next start needs");
-	if (options->foreground || options->user)
-		return wrong("--foreground and --user are for --domain: "
-			     "vhost-user is served by one process");
+	r = check_user(options);
+	if (r != GO_ON)
+		return r;
 	if (options->ndisks != 1)
 		return wrong("vhost-user serves one --disk, and %u are given",
 			     options->ndisks);
@@ -471,11 +493,8 @@ static int check_domain(struct options *options)
 	if (options->once)
 		return wrong("--once is for vhost-user: with --domain it ends "
 			     "with the guest");
-	if (options->user && (options->foreground || options->no_sandbox))
-		return wrong("--user is of no use with --%s: no process gives "
-			     "its user up",
-			     options->foreground ? "foreground" : "no-sandbox");
-	if (!options->state_dir &&
+	r = check_user(options);
+	if (r == GO_ON && !options->state_dir &&
 	    value_text(&options->state_dir, default_state_dir, 1, PATH_MAX))
 		return no_memory("state-dir");
 	for (unsigned int i = 0; r == GO_ON && i < options->ndisks; i++)
@@ -490,7 +509,7 @@ static int check_worker(struct options *options)
 	    options->vhost_fd >= 0 || options->ndisks || options->state_dir ||
 	    options->end_given || options->once || options->foreground)
 		return wrong("--worker is for the processes that virtio-disk "
-			     "starts itself: use --domain");
+			     "starts itself: use --domain or --vhost-user");
 	if (options->poll_max_us == POLL_MAX_US_UNSET)
 		options->poll_max_us = POLL_MAX_US_XEN;
 	return GO_ON;

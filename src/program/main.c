@@ -17,7 +17,6 @@
 #include "program/sandbox.h"
 #include "program/signals.h"
 #include "program/workers.h"
-#include "worker/vhost_local.h"
 
 static const struct signals_owner_ops vhost_signals = {
 	.log_stats = vhost_disk_log_stats,
@@ -31,20 +30,32 @@ static const struct signals_owner_ops guest_signals = {
 	.abandon = guest_abandon,
 };
 
-static int serve_guest(struct loop *loop, const struct options *options)
+static int serve(struct loop *loop, const struct options *options)
 {
-	struct worker_starter *starter = workers_starter(loop);
-	int status = starter ? guest_serve(loop, options, starter) : 1;
+	struct worker_starter *starter = workers_starter(loop, options->vhost);
+	int status = 1;
 
+	if (starter)
+		status = options->vhost ?
+				 vhost_disk_serve(loop, options, starter) :
+				 guest_serve(loop, options, starter);
 	workers_finish();
 	return status;
+}
+
+static enum sandbox_for sandbox_of(const struct options *options)
+{
+	if (options->vhost)
+		return options->foreground ? SANDBOX_VHOST :
+					     SANDBOX_VHOST_MONITOR;
+	return options->foreground ? SANDBOX_XEN : SANDBOX_MONITOR;
 }
 
 static int run(const struct options *options)
 {
 	struct loop loop = { .epoll_fd = -1 };
 	int status = 1;
-	int r = options->vhost ? 0 : workers_begin(options);
+	int r = workers_begin(options);
 
 	descriptors_raise();
 	if (r == 0)
@@ -56,13 +67,9 @@ static int run(const struct options *options)
 		r = log_detach();
 	if (r == 0) {
 		if (!options->no_sandbox)
-			sandbox_enter(options->vhost      ? SANDBOX_VHOST :
-				      options->foreground ? SANDBOX_XEN :
-							    SANDBOX_MONITOR);
+			sandbox_enter(sandbox_of(options));
 		loop.polling.max_ns = options->poll_max_us * NS_PER_US;
-		status = options->vhost ? vhost_disk_serve(&loop, options,
-							   vhost_local(&loop)) :
-					  serve_guest(&loop, options);
+		status = serve(&loop, options);
 	} else {
 		log_error("cannot start: %s", strerror(-r));
 	}

@@ -29,7 +29,10 @@
 #define EVTCHN(nr, size) _IOC(_IOC_NONE, 'E', nr, size)
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define ALL (SANDBOX_XEN | SANDBOX_VHOST | SANDBOX_MONITOR)
+#define MONITORS (SANDBOX_MONITOR | SANDBOX_VHOST_MONITOR)
+#define ALL (SANDBOX_XEN | SANDBOX_VHOST | MONITORS)
+/* Who has a socket for front ends. */
+#define FRONT_ENDS (SANDBOX_VHOST | SANDBOX_VHOST_MONITOR)
 /* Who answers guests, and moves their data. */
 #define WORKER (SANDBOX_XEN | SANDBOX_VHOST)
 
@@ -102,7 +105,7 @@ static const struct call_filter_check local = { 0, UINT32_MAX, families,
 static const struct call_filter_call calls[] = {
 	/* The data path, and of that first what is looked at. */
 	{ __NR_ioctl, SANDBOX_XEN, &ioctl_of_xen },
-	{ __NR_ioctl, SANDBOX_VHOST, &ioctl_of_vhost },
+	{ __NR_ioctl, FRONT_ENDS, &ioctl_of_vhost },
 	{ __NR_ioctl, SANDBOX_MONITOR, &ioctl_of_monitor },
 	{ __NR_io_uring_enter, WORKER, NULL },
 	{ __NR_read, ALL, NULL },
@@ -123,7 +126,7 @@ static const struct call_filter_call calls[] = {
 	{ __NR_preadv2, WORKER, NULL },
 	{ __NR_pwritev2, WORKER, NULL },
 	{ __NR_pread64, ALL, NULL },
-	{ __NR_pwrite64, WORKER, NULL },
+	{ __NR_pwrite64, WORKER | SANDBOX_VHOST_MONITOR, NULL },
 	{ __NR_preadv, WORKER, NULL },
 	{ __NR_pwritev, WORKER, NULL },
 	{ __NR_readv, ALL, NULL },
@@ -186,7 +189,7 @@ static const struct call_filter_call calls[] = {
 	{ __NR_socketpair, ALL, &local },
 	{ __NR_connect, ALL, NULL },
 	{ __NR_bind, ALL, NULL },
-	{ __NR_listen, SANDBOX_VHOST, NULL },
+	{ __NR_listen, FRONT_ENDS, NULL },
 	{ __NR_accept4, SANDBOX_VHOST, NULL },
 	{ __NR_sendmsg, ALL, NULL },
 	{ __NR_recvmsg, ALL, NULL },

@@ -11,7 +11,8 @@
 enum sandbox_for {
 	SANDBOX_XEN = 1,
 	SANDBOX_VHOST = 2,
-	SANDBOX_MONITOR = 4, /* of a guest whose workers are processes */
+	SANDBOX_MONITOR = 4,       /* of a guest whose workers are processes */
+	SANDBOX_VHOST_MONITOR = 8, /* of front ends, the same */
 };
 
 extern const struct call_filter_list sandbox_list;

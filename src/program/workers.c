@@ -1,24 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The workers of a guest; see program/workers.h. A worker has of the monitor's
+ * Workers; see program/workers.h. A worker has of the monitor's
  * options those that are about a process, as options of its own.
  *
- * Failures: those of the nursery; without it no guest is served.
+ * Failures: those of the nursery; without it nothing is served.
  */
 #include "program/workers.h"
 
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/descriptors.h"
 #include "base/log.h"
 #include "program/hardening.h"
 #include "program/signals.h"
+#include "worker/confine.h"
 #include "worker/local.h"
 #include "worker/nursery.h"
 #include "worker/process.h"
+#include "worker/vhost_local.h"
 
 /* Which is this one, also where its file has been replaced. */
 #define PROGRAM "/proc/self/exe"
@@ -48,18 +51,18 @@ int workers_begin(const struct options *options)
 		args[n++] = "--user";
 		args[n++] = options->user;
 	}
-	args[n++] = "--worker";
+	args[n++] = options->vhost ? "--vhost-worker" : "--worker";
 	r = nursery_fork(&workers.nursery, PROGRAM, args);
 	workers.forked = r == 0;
 	return r;
 }
 
-struct worker_starter *workers_starter(struct loop *loop)
+struct worker_starter *workers_starter(struct loop *loop, bool vhost)
 {
 	int r;
 
 	if (!workers.forked)
-		return worker_local(loop);
+		return vhost ? vhost_local(loop) : worker_local(loop);
 	r = nursery_listen(&workers.nursery, loop);
 	if (r)
 		log_error("no worker can be started: %s", strerror(-r));
@@ -76,7 +79,12 @@ void workers_finish(void)
 int workers_run_one(const struct options *options)
 {
 	const struct worker_process_settings settings = {
+		.kind = options->vhost ? &worker_process_vhost :
+					 &worker_process_xen,
 		.domid = options->worker_domid,
+		.id = options->vhost ?
+			      CONFINE_UID_OF_VHOST + (unsigned int)getpid() :
+			      CONFINE_UID_BASE + options->worker_domid,
 		.user = options->user,
 		.confined = !options->no_sandbox && !HARDENING_SANITIZED,
 		.poll_max_ns = options->poll_max_us * NS_PER_US,

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Who makes the workers of a guest, by the command line. */
+/* Who makes workers, by the command line. */
 #ifndef PROGRAM_WORKERS_H
 #define PROGRAM_WORKERS_H
+
+#include <stdbool.h>
 
 #include "base/loop.h"
 #include "config/command_line.h"
@@ -14,8 +16,11 @@ struct worker_starter;
  */
 int workers_begin(const struct options *options);
 
-/* For a monitor in `loop`; NULL: it is not to be had, which is logged. */
-struct worker_starter *workers_starter(struct loop *loop);
+/*
+ * For a monitor in `loop`, of a guest or of vhost-user; NULL: it is not to be
+ * had, which is logged.
+ */
+struct worker_starter *workers_starter(struct loop *loop, bool vhost);
 
 /* No worker runs, or the process ends. */
 void workers_finish(void);

@@ -30,7 +30,6 @@
 #include "base/log.h"
 #include "worker/confine_list.h"
 #include "worker/confine_place.h"
-#include "xen/handles.h"
 
 /* For all disks with all their queues, and their threads. */
 #define DESCRIPTORS_MAX 4096u
@@ -110,9 +109,11 @@ static bool may(unsigned int capability)
 
 /* ---- Xen's handles ---- */
 
-static void restrict_handles(unsigned int domid)
+static void restrict_handles(const struct confine_settings *settings)
 {
-	int r = xen_handles_restrict(domid);
+	unsigned int domid = settings->domid;
+	int r = settings->restrict_handles ? settings->restrict_handles(domid) :
+					     0;
 
 	if (r)
 		log_warning("Xen's handles are not restricted to domain %u: "
@@ -160,8 +161,8 @@ static int look_up(struct identity *identity,
 	const struct passwd *user;
 
 	if (!settings->user) {
-		identity->uid = CONFINE_UID_BASE + settings->domid;
-		identity->gid = CONFINE_UID_BASE + settings->domid;
+		identity->uid = settings->id;
+		identity->gid = settings->id;
 		identity->own = true;
 		return 0;
 	}
@@ -252,7 +253,7 @@ int confine_enter(const struct confine_settings *settings)
 	r = look_up(&identity, settings);
 	if (r)
 		return r;
-	restrict_handles(settings->domid);
+	restrict_handles(settings);
 	admin = may(CAP_SYS_ADMIN);
 	given_up("the host's network, IPC and names",
 		 admin ? confine_place_leave() : -EPERM);
@@ -262,8 +263,9 @@ int confine_enter(const struct confine_settings *settings)
 	give_up_identity(&identity);
 	uid = getuid();
 	no_files |= given_up("files (Landlock)", confine_place_deny());
-	no_files |= given_up("system calls",
-			     call_filter_install(&confine_list, CONFINE_ALL));
+	no_files |=
+		given_up("system calls",
+			 call_filter_install(&confine_list, settings->calls));
 	if (kept[0])
 		log_info("the worker may not give up: %s", kept);
 	if (!no_files) {
@@ -274,6 +276,6 @@ int confine_enter(const struct confine_settings *settings)
 	}
 	log_debug("the worker is confined: user %u, %u system calls",
 		  (unsigned int)uid,
-		  call_filter_size(&confine_list, CONFINE_ALL));
+		  call_filter_size(&confine_list, settings->calls));
 	return 0;
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the worker of a Xen guest gives up before it looks at anything that the
- * guest has written: a guest that takes it over has its own disks and memory,
- * which it had before, and nothing else.
+ * What a worker gives up before it looks at anything that a guest or a front end
+ * has written: who takes it over has its own disks and memory, which it had
+ * before, and nothing else.
  *
- *	handles		Xen's serve this guest alone
+ *	handles		Xen's, if there are any, serve this guest alone
  *	place		mounts, network, System V objects and name of the host
  *			are none, or empty
  *	limits		no core files, no priorities; descriptors, threads and
@@ -16,7 +16,8 @@
  *	calls		those of worker/confine_list.h
  *
  * The user. By default it is number CONFINE_UID_BASE + domid, and the group of
- * the same number. Two workers of different guests share none: the limits count
+ * the same number; of a worker that serves front ends it is CONFINE_UID_OF_VHOST
+ * + its process. Two workers of different guests share none: the limits count
  * for each, and neither may signal or trace the other. No file is owned by it,
  * and none can become so: the worker makes no files. The numbers from
  * 0x70000000 on are between those that systemd gives to containers and those
@@ -40,10 +41,16 @@
 #define WORKER_CONFINE_H
 
 #define CONFINE_UID_BASE 0x70000000u
+/* No domain has a number that is as large. */
+#define CONFINE_UID_OF_VHOST (CONFINE_UID_BASE + 0x10000u)
 
 struct confine_settings {
-	unsigned int domid; /* of the guest, for which Xen's handles are open */
+	unsigned int calls; /* of worker/confine_list.h */
+	unsigned int id;    /* of its user, if that has no name */
 	const char *user;   /* whose name is looked up, or NULL: as above */
+	/* Have Xen's handles, which are open, serve guest `domid`; or NULL. */
+	int (*restrict_handles)(unsigned int domid);
+	unsigned int domid;
 };
 
 /*

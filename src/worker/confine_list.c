@@ -6,7 +6,7 @@
  * served and went, and of what the C library, Xen's libraries or another
  * machine call for the same. No call has a path, but for one that is there for
  * the sake of its flag; none makes a socket or a process. Who adds a system
- * call to `disk`, `worker`, `xen`, `block` or `base` adds it here.
+ * call to `disk`, `worker`, `xen`, `vhost_user`, `block` or `base` adds it here.
  */
 #include "worker/confine_list.h"
 
@@ -34,8 +34,12 @@ static const uint32_t ioctls[] = {
 	EVTCHN(4, 4), PRIVCMD(5, 16), PRIVCMD(4, 32), EVTCHN(1, 8),
 	EVTCHN(3, 4), PRIVCMD(7, 32), BLKDISCARD,     BLKSECDISCARD,
 };
-static const struct call_filter_check these_ioctls = { 1, UINT32_MAX, ioctls,
+#define IOCTLS_OF_XEN 6
+static const struct call_filter_check ioctl_of_xen = { 1, UINT32_MAX, ioctls,
 						       COUNT(ioctls) };
+static const struct call_filter_check ioctl_of_vhost = {
+	1, UINT32_MAX, ioctls + IOCTLS_OF_XEN, COUNT(ioctls) - IOCTLS_OF_XEN
+};
 
 /* Threads only, and none in a namespace of its own. */
 #define NAMESPACES                                                     \
@@ -46,23 +50,40 @@ static const struct call_filter_check of_process = { 0,
 						     CLONE_THREAD | NAMESPACES,
 						     thread, 1 };
 
-/* How it is open; locks. */
+/* How it is open; locks. Of a file that is shared with a front end: seals. */
 static const uint32_t commands[] = {
-	F_GETFL, F_SETFL, F_GETFD, F_DUPFD_CLOEXEC, F_OFD_SETLK, F_OFD_GETLK
+	F_GETFL,     F_SETFL,     F_GETFD,     F_DUPFD_CLOEXEC,
+	F_OFD_SETLK, F_OFD_GETLK, F_ADD_SEALS, F_GET_SEALS,
 };
-static const struct call_filter_check these_commands = { 1, UINT32_MAX,
-							 commands,
-							 COUNT(commands) };
+#define COMMANDS_OF_VHOST 2
+static const struct call_filter_check command_of_xen = {
+	1, UINT32_MAX, commands, COUNT(commands) - COMMANDS_OF_VHOST
+};
+static const struct call_filter_check command_of_vhost = { 1, UINT32_MAX,
+							   commands,
+							   COUNT(commands) };
 
 /* fstat() of some C libraries. */
 static const uint32_t empty_path[] = { AT_EMPTY_PATH };
 static const struct call_filter_check of_descriptor = { 3, UINT32_MAX,
 							empty_path, 1 };
 
+/* What a front end has sent: its kind, and who has it (vhost_user/peer_fd.c). */
+static const uint32_t as_known[] = { AT_EMPTY_PATH | AT_STATX_DONT_SYNC };
+static const struct call_filter_check known_of_descriptor = { 2, UINT32_MAX,
+							      as_known, 1 };
+static const struct call_filter_check handle_of_descriptor = { 4, UINT32_MAX,
+							       empty_path, 1 };
+
+/* Limits of ourselves. */
+static const uint32_t zero[] = { 0 };
+static const struct call_filter_check own_limits = { 0, UINT32_MAX, zero, 1 };
+
 /* ---- the list ---- */
 
 static const struct call_filter_call calls[] = {
-	{ __NR_ioctl, CONFINE_STEADY, &these_ioctls },
+	{ __NR_ioctl, CONFINE_XEN, &ioctl_of_xen },
+	{ __NR_ioctl, CONFINE_VHOST, &ioctl_of_vhost },
 	{ __NR_mmap, CONFINE_STEADY, &call_filter_not_executed },
 	{ __NR_io_uring_enter, CONFINE_STEADY, NULL },
 	{ __NR_read, CONFINE_STEADY, NULL },
@@ -104,7 +125,8 @@ static const struct call_filter_call calls[] = {
 	{ __NR_newfstatat, CONFINE_CHANGE, &of_descriptor },
 	{ __NR_ftruncate, CONFINE_CHANGE, NULL },
 	{ __NR_pread64, CONFINE_CHANGE, NULL },
-	{ __NR_fcntl, CONFINE_CHANGE, &these_commands },
+	{ __NR_fcntl, CONFINE_XEN, &command_of_xen },
+	{ __NR_fcntl, CONFINE_VHOST, &command_of_vhost },
 
 	/* Erasing what is dirty. */
 	{ __NR_sync_file_range, CONFINE_CHANGE, NULL },
@@ -137,6 +159,19 @@ static const struct call_filter_call calls[] = {
 	{ __NR_io_pgetevents, CONFINE_ENGINES, NULL },
 	{ __NR_io_setup, CONFINE_ENGINES, NULL },
 	{ __NR_io_destroy, CONFINE_ENGINES, NULL },
-	{ __NR_preadv2, CONFINE_ENGINES, NULL },
+	{ __NR_preadv2, CONFINE_ENGINES | CONFINE_VHOST, NULL },
+
+	/* Front ends: their sockets, and what they share. */
+	{ __NR_accept4, CONFINE_VHOST, NULL },
+	{ __NR_getsockopt, CONFINE_VHOST, NULL },
+	{ __NR_sendto, CONFINE_VHOST, NULL },
+	{ __NR_recvfrom, CONFINE_VHOST, NULL },
+	{ __NR_shutdown, CONFINE_VHOST, NULL },
+	{ __NR_statx, CONFINE_VHOST, &known_of_descriptor },
+	{ __NR_name_to_handle_at, CONFINE_VHOST, &handle_of_descriptor },
+	{ __NR_fstatfs, CONFINE_VHOST, NULL },
+	{ __NR_pwrite64, CONFINE_VHOST, NULL },
+	{ __NR_prlimit64, CONFINE_VHOST, &own_limits },
+	{ __NR_getrlimit, CONFINE_VHOST, NULL },
 };
 const struct call_filter_list confine_list = { calls, COUNT(calls) };

@@ -21,9 +21,14 @@ enum confine_when {
 	/* Besides, for an engine that a user chose, or got where the kernel has
 	 * no io_uring. */
 	CONFINE_ENGINES = 4,
+	/* Besides, of a Xen guest; of front ends of vhost-user. */
+	CONFINE_XEN = 8,
+	CONFINE_VHOST = 16,
 };
 
-#define CONFINE_ALL (CONFINE_STEADY | CONFINE_CHANGE | CONFINE_ENGINES)
+#define CONFINE_ANY (CONFINE_STEADY | CONFINE_CHANGE | CONFINE_ENGINES)
+#define CONFINE_ALL_OF_XEN (CONFINE_ANY | CONFINE_XEN)
+#define CONFINE_ALL_OF_VHOST (CONFINE_ANY | CONFINE_VHOST)
 
 extern const struct call_filter_list confine_list;
 

@@ -2,7 +2,8 @@
 /*
  * The process of a worker; see worker/process.h.
  *
- *	handles	  Xen's are opened, while there is anything to open
+ *	handles	  Xen's, if it needs any, are opened, while there is anything
+ *	   |	  to open
  *	   |
  *	confine	  all else is given up, before anything of the guest is seen
  *	   |
@@ -33,7 +34,6 @@
 #include "base/watcher.h"
 #include "worker/confine.h"
 #include "worker/nursery_process.h"
-#include "worker/server.h"
 
 /* As ps(1) shows it. */
 #define PROCESS_NAME "vdisk-worker"
@@ -46,8 +46,7 @@
 
 static struct {
 	struct loop loop;
-	struct worker_server_owner owner;
-	struct worker_server *server;
+	const struct worker_process_kind *kind;
 
 	/* The watcher's: */
 	struct loop *watcher;
@@ -58,9 +57,8 @@ static struct {
 
 /* ---- the end ---- */
 
-static void ended(struct worker_server_owner *owner)
+static void ended(void)
 {
-	(void)owner;
 	loop_quit(&process.loop);
 }
 
@@ -68,8 +66,8 @@ static void ended(struct worker_server_owner *owner)
 static void give_up(void) __attribute__((noreturn));
 static void give_up(void)
 {
-	if (process.server)
-		worker_server_abandon(process.server);
+	if (process.kind->abandon)
+		process.kind->abandon();
 	log_flush();
 	_exit(1);
 }
@@ -146,18 +144,20 @@ static int watch(void)
 static int begin(const struct worker_process_settings *settings)
 {
 	const struct confine_settings confine = {
-		.domid = settings->domid,
+		.calls = settings->kind->calls,
+		.id = settings->id,
 		.user = settings->user,
+		.restrict_handles = settings->kind->restrict_handles,
+		.domid = settings->domid,
 	};
 	int r = open_watched();
 
-	process.owner.ended = ended;
+	process.kind = settings->kind;
 	if (r == 0)
 		r = loop_init(&process.loop);
 	process.loop.polling.max_ns = settings->poll_max_ns;
 	if (r == 0)
-		r = worker_server_open(&process.server, &process.loop,
-				       NURSERY_LINK_FD, &process.owner);
+		r = process.kind->open(&process.loop, NURSERY_LINK_FD, ended);
 	if (r == 0 && settings->confined)
 		r = confine_enter(&confine);
 	/* Threads only now. */
@@ -166,8 +166,7 @@ static int begin(const struct worker_process_settings *settings)
 	if (r == 0)
 		r = log_detach();
 	if (r)
-		log_error("the worker of domain %u cannot start: %s",
-			  settings->domid, strerror(-r));
+		log_error("the worker cannot start: %s", strerror(-r));
 	return r;
 }
 
@@ -177,19 +176,18 @@ int worker_process_run(const struct worker_process_settings *settings)
 
 	if (!is_link(NURSERY_LINK_FD)) {
 		log_error("--worker is for the processes that virtio-disk "
-			  "starts itself: use --domain");
+			  "starts itself: use --domain or --vhost-user");
 		return 2;
 	}
 	prctl(PR_SET_NAME, PROCESS_NAME);
 	fcntl(NURSERY_LINK_FD, F_SETFD, FD_CLOEXEC);
 	if (!settings->confined)
-		log_warning("the worker of domain %u is not confined",
-			    settings->domid);
+		log_warning("the worker is not confined");
 	r = begin(settings);
 	if (r == 0)
 		r = loop_run(&process.loop);
 	if (r == 0)
-		worker_server_free(&process.server);
+		process.kind->close();
 	loop_finish(&process.loop);
 	return r ? 1 : 0;
 }

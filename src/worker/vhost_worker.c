@@ -433,8 +433,12 @@ void vhost_worker_resize(uint64_t bytes)
 static void stop_listening(struct vhost_worker *vh)
 {
 	loop_disarm(vh->loop, &vh->retry);
-	if (vh->source.fd >= 0)
-		loop_remove(vh->loop, &vh->source);
+	if (vh->source.fd < 0)
+		return;
+	loop_remove(vh->loop, &vh->source);
+	/* Where the monitor is gone, too, nobody is to wait there. */
+	close(vh->source.fd);
+	vh->source.fd = -1;
 }
 
 /* Not all requests are the session's. */
@@ -453,9 +457,6 @@ static void finish(struct vhost_worker *vh)
 	vhost_lend_finish(&vh->lend);
 	if (vh->serving)
 		vhost_connection_finish(&vh->connection);
-	if (vh->source.fd >= 0)
-		close(vh->source.fd);
-	vh->source.fd = -1;
 	vh->whose->ops->ended(vh->whose);
 }
 

@@ -385,6 +385,7 @@ void scenario_run(struct scenario *s)
 	static struct run r;
 	char disk[256];
 	char *const argv[] = { (char *)(uintptr_t)s->program,
+			       "--foreground",
 			       "--vhost-user",
 			       r.socket,
 			       "--disk",

@@ -179,13 +179,14 @@ log_is_no_journal() {
 
 # ---- signals and a store that does not answer -----------------------------
 
-# hanging: a daemon whose store stands still, with a write that waits.
+# hanging: a daemon whose store stands still, with a write that waits. Without a
+# sandbox: who makes it stand still looks at files.
 hanging() {
 	new_image 3M
 	gcc -shared -fPIC -o "$WORK/hang.so" "$HERE/hang.c" -ldl || return 1
 	rm -f "$WORK/hang" "$WORK/hang.look" "$WORK/hang.hangs"
-	LD_PRELOAD=$WORK/hang.so HANG=$WORK/hang serve engine=threads ||
-		return 1
+	LD_PRELOAD=$WORK/hang.so HANG=$WORK/hang start --no-sandbox \
+		--disk "file=$WORK/image,engine=threads" || return 1
 	is "$(front_end write 0)" 0 && : >"$WORK/hang" || return 1
 	front_end start hold 60 &
 	OTHERS="$OTHERS $!"
@@ -340,9 +341,9 @@ image_read_only_to_unit() {
 
 # ---- what it gives up -----------------------------------------------------
 
-# threads_have NAME VALUE: in what the kernel says of each.
+# threads_have NAME VALUE [PROCESS]: in what the kernel says of each.
 threads_have() {
-	for _status in /proc/"$DAEMON"/task/*/status; do
+	for _status in /proc/"${3:-$DAEMON}"/task/*/status; do
 		is "$(sed -n "s/^$1:[[:space:]]*//p" "$_status")" "$2" ||
 			return 1
 	done
@@ -357,6 +358,9 @@ sandboxed() {
 	for keys in "" engine=threads engine=libaio,cache=none; do
 		serve "$keys" && threads_have NoNewPrivs 1 &&
 			threads_have Seccomp 2 && core_limit_is "0 0" &&
+			threads_have NoNewPrivs 1 "$(worker)" &&
+			threads_have Seccomp 2 "$(worker)" &&
+			threads_have CapEff 0000000000000000 "$(worker)" &&
 			front_end read 0 >"$WORK/out" && stop || return 1
 	done
 	start --no-sandbox --disk "file=$WORK/image" &&

@@ -52,14 +52,12 @@ static _Noreturn void become(const struct daemon *d, int log_fd)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (d->preload)
 		setenv("LD_PRELOAD", d->preload, 1);
-	if (d->inherit) {
-		snprintf(number, sizeof(number), "%d", d->listener);
+	snprintf(number, sizeof(number), "%d", d->listener);
+	if (d->inherit)
 		fcntl(d->listener, F_SETFD, 0);
-		execl(d->program, d->program, "--fd", number, "--disk", d->disk,
-		      (char *)NULL);
-	}
-	execl(d->program, d->program, "--vhost-user", d->path, "--disk",
-	      d->disk, (char *)NULL);
+	execl(d->program, d->program, d->inherit ? "--fd" : "--vhost-user",
+	      d->inherit ? number : d->path, "--disk", d->disk,
+	      d->foreground ? "--foreground" : (char *)NULL, (char *)NULL);
 	_exit(127);
 }
 
@@ -165,6 +163,33 @@ void daemon_kill(struct daemon *d)
 	wait_later(d->pid);
 	d->pid = 0;
 	running = 0;
+}
+
+/* The first child of a process, or 0. */
+static pid_t child_of(pid_t pid)
+{
+	char path[64];
+	int child = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)pid,
+		 (int)pid);
+	f = fopen(path, "re");
+	if (!f)
+		return 0;
+	if (fscanf(f, "%d", &child) != 1)
+		child = 0;
+	fclose(f);
+	return child;
+}
+
+/* The worker is a child of what starts workers, which is one of the daemon. */
+bool daemon_kill_worker(const struct daemon *d)
+{
+	pid_t nursery = child_of(d->pid);
+	pid_t worker = nursery ? child_of(nursery) : 0;
+
+	return worker && kill(worker, SIGKILL) == 0;
 }
 
 void daemon_stop(struct daemon *d)

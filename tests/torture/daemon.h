@@ -11,14 +11,15 @@
 
 struct daemon {
 	const char *program;
-	const char *socket;   /* path; its log is beside it */
-	const char *disk;     /* the value of --disk */
-	const char *preload;  /* a library for LD_PRELOAD, or NULL */
-	unsigned int paths;   /* another path for each start */
-	char path[108];       /* of the socket of the last start */
-	unsigned int inherit; /* it is given a socket that listens already */
-	int listener;         /* ... this one, from the first start on */
-	pid_t pid;            /* 0: none */
+	const char *socket;      /* path; its log is beside it */
+	const char *disk;        /* the value of --disk */
+	const char *preload;     /* a library for LD_PRELOAD, or NULL */
+	unsigned int paths;      /* another path for each start */
+	char path[108];          /* of the socket of the last start */
+	unsigned int inherit;    /* it is given a socket that listens already */
+	unsigned int foreground; /* all of it is this process */
+	int listener;            /* ... this one, from the first start on */
+	pid_t pid;               /* 0: none */
 	unsigned int starts;
 	unsigned int refusals; /* it ended by itself: something was in use */
 };
@@ -33,6 +34,9 @@ bool daemon_is_alive(struct daemon *d);
 
 /* SIGKILL; it is waited for later, by whoever starts the next one. */
 void daemon_kill(struct daemon *d);
+
+/* The same for its worker: false where there is none now. */
+bool daemon_kill_worker(const struct daemon *d);
 
 /* SIGTERM, and wait for it: dies if it does not end well. */
 void daemon_stop(struct daemon *d);

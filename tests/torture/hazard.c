@@ -360,6 +360,7 @@ int main(int argc, char **argv)
 		{ "socket", NULL, &h.daemon.socket },
 		{ "disk", NULL, &h.daemon.disk },
 		{ "preload", NULL, &h.daemon.preload },
+		{ "foreground", &h.daemon.foreground, NULL },
 		{ "file", NULL, &h.file },
 		{ "data", NULL, &h.data },
 		{ "control", NULL, &h.control },

@@ -299,9 +299,11 @@ static void run(struct leaks *l)
 
 int main(int argc, char **argv)
 {
-	static struct leaks l = {
-		.connects = 2000, .ios = 100000, .seed = 1, .kib = 64
-	};
+	static struct leaks l = { .daemon.foreground = 1,
+				  .connects = 2000,
+				  .ios = 100000,
+				  .seed = 1,
+				  .kib = 64 };
 	const struct key keys[] = {
 		{ "program", NULL, &l.daemon.program },
 		{ "socket", NULL, &l.daemon.socket },

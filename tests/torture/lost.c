@@ -140,6 +140,7 @@ int main(int argc, char **argv)
 		{ "kills", &t.kills, NULL },
 		{ "seed", &t.seed, NULL },
 		{ "packed", &t.packed, NULL },
+		{ "foreground", &t.daemon.foreground, NULL },
 	};
 
 	signal(SIGPIPE, SIG_IGN);

@@ -221,7 +221,7 @@ successor_does_not_wait() {
 	have_slow_store || return 1
 	_number=100
 	for _kind in $PLANTED_KINDS; do
-		hazard "$_kind" 20 $_number paths=1 find=1 \
+		hazard "$_kind" 20 $_number paths=1 find=1 foreground=1 \
 			preload="$BUILD/unlocked.so"
 		_result=$?
 		echo "    $_kind: $(tail -n 1 "$WORK/held.$_number/out")"
@@ -241,7 +241,7 @@ lost() {
 	mkdir -p "$dir"
 	start_store direct || return 1
 	timeout -k 5 $LIMIT "$BUILD/lost" program="$PROGRAM" socket="$dir/s" \
-		file="$dir/file" control="$dir/control" kills="$LOST" \
+		file="$dir/file" control="$dir/control" kills="$LOST" foreground=1 \
 		seed="$SEED" packed=$(($2 % 2)) \
 		disk="file=$dir/file,engine=${1%,*},cache=${1#*,},packed=on" \
 		>"$dir/out" 2>&1

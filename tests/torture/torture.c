@@ -71,7 +71,9 @@ static void kill_now(struct torture *t)
 		t->restarts++;
 		return;
 	}
-	daemon_kill(&t->daemon);
+	/* All of it, or who moves the data alone: it goes on with another. */
+	if (chance_below(&t->load.chance, 2) || !daemon_kill_worker(&t->daemon))
+		daemon_kill(&t->daemon);
 	t->killed++;
 	if (!t->killed_ns)
 		t->killed_ns = clock_ns();

@@ -110,6 +110,12 @@ static void test_every_call_for_monitor(void **state)
 	try_all(SANDBOX_MONITOR);
 }
 
+static void test_every_call_for_vhost_monitor(void **state)
+{
+	(void)state;
+	try_all(SANDBOX_VHOST_MONITOR);
+}
+
 /* What only a worker needs, which has a list of its own. */
 static void test_lost_by_monitor(void **state)
 {
@@ -135,6 +141,12 @@ static void test_lost_by_monitor(void **state)
 		tries_number = lost[i];
 		assert_int_equal(in_sandbox(SANDBOX_MONITOR, tries_call_number),
 				 EPERM);
+		/* It notes whose its socket is. */
+		if (lost[i] == __NR_pwrite64)
+			continue;
+		assert_int_equal(in_sandbox(SANDBOX_VHOST_MONITOR,
+					    tries_call_number),
+				 EPERM);
 	}
 	for (size_t i = 0; i < sandbox_list.ncalls; i++) {
 		const struct call_filter_call *call = &sandbox_list.calls[i];
@@ -142,6 +154,8 @@ static void test_lost_by_monitor(void **state)
 		/* And has nothing that is not one process's. */
 		if (call->who & SANDBOX_MONITOR && call->nr != __NR_ioctl)
 			assert_true(call->who & SANDBOX_XEN);
+		if (call->who & SANDBOX_VHOST_MONITOR)
+			assert_true(call->who & SANDBOX_VHOST);
 	}
 }
 
@@ -454,6 +468,7 @@ int main(void)
 		cmocka_unit_test(test_every_call_for_xen),
 		cmocka_unit_test(test_every_call_for_vhost),
 		cmocka_unit_test(test_every_call_for_monitor),
+		cmocka_unit_test(test_every_call_for_vhost_monitor),
 		cmocka_unit_test(test_lost_by_monitor),
 		cmocka_unit_test(test_forbidden),
 		cmocka_unit_test(test_xen_ioctls),

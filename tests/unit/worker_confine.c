@@ -57,10 +57,16 @@ enum {
 	CALLS = 470,         /* numbers that are tried */
 	STEADY_MAX = 20,     /* calls while disks are served */
 	LIST_MAX = 55,       /* calls that are allowed; more want a reason */
+	VHOST_LIST_MAX = 66, /* ... sockets, and what front ends send */
 	LANDLOCK_SCOPES = 6, /* the version that came with them */
 };
 
-static struct confine_settings settings = { .domid = DOMID };
+static struct confine_settings settings = {
+	.calls = CONFINE_ALL_OF_XEN,
+	.id = CONFINE_UID_BASE + DOMID,
+	.restrict_handles = xen_handles_restrict,
+	.domid = DOMID,
+};
 
 /* ---- Xen's library ------------------------------------------------------- */
 
@@ -110,8 +116,25 @@ static void test_every_call(void **state)
 {
 	(void)state;
 	need_root();
-	tries = (struct tries_list){ &confine_list, CONFINE_ALL, CALLS };
+	tries = (struct tries_list){ &confine_list, CONFINE_ALL_OF_XEN, CALLS };
 	tries_check_all(in_worker, LIST_MAX);
+}
+
+/* Of front ends: there are no handles of Xen's. */
+static void test_every_call_of_vhost(void **state)
+{
+	const struct confine_settings of_xen = settings;
+
+	(void)state;
+	need_root();
+	settings = (struct confine_settings){
+		.calls = CONFINE_ALL_OF_VHOST,
+		.id = CONFINE_UID_OF_VHOST + (unsigned int)getpid(),
+	};
+	tries = (struct tries_list){ &confine_list, CONFINE_ALL_OF_VHOST,
+				     CALLS };
+	tries_check_all(in_worker, VHOST_LIST_MAX);
+	settings = of_xen;
 }
 
 static void test_length(void **state)
@@ -126,8 +149,10 @@ static void test_length(void **state)
 	assert_in_range(steady, 1, STEADY_MAX);
 	for (size_t i = 0; i < confine_list.ncalls; i++)
 		for (size_t k = 0; k < i; k++)
-			assert_int_not_equal(confine_list.calls[i].nr,
-					     confine_list.calls[k].nr);
+			assert_true(confine_list.calls[i].nr !=
+					    confine_list.calls[k].nr ||
+				    !(confine_list.calls[i].who &
+				      confine_list.calls[k].who));
 }
 
 /* ---- what is forbidden --------------------------------------------------- */
@@ -861,6 +886,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_call),
+		cmocka_unit_test(test_every_call_of_vhost),
 		cmocka_unit_test(test_length),
 		cmocka_unit_test(test_forbidden),
 		cmocka_unit_test(test_ioctls),

@@ -36,6 +36,7 @@ enum {
 };
 
 static struct worker_process_settings settings = {
+	.kind = &worker_process_xen,
 	.domid = DOMID,
 	.confined = true,
 };

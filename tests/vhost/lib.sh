@@ -61,6 +61,15 @@ start() {
 # serve [KEYS]: the image, with those keys and with $KEYS.
 serve() { start --disk "file=$WORK/image${1:+,$1}${KEYS:+,$KEYS}"; }
 
+# The process of the daemon that talks to front ends: a child of its child.
+children() { cat "/proc/$1/task/$1/children" 2>/dev/null; }
+worker() {
+	for _pid in $(children "$DAEMON"); do children "$_pid"; done | tr -d " "
+}
+
+# has_said WORDS TIMES: exactly so often.
+has_said() { [ "$(grep -c "$1" "$SOCKET.log")" -eq "$2" ]; }
+
 gone() { ! kill -0 "$DAEMON" 2>/dev/null; }
 
 # stop [SIGNAL]: ends the daemon; its exit status.

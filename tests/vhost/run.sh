@@ -120,6 +120,25 @@ daemon_killed() {
 	serve && check ops=2000 && stop && image_is_right
 }
 
+# The worker dies alone: the same daemon, on the same socket, has another one.
+worker_killed() {
+	new_image
+	serve || return 1
+	inode=$(stat -c %i "$SOCKET")
+	for i in $(seq 5); do
+		start_client seed="$i"
+		sleep "0.$((i % 4 + 1))"
+		kill -9 $(worker) || return 1
+		wait_for has_said "threads*, on" $((i + 1)) || return 1
+		kill_client && image_is_right || return 1
+	done
+	has_said "worker has ended: killed by signal 9" 5 ||
+		fail "$(cat "$SOCKET.log")" || return 1
+	[ "$(stat -c %i "$SOCKET")" = "$inode" ] ||
+		fail "the socket is another one" || return 1
+	check ops=2000 && stop && image_is_right
+}
+
 # A signal under load: nothing that was answered is lost.
 terminated_under_load() {
 	new_image
@@ -296,18 +315,28 @@ inherited() {
 socket_by_number() { inherited --fd; }
 socket_of_systemd() { inherited LISTEN_FDS; }
 
+# used: time on a CPU of monitor and worker; woken: how often they were.
+used() {
+	for _pid in "$DAEMON" $(worker); do
+		sed 's/.*) //' "/proc/$_pid/stat" | cut -d' ' -f12,13
+	done
+}
+woken() {
+	for _pid in "$DAEMON" $(worker); do
+		grep -h ctxt_switches /proc/"$_pid"/task/*/status
+	done | awk '{ n += $2 } END { print n }'
+}
+
 idle_costs_nothing() {
 	new_image
 	serve queues=4,iothreads=2 && check queues=4 ops=2000 || return 1
 	# Until the watcher has nothing to look at any more.
 	sleep 7
-	before=$(sed 's/.*) //' "/proc/$DAEMON/stat" | cut -d' ' -f12,13)
-	wakes=$(grep -h ctxt_switches /proc/$DAEMON/task/*/status |
-		awk '{ n += $2 } END { print n }')
+	before=$(used)
+	wakes=$(woken)
 	sleep 2
-	after=$(sed 's/.*) //' "/proc/$DAEMON/stat" | cut -d' ' -f12,13)
-	woken=$(grep -h ctxt_switches /proc/$DAEMON/task/*/status |
-		awk '{ n += $2 } END { print n }')
+	after=$(used)
+	woken=$(woken)
 	[ "$before" = "$after" ] ||
 		fail "CPU time $before -> $after" || return 1
 	[ "$wakes" = "$woken" ] ||
@@ -318,7 +347,7 @@ idle_costs_nothing() {
 run_all one_queue depth_one four_queues threads_of_queues thread_each \
 	polling_client small_queue engine_threads engine_libaio cache_none \
 	cache_writethrough read_only long_zeroes client_killed \
-	client_killed_threads daemon_killed terminated_under_load \
+	client_killed_threads daemon_killed worker_killed terminated_under_load \
 	one_at_a_time many_connections rights_of_the_socket stale_socket \
 	socket_in_use locks_of_qemu few_descriptors once socket_by_number \
 	socket_of_systemd idle_costs_nothing nothing_refused
