@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What a monitor and a worker say to each other, as bytes: the calls of
- * worker/worker.h, where it serves a Xen guest, and of worker/vhost.h, and their
- * answers. Both ends are of one program, so
- * there are no versions; but the worker touches a guest's memory, and may have
- * been taken over by it. So what comes is looked at wholly before any of it is
- * used: its length, its type, each count, flag and text, and its descriptors.
+ * worker/worker.h, where it serves a Xen guest, and of worker/vhost.h, and
+ * their answers. Both ends are of one program, so there are no versions; but
+ * the worker touches a guest's memory, and may have been taken over by it. So
+ * what comes is looked at wholly before any of it is used: its length, its
+ * type, each count, flag and text, and its descriptors.
  */
 #ifndef LINK_MESSAGE_H
 #define LINK_MESSAGE_H

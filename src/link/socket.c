@@ -98,7 +98,9 @@ int link_socket_receive(int fd, void *message, size_t size,
 	*nfds = 0;
 	do
 		got = recvmsg(fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	/* Who has closed the other end unread may have said something before. */
+	/*
+	 * Who has closed the other end unread may have said something before.
+	 */
 	while (got < 0 && (errno == EINTR || errno == ECONNRESET));
 	if (got < 0)
 		return -errno;

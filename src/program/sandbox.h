@@ -3,9 +3,9 @@
  * What the process may ask of the kernel: a filter of system calls (seccomp).
  *
  * Where one process opens images, hears xenstore and answers the guest, the
- * list is as long as all of that; a monitor has less, and its workers have a list
- * of their own (worker/confine_list.h). What becomes of the others is said in
- * base/call_filter.h.
+ * list is as long as all of that; a monitor has less, and its workers have a
+ * list of their own (worker/confine_list.h). What becomes of the others is said
+ * in base/call_filter.h.
  */
 #ifndef PROGRAM_SANDBOX_H
 #define PROGRAM_SANDBOX_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a worker gives up before it looks at anything that a guest or a front end
- * has written: who takes it over has its own disks and memory, which it had
+ * What a worker gives up before it looks at anything that a guest or a front
+ * end has written: who takes it over has its own disks and memory, which it had
  * before, and nothing else.
  *
  *	handles		Xen's, if there are any, serve this guest alone
@@ -16,26 +16,27 @@
  *	calls		those of worker/confine_list.h
  *
  * The user. By default it is number CONFINE_UID_BASE + domid, and the group of
- * the same number; of a worker that serves front ends it is CONFINE_UID_OF_VHOST
- * + its process. Two workers of different guests share none: the limits count
- * for each, and neither may signal or trace the other. No file is owned by it,
- * and none can become so: the worker makes no files. The numbers from
- * 0x70000000 on are between those that systemd gives to containers and those
- * that programs with signed numbers get wrong; no distribution gives them to
- * anybody. A user with a name is for who has rules by users; several workers
- * then share it, and threads and locked memory, which are counted by user, are
- * not bounded.
+ * the same number; of a worker that serves front ends it is
+ * CONFINE_UID_OF_VHOST + its process. Two workers of different guests share
+ * none: the limits count for each, and neither may signal or trace the other.
+ * No file is owned by it, and none can become so: the worker makes no files.
+ * The numbers from 0x70000000 on are between those that systemd gives to
+ * containers and those that programs with signed numbers get wrong; no
+ * distribution gives them to anybody. A user with a name is for who has rules
+ * by users; several workers then share it, and threads and locked memory, which
+ * are counted by user, are not bounded.
  *
  * Mounts and Landlock, both: Landlock (5.13) needs no rights and so works in a
  * unit without CAP_SYS_ADMIN, and refuses also where a way past the list of
  * calls is found; but it lets through stat() and a connection to a socket that
  * has a path. For those there is an empty root, where we may make one.
  *
- * What does not work is told in the log, all that we may not in one line, and is
- * no reason to end: a kernel or a unit that lacks one of these would otherwise
- * take the guest's disks away, and the others stand. Our own unit lets neither
- * user nor capabilities change. But for files: where neither root, nor Landlock, nor list works, a worker that
- * was taken over would have the host's.
+ * What does not work is told in the log, all that we may not in one line, and
+ * is no reason to end: a kernel or a unit that lacks one of these would
+ * otherwise take the guest's disks away, and the others stand. Our own unit
+ * lets neither user nor capabilities change. But for files: where neither root,
+ * nor Landlock, nor list works, a worker that was taken over would have the
+ * host's.
  */
 #ifndef WORKER_CONFINE_H
 #define WORKER_CONFINE_H

@@ -6,7 +6,8 @@
  * served and went, and of what the C library, Xen's libraries or another
  * machine call for the same. No call has a path, but for one that is there for
  * the sake of its flag; none makes a socket or a process. Who adds a system
- * call to `disk`, `worker`, `xen`, `vhost_user`, `block` or `base` adds it here.
+ * call to `disk`, `worker`, `xen`, `vhost_user`, `block` or `base` adds it
+ * here.
  */
 #include "worker/confine_list.h"
 
@@ -68,7 +69,9 @@ static const uint32_t empty_path[] = { AT_EMPTY_PATH };
 static const struct call_filter_check of_descriptor = { 3, UINT32_MAX,
 							empty_path, 1 };
 
-/* What a front end has sent: its kind, and who has it (vhost_user/peer_fd.c). */
+/*
+ * What a front end has sent: its kind, and who has it (vhost_user/peer_fd.c).
+ */
 static const uint32_t as_known[] = { AT_EMPTY_PATH | AT_STATX_DONT_SYNC };
 static const struct call_filter_check known_of_descriptor = { 2, UINT32_MAX,
 							      as_known, 1 };

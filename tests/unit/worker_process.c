@@ -3,9 +3,9 @@
 /* LDFLAGS: -Wl,--wrap=xen_worker_close,--wrap=xen_worker_leave */
 /* LDFLAGS: -Wl,--wrap=xen_worker_abandon,--wrap=confine_enter */
 /*
- * The process of a worker, without Xen: the order in which it begins, and how it
- * ends, also where its loop stands still. Each is a child; what happens in it is
- * noted in a pipe, a letter for each.
+ * The process of a worker, without Xen: the order in which it begins, and how
+ * it ends, also where its loop stands still. Each is a child; what happens in
+ * it is noted in a pipe, a letter for each.
  */
 #include "lib/test.h"
 
