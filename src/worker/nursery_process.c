@@ -234,8 +234,12 @@ static void turn(void)
 		{ .fd = nursery.socket, .events = POLLIN },
 	};
 
-	if (poll(fds, 2, wait_ms()) < 0)
+	if (poll(fds, 2, wait_ms()) < 0) {
+		/* It would go round for ever. The monitor ends, too. */
+		if (errno != EINTR)
+			_exit(1);
 		return;
+	}
 	bury();
 	if (fds[1].revents)
 		listen_to_monitor();
