@@ -55,6 +55,8 @@
 #define KILL_EARLY_NS (15 * NS_PER_MS)
 #define PROGRESS_NS (5 * NS_PER_SECOND)
 #define LOOK_NS (100 * NS_PER_MS)
+/* How long a monitor may have what it closes soon. */
+#define SETTLED_NS (300 * NS_PER_MS)
 #define SWAPPED_NS (300 * NS_PER_MS)
 #define DEATHS_NS (12 * NS_PER_SECOND)
 /* What completes without being held back need not be waited for. */
@@ -436,6 +438,22 @@ static void check_dead(struct test *t)
 	check_image(t);
 }
 
+/* As soon as it is as before; or what it is after a while. */
+static struct rest settled(struct test *t)
+{
+	uint64_t until = clock_ns() + SETTLED_NS;
+	struct rest now;
+
+	do {
+		now = rest_look(t->program.pid, t->program.state_dir);
+		if (t->monitors_pid == t->program.pid &&
+		    memcmp(&now, &t->monitors, sizeof(now)) == 0)
+			break;
+		pause_ns(NS_PER_MS);
+	} while (clock_ns() < until);
+	return now;
+}
+
 /* The monitor has another worker, and nothing of the one before. */
 static void check_monitor(struct test *t)
 {
@@ -446,7 +464,7 @@ static void check_monitor(struct test *t)
 	set(t->hold, 0);
 	wait_progress(t);
 	drain(t);
-	now = rest_look(t->program.pid, t->program.state_dir);
+	now = settled(t);
 	if (t->monitors_pid != t->program.pid) {
 		t->monitors = now;
 		t->monitors_kb = rest_memory_kb(t->program.pid);

@@ -220,10 +220,10 @@ static void do_all(struct peer *p, bool really)
 	}
 }
 
+/* One whose end has failed is forgotten. */
 static int begin(struct peer *p)
 {
-	if (p->transaction)
-		return EBUSY;
+	do_all(p, false);
 	p->transaction = true;
 	p->version = host.version;
 	return 0;
