@@ -581,8 +581,10 @@ int guest_serve(struct loop *loop, const struct options *options,
 	struct guest *g = calloc(1, sizeof(*g));
 	int r;
 
-	if (!g)
+	if (!g) {
+		log_error("no memory for a guest");
 		return 1;
+	}
 	r = guest_open(g, loop, options, starter);
 	served = g;
 	if (r == 0)
