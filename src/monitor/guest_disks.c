@@ -46,8 +46,11 @@ static struct guest_disk *add(struct guest_disks *disks, uint64_t devid)
 	struct guest_disk **link = &disks->first;
 	struct guest_disk *gd = calloc(1, sizeof(*gd));
 
-	if (!gd)
+	if (!gd) {
+		/* To be looked at again, as what xenstore does not tell. */
+		disks->host.store->trouble = ENOMEM;
 		return NULL;
+	}
 	guest_disk_init(gd, &disks->host, devid);
 	while (*link)
 		link = &(*link)->next;
