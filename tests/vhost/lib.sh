@@ -72,10 +72,15 @@ has_said() { [ "$(grep -c "$1" "$SOCKET.log")" -eq "$2" ]; }
 
 gone() { ! kill -0 "$DAEMON" 2>/dev/null; }
 
-# stop [SIGNAL]: ends the daemon; its exit status.
+ended() { ! kill -0 "$1" 2>/dev/null; }
+
+# stop [SIGNAL]: ends the daemon; its exit status. A worker whose daemon was
+# killed has some time for what is in flight.
 stop() {
+	_worker=$(worker)
 	kill "-${1:-TERM}" "$DAEMON"
 	wait_for gone || return 1
+	[ -z "$_worker" ] || wait_for ended "$_worker" || return 1
 	wait "$DAEMON" 2>/dev/null
 	status=$?
 	DAEMON=
