@@ -84,24 +84,30 @@ static void cannot_serve(struct vhost_disk *vd, int r)
 
 /* ---- workers ---- */
 
-static int open_worker(struct vhost_disk *vd, char error[BLOCK_ERROR_MAX])
+/* Of a part that was made for it. */
+static int open_with(struct vhost_disk *vd, struct block_part *part,
+		     char error[BLOCK_ERROR_MAX])
 {
-	struct block_part part;
 	const struct vhost_wanted wanted = {
 		.name = vd->name,
-		.part = &part,
+		.part = part,
 		.options = &vd->options,
 		.locked = vd->claim.locked,
 	};
-	int r = block_claim_part(&vd->claim, &part, error);
+	int r = vhost_open(vd->worker, &wanted);
 
-	if (r)
-		return r;
-	r = vhost_open(vd->worker, &wanted);
 	if (r)
 		snprintf(error, BLOCK_ERROR_MAX, "no worker can be started: %s",
 			 strerror(-r));
 	return r;
+}
+
+static int open_worker(struct vhost_disk *vd, char error[BLOCK_ERROR_MAX])
+{
+	struct block_part part;
+	int r = block_claim_part(&vd->claim, &part, error);
+
+	return r ? r : open_with(vd, &part, error);
 }
 
 /* One has ended, or could not be started. */
@@ -129,21 +135,31 @@ static void died(struct vhost_disk *vd)
 	loop_arm(vd->loop, &vd->again, pause_ns);
 }
 
+static void ask_again(struct vhost_disk *vd)
+{
+	loop_arm(vd->loop, &vd->again, vd->retry_ns);
+	vd->retry_ns *= 2;
+	if (vd->retry_ns > RETRY_MAX_NS)
+		vd->retry_ns = RETRY_MAX_NS;
+}
+
 static void start_again(struct loop_timer *timer)
 {
 	struct vhost_disk *vd = container_of(timer, struct vhost_disk, again);
 	char error[BLOCK_ERROR_MAX] = "";
-	int r = open_worker(vd, error);
+	struct block_part part;
+	int r = block_claim_part(&vd->claim, &part, error);
 
 	if (r == -EBUSY) {
 		log_debug("%s", error);
-		loop_arm(vd->loop, &vd->again, vd->retry_ns);
-		vd->retry_ns *= 2;
-		if (vd->retry_ns > RETRY_MAX_NS)
-			vd->retry_ns = RETRY_MAX_NS;
+		ask_again(vd);
 	} else if (r) {
 		log_error("%s: %s", vd->name, error);
 		died(vd);
+	} else if (open_with(vd, &part, error)) {
+		/* Who starts them is gone, or there is but one. */
+		log_error("%s: %s; ending", vd->name, error);
+		fail(vd);
 	}
 }
 

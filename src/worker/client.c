@@ -33,6 +33,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -123,11 +124,11 @@ static void send_message(struct worker *w, const struct link_message *m,
 	if (w->state != WORKER_RUNS)
 		return;
 	r = link_message_send(w->source.fd, m, fds);
-	/* That it is gone is heard. */
-	if (r == -EAGAIN)
-		lose(w, "it does not listen");
-	else if (r && r != -EPIPE)
-		lose(w, strerror(-r));
+	/* That it is gone is heard, for certain. */
+	if (r == -EPIPE)
+		shutdown(w->source.fd, SHUT_WR);
+	else if (r)
+		lose(w, r == -EAGAIN ? "it does not listen" : strerror(-r));
 }
 
 static void say(struct worker *w, enum link_type type)

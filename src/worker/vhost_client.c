@@ -22,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -92,11 +93,11 @@ static void send_message(struct vhost *v, const struct link_message *m,
 	if (v->source.fd < 0)
 		return;
 	r = link_message_send(v->source.fd, m, fds);
-	/* That it is gone is heard. */
-	if (r == -EAGAIN)
-		lose(v, "it does not listen");
-	else if (r && r != -EPIPE)
-		lose(v, strerror(-r));
+	/* That it is gone is heard, for certain. */
+	if (r == -EPIPE)
+		shutdown(v->source.fd, SHUT_WR);
+	else if (r)
+		lose(v, r == -EAGAIN ? "it does not listen" : strerror(-r));
 }
 
 static void say(struct vhost *v, enum link_type type)

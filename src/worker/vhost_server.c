@@ -45,10 +45,14 @@ static struct {
 
 static void tell(const struct link_message *m)
 {
-	/* That it is gone is seen where it is listened to. */
-	if (link_message_send(server.source.fd, m, NULL) != -EAGAIN)
+	int r = link_message_send(server.source.fd, m, NULL);
+
+	if (r == 0)
 		return;
-	log_error("the monitor does not listen to its worker");
+	if (r != -EPIPE)
+		log_error("the worker cannot speak to its monitor: %s",
+			  r == -EAGAIN ? "it does not listen" : strerror(-r));
+	/* Seen where it is listened to, as if the monitor was gone. */
 	shutdown(server.source.fd, SHUT_RDWR);
 }
 
