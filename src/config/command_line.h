@@ -31,9 +31,10 @@ struct options {
 	struct disk_options disk[DISKS_MAX];
 	unsigned int ndisks;
 	unsigned int poll_max_us; /* longest adaptive polling */
-	bool foreground;          /* a guest's worker is no process */
+	bool foreground;          /* the worker is no process */
 	char *user;               /* of that process; or NULL; owned */
-	bool worker;              /* that process: of guest `worker_domid` */
+	/* That process: of guest `worker_domid`, or of front ends, with `vhost`. */
+	bool worker;
 	unsigned int worker_domid;
 	bool no_sandbox; /* keep all rights, for debugging */
 	bool verbose;

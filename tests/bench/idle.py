@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """What many connected clients cost that do nothing.
 
-A daemon of ours serves one disk, so there are as many daemons as clients;
-qemu-storage-daemon serves all of them in one process. Memory is each process's
+A daemon of ours serves one disk, so there are as many daemons as clients, each
+of several processes, all of which count; qemu-storage-daemon serves all of them
+in one process. Memory is each process's
 proportional share (program text that is mapped many times counts once in all),
 without the clients' own memory, which is mapped too.
 """
@@ -80,12 +81,13 @@ def watch(daemons, sockets, out, seconds):
         if clients.stdout.readline() != 'ready\n':
             raise peers.Failure('idle clients: no answer')
         time.sleep(SETTLE)
-        cpu = sum(cpu_ns(d.pid) for d in daemons)
-        woken = sum(switches(d.pid) for d in daemons)
+        pids = [pid for d in daemons for pid in d.pids]
+        cpu = sum(map(cpu_ns, pids))
+        woken = sum(map(switches, pids))
         time.sleep(seconds)
-        cpu = sum(cpu_ns(d.pid) for d in daemons) - cpu
-        woken = sum(switches(d.pid) for d in daemons) - woken
-        sizes = [memory(d.pid) for d in daemons]
+        cpu = sum(map(cpu_ns, pids)) - cpu
+        woken = sum(map(switches, pids)) - woken
+        sizes = [memory(pid) for pid in pids]
     finally:
         clients.stdin.close()
         try:

@@ -129,7 +129,21 @@ class Peer:
         self.log = log
 
     @property
+    def pids(self):
+        """All of its processes: ours are a monitor and who works for it."""
+        found = [self.process.pid]
+        for pid in found:
+            with open('/proc/%d/task/%d/children' % (pid, pid)) as f:
+                found += map(int, f.read().split())
+        return found
+
+    @property
     def pid(self):
+        """Who serves the disk."""
+        for pid in self.pids:
+            with open('/proc/%d/comm' % pid) as f:
+                if f.read().strip() == 'vdisk-worker':
+                    return pid
         return self.process.pid
 
     def wait(self):

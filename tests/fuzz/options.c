@@ -121,7 +121,7 @@ static void parse_line(char *text)
 	r = command_line_parse(&options, argc, argv);
 	assert_true(r == -1 || r == 0 || r == 2);
 	if (r == -1) {
-		assert_true(options.vhost || options.domain);
+		assert_true(options.vhost || options.domain || options.worker);
 		assert_true(options.poll_max_us <= 100000);
 		assert_true(options.ndisks <= DISKS_MAX);
 		for (unsigned int i = 0; i < options.ndisks; i++)
