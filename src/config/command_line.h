@@ -33,7 +33,7 @@ struct options {
 	unsigned int poll_max_us; /* longest adaptive polling */
 	bool foreground;          /* the worker is no process */
 	char *user;               /* of that process; or NULL; owned */
-	/* That process: of guest `worker_domid`, or of front ends, with `vhost`. */
+	/* That process: of guest `worker_domid`; with `vhost` of front ends. */
 	bool worker;
 	unsigned int worker_domid;
 	bool no_sandbox; /* keep all rights, for debugging */
