@@ -113,6 +113,15 @@ static bool log_has(const struct daemon *d, const char *text)
 	return strstr(log, text);
 }
 
+/*
+ * Without its first worker it ends: nobody has seen it yet, and whoever started
+ * it does so again.
+ */
+static bool lost_first_worker(const struct daemon *d)
+{
+	return log_has(d, "killed by signal 9") && !log_has(d, ", on ");
+}
+
 /* How it may end: by our signal, or because something is still in use. */
 static void judge_end(struct daemon *d, int status, bool told)
 {
@@ -124,7 +133,7 @@ static void judge_end(struct daemon *d, int status, bool told)
 	if (told && status == SIGTERM && !log_has(d, ", on "))
 		return;
 	if (!WIFEXITED(status) || WEXITSTATUS(status) != 1 ||
-	    !log_has(d, "in use"))
+	    !(log_has(d, "in use") || lost_first_worker(d)))
 		die("the daemon ended%s (status 0x%x), see %s.%u.log",
 		    told ? " badly" : " by itself", status, d->socket,
 		    d->starts % 2);

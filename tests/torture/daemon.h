@@ -21,7 +21,7 @@ struct daemon {
 	int listener;            /* ... this one, from the first start on */
 	pid_t pid;               /* 0: none */
 	unsigned int starts;
-	unsigned int refusals; /* it ended by itself: something was in use */
+	unsigned int refusals; /* it ended by itself, as it may */
 };
 
 void daemon_start(struct daemon *d);
