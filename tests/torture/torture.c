@@ -39,6 +39,7 @@ enum {
 	OTHER_MESSAGES = 8,
 	UNKNOWN_MODE = 0xff,
 	RESTART_ONE_IN = 12,
+	LOST_MAX = 4, /* more workers in ten seconds are started later */
 };
 
 struct torture {
@@ -48,6 +49,7 @@ struct torture {
 	const char *image, *times_file;
 	unsigned int kills, seed, nqueues, depth, packed, check;
 	unsigned int killed, restarts; /* so far */
+	unsigned int lost;             /* workers of this daemon, so far */
 	uint64_t *times_us;
 	unsigned int ntimes;
 	unsigned int sessions; /* connections on which queues ran */
@@ -72,8 +74,11 @@ static void kill_now(struct torture *t)
 		return;
 	}
 	/* All of it, or who moves the data alone: it goes on with another. */
-	if (chance_below(&t->load.chance, 2) || !daemon_kill_worker(&t->daemon))
+	if (chance_below(&t->load.chance, 2) || t->lost == LOST_MAX ||
+	    !daemon_kill_worker(&t->daemon))
 		daemon_kill(&t->daemon);
+	else
+		t->lost++;
 	t->killed++;
 	if (!t->killed_ns)
 		t->killed_ns = clock_ns();
@@ -82,6 +87,7 @@ static void kill_now(struct torture *t)
 static void start(struct torture *t)
 {
 	daemon_start(&t->daemon);
+	t->lost = 0;
 	t->load.start = t->daemon.starts;
 }
 
