@@ -18,6 +18,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -77,6 +78,15 @@ static void give(struct vhost_worker_owner *owner)
 	say(LINK_GIVE);
 }
 
+/* The next monitor may have the listener already, which outlives us all. */
+static bool is_needed(struct vhost_worker_owner *owner)
+{
+	struct pollfd link = { .fd = server.source.fd };
+
+	(void)owner;
+	return !server.ends && poll(&link, 1, 0) == 0;
+}
+
 static void over(struct vhost_worker_owner *owner)
 {
 	(void)owner;
@@ -109,6 +119,7 @@ static void nothing_to_end(struct loop_deferred *deferred)
 static const struct vhost_worker_owner_ops owner_ops = {
 	.take = take,
 	.give = give,
+	.is_needed = is_needed,
 	.over = over,
 	.ended = device_ended,
 };

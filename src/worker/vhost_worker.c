@@ -115,9 +115,11 @@ static void accept_again(struct loop_timer *timer)
 
 static void accept_one(struct vhost_worker *vh)
 {
-	int fd = vhost_accept(vh->source.fd);
-	int r;
+	int fd, r;
 
+	if (!vh->whose->ops->is_needed(vh->whose))
+		return;
+	fd = vhost_accept(vh->source.fd);
 	if (fd == -EAGAIN)
 		return;
 	r = fd < 0 ? fd : vhost_connection_open(&vh->connection, fd);

@@ -20,6 +20,8 @@ struct vhost_worker_owner_ops {
 	/* Of an image that lends: as worker/vhost.h. */
 	void (*take)(struct vhost_worker_owner *owner);
 	void (*give)(struct vhost_worker_owner *owner);
+	/* Whether a monitor is there; else who comes is for the next worker. */
+	bool (*is_needed)(struct vhost_worker_owner *owner);
 	/* The only front end that was to come has gone. */
 	void (*over)(struct vhost_worker_owner *owner);
 	/* See vhost_worker_end(). */
