@@ -33,7 +33,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -41,6 +40,7 @@
 #include "link/ledger.h"
 #include "link/message.h"
 #include "link/options.h"
+#include "link/say.h"
 #include "worker/starter.h"
 
 /* How long a worker without a guest has for its end. */
@@ -119,16 +119,13 @@ static void lost(struct loop_deferred *deferred)
 static void send_message(struct worker *w, const struct link_message *m,
 			 const int *fds)
 {
-	int r;
+	const char *why;
 
 	if (w->state != WORKER_RUNS)
 		return;
-	r = link_message_send(w->source.fd, m, fds);
-	/* That it is gone is heard, for certain. */
-	if (r == -EPIPE)
-		shutdown(w->source.fd, SHUT_WR);
-	else if (r)
-		lose(w, r == -EAGAIN ? "it does not listen" : strerror(-r));
+	why = link_say_to_worker(w->source.fd, m, fds);
+	if (why)
+		lose(w, why);
 }
 
 static void say(struct worker *w, enum link_type type)

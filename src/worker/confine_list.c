@@ -122,6 +122,8 @@ static const struct call_filter_call calls[] = {
 	{ __NR_epoll_ctl, CONFINE_CHANGE, NULL },
 	{ __NR_eventfd2, CONFINE_CHANGE, NULL },
 	{ __NR_close, CONFINE_CHANGE, NULL },
+	/* A link over which nothing can be said. */
+	{ __NR_shutdown, CONFINE_CHANGE, NULL },
 
 	/* Files of state, which are descriptors; images. */
 	{ __NR_fstat, CONFINE_CHANGE, NULL },
@@ -169,7 +171,6 @@ static const struct call_filter_call calls[] = {
 	{ __NR_getsockopt, CONFINE_VHOST, NULL },
 	{ __NR_sendto, CONFINE_VHOST, NULL },
 	{ __NR_recvfrom, CONFINE_VHOST, NULL },
-	{ __NR_shutdown, CONFINE_VHOST, NULL },
 	{ __NR_statx, CONFINE_VHOST, &known_of_descriptor },
 	{ __NR_name_to_handle_at, CONFINE_VHOST, &handle_of_descriptor },
 	{ __NR_fstatfs, CONFINE_VHOST, NULL },

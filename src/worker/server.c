@@ -24,13 +24,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "block/image.h"
 #include "link/message.h"
 #include "link/options.h"
+#include "link/say.h"
 #include "worker/xen_worker.h"
 
 struct served {
@@ -53,11 +53,7 @@ struct worker_server {
 
 static void tell(struct worker_server *s, const struct link_message *m)
 {
-	/* That it is gone is seen where it is listened to. */
-	if (link_message_send(s->source.fd, m, NULL) != -EAGAIN)
-		return;
-	log_error("the monitor does not listen to its worker");
-	shutdown(s->source.fd, SHUT_RDWR);
+	link_say_to_monitor(s->source.fd, m);
 }
 
 /* A failure has a sentence, or the monitor would not believe it. */

@@ -22,12 +22,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "link/message.h"
 #include "link/options.h"
+#include "link/say.h"
 #include "worker/starter.h"
 
 enum vhost_state {
@@ -88,16 +88,13 @@ static void lose(struct vhost *v, const char *why)
 static void send_message(struct vhost *v, const struct link_message *m,
 			 const int *fds)
 {
-	int r;
+	const char *why;
 
 	if (v->source.fd < 0)
 		return;
-	r = link_message_send(v->source.fd, m, fds);
-	/* That it is gone is heard, for certain. */
-	if (r == -EPIPE)
-		shutdown(v->source.fd, SHUT_WR);
-	else if (r)
-		lose(v, r == -EAGAIN ? "it does not listen" : strerror(-r));
+	why = link_say_to_worker(v->source.fd, m, fds);
+	if (why)
+		lose(v, why);
 }
 
 static void say(struct vhost *v, enum link_type type)

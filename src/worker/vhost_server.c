@@ -21,7 +21,6 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/descriptors.h"
@@ -29,6 +28,7 @@
 #include "block/image.h"
 #include "link/message.h"
 #include "link/options.h"
+#include "link/say.h"
 #include "worker/vhost_worker.h"
 
 static struct {
@@ -46,15 +46,7 @@ static struct {
 
 static void tell(const struct link_message *m)
 {
-	int r = link_message_send(server.source.fd, m, NULL);
-
-	if (r == 0)
-		return;
-	if (r != -EPIPE)
-		log_error("the worker cannot speak to its monitor: %s",
-			  r == -EAGAIN ? "it does not listen" : strerror(-r));
-	/* Seen where it is listened to, as if the monitor was gone. */
-	shutdown(server.source.fd, SHUT_RDWR);
+	link_say_to_monitor(server.source.fd, m);
 }
 
 static void say(enum link_type type)
