@@ -543,27 +543,11 @@ static void finish(struct test *t)
 	wait_end(t);
 }
 
-static int by_time(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-static double percentile(const struct test *t, unsigned int percent)
-{
-	unsigned int i = t->ntimes * percent / 100;
-
-	if (!t->ntimes)
-		return 0;
-	return (double)t->times_us[i < t->ntimes ? i : t->ntimes - 1] / 1000;
-}
-
 static void report(struct test *t)
 {
 	const uint64_t *n = t->load.counts;
 
-	qsort(t->times_us, t->ntimes, sizeof(*t->times_us), by_time);
+	sort_times(t->times_us, t->ntimes);
 	if (t->of[WORKER] || t->of[BOTH])
 		printf("    killed: %u monitors, %u workers, %u both, %u "
 		       "nurseries\n",
@@ -584,8 +568,10 @@ static void report(struct test *t)
 	       "most %.1f ms (%u)\n",
 	       t->killed, t->restarts, t->program.starts, t->checks,
 	       t->begun_anew + 1, n[LOAD_READ], n[LOAD_WRITE], n[LOAD_FLUSH],
-	       n[LOAD_ZERO], n[LOAD_DISCARD], host.answers, percentile(t, 50),
-	       percentile(t, 99), percentile(t, 100), t->ntimes);
+	       n[LOAD_ZERO], n[LOAD_DISCARD], host.answers,
+	       percentile_ms(t->times_us, t->ntimes, 50),
+	       percentile_ms(t->times_us, t->ntimes, 99),
+	       percentile_ms(t->times_us, t->ntimes, 100), t->ntimes);
 }
 
 /* ---- the beginning ------------------------------------------------------- */

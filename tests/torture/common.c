@@ -42,3 +42,25 @@ void take_keys(const struct key *keys, size_t n, int argc, char **argv)
 	for (int i = 1; i < argc; i++)
 		take_key(keys, n, argv[i]);
 }
+
+static int by_time(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+void sort_times(uint64_t *times_us, unsigned int n)
+{
+	qsort(times_us, n, sizeof(*times_us), by_time);
+}
+
+double percentile_ms(const uint64_t *times_us, unsigned int n,
+		     unsigned int percent)
+{
+	unsigned int i = n * percent / 100;
+
+	if (!n)
+		return 0;
+	return (double)times_us[i < n ? i : n - 1] / 1000;
+}

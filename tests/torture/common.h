@@ -68,4 +68,11 @@ struct key {
 /* Take "KEY=VALUE"s; anything else ends the program. */
 void take_keys(const struct key *keys, size_t n, int argc, char **argv);
 
+/* `n` times in microseconds, the shortest first. */
+void sort_times(uint64_t *times_us, unsigned int n);
+
+/* Of sorted ones; 0 if there are none. */
+double percentile_ms(const uint64_t *times_us, unsigned int n,
+		     unsigned int percent);
+
 #endif

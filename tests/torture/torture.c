@@ -313,13 +313,6 @@ static void finish(struct torture *t)
 	check_image(t);
 }
 
-static int by_time(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 static void save_times(const struct torture *t)
 {
 	FILE *f = fopen(t->times_file, "a");
@@ -331,28 +324,21 @@ static void save_times(const struct torture *t)
 	fclose(f);
 }
 
-static double percentile(const struct torture *t, unsigned int percent)
-{
-	unsigned int i = t->ntimes * percent / 100;
-
-	if (!t->ntimes)
-		return 0;
-	return (double)t->times_us[i < t->ntimes ? i : t->ntimes - 1] / 1000;
-}
-
 static void report(struct torture *t)
 {
 	const uint64_t *n = t->load.counts;
 
-	qsort(t->times_us, t->ntimes, sizeof(*t->times_us), by_time);
+	sort_times(t->times_us, t->ntimes);
 	printf("    %u kills, %u restarts, %u starts, %u of them refused, "
 	       "%u sessions; %" PRIu64 " reads, %" PRIu64 " writes, %" PRIu64
 	       " flushes, %" PRIu64 " zeroings, %" PRIu64 " discards; "
 	       "death to completion: p50 %.1f ms, p99 %.1f ms, most %.1f ms\n",
 	       t->killed, t->restarts, t->daemon.starts, t->daemon.refusals,
 	       t->sessions, n[LOAD_READ], n[LOAD_WRITE], n[LOAD_FLUSH],
-	       n[LOAD_ZERO], n[LOAD_DISCARD], percentile(t, 50),
-	       percentile(t, 99), percentile(t, 100));
+	       n[LOAD_ZERO], n[LOAD_DISCARD],
+	       percentile_ms(t->times_us, t->ntimes, 50),
+	       percentile_ms(t->times_us, t->ntimes, 99),
+	       percentile_ms(t->times_us, t->ntimes, 100));
 	if (t->times_file)
 		save_times(t);
 }
