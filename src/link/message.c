@@ -120,9 +120,6 @@ static const char *listen_fault(const struct link_message *m)
 {
 	const struct link_listen *l = &m->listen;
 
-	if (!is_flag(l->once) || !is_flag(l->connected) ||
-	    !is_zero(l->zero, sizeof(l->zero)))
-		return "a flag that is none";
 	return is_text(l->where, sizeof(l->where)) ? NULL :
 						     "a name without an end";
 }
@@ -182,6 +179,7 @@ static const struct row rows[] = {
 	{ LINK_LISTEN, LINK_TO_WORKER, BYTES(link_listen), listen_fault },
 	{ LINK_TAKEN, LINK_TO_WORKER, BYTES(link_taken), taken_fault },
 	{ LINK_GIVEN, LINK_TO_WORKER, BODY, NULL },
+	{ LINK_FRONT_END, LINK_TO_WORKER, BODY, NULL },
 	{ LINK_BEGUN, LINK_TO_MONITOR, BYTES(link_begun), begun_fault },
 	{ LINK_ATTACHED, LINK_TO_MONITOR, BYTES(link_attached),
 	  attached_fault },
@@ -189,7 +187,7 @@ static const struct row rows[] = {
 	{ LINK_OPENED, LINK_TO_MONITOR, BYTES(link_opened), opened_fault },
 	{ LINK_TAKE, LINK_TO_MONITOR, BODY, NULL },
 	{ LINK_GIVE, LINK_TO_MONITOR, BODY, NULL },
-	{ LINK_OVER, LINK_TO_MONITOR, BODY, NULL },
+	{ LINK_FRONT_END_LEFT, LINK_TO_MONITOR, BODY, NULL },
 };
 
 static const struct row *find(uint32_t type)
@@ -209,7 +207,7 @@ unsigned int link_message_fds(const struct link_message *m)
 		       m->attach.has_sync;
 	if (m->type == LINK_OPEN)
 		return (unsigned int)m->open.facts.has_file + m->open.has_sync;
-	return m->type == LINK_LISTEN;
+	return m->type == LINK_FRONT_END;
 }
 
 const char *link_message_fault(const struct link_message *m, size_t bytes,

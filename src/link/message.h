@@ -39,6 +39,7 @@ enum link_type {
 	LINK_LISTEN,
 	LINK_TAKEN,
 	LINK_GIVEN,
+	LINK_FRONT_END,
 	/* to the monitor */
 	LINK_BEGUN = 101,
 	LINK_ATTACHED,
@@ -47,7 +48,7 @@ enum link_type {
 	LINK_OPENED,
 	LINK_TAKE,
 	LINK_GIVE,
-	LINK_OVER,
+	LINK_FRONT_END_LEFT,
 };
 
 enum link_end { LINK_TO_WORKER, LINK_TO_MONITOR };
@@ -116,8 +117,7 @@ struct link_open {
 	struct link_options options;
 };
 
-struct link_listen { /* descriptor: the socket */
-	uint8_t once, connected, zero[6];
+struct link_listen {
 	char where[LINK_WHERE_MAX];
 };
 

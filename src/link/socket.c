@@ -105,8 +105,10 @@ int link_socket_receive(int fd, void *message, size_t size,
 	if (got < 0)
 		return -errno;
 	n = collect(&msg, came, &fault);
-	if (n > LINK_FDS_MAX || (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)))
+	if (n > LINK_FDS_MAX || (msg.msg_flags & MSG_TRUNC))
 		fault = -EPROTO;
+	else if (msg.msg_flags & MSG_CTRUNC)
+		fault = -EMFILE;
 	if (fault || got == 0) {
 		while (n)
 			close(came[--n]);

@@ -23,8 +23,8 @@ int link_socket_send(int fd, const void *message, size_t bytes, const int *fds,
 /*
  * Take a message of up to `size` bytes: how many, and `fds` are the caller's to
  * close. Or 0: the other end is closed. Or a negative errno: -EAGAIN, there is
- * none; -EPROTO, it was longer, had more descriptors or something else with it,
- * or one of them could not be had; all of it is gone then.
+ * none; -EPROTO, it was longer, had more descriptors or something else with it;
+ * -EMFILE, one of them could not be had; all of it is gone then.
  */
 int link_socket_receive(int fd, void *message, size_t size,
 			int fds[LINK_FDS_MAX], unsigned int *nfds);

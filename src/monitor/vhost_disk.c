@@ -3,8 +3,8 @@
  * A disk that is served over vhost-user; see monitor/vhost_disk.h.
  *
  * Happy path: claim the image, make a part of it and have a worker open that;
- * then make the socket, for who finds it finds the disk, and have the worker
- * listen. Follow the size of the image, take its lock and give it away as the
+ * then make the socket, for who finds it finds the disk, and give the worker
+ * one front end after the other. Follow the size of the image, take its lock and give it away as the
  * worker says. At the end the worker finishes the requests in flight and gives
  * the device up, then the image is closed, and only then the socket is gone:
  * who finds the path free finds the image free.
@@ -14,7 +14,8 @@
  * lock of its part tells. The claim and the socket are kept: front ends connect
  * to it again, and nobody else has served the disk meanwhile.
  *
- * Failure: what keeps the first worker from being there ends the program. An
+ * Failure: what keeps the first worker from being there ends the program, but
+ * one that dies then has a few more, at once. An
  * image that another process has is waited for (handover.c). Who was connected
  * on a socket that we were given does not come again: so that is the end.
  */
@@ -30,6 +31,7 @@
 #include "base/descriptors.h"
 #include "base/log.h"
 #include "monitor/disk_image.h"
+#include "monitor/front_ends.h"
 #include "monitor/handover.h"
 #include "monitor/serial.h"
 #include "monitor/size_watch.h"
@@ -52,6 +54,7 @@ struct vhost_disk {
 	struct size_watch size; /* of it */
 	struct handover handover;
 	struct vhost_socket socket;
+	struct front_ends front_ends; /* on it */
 	struct vhost *worker;
 	struct worker_lives lives;
 	struct loop_timer again; /* armed: another worker is to be started */
@@ -117,12 +120,20 @@ static void died(struct vhost_disk *vd)
 
 	if (vd->ends)
 		return;
-	if (vd->socket.connected || !vd->listens) {
+	front_ends_stop(&vd->front_ends);
+	if (vd->socket.connected) {
 		fail(vd);
 		return;
 	}
 	if (!worker_lives_died(&vd->lives, clock_ns(), &pause_ns)) {
 		log_error("%s: its workers have died too often: giving up",
+			  vd->name);
+		fail(vd);
+		return;
+	}
+	/* Whoever starts us waits, and is better told. */
+	if (pause_ns && !vd->listens) {
+		log_error("%s: no worker lives until it can serve: giving up",
 			  vd->name);
 		fail(vd);
 		return;
@@ -167,11 +178,23 @@ static void listen_with(struct vhost_disk *vd)
 {
 	const char *path = vd->given->vhost_socket;
 
-	vhost_listen(vd->worker, vd->socket.fd, vd->socket.connected,
-		     vd->given->once, path ? path : "an inherited socket");
-	/* It is the worker's, who may die: its peer is to see that. */
-	if (vd->socket.connected)
-		vhost_socket_close(&vd->socket);
+	vhost_listen(vd->worker, path ? path : "an inherited socket");
+	if (!vd->socket.connected) {
+		front_ends_want(&vd->front_ends, vd->socket.fd);
+		return;
+	}
+	vhost_front_end(vd->worker, vd->socket.fd);
+	vhost_socket_close(&vd->socket);
+}
+
+/* Ours no more: the worker may die, and its peer is to see that. */
+static void came(struct front_ends *front_ends, int fd)
+{
+	struct vhost_disk *vd = container_of(front_ends, struct vhost_disk,
+					     front_ends);
+
+	vhost_front_end(vd->worker, fd);
+	close(fd);
 }
 
 /* ---- what the worker says ---- */
@@ -231,9 +254,14 @@ static void give(struct vhost_monitor *monitor)
 	vhost_given(vd->worker);
 }
 
-static void over(struct vhost_monitor *monitor)
+static void front_end_left(struct vhost_monitor *monitor)
 {
-	loop_quit(of(monitor)->loop);
+	struct vhost_disk *vd = of(monitor);
+
+	if (vd->given->once || vd->socket.connected)
+		loop_quit(vd->loop);
+	else
+		front_ends_want(&vd->front_ends, vd->socket.fd);
 }
 
 static void gone(struct vhost_monitor *monitor, bool left)
@@ -251,7 +279,7 @@ static const struct vhost_monitor_ops monitor_ops = {
 	.opened = opened,
 	.take = take,
 	.give = give,
-	.over = over,
+	.front_end_left = front_end_left,
 	.gone = gone,
 };
 
@@ -294,6 +322,9 @@ static int claim_image(struct vhost_disk *vd, char error[BLOCK_ERROR_MAX])
 	vd->handover.name = vd->name;
 	vd->handover.size = &vd->size;
 	vd->handover.waited = !vd->claim.locked;
+	vd->front_ends.name = vd->name;
+	vd->front_ends.came = came;
+	front_ends_init(&vd->front_ends, vd->loop);
 	return 0;
 }
 
@@ -324,6 +355,8 @@ static void finish_worker(struct vhost_disk *vd)
 	loop_disarm(vd->loop, &vd->again);
 	if (!vd->worker)
 		return;
+	/* Nobody shall come while what is left is done. */
+	front_ends_stop(&vd->front_ends);
 	vhost_leave(vd->worker);
 	while (r == 0 && vhost_runs(vd->worker))
 		r = loop_run(vd->loop);

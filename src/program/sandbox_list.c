@@ -190,7 +190,7 @@ static const struct call_filter_call calls[] = {
 	{ __NR_connect, ALL, NULL },
 	{ __NR_bind, ALL, NULL },
 	{ __NR_listen, FRONT_ENDS, NULL },
-	{ __NR_accept4, SANDBOX_VHOST, NULL },
+	{ __NR_accept4, FRONT_ENDS, NULL },
 	{ __NR_sendmsg, ALL, NULL },
 	{ __NR_recvmsg, ALL, NULL },
 	{ __NR_sendto, ALL, NULL },

@@ -167,7 +167,6 @@ static const struct call_filter_call calls[] = {
 	{ __NR_preadv2, CONFINE_ENGINES | CONFINE_VHOST, NULL },
 
 	/* Front ends: their sockets, and what they share. */
-	{ __NR_accept4, CONFINE_VHOST, NULL },
 	{ __NR_getsockopt, CONFINE_VHOST, NULL },
 	{ __NR_sendto, CONFINE_VHOST, NULL },
 	{ __NR_recvfrom, CONFINE_VHOST, NULL },

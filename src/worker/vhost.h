@@ -2,10 +2,12 @@
 /*
  * What the monitor of a disk that is served over vhost-user and its worker say
  * to each other, and all of it: the monitor has the image, its lock and the
- * socket, the worker talks to front ends, has their memory and moves the data.
+ * socket, on which it accepts front ends, the worker talks to them, has their
+ * memory and moves the data.
  *
- *	monitor -> worker	open, listen, taken, given, resize, leave
- *	worker -> monitor	opened, take, give, over
+ *	monitor -> worker	open, listen, front end, taken, given, resize,
+ *				leave
+ *	worker -> monitor	opened, front end left, take, give
  *
  * As in worker/worker.h nothing of it is waited for; answers come by the loop.
  *
@@ -13,7 +15,9 @@
  *	   |
  *	opened
  *	   |
- *	listen		front ends may come, one after the other
+ *	listen		front ends may come
+ *	   |
+ *	front end, left	... one after the other
  *	   |
  *	take, taken	of an image that lends: a queue is to be served, so its
  *	   |		lock has to be ours ...
@@ -52,8 +56,8 @@ struct vhost_monitor_ops {
 	void (*take)(struct vhost_monitor *monitor);
 	/* Nothing is in flight, and all is flushed: vhost_given(). */
 	void (*give)(struct vhost_monitor *monitor);
-	/* The only front end that was to come has gone. */
-	void (*over)(struct vhost_monitor *monitor);
+	/* The front end has gone: the next one may come. */
+	void (*front_end_left)(struct vhost_monitor *monitor);
 	/* There is no worker any more; `left`: as it was told. */
 	void (*gone)(struct vhost_monitor *monitor, bool left);
 };
@@ -85,13 +89,14 @@ void vhost_free(struct vhost **vhost);
  */
 int vhost_open(struct vhost *vhost, const struct vhost_wanted *wanted);
 
+/* It was opened, and front ends may come; `where` is for the log. */
+void vhost_listen(struct vhost *vhost, const char *where);
+
 /*
- * It was opened: take front ends on `fd`, which stays the monitor's, a listener
- * or one that is `connected`. `once`: over() follows when the first has gone,
- * as it does of one that is connected. `where` is for the log.
+ * One has connected: serve it. `fd` stays the monitor's to close, whatever
+ * comes of it. There is one at a time: front_end_left() follows.
  */
-void vhost_listen(struct vhost *vhost, int fd, bool connected, bool once,
-		  const char *where);
+void vhost_front_end(struct vhost *vhost, int fd);
 
 /* The lock is ours: 0; or a negative errno, which was logged. */
 void vhost_taken(struct vhost *vhost, int result);

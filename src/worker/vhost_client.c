@@ -53,7 +53,7 @@ struct vhost {
 	enum vhost_state state;
 	enum vhost_lock lock;
 	bool lends;
-	bool ends;                 /* the worker says that it is over, once */
+	bool serves;               /* a front end, which has not left yet */
 	struct loop_source source; /* of the link; fd -1: there is none */
 	bool failed;               /* why it dies was said */
 };
@@ -133,12 +133,12 @@ static const char *do_give(struct vhost *v)
 	return NULL;
 }
 
-static const char *do_over(struct vhost *v)
+static const char *do_left(struct vhost *v)
 {
-	if (v->state != VHOST_OPEN || !v->ends)
-		return "it ends for no reason";
-	v->ends = false;
-	v->monitor->ops->over(v->monitor);
+	if (v->state != VHOST_OPEN || !v->serves)
+		return "a front end left that there was not";
+	v->serves = false;
+	v->monitor->ops->front_end_left(v->monitor);
 	return NULL;
 }
 
@@ -155,8 +155,8 @@ static const char *hear(struct vhost *v, const struct link_message *m)
 		return do_take(v);
 	case LINK_GIVE:
 		return do_give(v);
-	case LINK_OVER:
-		return do_over(v);
+	case LINK_FRONT_END_LEFT:
+		return do_left(v);
 	default:
 		return "it says what is for another guest";
 	}
@@ -246,7 +246,7 @@ int vhost_open(struct vhost *v, const struct vhost_wanted *wanted)
 	if (r == 0) {
 		v->state = VHOST_OPENS;
 		v->failed = false;
-		v->ends = false;
+		v->serves = false;
 		v->lends = wanted->part->facts.lends;
 		v->lock = wanted->locked ? VHOST_LOCK_OURS : VHOST_LOCK_THEIRS;
 		send_open(v, wanted);
@@ -256,15 +256,20 @@ int vhost_open(struct vhost *v, const struct vhost_wanted *wanted)
 	return r;
 }
 
-void vhost_listen(struct vhost *v, int fd, bool connected, bool once,
-		  const char *where)
+void vhost_listen(struct vhost *v, const char *where)
 {
 	struct link_message m = { .type = LINK_LISTEN };
 
-	m.listen.connected = connected;
-	m.listen.once = once;
 	snprintf(m.listen.where, sizeof(m.listen.where), "%s", where);
-	v->ends = once || connected;
+	send_message(v, &m, NULL);
+}
+
+void vhost_front_end(struct vhost *v, int fd)
+{
+	const struct link_message m = { .type = LINK_FRONT_END };
+
+	assert(!v->serves);
+	v->serves = true;
 	send_message(v, &m, &fd);
 }
 

@@ -5,7 +5,8 @@
  *
  *	open	  an image is made of the part that came, a device of that
  *	   |
- *	listen	  front ends come; take, give and what is answered
+ *	listen	  front ends are handed over, one after the other; take, give
+ *	   |	  and what is answered
  *	   |
  *	end	  the monitor says so, or is gone itself: what is in flight is
  *	   |	  finished, by the loop
@@ -18,7 +19,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -39,6 +39,7 @@ static struct {
 	struct loop_deferred over; /* there is no device: that is to be told */
 	bool tried;                /* to open: there is something to end */
 	bool opened, listens, ends, deaf;
+	struct log_limit refusals;
 	struct link_open what; /* what the device was made of */
 	struct disk_options options;
 	struct block_image image;
@@ -70,19 +71,10 @@ static void give(struct vhost_worker_owner *owner)
 	say(LINK_GIVE);
 }
 
-/* The next monitor may have the listener already, which outlives us all. */
-static bool is_needed(struct vhost_worker_owner *owner)
-{
-	struct pollfd link = { .fd = server.source.fd };
-
-	(void)owner;
-	return !server.ends && poll(&link, 1, 0) == 0;
-}
-
-static void over(struct vhost_worker_owner *owner)
+static void left(struct vhost_worker_owner *owner)
 {
 	(void)owner;
-	say(LINK_OVER);
+	say(LINK_FRONT_END_LEFT);
 }
 
 static void finish(void)
@@ -111,8 +103,7 @@ static void nothing_to_end(struct loop_deferred *deferred)
 static const struct vhost_worker_owner_ops owner_ops = {
 	.take = take,
 	.give = give,
-	.is_needed = is_needed,
-	.over = over,
+	.left = left,
 	.ended = device_ended,
 };
 
@@ -167,22 +158,35 @@ static const char *do_open(const struct link_message *m, int *fds)
 	return NULL;
 }
 
-static const char *do_listen(const struct link_message *m, int *fds)
+static const char *do_listen(const struct link_message *m)
 {
-	const struct link_listen *l = &m->listen;
-	int fd = fds[0];
-	int r;
+	if (server.listens)
+		return "it listens twice";
+	server.listens = true;
+	vhost_worker_listen(m->listen.where);
+	return NULL;
+}
 
-	if (!server.opened || server.listens)
-		return "it listens twice, or for nobody";
+/* One that cannot be served sees its connection end, and may come again. */
+static void not_served(int r)
+{
+	log_limited(&server.refusals, LOG_LEVEL_ERROR,
+		    "%s: a front end cannot be served: %s%s", server.what.name,
+		    strerror(-r), descriptors_advice(-r));
+	say(LINK_FRONT_END_LEFT);
+}
+
+static const char *do_front_end(int *fds)
+{
+	int fd = fds[0], r;
+
+	if (!server.listens || vhost_worker_serves())
+		return "a front end too many";
 	fds[0] = -1;
-	r = vhost_worker_listen(fd, l->connected, l->once, l->where);
-	server.listens = r == 0;
-	if (r == 0)
-		return NULL;
-	log_error("%s: cannot serve: %s%s", server.what.name, strerror(-r),
-		  descriptors_advice(-r));
-	return "it has nobody to serve";
+	r = vhost_worker_serve(fd);
+	if (r)
+		not_served(r);
+	return NULL;
 }
 
 /* NULL, or what is wrong with it. Descriptors that were taken are -1 then. */
@@ -198,7 +202,9 @@ static const char *obey(const struct link_message *m, int *fds)
 		return "it wants something of no disk";
 	switch (m->type) {
 	case LINK_LISTEN:
-		return do_listen(m, fds);
+		return do_listen(m);
+	case LINK_FRONT_END:
+		return do_front_end(fds);
 	case LINK_TAKEN:
 		vhost_worker_taken(m->taken.result);
 		return NULL;
@@ -226,6 +232,11 @@ static void ready(struct loop_source *source, uint32_t events)
 	(void)events;
 	if (r == -EAGAIN)
 		return;
+	/* All else that brings descriptors came before. */
+	if (r == -EMFILE && server.listens && !server.ends) {
+		not_served(r);
+		return;
+	}
 	/* Nothing more is heard while it ends, but that nobody is there. */
 	if (r == 1 && server.ends)
 		why = NULL;

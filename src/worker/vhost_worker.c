@@ -2,15 +2,14 @@
 /*
  * A device that is served to vhost-user front ends; see worker/vhost_worker.h.
  *
- * Happy path: make a device of the image, start the threads, take front ends. A
- * queue is given to its thread when it is first started, since many never are.
- * While a front end is connected the next one waits its turn. At the end the
- * requests in flight are finished and told to the driver before the connection
- * is closed, but for long ones that whoever serves the driver next can take up.
+ * Happy path: make a device of the image, start the threads, take front ends,
+ * one at a time, as the owner brings them. A queue is given to its thread when
+ * it is first started, since many never are. At the end the requests in flight
+ * are finished and told to the driver before the connection is closed, but for
+ * long ones that whoever serves the driver next can take up.
  *
  * Failure: what a front end does wrong ends its session (src/vhost_user), never
- * this loop. Without a descriptor for the next front end it is asked for again
- * every second.
+ * this loop.
  */
 #include "worker/vhost_worker.h"
 
@@ -25,7 +24,6 @@
 #include "base/log.h"
 #include "base/thread_loop.h"
 #include "disk/disk.h"
-#include "worker/vhost_accept.h"
 #include "worker/vhost_lend.h"
 #include "worker/vhost_state.h"
 #include "vhost_user/bus_guard.h"
@@ -41,9 +39,6 @@ enum {
 	SESSION_DESCRIPTORS = 2 + 16,
 };
 
-/* Between two attempts to accept, when there is no descriptor for it. */
-#define RETRY_NS NS_PER_SECOND
-
 /* Between two looks whether the last requests are done. */
 #define PAUSE_NS (20 * NS_PER_MS)
 
@@ -52,14 +47,9 @@ struct vhost_worker {
 	struct vhost_worker_owner *whose;
 	struct vhost_worker_settings settings;
 	struct loop *loop;
-	struct loop_source source; /* the listener; fd -1: there is none */
-	struct loop_timer retry;   /* armed instead, while accept() fails */
-	bool failing;              /* it does, and that was said */
-	struct log_limit waiting, failures, connections;
 	struct loop_timer pause; /* between two looks, at the end */
-	bool once;
-	bool made;    /* there is a disk */
-	bool serving; /* there is a session */
+	bool made;               /* there is a disk */
+	bool serving;            /* there is a session */
 	bool ending;
 	unsigned int nthreads;
 	struct thread_loop *thread_of[VIRTIO_QUEUES_MAX]; /* by queue */
@@ -72,80 +62,6 @@ struct vhost_worker {
 
 /* One per process; too large for a stack, and touched where it is used. */
 static struct vhost_worker the_worker;
-
-/* ---- the listener ---- */
-
-/*
- * An edge for each front end that comes, also while one is served; to watch
- * anew is an edge for who has come before.
- */
-static int watch_listener(struct vhost_worker *vh)
-{
-	return loop_add(vh->loop, &vh->source, EPOLLIN | EPOLLET);
-}
-
-static int accept_next(struct vhost_worker *vh)
-{
-	loop_remove(vh->loop, &vh->source);
-	return watch_listener(vh);
-}
-
-/* They wait in the backlog, and it would be an event without end. */
-static void accept_failed(struct vhost_worker *vh, int r)
-{
-	if (!vh->failing)
-		log_limited(&vh->failures, LOG_LEVEL_ERROR,
-			    "%s: a front end cannot be accepted: %s%s",
-			    vh->disk.name, strerror(-r),
-			    descriptors_advice(-r));
-	vh->failing = true;
-	loop_remove(vh->loop, &vh->source);
-	loop_arm(vh->loop, &vh->retry, RETRY_NS);
-}
-
-static void accept_again(struct loop_timer *timer)
-{
-	struct vhost_worker *vh = container_of(timer, struct vhost_worker,
-					       retry);
-	int r = watch_listener(vh);
-
-	if (r)
-		accept_failed(vh, r);
-}
-
-static void accept_one(struct vhost_worker *vh)
-{
-	int fd, r;
-
-	if (!vh->whose->ops->is_needed(vh->whose))
-		return;
-	fd = vhost_accept(vh->source.fd);
-	if (fd == -EAGAIN)
-		return;
-	r = fd < 0 ? fd : vhost_connection_open(&vh->connection, fd);
-	if (r) {
-		accept_failed(vh, r);
-		return;
-	}
-	vh->failing = false;
-	log_limited(&vh->connections, LOG_LEVEL_INFO,
-		    "%s: a front end has connected", vh->disk.name);
-}
-
-static void somebody_came(struct loop_source *source, uint32_t events)
-{
-	struct vhost_worker *vh = container_of(source, struct vhost_worker,
-					       source);
-
-	(void)events;
-	if (!vhost_connection_is_open(&vh->connection))
-		accept_one(vh);
-	else
-		log_limited(&vh->waiting, LOG_LEVEL_WARNING,
-			    "%s: another front end waits until the present "
-			    "one has gone",
-			    vh->disk.name);
-}
 
 /* ---- what the session asks for ---- */
 
@@ -226,20 +142,13 @@ static void closed(struct vhost_owner *owner)
 {
 	struct vhost_worker *vh = container_of(owner, struct vhost_worker,
 					       owner);
-	int r;
 
 	vhost_state_end(&vh->disk);
 	if (vh->ending)
 		return;
 	/* Also where a queue could not start after all. */
 	stopped(owner);
-	if (vh->once) {
-		vh->whose->ops->over(vh->whose);
-		return;
-	}
-	r = accept_next(vh);
-	if (r)
-		accept_failed(vh, r);
+	vh->whose->ops->left(vh->whose);
 }
 
 static const struct vhost_owner_ops owner_ops = {
@@ -369,8 +278,6 @@ int vhost_worker_open(const struct vhost_worker_settings *settings,
 	vh->owner.ops = &owner_ops;
 	vh->whose = owner;
 	vh->settings = *settings;
-	vh->source = (struct loop_source){ .fd = -1, .ready = somebody_came };
-	vh->retry.due = accept_again;
 	vh->loop = loop;
 	r = open_disk(vh, error);
 	vh->made = r == 0;
@@ -405,23 +312,20 @@ static void check_descriptors(const struct vhost_worker *vh)
 			    vh->disk.name, n, log_plural(n), wanted, left);
 }
 
-int vhost_worker_listen(int fd, bool connected, bool once, const char *where)
+void vhost_worker_listen(const char *where)
 {
-	struct vhost_worker *vh = &the_worker;
-	int r;
+	check_descriptors(&the_worker);
+	log_start(&the_worker, where);
+}
 
-	vh->once = once || connected;
-	if (connected) {
-		r = vhost_connection_open(&vh->connection, fd);
-	} else {
-		vh->source.fd = fd;
-		r = watch_listener(vh);
-	}
-	if (r)
-		return r;
-	check_descriptors(vh);
-	log_start(vh, where);
-	return 0;
+int vhost_worker_serve(int fd)
+{
+	return vhost_connection_open(&the_worker.connection, fd);
+}
+
+bool vhost_worker_serves(void)
+{
+	return vhost_connection_is_open(&the_worker.connection);
 }
 
 void vhost_worker_resize(uint64_t bytes)
@@ -430,18 +334,6 @@ void vhost_worker_resize(uint64_t bytes)
 }
 
 /* ---- the end ---- */
-
-/* The loop goes on while what is left is done: nobody else shall come then. */
-static void stop_listening(struct vhost_worker *vh)
-{
-	loop_disarm(vh->loop, &vh->retry);
-	if (vh->source.fd < 0)
-		return;
-	loop_remove(vh->loop, &vh->source);
-	/* Where the monitor is gone, too, nobody is to wait there. */
-	close(vh->source.fd);
-	vh->source.fd = -1;
-}
 
 /* Not all requests are the session's. */
 static bool is_busy(const struct vhost_worker *vh)
@@ -478,7 +370,6 @@ void vhost_worker_end(void)
 	struct vhost_worker *vh = &the_worker;
 	unsigned int n = vh->made ? disk_in_flight(&vh->disk) : 0;
 
-	stop_listening(vh);
 	if (n)
 		log_info("%s: waiting for %u request%s in flight; a second "
 			 "signal gives them up",

@@ -20,10 +20,8 @@ struct vhost_worker_owner_ops {
 	/* Of an image that lends: as worker/vhost.h. */
 	void (*take)(struct vhost_worker_owner *owner);
 	void (*give)(struct vhost_worker_owner *owner);
-	/* Whether a monitor is there; else who comes is for the next worker. */
-	bool (*is_needed)(struct vhost_worker_owner *owner);
-	/* The only front end that was to come has gone. */
-	void (*over)(struct vhost_worker_owner *owner);
+	/* The front end has gone: the next one may come. */
+	void (*left)(struct vhost_worker_owner *owner);
 	/* See vhost_worker_end(). */
 	void (*ended)(struct vhost_worker_owner *owner);
 };
@@ -48,12 +46,17 @@ int vhost_worker_open(const struct vhost_worker_settings *settings,
 		      struct loop *loop, struct vhost_worker_owner *owner,
 		      char error[BLOCK_ERROR_MAX]);
 
+/* Front ends may come, as the log is told; `where` is for that. */
+void vhost_worker_listen(const char *where);
+
 /*
- * Take front ends on `fd`, owned from here on: a listener, or one that is
- * `connected`. over() follows with `once`, and of one that is connected.
- * `where` is for the log. 0 or a negative errno.
+ * Serve a front end at the other end of `fd`, owned from here on; there is
+ * none. left() follows, but at our own end. Or a negative errno.
  */
-int vhost_worker_listen(int fd, bool connected, bool once, const char *where);
+int vhost_worker_serve(int fd);
+
+/* Whether there is one. */
+bool vhost_worker_serves(void);
 
 /* The answers to take() and give(); those that were not asked for are none. */
 void vhost_worker_taken(int result);

@@ -86,12 +86,6 @@ static void kill_now(struct torture *t)
 
 static void start(struct torture *t)
 {
-	/*
-	 * A worker of a daemon that was killed still has the socket that the
-	 * next one is given, and may accept whom that one should; who is sent
-	 * away then comes again, which this driver does not.
-	 */
-	t->daemon.foreground = t->daemon.inherit;
 	daemon_start(&t->daemon);
 	t->lost = 0;
 	t->load.start = t->daemon.starts;

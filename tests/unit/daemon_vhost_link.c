@@ -28,7 +28,7 @@ static struct {
 	struct vhost *vhost;
 	struct vhost_monitor monitor;
 	/* What the monitor has heard. */
-	unsigned int opened, take, give, over, gone, left;
+	unsigned int opened, take, give, front_end, gone, left;
 	int result;
 	/* Who starts workers, and the worker's end. */
 	struct worker_starter starter;
@@ -56,10 +56,10 @@ static void give(struct vhost_monitor *monitor)
 	t.give++;
 }
 
-static void over(struct vhost_monitor *monitor)
+static void front_end_left(struct vhost_monitor *monitor)
 {
 	(void)monitor;
-	t.over++;
+	t.front_end++;
 }
 
 static void gone(struct vhost_monitor *monitor, bool left)
@@ -73,7 +73,7 @@ static const struct vhost_monitor_ops monitor_ops = {
 	.opened = opened,
 	.take = take,
 	.give = give,
-	.over = over,
+	.front_end_left = front_end_left,
 	.gone = gone,
 };
 
@@ -238,7 +238,7 @@ static void start_open(bool lends, bool locked)
 static void is_lost(unsigned int heard)
 {
 	assert_int_equal(t.killed, 1);
-	assert_int_equal(t.opened + t.take + t.give + t.over, heard);
+	assert_int_equal(t.opened + t.take + t.give + t.front_end, heard);
 	assert_int_equal(t.gone, 0);
 	/* Whatever the monitor says, it is for nobody. */
 	vhost_resize(t.vhost, 1);
@@ -254,14 +254,18 @@ static void is_lost(unsigned int heard)
 static void test_serves_and_leaves(void **state)
 {
 	int sock = socket(AF_UNIX, SOCK_STREAM, 0);
-	struct link_message m;
 
 	(void)state;
 	start_open(true, false);
-	vhost_listen(t.vhost, sock, false, true, "/run/web.sock");
+	vhost_listen(t.vhost, "/run/web.sock");
+	assert_string_equal(hear(LINK_LISTEN).listen.where, "/run/web.sock");
+	for (unsigned int i = 1; i <= 2; i++) {
+		vhost_front_end(t.vhost, sock);
+		hear(LINK_FRONT_END);
+		say(LINK_FRONT_END_LEFT);
+		assert_int_equal(t.front_end, i);
+	}
 	close(sock);
-	m = hear(LINK_LISTEN);
-	assert_true(m.listen.once && !m.listen.connected);
 	say(LINK_TAKE);
 	assert_int_equal(t.take, 1);
 	vhost_taken(t.vhost, -EAGAIN);
@@ -273,8 +277,6 @@ static void test_serves_and_leaves(void **state)
 	assert_int_equal(t.give, 1);
 	vhost_given(t.vhost);
 	hear(LINK_GIVEN);
-	say(LINK_OVER);
-	assert_int_equal(t.over, 1);
 	vhost_leave(t.vhost);
 	vhost_leave(t.vhost);
 	hear(LINK_LEAVE);
@@ -355,12 +357,22 @@ static void test_gives_what_nobody_lends(void **state)
 	is_lost(1);
 }
 
-static void test_ends_for_no_reason(void **state)
+static void test_front_end_that_there_was_not(void **state)
 {
 	(void)state;
 	start_open(false, true);
-	say(LINK_OVER);
+	say(LINK_FRONT_END_LEFT);
 	is_lost(1);
+}
+
+static void test_front_end_leaves_twice(void **state)
+{
+	(void)state;
+	start_open(false, true);
+	vhost_front_end(t.vhost, STDERR_FILENO);
+	say(LINK_FRONT_END_LEFT);
+	say(LINK_FRONT_END_LEFT);
+	is_lost(2);
 }
 
 static void test_says_what_is_for_another(void **state)
@@ -405,7 +417,8 @@ int main(void)
 		TEST(test_takes_twice),
 		TEST(test_gives_what_it_has_not),
 		TEST(test_gives_what_nobody_lends),
-		TEST(test_ends_for_no_reason),
+		TEST(test_front_end_that_there_was_not),
+		TEST(test_front_end_leaves_twice),
 		TEST(test_says_what_is_for_another),
 		TEST(test_says_no_message),
 		TEST(test_does_not_listen),

@@ -20,8 +20,8 @@
 
 #include <cmocka.h>
 
+#include "monitor/front_ends.h"
 #include "monitor/vhost_socket.h"
-#include "worker/vhost_accept.h"
 
 static char folder[64];
 static char error[BLOCK_ERROR_MAX];
@@ -428,11 +428,11 @@ static void test_inherited_listener(void **state)
 	alarm(30);
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(fcntl(listener, F_SETFL, O_RDWR), 0);
-		assert_int_equal(vhost_accept(vs.fd), -EAGAIN);
+		assert_int_equal(front_ends_accept(vs.fd), -EAGAIN);
 	}
 	assert_int_equal(knock(at("s")), 0);
 	assert_int_equal(fcntl(listener, F_SETFL, O_RDWR), 0);
-	fd = vhost_accept(vs.fd);
+	fd = front_ends_accept(vs.fd);
 	assert_true(fd >= 0);
 	assert_true(fcntl(fd, F_GETFL) & O_NONBLOCK);
 	alarm(0);

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -141,7 +142,6 @@ static struct link_message listen_message(void)
 {
 	struct link_message m = plain(LINK_LISTEN);
 
-	m.listen.once = 1;
 	strcpy(m.listen.where, "/run/web.sock");
 	return m;
 }
@@ -170,7 +170,7 @@ struct sample {
 	size_t bytes;
 };
 
-enum { SAMPLES = 23 };
+enum { SAMPLES = 24 };
 
 static unsigned int samples(struct sample s[SAMPLES])
 {
@@ -208,7 +208,8 @@ static unsigned int samples(struct sample s[SAMPLES])
 		{ opened_message(-ENODEV), LINK_TO_MONITOR, opened },
 		{ plain(LINK_TAKE), LINK_TO_MONITOR, body },
 		{ plain(LINK_GIVE), LINK_TO_MONITOR, body },
-		{ plain(LINK_OVER), LINK_TO_MONITOR, body },
+		{ plain(LINK_FRONT_END), LINK_TO_WORKER, body },
+		{ plain(LINK_FRONT_END_LEFT), LINK_TO_MONITOR, body },
 	};
 
 	memcpy(s, all, sizeof(all));
@@ -307,6 +308,29 @@ static void test_each_type(void **state)
 		close_all(fds);
 	}
 	assert_int_equal(descriptors(), before);
+}
+
+/* One that cannot be had is known from what was wrongly said. */
+static void test_no_descriptor_is_left(void **state)
+{
+	const struct link_message m = plain(LINK_FRONT_END);
+	struct rlimit limit, few;
+	struct link_message got;
+	int fds[LINK_FDS_MAX], zero = 0;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	few = limit;
+	few.rlim_cur = 3;
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(link_message_send(end[1], &m, &zero), 0);
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, i ? &limit : &few),
+				 0);
+		assert_int_equal(receive(LINK_TO_WORKER, &got, fds),
+				 i ? 1 : -EMFILE);
+		assert_int_equal(fds[0] >= 0, i);
+		close_all(fds);
+	}
 }
 
 /* Each of them is none, cut off at any byte or with more behind it. */
@@ -424,7 +448,7 @@ static void test_answers_that_make_no_sense(void **state)
 	      memset(m.opened.error, 'x', sizeof(m.opened.error)));
 	WRONG(plain(LINK_TAKE), m.zero = 1);
 	WRONG(plain(LINK_GIVE), m.zero = 1);
-	WRONG(plain(LINK_OVER), m.zero = 1);
+	WRONG(plain(LINK_FRONT_END_LEFT), m.zero = 1);
 }
 
 static void test_orders_that_make_no_sense(void **state)
@@ -464,9 +488,7 @@ static void test_orders_that_make_no_sense(void **state)
 	WRONG(open_message(), memset(m.open.name, 'x', sizeof(m.open.name)));
 	WRONG(open_message(), m.open.facts.block_size = 3);
 	WRONG(open_message(), m.open.options.queues = 0);
-	WRONG(listen_message(), m.listen.once = 2);
-	WRONG(listen_message(), m.listen.connected = 2);
-	WRONG(listen_message(), m.listen.zero[0] = 1);
+	WRONG(plain(LINK_FRONT_END), m.zero = 1);
 	WRONG(listen_message(),
 	      memset(m.listen.where, 'x', sizeof(m.listen.where)));
 	WRONG(taken_message(0), m.taken.result = 1);
@@ -550,6 +572,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		in_link(test_each_type),
+		in_link(test_no_descriptor_is_left),
 		in_link(test_each_length),
 		in_link(test_no_bytes_are_the_end),
 		in_link(test_each_number_of_descriptors),

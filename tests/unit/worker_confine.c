@@ -57,7 +57,7 @@ enum {
 	CALLS = 470,         /* numbers that are tried */
 	STEADY_MAX = 20,     /* calls while disks are served */
 	LIST_MAX = 55,       /* calls that are allowed; more want a reason */
-	VHOST_LIST_MAX = 66, /* ... sockets, and what front ends send */
+	VHOST_LIST_MAX = 65, /* ... sockets, and what front ends send */
 	LANDLOCK_SCOPES = 6, /* the version that came with them */
 };
 
