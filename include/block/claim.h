@@ -114,11 +114,12 @@ int block_claim_part(struct block_claim *claim, struct block_part *part,
 
 /*
  * Lock an image that lends, before anything of it is read or written: 0, also
- * if it is locked, or a negative errno as above. What others may have written
- * meanwhile is seen; its size is to be looked at anew. Its part is locked by
- * block_image_lock(), after this.
+ * if it is locked, or a negative errno as above: -EAGAIN or -EBUSY, it is in
+ * use. What others may have written meanwhile is seen; its size is to be looked
+ * at anew. Its part is locked by block_image_lock(), after this.
  */
-int block_claim_lock(struct block_claim *claim, char error[BLOCK_ERROR_MAX]);
+int block_claim_lock(struct block_claim *claim, enum block_in_use in_use,
+		     char error[BLOCK_ERROR_MAX]);
 
 /*
  * Give the lock of an image that lends to whoever wants it. Nothing may be in

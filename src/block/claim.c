@@ -280,13 +280,15 @@ static int64_t read_changed_ns(const struct block_claim *claim)
 	return (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
 }
 
-int block_claim_lock(struct block_claim *claim, char error[BLOCK_ERROR_MAX])
+int block_claim_lock(struct block_claim *claim, enum block_in_use in_use,
+		     char error[BLOCK_ERROR_MAX])
 {
 	int64_t changed_ns;
 	int rc;
 
 	if (claim->locked || claim->fd < 0)
 		return 0;
+	claim->user.in_use = in_use;
 	rc = lock_all(claim, error);
 	if (rc)
 		return rc;

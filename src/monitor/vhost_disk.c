@@ -121,6 +121,7 @@ static void died(struct vhost_disk *vd)
 	if (vd->ends)
 		return;
 	front_ends_stop(&vd->front_ends);
+	handover_forget(&vd->handover);
 	if (vd->socket.connected) {
 		fail(vd);
 		return;
@@ -241,9 +242,13 @@ static void opened(struct vhost_monitor *monitor, int result, const char *error)
 
 static void take(struct vhost_monitor *monitor)
 {
-	struct vhost_disk *vd = of(monitor);
+	handover_take(&of(monitor)->handover);
+}
 
-	vhost_taken(vd->worker, handover_take(&vd->handover));
+static void taken(struct handover *handover, int result)
+{
+	vhost_taken(container_of(handover, struct vhost_disk, handover)->worker,
+		    result);
 }
 
 static void give(struct vhost_monitor *monitor)
@@ -322,6 +327,9 @@ static int claim_image(struct vhost_disk *vd, char error[BLOCK_ERROR_MAX])
 	vd->handover.name = vd->name;
 	vd->handover.size = &vd->size;
 	vd->handover.waited = !vd->claim.locked;
+	vd->handover.loop = vd->loop;
+	vd->handover.taken = taken;
+	handover_init(&vd->handover);
 	vd->front_ends.name = vd->name;
 	vd->front_ends.came = came;
 	front_ends_init(&vd->front_ends, vd->loop);
@@ -357,6 +365,7 @@ static void finish_worker(struct vhost_disk *vd)
 		return;
 	/* Nobody shall come while what is left is done. */
 	front_ends_stop(&vd->front_ends);
+	handover_forget(&vd->handover);
 	vhost_leave(vd->worker);
 	while (r == 0 && vhost_runs(vd->worker))
 		r = loop_run(vd->loop);

@@ -89,7 +89,7 @@ int whole_lock(struct block_image *image, char error[BLOCK_ERROR_MAX])
 
 	if (claim->locked)
 		return 0;
-	rc = block_claim_lock(claim, error);
+	rc = block_claim_lock(claim, claim->user.in_use, error);
 	return rc ? rc : block_image_lock(image);
 }
 

@@ -97,7 +97,8 @@ static void sent_last(void *arg)
 	struct torture *t = arg;
 
 	kill_now(t);
-	if (t->daemon.inherit)
+	/* One that has lost its worker alone goes on. */
+	if (t->daemon.inherit && !t->daemon.pid)
 		start(t);
 }
 

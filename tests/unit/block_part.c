@@ -447,18 +447,20 @@ static void test_lent(void **state)
 	/* It waits with all that it needs. */
 	assert_int_equal(block_claim_part(&two, &part, error), 0);
 	assert_int_equal(block_image_open(&image[1], &part, error), 0);
-	assert_int_equal(block_claim_lock(&two, error), -EAGAIN);
+	assert_int_equal(block_claim_lock(&two, BLOCK_IN_USE_ASK, error),
+			 -EAGAIN);
 	/* The order: a claim that is free is not enough. */
 	block_claim_unlock(&one);
-	assert_int_equal(block_claim_lock(&two, error), -EAGAIN);
+	assert_int_equal(block_claim_lock(&two, BLOCK_IN_USE_ASK, error),
+			 -EAGAIN);
 	block_image_unlock(&image[0]);
-	assert_int_equal(block_claim_lock(&two, error), 0);
+	assert_int_equal(block_claim_lock(&two, BLOCK_IN_USE_ASK, error), 0);
 	assert_int_equal(block_image_lock(&image[1]), 0);
 	assert_int_equal(block_image_lock(&image[0]), -EBUSY);
 	check_busy(&two);
 	block_image_close(&image[1]);
 	block_claim_close(&two);
-	assert_int_equal(block_claim_lock(&one, error), 0);
+	assert_int_equal(block_claim_lock(&one, BLOCK_IN_USE_ASK, error), 0);
 	assert_int_equal(block_image_lock(&image[0]), 0);
 	block_image_close(&image[0]);
 	block_claim_close(&one);

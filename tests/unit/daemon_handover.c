@@ -6,6 +6,8 @@
  */
 #include "lib/model_daemon.h"
 
+#include <pthread.h>
+
 enum { IMAGE_BYTES = 1 << 20 };
 
 static char image[128], path[2][128];
@@ -154,6 +156,52 @@ static void test_migration(void **state)
 	assert_int_equal(read_block(&here), 2);
 	front_close(&there);
 	check_refused(d, 1);
+	front_close(&here);
+	daemon_stop(&d[0]);
+	daemon_stop(&d[1]);
+}
+
+static struct {
+	struct daemon *daemon; /* when it says that a queue waits ... */
+	struct front *front;   /* this one stops */
+} waiting;
+
+static void *stop_then(void *arg)
+{
+	(void)arg;
+	daemon_says(waiting.daemon, "a queue waits for the lock of ");
+	front_stop(waiting.front);
+	return NULL;
+}
+
+/* Who has the lock may be about to give it: the queue waits for that. */
+static void test_queue_waits(void **state)
+{
+	struct daemon d[2];
+	struct front here, there;
+	pthread_t stopper;
+	uint64_t begin_ns;
+
+	(void)state;
+	start_two(d);
+	front_open(&here, path[0]);
+	assert_true(front_start(&here));
+	write_block(&here, 6);
+	waiting.daemon = &d[1];
+	waiting.front = &here;
+	assert_int_equal(pthread_create(&stopper, NULL, stop_then, NULL), 0);
+	front_open(&there, path[1]);
+	begin_ns = clock_ns();
+	/* Some seconds are its limit, which a loaded machine may pass. */
+	while (!front_start(&there)) {
+		assert_true(clock_ns() - begin_ns > 2 * NS_PER_SECOND);
+		front_close(&there);
+		front_open(&there, path[1]);
+		begin_ns = clock_ns();
+	}
+	assert_int_equal(pthread_join(stopper, NULL), 0);
+	assert_int_equal(read_block(&there), 6);
+	front_close(&there);
 	front_close(&here);
 	daemon_stop(&d[0]);
 	daemon_stop(&d[1]);
@@ -332,6 +380,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_migration),
+		TEST(test_queue_waits),
 		TEST(test_gone),
 		TEST(test_flushed_before),
 		TEST(test_flush_fails),
