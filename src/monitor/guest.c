@@ -214,14 +214,6 @@ static void serve_domain(struct guest *g)
 
 /* ---- a worker is gone ---- */
 
-static bool is_over(struct guest *g)
-{
-	enum domain_shutdown reason;
-	enum domain_life life = domain_life(&g->domain, &reason);
-
-	return life == DOMAIN_DYING || life == DOMAIN_GONE;
-}
-
 static void next_life_due(struct loop_timer *timer)
 {
 	begin(container_of(timer, struct guest, next_life), true);
@@ -261,7 +253,7 @@ static void begin_again(struct guest *g, bool can)
  */
 static void go_on(struct guest *g, bool can)
 {
-	if (g->state == GUEST_LEAVING || is_over(g)) {
+	if (g->state == GUEST_LEAVING || domain_is_over(&g->domain)) {
 		leave(g);
 		loop_defer(g->loop, &g->look);
 	} else {
@@ -276,7 +268,8 @@ static void lost(struct worker_owner *owner, bool last)
 	/* Its next life has another one. */
 	if (g->state == GUEST_AWAITED)
 		return;
-	if (!g->kept && g->state != GUEST_LEAVING && !is_over(g)) {
+	if (!g->kept && g->state != GUEST_LEAVING &&
+	    !domain_is_over(&g->domain)) {
 		g->lost = true;
 		fail(g);
 		return;
@@ -387,7 +380,7 @@ static void review(struct guest *g)
 	if (g->state == GUEST_ENDING)
 		return;
 	/* No worker is asked, nor need one be. */
-	if (g->next_life.armed && is_over(g)) {
+	if (g->next_life.armed && domain_is_over(&g->domain)) {
 		loop_disarm(g->loop, &g->next_life);
 		leave(g);
 		loop_defer(g->loop, &g->look);
@@ -481,19 +474,6 @@ static int guest_open(struct guest *g, struct loop *loop,
 
 /* ---- the end of the program ---- */
 
-/*
- * Whether the guest may run once more. One that is being saved or migrated is
- * suspended meanwhile, and goes on where that fails, or where it was a copy.
- */
-static bool may_run(struct guest *g)
-{
-	enum domain_shutdown reason = DOMAIN_POWEROFF;
-	enum domain_life life = domain_life(&g->domain, &reason);
-
-	return life == DOMAIN_RUNS || life == DOMAIN_UNKNOWN ||
-	       (life == DOMAIN_SHUT_DOWN && reason == DOMAIN_SUSPEND);
-}
-
 /* Whether there is a guest that lives, and a next process can go on with. */
 static bool can_leave(struct guest *g)
 {
@@ -505,7 +485,7 @@ static bool can_leave(struct guest *g)
 	if (g->state != GUEST_SERVED || !g->disks.host.states ||
 	    !guest_disks_active(&g->disks))
 		return false;
-	if (!may_run(g))
+	if (!domain_may_run(&g->domain))
 		return false;
 	if (state_dir_can_be_found(&g->states.dir))
 		return true;

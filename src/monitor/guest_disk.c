@@ -70,16 +70,12 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/log.h"
+#include "monitor/disk_held.h"
 #include "monitor/disk_image.h"
-#include "monitor/disk_said.h"
 #include "monitor/noted_image.h"
-#include "monitor/serial.h"
 
 void guest_disk_init(struct guest_disk *gd, const struct guest_disk_host *host,
 		     uint64_t devid)
@@ -113,181 +109,12 @@ bool guest_disk_is_left(const struct guest_disk *gd)
 	return gd->state == GUEST_DISK_LEFT || gd->state == GUEST_DISK_ADOPTING;
 }
 
-/* ---- its state ---- */
-
-/* 0, or a negative errno and a sentence. One that is open stays so. */
-static int open_state(struct guest_disk *gd, char error[BLOCK_ERROR_MAX])
-{
-	const struct state_dir *states = gd->host->states;
-
-	if (!states || gd->state_fd >= 0)
-		return 0;
-	gd->state_fd = state_dir_open_disk(states, gd->devid,
-					   gd->state != GUEST_DISK_LEFT, error);
-	return gd->state_fd < 0 ? gd->state_fd : 0;
-}
-
-static void close_state(struct guest_disk *gd)
-{
-	if (gd->state_fd >= 0)
-		close(gd->state_fd);
-	gd->state_fd = -1;
-}
-
-/* The worker has none of it any more, and no next one shall. */
-static void remove_state(struct guest_disk *gd)
-{
-	close_state(gd);
-	if (gd->host->states)
-		state_dir_remove_disk(gd->host->states, gd->devid);
-}
-
 /* ---- open and attach ---- */
-
-static void warn_of_mode(const struct guest_disk *gd)
-{
-	const char *mode = gd->said.mode;
-
-	if (backend_mode_is_odd(&gd->said))
-		log_warning("%s: %s/mode is %s%s, which is neither r nor w: "
-			    "read-only",
-			    gd->name, gd->path, mode ? "" : "absent",
-			    mode ? mode : "");
-}
-
-static void note_image(const struct guest_disk *gd)
-{
-	if (gd->state_fd >= 0)
-		noted_image_note(gd->host->states, gd->devid, &gd->claim,
-				 gd->name);
-}
-
-static void size_changed(struct size_watch *watch)
-{
-	struct guest_disk *gd = container_of(watch, struct guest_disk, size);
-
-	worker_resize(gd->host->worker, gd->devid, gd->claim.facts.size);
-}
-
-static void close_claim(struct guest_disk *gd)
-{
-	block_claim_close(&gd->claim);
-	gd->kept = KEPT_NOT;
-}
-
-static void close_all(struct guest_disk *gd)
-{
-	size_watch_remove(&gd->size);
-	close_claim(gd);
-	close_state(gd);
-}
-
-/* It is not attached, and may be later. */
-static void step_back(struct guest_disk *gd)
-{
-	if (gd->kept == KEPT_NOT) {
-		close_all(gd);
-		return;
-	}
-	size_watch_remove(&gd->size);
-}
-
-/*
- * Its image is open: 0, and the worker is asked; or a negative errno and a
- * sentence, and it is open only if it is kept.
- */
-static int attach(struct guest_disk *gd, const struct disk_options *o,
-		  char error[BLOCK_ERROR_MAX])
-{
-	const bool adopt = gd->state == GUEST_DISK_LEFT;
-	struct disk_options all = *o;
-	struct block_part part;
-	struct worker_disk disk = {
-		.id = gd->devid,
-		.name = gd->name,
-		.part = &part,
-		.options = &all,
-		.base = gd->said.base,
-		.irq = (uint32_t)gd->said.irq,
-		.adopt = adopt,
-	};
-	char serial[SERIAL_MAX];
-	int r = open_state(gd, error);
-
-	/* The last: it is the worker's, or there is none. */
-	if (r == 0)
-		r = block_claim_part(&gd->claim, &part, error);
-	if (r) {
-		step_back(gd);
-		return r;
-	}
-	/* One that is adopted may be found to have another image. */
-	if (!adopt)
-		note_image(gd);
-	serial_of(serial, o, &gd->claim);
-	all.serial = serial;
-	disk.state_fd = gd->state_fd;
-	worker_attach(gd->host->worker, &disk);
-	/* What is told of its size comes after that. */
-	gd->size.changed = size_changed;
-	size_watch_add(&gd->size, &gd->claim, gd->name, gd->host->loop);
-	gd->unwanted &= adopt;
-	gd->state = adopt ? GUEST_DISK_ADOPTING : GUEST_DISK_ATTACHING;
-	return 0;
-}
-
-/* Whether nothing of the worker before is in flight; as block_claim_part(). */
-static int ask_part(struct guest_disk *gd, char error[BLOCK_ERROR_MAX])
-{
-	struct block_part part;
-	int r;
-
-	block_claim_look(&gd->claim);
-	r = block_claim_part(&gd->claim, &part, error);
-	if (r == 0)
-		block_part_close(&part);
-	return r;
-}
-
-/*
- * From what the directory says to the open image: 0, or a negative errno and a
- * sentence. `o` is to be finished in any case.
- */
-static int prepare(struct guest_disk *gd, struct disk_options *o,
-		   enum block_in_use in_use, char error[BLOCK_ERROR_MAX])
-{
-	const bool left = gd->state == GUEST_DISK_LEFT;
-	const struct block_user user = {
-		.in_use = in_use,
-		.owner = disk_image_owner(gd->host->vm, gd->devid),
-		.successor = left,
-	};
-	const struct disk_said said = {
-		.devid = gd->devid,
-		.path = gd->path,
-		.backend = &gd->said,
-		.overrides = gd->host->overrides,
-		.noverrides = gd->host->noverrides,
-	};
-	const char *vdev = gd->said.options.id;
-	int r;
-
-	snprintf(gd->name, sizeof(gd->name), "%s/%s", gd->host->guest,
-		 vdev ? vdev : "disk");
-	r = disk_said_settle(&said, o, error);
-	if (r == 0 && o->readonly && !left)
-		warn_of_mode(gd);
-	if (r)
-		return r;
-	return gd->kept == KEPT_NOT ?
-		       disk_image_claim(&gd->claim, o, &user, error) :
-		       ask_part(gd, error);
-}
 
 static void refuse(struct guest_disk *gd, const char *why)
 {
 	log_error("%s: %s", gd->name, why);
-	remove_state(gd);
+	disk_held_remove_state(gd);
 	gd->state = GUEST_DISK_SETTLED;
 	backend_tell_refused(gd->host->store, gd->path, why);
 }
@@ -296,10 +123,10 @@ static void serve(struct guest_disk *gd)
 {
 	char error[BLOCK_ERROR_MAX] = "";
 	struct disk_options o = { 0 };
-	int r = prepare(gd, &o, BLOCK_IN_USE_WAIT, error);
+	int r = disk_held_prepare(gd, &o, BLOCK_IN_USE_WAIT, error);
 
 	if (r == 0)
-		r = attach(gd, &o, error);
+		r = disk_held_attach(gd, &o, error);
 	keys_finish(&o);
 	if (r)
 		refuse(gd, error);
@@ -379,15 +206,15 @@ void guest_disk_ended(struct guest_disk *gd)
 {
 	assert(gd->state == GUEST_DISK_CLOSING);
 	/* Who is told may open it at once. */
-	close_all(gd);
-	remove_state(gd);
+	disk_held_close(gd);
+	disk_held_remove_state(gd);
 	log_info("%s: closed", gd->name);
 	tell_closed(gd);
 }
 
 void guest_disk_finish(struct guest_disk *gd)
 {
-	close_all(gd);
+	disk_held_close(gd);
 	backend_finish(&gd->said);
 }
 
@@ -396,9 +223,9 @@ void guest_disk_finish(struct guest_disk *gd)
 /* Nothing of the process before is in flight: the guest loses it. */
 static void disown(struct guest_disk *gd)
 {
-	close_claim(gd);
+	disk_held_close_claim(gd);
 	worker_disown(gd->host->worker, gd->devid);
-	remove_state(gd);
+	disk_held_remove_state(gd);
 }
 
 /* It has ended, or does now. */
@@ -444,7 +271,7 @@ static bool is_in_flight(struct guest_disk *gd)
 				    &user, error);
 	if (!patience_helps(r))
 		return false;
-	close_claim(gd);
+	disk_held_close_claim(gd);
 	patience_say(&gd->patience, gd->name, error);
 	return true;
 }
@@ -470,8 +297,8 @@ static void not_awaited(struct guest_disk *gd)
 		lose(gd, "the worker does not know it any more");
 		return;
 	}
-	close_claim(gd);
-	remove_state(gd);
+	disk_held_close_claim(gd);
+	disk_held_remove_state(gd);
 	/* If libxl asks for it still, the next review attaches it. */
 	gd->state = GUEST_DISK_SETTLED;
 }
@@ -484,13 +311,13 @@ static void take_up(struct guest_disk *gd)
 	int r;
 
 	patience_try(&gd->patience);
-	r = prepare(gd, &o, gd->patience.how, error);
+	r = disk_held_prepare(gd, &o, gd->patience.how, error);
 	if (!patience_helps(r) && unwanted)
 		r = -ENODEV;
 	else if (r == 0 && !worker_awaits(gd->host->worker, gd->devid))
 		not_awaited(gd);
 	else if (r == 0)
-		r = attach(gd, &o, error);
+		r = disk_held_attach(gd, &o, error);
 	if (gd->state == GUEST_DISK_LEFT)
 		not_adopted(gd, r, error);
 	keys_finish(&o);
@@ -531,7 +358,7 @@ static void attached(struct guest_disk *gd)
 	const bool told = gd->kept == KEPT_TOLD;
 
 	if (gd->state == GUEST_DISK_ADOPTING)
-		note_image(gd);
+		disk_held_note_image(gd);
 	gd->kept = KEPT_NOT;
 	gd->state = told ? GUEST_DISK_SERVED : GUEST_DISK_UNTOLD;
 	if (gd->unwanted || (told && is_unwanted(gd)))
@@ -544,7 +371,7 @@ static void not_attached(struct guest_disk *gd, int error, const char *why)
 {
 	const bool adopts = gd->state == GUEST_DISK_ADOPTING;
 
-	step_back(gd);
+	disk_held_step_back(gd);
 	if (!adopts) {
 		refuse(gd, why);
 		return;

@@ -7,67 +7,7 @@
 #ifndef MONITOR_GUEST_DISK_H
 #define MONITOR_GUEST_DISK_H
 
-#include "base/loop.h"
-#include "block/claim.h"
-#include "config/keys.h"
-#include "monitor/patience.h"
-#include "monitor/size_watch.h"
-#include "monitor/state_dir.h"
-#include "toolstack/backend.h"
-#include "worker/worker.h"
-
-enum guest_disk_state {
-	GUEST_DISK_FOUND,     /* a directory, not looked at yet */
-	GUEST_DISK_LEFT,      /* by the worker or the process before */
-	GUEST_DISK_ATTACHING, /* the worker is asked for it */
-	GUEST_DISK_ADOPTING,  /* ... for one that was left */
-	GUEST_DISK_UNTOLD,    /* served, which libxl does not know yet */
-	GUEST_DISK_SERVED,
-	GUEST_DISK_CLOSING,  /* the worker ends it */
-	GUEST_DISK_UNCLOSED, /* it has ended, libxl does not know yet */
-	GUEST_DISK_SETTLED,  /* closed or refused, and that was said */
-	GUEST_DISK_FOREIGN,  /* of a process whose state is not known */
-};
-
-/* Whose image stays open although the worker that had it is gone. */
-enum guest_disk_kept {
-	KEPT_NOT,
-	KEPT_NEW,    /* one that was to be attached; the guest may know it */
-	KEPT_UNTOLD, /* one that libxl may not know of */
-	KEPT_TOLD,   /* ... or does */
-};
-
-/* What all disks of a guest have in common. */
-struct guest_disk_host {
-	struct store *store;
-	struct worker *worker;
-	struct loop *loop;
-	const struct state_dir *states; /* NULL: none outlives the process */
-	const struct disk_options *overrides; /* of the command line */
-	unsigned int noverrides;
-	const char *guest; /* its name */
-	const char *vm;    /* what tells it from others; or NULL */
-	int domid;
-};
-
-struct guest_disk {
-	struct guest_disk *next;
-	const struct guest_disk_host *host;
-	enum guest_disk_state state;
-	bool seen; /* for who forgets those that are gone */
-	uint64_t devid;
-	char path[BACKEND_PATH_MAX];
-	struct backend said;      /* when it was last asked for */
-	char name[DISK_NAME_MAX]; /* once that was read */
-	/* While the worker is asked for it or has it, or it is kept: */
-	struct block_claim claim;
-	enum guest_disk_kept kept;
-	struct size_watch size; /* of it, but while it is closing */
-	int state_fd;           /* or -1 */
-	/* While it is left, or the worker is asked: */
-	bool unwanted; /* whatever libxl says */
-	struct patience patience;
-};
+#include "monitor/disk_held.h"
 
 void guest_disk_init(struct guest_disk *gd, const struct guest_disk_host *host,
 		     uint64_t devid);

@@ -62,6 +62,23 @@ enum domain_life domain_life(struct domain *domain,
 	return life_of(domain, domain->id, reason);
 }
 
+bool domain_is_over(struct domain *domain)
+{
+	enum domain_shutdown reason;
+	enum domain_life life = domain_life(domain, &reason);
+
+	return life == DOMAIN_DYING || life == DOMAIN_GONE;
+}
+
+bool domain_may_run(struct domain *domain)
+{
+	enum domain_shutdown reason = DOMAIN_POWEROFF;
+	enum domain_life life = domain_life(domain, &reason);
+
+	return life == DOMAIN_RUNS || life == DOMAIN_UNKNOWN ||
+	       (life == DOMAIN_SHUT_DOWN && reason == DOMAIN_SUSPEND);
+}
+
 bool domain_is_forgotten(const struct domain *domain)
 {
 	char *name;

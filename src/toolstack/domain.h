@@ -49,6 +49,15 @@ void domain_forget(struct domain *domain);
 enum domain_life domain_life(struct domain *domain,
 			     enum domain_shutdown *reason);
 
+/* Whether it is dying or gone. What is not known says no. */
+bool domain_is_over(struct domain *domain);
+
+/*
+ * Whether it runs, or may run once more. One that is being saved or migrated is
+ * suspended meanwhile, and goes on where that fails, or where it was a copy.
+ */
+bool domain_may_run(struct domain *domain);
+
 /*
  * Whether the store says nothing of the domain because it is another store than
  * the one in which it was found: xenstored has been started again, and has
