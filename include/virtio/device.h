@@ -170,6 +170,19 @@ void virtio_device_config_write(struct virtio_device *dev, uint64_t offset,
 void virtio_device_needs_reset(struct virtio_device *dev);
 
 /*
+ * Processes end on the device, whatever for: from now on no queue runs, and
+ * nothing of what is in flight is answered, until the driver resets it, which
+ * it is asked to. That is kept for the next process. Of a device that was
+ * adopted and not resumed yet.
+ */
+void virtio_device_give_up(struct virtio_device *dev);
+
+static inline bool virtio_device_is_given_up(const struct virtio_device *dev)
+{
+	return dev->state->given_up;
+}
+
+/*
  * The configuration space has changed: it has another generation, section
  * 2.5.1, and the driver is to be told.
  */

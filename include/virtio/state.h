@@ -38,7 +38,7 @@ enum { VIRTIO_QUEUES_MAX = 16 }; /* per device */
 
 #define VIRTIO_STATE_MAGIC UINT64_C(0x6b73696474726976) /* "virtdisk" */
 
-enum { VIRTIO_STATE_VERSION = 2 };
+enum { VIRTIO_STATE_VERSION = 3 };
 
 enum virtio_state_layout {
 	VIRTIO_STATE_PACKED =
@@ -102,7 +102,8 @@ struct virtio_device_state {
 	 */
 	uint32_t stopping;     /* is to be drained, then stopped */
 	uint32_t queue_resets; /* of them: ... and has its defaults then */
-	uint32_t reserved[2];
+	uint32_t given_up;     /* no queue is to run, and none does */
+	uint32_t reserved;
 	struct virtio_queue_state queue[VIRTIO_QUEUES_MAX];
 };
 

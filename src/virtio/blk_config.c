@@ -186,6 +186,8 @@ static void negotiated(struct virtio_device *dev, uint64_t features)
 static void reset(struct virtio_device *dev)
 {
 	start_mode(blk_of(dev));
+	/* On what was in flight no process ends any more. */
+	virtio_blk_lasted(blk_of(dev));
 }
 
 static const struct virtio_device_ops ops = {

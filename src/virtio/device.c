@@ -148,6 +148,14 @@ void virtio_device_needs_reset(struct virtio_device *dev)
 		shared_store(&dev->config_changed, true);
 }
 
+void virtio_device_give_up(struct virtio_device *dev)
+{
+	/* It may be killed in between: the next process asks for the reset. */
+	shared_store(&dev->state->given_up, 1);
+	shared_order();
+	virtio_device_needs_reset(dev);
+}
+
 void virtio_device_config_updated(struct virtio_device *dev)
 {
 	dev->state->config_generation++;
@@ -232,7 +240,7 @@ static void queue_start(struct virtio_device *dev, unsigned int i)
 	struct virtqueue *q = dev->queue[i];
 	struct virtq_rings rings;
 
-	if (q->running)
+	if (q->running || dev->state->given_up)
 		return;
 	if (qs->size == 0 || qs->size > q->size_max ||
 	    !rings_map(q->mem, &rings, qs, &bytes)) {
@@ -360,6 +368,8 @@ bool virtio_device_settle(struct virtio_device *dev)
 void virtio_device_resume(struct virtio_device *dev)
 {
 	virtio_device_settle(dev);
+	if (dev->state->given_up)
+		virtio_device_needs_reset(dev);
 	if (dev->state->removed ||
 	    !(shared_load(&dev->state->status) & VIRTIO_STATUS_DRIVER_OK))
 		return;

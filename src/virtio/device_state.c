@@ -157,8 +157,8 @@ static bool flags_ok(const struct virtio_state *state,
 	bool legacy = shape->layout & VIRTIO_STATE_LEGACY;
 
 	return s->removed <= 1 && s->resetting <= 1 &&
-	       s->legacy_driver_ok <= legacy &&
-	       virtio_state_is_zero(s->reserved, sizeof(s->reserved));
+	       s->legacy_driver_ok <= legacy && s->given_up <= 1 &&
+	       s->reserved == 0;
 }
 
 static bool status_ok(const struct virtio_state *state,
