@@ -91,7 +91,8 @@ our_sources := $(filter-out src/monitor/guest_none.c \
 else
 our_sources := $(filter-out src/monitor/guest.c src/monitor/guest_disk.c \
 	src/monitor/guest_disks.c src/monitor/disk_held.c \
-	src/worker/client.c src/worker/server.c src/worker/local.c src/worker/process_xen.c src/worker/xen_worker.c, \
+	src/worker/client.c src/worker/server.c src/worker/local.c \
+	src/worker/process_xen.c src/worker/xen_worker.c, \
 	$(our_sources))
 endif
 main_source := src/program/main.c

@@ -461,6 +461,19 @@ static void resubmit_alone(struct disk *disk, unsigned int queue)
 	}
 }
 
+void disk_give_up(struct disk *disk)
+{
+	virtio_device_give_up(&disk->blk.dev);
+}
+
+static void log_given_up(const struct disk *disk)
+{
+	log_error("%s: processes that serve it end again and again: it needs a "
+		  "reset (DEVICE_NEEDS_RESET), and until its driver resets it "
+		  "no request is answered",
+		  disk->name);
+}
+
 void disk_resume(struct disk *disk)
 {
 	struct virtio_device *dev = &disk->blk.dev;
@@ -468,6 +481,11 @@ void disk_resume(struct disk *disk)
 
 	assert(disk->state.adopted && disk->transport);
 	virtio_device_resume(dev);
+	/* Unless it was reset by what has waited. */
+	if (virtio_device_is_given_up(dev)) {
+		log_given_up(disk);
+		return;
+	}
 	if (resumed > RESUMED_MAX)
 		log_warning("%s: the last %u processes that went on with it "
 			    "ended soon: what is in flight is done one by one",

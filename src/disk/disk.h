@@ -82,6 +82,12 @@ int disk_open_kept(struct disk *disk, const char *name,
  * not come to tell nothing is known.
  */
 void disk_resume(struct disk *disk);
+
+/*
+ * Before that, of a disk that processes end on: none of its queues will go on,
+ * and its driver is asked for a reset. That is in its state from then on.
+ */
+void disk_give_up(struct disk *disk);
 void disk_notify_again(struct disk *disk);
 
 /* Log the keys that are in effect, for who wants all of it. */

@@ -82,7 +82,7 @@ static const char *attach_fault(const struct link_message *m)
 	const char *fault;
 
 	if (!is_flag(a->kept) || !is_flag(a->adopt) || !is_flag(a->has_sync) ||
-	    a->zero)
+	    !is_flag(a->broken) || a->broken > a->adopt)
 		return "a flag that is none";
 	if (!is_text(a->name, sizeof(a->name)) || !a->name[0])
 		return "a name without an end";

@@ -80,7 +80,7 @@ struct link_attach {
 	uint64_t id;
 	uint64_t base;
 	uint32_t irq;
-	uint8_t kept, adopt, has_sync, zero;
+	uint8_t kept, adopt, has_sync, broken;
 	char name[DISK_NAME_MAX];
 	struct block_facts facts;
 	struct link_options options;

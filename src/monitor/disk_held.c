@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "monitor/disk_image.h"
 #include "monitor/disk_said.h"
@@ -105,6 +106,7 @@ int disk_held_attach(struct guest_disk *gd, const struct disk_options *o,
 		.base = gd->said.base,
 		.irq = (uint32_t)gd->said.irq,
 		.adopt = adopt,
+		.broken = adopt && gd->breaks,
 	};
 	char serial[SERIAL_MAX];
 	int r = open_state(gd, error);
@@ -122,6 +124,7 @@ int disk_held_attach(struct guest_disk *gd, const struct disk_options *o,
 	serial_of(serial, o, &gd->claim);
 	all.serial = serial;
 	disk.state_fd = gd->state_fd;
+	gd->asked_ns = clock_ns();
 	worker_attach(gd->host->worker, &disk);
 	/* What is told of its size comes after that. */
 	gd->size.changed = size_changed;

@@ -65,8 +65,12 @@ struct guest_disk {
 	struct size_watch size; /* of it, but while it is closing */
 	int state_fd;           /* or -1 */
 	/* While it is left, or the worker is asked: */
-	bool unwanted; /* whatever libxl says */
+	bool unwanted;     /* whatever libxl says */
+	bool breaks;       /* the next worker is to give it up */
+	uint64_t asked_ns; /* when the last one was asked for it */
 	struct patience patience;
+	/* A worker has given it up, and its driver may not have reset it. */
+	bool broken;
 };
 
 /*

@@ -48,8 +48,10 @@
  * a guest that is found running so only the next life is served. One that
  * another process serves is not served. A state that cannot be gone on with is
  * left as it is: where another try may do better the program ends, else it goes
- * on for the guest's next life. Where workers die again and again the program
- * ends as well, and leaves the guest to the next one.
+ * on for the guest's next life. Where workers die again and again a disk is
+ * given up, and needs a reset: that which they die of, or else all of them.
+ * Where that does not help the program ends as well, and leaves the guest to
+ * the next one.
  */
 #include "monitor/guest.h"
 
@@ -216,13 +218,29 @@ static void serve_domain(struct guest *g)
 
 static void next_life_due(struct loop_timer *timer)
 {
-	begin(container_of(timer, struct guest, next_life), true);
+	struct guest *g = container_of(timer, struct guest, next_life);
+
+	begin(g, g->kept);
+}
+
+static void go_on_after(struct guest *g, uint64_t ns)
+{
+	if (!ns) {
+		begin(g, g->kept);
+		return;
+	}
+	log_warning("%s: worker after worker dies; the next one begins in %u "
+		    "s, until then domain %d waits",
+		    g->domain.name, (unsigned int)(ns / NS_PER_SECOND),
+		    g->domain.id);
+	loop_arm(g->loop, &g->next_life, ns);
 }
 
 /* The guest waits for the next one, which begins as after another process. */
 static void begin_again(struct guest *g, bool can)
 {
-	uint64_t ns;
+	enum worker_lives_next next;
+	uint64_t ns = 0;
 
 	g->resumes |= g->state != GUEST_BEGINS;
 	g->state = GUEST_BEGINS;
@@ -230,21 +248,23 @@ static void begin_again(struct guest *g, bool can)
 		/* It waits as well for the next process. */
 		g->lost = true;
 		loop_quit(g->loop);
-	} else if (!can || !worker_lives_died(&g->lives, clock_ns(), &ns)) {
+		return;
+	}
+	if (guest_disks_were_reset(&g->disks))
+		memset(&g->lives, 0, sizeof(g->lives));
+	next = can ? worker_lives_died(&g->lives, clock_ns(), &ns) :
+		     WORKER_LIVES_END;
+	if (next == WORKER_LIVES_END) {
 		log_error("%s: %s; ending", g->domain.name,
 			  can ? "worker after worker has died" :
 				"there will be no next worker");
 		g->lost = true;
 		fail(g);
-	} else if (ns) {
-		log_warning("%s: worker after worker dies; the next one begins "
-			    "in %u s, until then domain %d waits",
-			    g->domain.name, (unsigned int)(ns / NS_PER_SECOND),
-			    g->domain.id);
-		loop_arm(g->loop, &g->next_life, ns);
-	} else {
-		begin(g, true);
+		return;
 	}
+	if (next == WORKER_LIVES_BREAK)
+		guest_disks_break(&g->disks, g->lives.breaks > 1);
+	go_on_after(g, ns);
 }
 
 /*

@@ -59,8 +59,8 @@
  * that nobody else gets it: only whether requests of that worker are in flight
  * is asked again and again, of its part. What was said of it, it keeps. The
  * next worker awaits those that the guest could access: one that was ATTACHING,
- * and is not awaited, begins anew; one that was to end has ended; any other is
- * lost.
+ * and is not awaited, begins anew, unless workers die of it; one that was to
+ * end has ended; any other is lost.
  *
  * Failure modes: a disk that cannot be served is logged and refused. One that
  * was left and whose image is in use is tried without end, and so is one for
@@ -90,8 +90,7 @@ void guest_disk_init(struct guest_disk *gd, const struct guest_disk_host *host,
 		gd->state = GUEST_DISK_LEFT;
 }
 
-/* Whether the worker was asked for it and has not said yet what it has. */
-static bool is_unanswered(const struct guest_disk *gd)
+bool guest_disk_is_asked(const struct guest_disk *gd)
 {
 	return gd->state == GUEST_DISK_ATTACHING ||
 	       gd->state == GUEST_DISK_ADOPTING;
@@ -101,7 +100,7 @@ bool guest_disk_is_active(const struct guest_disk *gd)
 {
 	return gd->state == GUEST_DISK_LEFT || gd->state == GUEST_DISK_UNTOLD ||
 	       gd->state == GUEST_DISK_SERVED ||
-	       gd->state == GUEST_DISK_CLOSING || is_unanswered(gd);
+	       gd->state == GUEST_DISK_CLOSING || guest_disk_is_asked(gd);
 }
 
 bool guest_disk_is_left(const struct guest_disk *gd)
@@ -174,7 +173,7 @@ static bool is_unwanted(const struct guest_disk *gd)
 
 void guest_disk_detach(struct guest_disk *gd)
 {
-	if (is_unanswered(gd) || gd->state == GUEST_DISK_LEFT)
+	if (guest_disk_is_asked(gd) || gd->state == GUEST_DISK_LEFT)
 		gd->unwanted = true;
 	guest_disk_take_up(gd);
 	if (gd->state != GUEST_DISK_UNTOLD && gd->state != GUEST_DISK_SERVED)
@@ -298,6 +297,11 @@ static void not_awaited(struct guest_disk *gd)
 		return;
 	}
 	disk_held_close_claim(gd);
+	if (gd->breaks) {
+		gd->breaks = false;
+		refuse(gd, "workers die of it, again and again");
+		return;
+	}
 	disk_held_remove_state(gd);
 	/* If libxl asks for it still, the next review attaches it. */
 	gd->state = GUEST_DISK_SETTLED;
@@ -351,6 +355,20 @@ void guest_disk_lost(struct guest_disk *gd)
 	gd->patience = (struct patience){ 0 };
 }
 
+void guest_disk_break(struct guest_disk *gd)
+{
+	if (gd->state == GUEST_DISK_LEFT)
+		gd->breaks = true;
+}
+
+bool guest_disk_was_reset(struct guest_disk *gd)
+{
+	if (!gd->broken || worker_state_is_given_up(gd->state_fd))
+		return false;
+	gd->broken = false;
+	return true;
+}
+
 /* ---- what the worker answers ---- */
 
 static void attached(struct guest_disk *gd)
@@ -359,6 +377,9 @@ static void attached(struct guest_disk *gd)
 
 	if (gd->state == GUEST_DISK_ADOPTING)
 		disk_held_note_image(gd);
+	/* Its state has it from now on. */
+	gd->broken |= gd->breaks && gd->state == GUEST_DISK_ADOPTING;
+	gd->breaks = false;
 	gd->kept = KEPT_NOT;
 	gd->state = told ? GUEST_DISK_SERVED : GUEST_DISK_UNTOLD;
 	if (gd->unwanted || (told && is_unwanted(gd)))
@@ -382,7 +403,7 @@ static void not_attached(struct guest_disk *gd, int error, const char *why)
 
 void guest_disk_attached(struct guest_disk *gd, int result, const char *error)
 {
-	assert(is_unanswered(gd));
+	assert(guest_disk_is_asked(gd));
 	if (result)
 		not_attached(gd, result, error);
 	else

@@ -36,6 +36,18 @@ void guest_disk_attached(struct guest_disk *gd, int result, const char *error);
  */
 void guest_disk_lost(struct guest_disk *gd);
 
+/* Whether the worker was asked for it, and has not said yet what it has. */
+bool guest_disk_is_asked(const struct guest_disk *gd);
+
+/*
+ * One that is left, and that workers die of, as it seems: the next one is to
+ * give it up (see worker_disk.broken).
+ */
+void guest_disk_break(struct guest_disk *gd);
+
+/* Whether its driver has reset it since then: once. */
+bool guest_disk_was_reset(struct guest_disk *gd);
+
 /* Have a disk end, if it is served or left, or is to be. */
 void guest_disk_detach(struct guest_disk *gd);
 

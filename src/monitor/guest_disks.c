@@ -138,6 +138,8 @@ static void forget_unseen(struct guest_disks *disks)
 			continue;
 		}
 		*link = gd->next;
+		if (gd == disks->suspect)
+			disks->suspect = NULL;
 		guest_disk_finish(gd);
 		free(gd);
 	}
@@ -183,14 +185,43 @@ void guest_disks_ended(struct guest_disks *disks, uint64_t devid)
 	guest_disk_ended(gd);
 }
 
+/* It does one after the other. */
+static void note_suspect(struct guest_disks *disks)
+{
+	disks->suspect = NULL;
+	for (struct guest_disk *gd = disks->first; gd; gd = gd->next)
+		if (guest_disk_is_asked(gd) &&
+		    (!disks->suspect ||
+		     gd->asked_ns < disks->suspect->asked_ns))
+			disks->suspect = gd;
+}
+
 void guest_disks_lost(struct guest_disks *disks)
 {
+	note_suspect(disks);
 	for (struct guest_disk *gd = disks->first; gd; gd = gd->next)
 		guest_disk_lost(gd);
 }
 
+void guest_disks_break(struct guest_disks *disks, bool all)
+{
+	for (struct guest_disk *gd = disks->first; gd; gd = gd->next)
+		if (all || !disks->suspect || gd == disks->suspect)
+			guest_disk_break(gd);
+}
+
+bool guest_disks_were_reset(struct guest_disks *disks)
+{
+	bool any = false;
+
+	for (struct guest_disk *gd = disks->first; gd; gd = gd->next)
+		any |= guest_disk_was_reset(gd);
+	return any;
+}
+
 void guest_disks_forget(struct guest_disks *disks)
 {
+	disks->suspect = NULL;
 	while (disks->first) {
 		struct guest_disk *gd = disks->first;
 

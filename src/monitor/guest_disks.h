@@ -10,6 +10,11 @@
 struct guest_disks {
 	struct guest_disk_host host;
 	struct guest_disk *first; /* as many as the toolstack leaves; owned */
+	/*
+	 * What the last worker was at when it died: the first that it was asked
+	 * for and had not answered; or NULL.
+	 */
+	struct guest_disk *suspect;
 };
 
 /*
@@ -45,6 +50,15 @@ void guest_disks_ended(struct guest_disks *disks, uint64_t devid);
 
 /* The worker that had them is gone, and its requests may be in flight still. */
 void guest_disks_lost(struct guest_disks *disks);
+
+/*
+ * Workers die again and again: the next one is to give disks up. That which the
+ * last one has died of, where that is known and `all` are not wanted.
+ */
+void guest_disks_break(struct guest_disks *disks, bool all);
+
+/* Whether any that was given up has been reset since then: once for each. */
+bool guest_disks_were_reset(struct guest_disks *disks);
 
 /* Forget all of them, also their images. The worker has none any more. */
 void guest_disks_forget(struct guest_disks *disks);

@@ -211,6 +211,7 @@ void worker_attach(struct worker *w, const struct worker_disk *disk)
 	a->irq = disk->irq;
 	a->kept = disk->state_fd >= 0;
 	a->adopt = disk->adopt;
+	a->broken = disk->broken;
 	a->has_sync = disk->part->sync_fd >= 0;
 	snprintf(a->name, sizeof(a->name), "%s", disk->name);
 	a->facts = disk->part->facts;

@@ -115,6 +115,7 @@ static int attach(struct worker_server *s, struct served *disk,
 		.irq = a->irq,
 		.state_fd = state_fd,
 		.adopt = a->adopt,
+		.broken = a->broken,
 	};
 	int r = block_image_open(&disk->image, part, error);
 

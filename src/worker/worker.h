@@ -101,6 +101,12 @@ struct worker_disk {
 	 * options say.
 	 */
 	bool adopt;
+	/*
+	 * Workers end on it: where it is adopted no queue of it is served, and
+	 * the driver is asked for a reset, after which all is as ever. That
+	 * stays so for the next worker, which need not be told.
+	 */
+	bool broken;
 };
 
 /*
@@ -152,6 +158,12 @@ void worker_disown(struct worker *worker, uint64_t id);
  * there are DISKS_MAX at most, those that are awaited with them.
  */
 void worker_attach(struct worker *worker, const struct worker_disk *disk);
+
+/*
+ * Whether the disk whose state is in this file was given up, and its driver has
+ * not reset it since. Also of a worker that is gone; of no file it is not.
+ */
+bool worker_state_is_given_up(int state_fd);
 
 /* Its image has another size now: the disk has, and its driver is told. */
 void worker_resize(struct worker *worker, uint64_t id, uint64_t bytes);

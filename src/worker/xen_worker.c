@@ -240,6 +240,8 @@ static int open_device(struct device *d, const struct xen_worker_disk *disk,
 	if (r == 0)
 		r = connect_device(d, disk, error);
 	if (r == 0 && d->disk.state.adopted) {
+		if (disk->broken)
+			disk_give_up(&d->disk);
 		disk_resume(&d->disk);
 		xen_device_go_on(&d->xen);
 		/* After it: an acknowledgement may be among what waited. */

@@ -49,6 +49,7 @@ struct xen_worker_disk {
 	 * options say.
 	 */
 	bool adopt;
+	bool broken; /* ... and none of its queues: see disk_give_up() */
 };
 
 /*

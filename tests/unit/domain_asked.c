@@ -79,16 +79,21 @@ void __wrap_worker_server_end(struct worker_server *server)
 /* Of workers: who dies has no next one. */
 static bool no_more_lives;
 
-bool __wrap_worker_lives_died(struct worker_lives *lives, uint64_t now_ns,
-			      uint64_t *pause_ns);
-bool __real_worker_lives_died(struct worker_lives *lives, uint64_t now_ns,
-			      uint64_t *pause_ns);
+enum worker_lives_next __wrap_worker_lives_died(struct worker_lives *lives,
+						uint64_t now_ns,
+						uint64_t *pause_ns);
+enum worker_lives_next __real_worker_lives_died(struct worker_lives *lives,
+						uint64_t now_ns,
+						uint64_t *pause_ns);
 
-bool __wrap_worker_lives_died(struct worker_lives *lives, uint64_t now_ns,
-			      uint64_t *pause_ns)
+enum worker_lives_next __wrap_worker_lives_died(struct worker_lives *lives,
+						uint64_t now_ns,
+						uint64_t *pause_ns)
 {
-	return __real_worker_lives_died(lives, now_ns, pause_ns) &&
-	       !no_more_lives;
+	enum worker_lives_next next = __real_worker_lives_died(lives, now_ns,
+							       pause_ns);
+
+	return no_more_lives ? WORKER_LIVES_END : next;
 }
 
 /* From now on, so that other things are looked at before. */

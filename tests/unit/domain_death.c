@@ -150,19 +150,30 @@ int __wrap_link_message_send(int fd, const struct link_message *message,
 /* How long the guest waits for the next one; 0: as it is. */
 static uint64_t pause_ns;
 
-bool __wrap_worker_lives_died(struct worker_lives *lives, uint64_t now_ns,
-			      uint64_t *ns);
-bool __real_worker_lives_died(struct worker_lives *lives, uint64_t now_ns,
-			      uint64_t *ns);
+static struct {
+	unsigned int in;            /* so many deaths: ... */
+	struct worker_lives before; /* the last one, as it was */
+} patience_ends;
 
-bool __wrap_worker_lives_died(struct worker_lives *lives, uint64_t now_ns,
-			      uint64_t *ns)
+enum worker_lives_next __wrap_worker_lives_died(struct worker_lives *lives,
+						uint64_t now_ns, uint64_t *ns);
+enum worker_lives_next __real_worker_lives_died(struct worker_lives *lives,
+						uint64_t now_ns, uint64_t *ns);
+
+enum worker_lives_next __wrap_worker_lives_died(struct worker_lives *lives,
+						uint64_t now_ns, uint64_t *ns)
 {
-	bool more = __real_worker_lives_died(lives, now_ns, ns);
+	enum worker_lives_next next;
 
+	patience_ends.before = *lives;
+	if (patience_ends.in && --patience_ends.in == 0) {
+		lives->slow = WORKER_LIVES_SLOW;
+		lives->next_ns = now_ns;
+	}
+	next = __real_worker_lives_died(lives, now_ns, ns);
 	if (pause_ns)
 		*ns = pause_ns;
-	return more;
+	return next;
 }
 
 /* ---- the guest ---- */
@@ -839,6 +850,136 @@ static void test_told_to_close(void)
 	remove_images(disk, 1);
 }
 
+/* ---- they die again and again ---- */
+
+static bool needs_reset(unsigned int i)
+{
+	return reg_read(i, VIRTIO_MMIO_STATUS) & VIRTIO_STATUS_NEEDS_RESET;
+}
+
+/* Whatever its driver offers, and has offered. */
+static void check_answers_nothing(unsigned int i)
+{
+	assert_true(needs_reset(i));
+	assert_int_equal(reg_read(i, VIRTIO_MMIO_DEVICE_ID), 2);
+	kick(&disk[i]);
+	a_while();
+	assert_int_equal(take_used(&disk[i]), disk[i].done);
+}
+
+static void drive_anew(unsigned int i)
+{
+	reg_write(i, VIRTIO_MMIO_STATUS, 0);
+	assert_int_equal(reg_read(i, VIRTIO_MMIO_STATUS), 0);
+	drive(&disk[i], i);
+}
+
+/* Nothing tells of which disk: none is served until it is reset. */
+static void test_disks_need_reset(void)
+{
+	start(2, false);
+	in_flight(0);
+	patience_ends.in = 1;
+	worker_kill();
+	wait_until(logged("web/xvda: processes that serve it end") == 1 &&
+		   logged("web/xvdb: processes that serve it end") == 1);
+	hold(false);
+	assert_true(reg_read(0, VIRTIO_MMIO_INTERRUPT_STATUS) &
+		    VIRTIO_MMIO_INT_CONFIG);
+	check_answers_nothing(0);
+	check_answers_nothing(1);
+	/* Nor does the next one serve them, which is not told. */
+	worker_kill();
+	wait_next(2);
+	check_answers_nothing(0);
+	for (unsigned int i = 0; i < 2; i++) {
+		drive_anew(i);
+		assert_false(needs_reset(i));
+		check_serves(i, 0x21);
+	}
+	/* The deaths before are forgotten. */
+	worker_kill();
+	wait_next(3);
+	assert_int_equal(patience_ends.before.breaks, 0);
+	assert_int_equal(patience_ends.before.deaths, 0);
+	check_serves(0, 0x22);
+	check_serves(1, 0x23);
+	finish();
+}
+
+/* ... or it is known: what the worker was at. */
+static void test_one_disk_needs_reset(void)
+{
+	start(2, false);
+	patience_ends.in = 2;
+	dies(LINK_ATTACH, BEFORE);
+	worker_kill();
+	wait_until(logged("web/xvda: processes that serve it end") == 1);
+	assert_true(has_died());
+	check_serves(1, 0x21);
+	check_answers_nothing(0);
+	assert_int_equal(logged("web/xvdb: processes that serve it end"), 0);
+	/* They die on: so it was another one, or is none. */
+	patience_ends.in = 1;
+	worker_kill();
+	wait_until(logged("web/xvdb: processes that serve it end") == 1);
+	check_answers_nothing(1);
+	drive_anew(0);
+	drive_anew(1);
+	check_serves(0, 0x22);
+	check_serves(1, 0x23);
+	finish();
+}
+
+/* One that no guest knows yet. */
+static void test_new_disk_is_refused(void)
+{
+	start(1, false);
+	make_image(&disk[1]);
+	patience_ends.in = 1;
+	dies(LINK_ATTACH, BEFORE);
+	make_directory(1, disk[1].file);
+	wait_until(logged("web/xvdb: workers die of it") == 1);
+	assert_true(has_died());
+	wait_until(!tool_is(node(1, "error"), NULL));
+	assert_false(is_claimed(1));
+	check_serves(0, 0x21);
+	assert_false(needs_reset(0));
+	/* libxl may try it once more. */
+	tool_remove(node(1, ""));
+	attach(&disk[1], 1);
+	drive(&disk[1], 1);
+	check_serves(1, 0x22);
+	finish();
+}
+
+/* Nothing helps: then the program ends, and the next one finds it as it is. */
+static void test_end_of_patience(void)
+{
+	unsigned int n = 0;
+
+	start(1, true);
+	pause_ns = 1;
+	while (!logged("worker after worker has died; ending")) {
+		worker_kill();
+		n++;
+		wait_until(logged("going on with domain 5") == n ||
+			   logged("worker after worker has died; ending"));
+	}
+	pause_ns = 0;
+	assert_false(stopped());
+	assert_in_range(n, 20, 30);
+	assert_int_equal(logged("left 1 disk of domain 5"), 1);
+	dom.leaves = false;
+	forget_log();
+	program_start();
+	wait_until(logged("web/xvda: going on with"));
+	check_answers_nothing(0);
+	drive_anew(0);
+	check_serves(0, 0x21);
+	finish();
+}
+
 /* ---- what cannot be gone on with ---- */
 
 /* As the whole program, where nothing outlives it. */
@@ -942,6 +1083,10 @@ int main(void)
 		host_test(test_leaving_to_next),
 		host_test(test_told_to_leave),
 		host_test(test_told_to_close),
+		host_test(test_disks_need_reset),
+		host_test(test_one_disk_needs_reset),
+		host_test(test_new_disk_is_refused),
+		host_test(test_end_of_patience),
 		host_test(test_without_states),
 		host_test(test_states_were_removed),
 		host_test(test_server_is_gone),

@@ -461,7 +461,9 @@ static void test_orders_that_make_no_sense(void **state)
 	WRONG(attach_message(), m.attach.kept = 2);
 	WRONG(attach_message(), m.attach.adopt = 2);
 	WRONG(attach_message(), m.attach.has_sync = 255);
-	WRONG(attach_message(), m.attach.zero = 1);
+	WRONG(attach_message(), m.attach.broken = 2);
+	/* One that no guest knows has no driver to reset it. */
+	WRONG(attach_message(), m.attach.broken = 1);
 	WRONG(attach_message(), m.attach.name[0] = '\0');
 	WRONG(attach_message(),
 	      memset(m.attach.name, 'x', sizeof(m.attach.name)));
