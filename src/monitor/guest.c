@@ -34,7 +34,7 @@
  * While it BEGINS nothing else is done, whatever happens: that is looked at
  * when the worker has begun, also where the program ends. It begins again with
  * the states, so its disks are LEFT as those of another process are. A guest
- * without states is lost with its worker.
+ * without states is lost with its worker, unless it has had no disk yet.
  *
  * The grace time is long after a reboot or crash, short otherwise, and there is
  * none before the first domain. Without a disk «the last has ended» at once.
@@ -288,8 +288,8 @@ static void lost(struct worker_owner *owner, bool last)
 	/* Its next life has another one. */
 	if (g->state == GUEST_AWAITED)
 		return;
-	if (!g->kept && g->state != GUEST_LEAVING &&
-	    !domain_is_over(&g->domain)) {
+	if (!g->kept && guest_disks_active(&g->disks) &&
+	    g->state != GUEST_LEAVING && !domain_is_over(&g->domain)) {
 		g->lost = true;
 		fail(g);
 		return;

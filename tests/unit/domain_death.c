@@ -30,6 +30,7 @@ enum when { BEFORE, AFTER };
 
 static struct {
 	bool armed; /* once; atomic */
+	bool stays; /* each worker dies */
 	uint32_t type;
 	enum when when;
 } death;
@@ -40,8 +41,9 @@ static bool is_due(uint32_t type, enum when when)
 
 	return __atomic_load_n(&death.armed, __ATOMIC_ACQUIRE) &&
 	       death.type == type && death.when == when &&
-	       __atomic_compare_exchange_n(&death.armed, &armed, false, false,
-					   __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+	       (death.stays || __atomic_compare_exchange_n(
+				       &death.armed, &armed, false, false,
+				       __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
 }
 
 /* Before it does what it is told, or before or after it answers so. */
@@ -998,6 +1000,56 @@ static void test_without_states(void)
 	remove_images(disk, 1);
 }
 
+/* ... unless the guest has no disk, before the first one or after the last. */
+static void test_without_states_and_disks(void)
+{
+	static const struct moment moments[] = {
+		{ LINK_BEGIN, BEFORE },
+		{ LINK_BEGUN, BEFORE },
+		{ LINK_BEGUN, AFTER },
+	};
+
+	prepare(false);
+	dom.states = "/proc/nowhere";
+	introduce(DOMID);
+	for (size_t i = 0; i < sizeof(moments) / sizeof(*moments); i++) {
+		dies(moments[i].type, moments[i].when);
+		program_start();
+		attach(&disk[0], 0);
+		drive(&disk[0], 0);
+		assert_true(has_died());
+		check_serves(0, 0x21);
+		ask_detach(0);
+		wait_until(tool_is(node(0, "state"), "6"));
+		tool_remove(node(0, ""));
+		worker_kill();
+		wait_until(logged("going on with domain 5") == i + 1);
+		attach(&disk[0], 0);
+		drive(&disk[0], 0);
+		check_serves(0, 0x22);
+		ask_stop();
+		assert_true(stopped());
+		tool_remove(node(0, ""));
+	}
+	assert_int_equal(workers_started(), 3 * 3);
+	remove_images(disk, 1);
+}
+
+/* The first one dies, and each that follows: not for ever. */
+static void test_none_ever_begins(void)
+{
+	prepare(true);
+	introduce(DOMID);
+	pause_ns = 1;
+	death.stays = true;
+	dies(LINK_BEGIN, BEFORE);
+	program_start();
+	wait_until(logged("worker after worker has died; ending"));
+	assert_false(stopped());
+	assert_in_range(workers_started(), 20, 30);
+	assert_int_equal(workers_gone(), workers_started());
+}
+
 /* The next worker needs none of their names, those of a later disk neither. */
 static void test_states_were_removed(void)
 {
@@ -1088,6 +1140,8 @@ int main(void)
 		host_test(test_new_disk_is_refused),
 		host_test(test_end_of_patience),
 		host_test(test_without_states),
+		host_test(test_without_states_and_disks),
+		host_test(test_none_ever_begins),
 		host_test(test_states_were_removed),
 		host_test(test_server_is_gone),
 		host_test(test_server_cannot_be_had_now),
