@@ -18,6 +18,7 @@
  * which a guest can cause only so many. A ring that breaks the rules stops this
  * device (NEEDS_RESET) and no other.
  */
+#include "base/clock.h"
 #include "config/key_text.h"
 #include "disk/disk.h"
 #include "disk/op_name.h"
@@ -41,6 +42,9 @@ enum {
 	/* Processes that went on in a row and ended, before one is careful. */
 	RESUMED_MAX = 3,
 };
+
+/* While the store is waited for in place, how often that is told. */
+#define TELL_NS NS_PER_SECOND
 
 static void log_failure(struct disk_queue *dq, const struct block_request *req)
 {
@@ -402,6 +406,17 @@ static void await_any(const struct disk *disk)
 	poll(p, n, 1000);
 }
 
+/* For who would think that this process hangs. */
+static void tell_waits(struct disk *disk)
+{
+	uint64_t now = clock_ns();
+
+	if (!disk->waits || now - disk->told_ns < TELL_NS)
+		return;
+	disk->told_ns = now;
+	disk->waits(disk);
+}
+
 /* Of queues that no loop serves now, so that this is theirs no more. */
 static bool any_in_flight(const struct disk *disk)
 {
@@ -430,9 +445,11 @@ static bool pass_all_up(struct disk *disk)
 /* All at the same time: a request may wait for one of another queue. */
 static void finish_all(struct disk *disk)
 {
-	while (any_in_flight(disk))
+	while (any_in_flight(disk)) {
 		if (!pass_all_up(disk))
 			await_any(disk);
+		tell_waits(disk);
+	}
 }
 
 /*

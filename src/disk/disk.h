@@ -48,6 +48,9 @@ struct disk {
 	struct disk_state state; /* of blk */
 	bool any_engine;         /* auto: each queue has the first that opens */
 	struct loop_deferred *drained; /* when it closes; not owned */
+	/* The store is waited for in place, now and then; or NULL. */
+	void (*waits)(struct disk *disk);
+	uint64_t told_ns; /* when it was called last */
 	struct store_watch watch;
 	struct disk_queue queue[VIRTIO_QUEUES_MAX];
 };

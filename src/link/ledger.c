@@ -75,6 +75,16 @@ void link_ledger_disown(struct link_ledger *l, uint64_t id)
 	l->nawaited = n;
 }
 
+bool link_ledger_waits(const struct link_ledger *l)
+{
+	bool any = l->begins;
+
+	for (unsigned int i = 0; i < DISKS_MAX; i++)
+		any |= l->disk[i].state == LINK_ENTRY_ASKED ||
+		       l->disk[i].state == LINK_ENTRY_ENDING;
+	return any;
+}
+
 /* ---- answers ---- */
 
 static const char *begun(struct link_ledger *l, const struct link_begun *b)
@@ -121,6 +131,8 @@ const char *link_ledger_answer(struct link_ledger *l,
 		return attached(l, &m->attached);
 	case LINK_ENDED:
 		return ended(l, &m->disk);
+	case LINK_PONG:
+		return NULL;
 	default:
 		return "it asks for something";
 	}

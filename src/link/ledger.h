@@ -45,6 +45,9 @@ bool link_ledger_awaits(const struct link_ledger *ledger, uint64_t id);
 unsigned int link_ledger_awaited(const struct link_ledger *ledger,
 				 uint64_t id[DISKS_MAX]);
 
+/* Whether there is anything that was asked and is not answered. */
+bool link_ledger_waits(const struct link_ledger *ledger);
+
 /*
  * What is answered by a message that is as it has to be: NULL, and it is taken
  * down; or what is wrong with it, and nothing is.

@@ -34,6 +34,7 @@ enum link_type {
 	LINK_LEAVE,
 	LINK_CLOSE, /* the same, and nothing is left to go on with */
 	LINK_LOG_STATS,
+	LINK_PING,
 	/* ... that serves front ends of vhost-user */
 	LINK_OPEN,
 	LINK_LISTEN,
@@ -44,6 +45,7 @@ enum link_type {
 	LINK_BEGUN = 101,
 	LINK_ATTACHED,
 	LINK_ENDED,
+	LINK_PONG, /* also unasked, while the store is waited for in place */
 	/* ... of vhost-user */
 	LINK_OPENED,
 	LINK_TAKE,

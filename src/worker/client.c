@@ -21,10 +21,15 @@
  * So no worker is there before the one before it is gone, and nobody is told of
  * a loss before that.
  *
+ * Whether one that runs is alive is asked a while after it was told anything,
+ * and again as long as it owes an answer. One that is left alone is not asked,
+ * so that a guest which does nothing costs nothing.
+ *
  * Failure modes: a worker that answers what it was not asked, that does not
  * listen, or that is gone, is lost, and the owner is told once. Answers that
  * are not there by then are not given at all. One that cannot be started is
- * lost as well.
+ * lost as well, and so is one that does not say that it is alive; while it waits
+ * for a store it does.
  */
 #include "worker/worker.h"
 
@@ -53,6 +58,17 @@
 #define END_NS (45 * NS_PER_SECOND)
 #define KILLED_NS (2 * NS_PER_SECOND)
 
+/*
+ * How long after it was told something it is asked whether it is alive, and how
+ * often that long it may be silent then. A machine is not that busy.
+ */
+#define ASK_NS (10 * NS_PER_SECOND)
+enum {
+	SILENT_MAX = 2,
+	/* So often it says so at most, meanwhile: of its own accord as well. */
+	PONGS_MAX = 64,
+};
+
 enum worker_state {
 	WORKER_NONE,
 	WORKER_RUNS,
@@ -70,6 +86,10 @@ struct worker {
 	bool listens;              /* ... and is heard */
 	bool failed;               /* why it dies was said */
 	struct loop_timer rest;    /* armed: it was told to end */
+	struct loop_timer ask;     /* armed: it was told something */
+	bool asked;                /* ... and then whether it is alive */
+	bool heard;                /* ... and has said anything since */
+	unsigned int silent, pongs;
 	struct loop_deferred lost; /* that is to be told */
 	bool last;                 /* ... and that there is to be none */
 	struct link_ledger ledger;
@@ -89,6 +109,7 @@ static void hear(struct worker *w, bool listens)
 static void cut(struct worker *w)
 {
 	hear(w, false);
+	loop_disarm(w->loop, &w->ask);
 	if (w->source.fd >= 0)
 		close(w->source.fd);
 	w->source.fd = -1;
@@ -124,8 +145,12 @@ static void send_message(struct worker *w, const struct link_message *m,
 	if (w->state != WORKER_RUNS)
 		return;
 	why = link_say_to_worker(w->source.fd, m, fds);
-	if (why)
+	if (why) {
 		lose(w, why);
+	} else if (!w->ask.armed) {
+		w->asked = false;
+		loop_arm(w->loop, &w->ask, ASK_NS);
+	}
 }
 
 static void say(struct worker *w, enum link_type type)
@@ -133,6 +158,38 @@ static void say(struct worker *w, enum link_type type)
 	const struct link_message m = { .type = type };
 
 	send_message(w, &m, NULL);
+}
+
+/* ---- whether it is alive ---- */
+
+static void ask(struct worker *w)
+{
+	w->asked = true;
+	w->heard = false;
+	w->silent = 0;
+	w->pongs = 0;
+	loop_arm(w->loop, &w->ask, ASK_NS);
+	say(w, LINK_PING);
+}
+
+static void ask_due(struct loop_timer *timer)
+{
+	struct worker *w = container_of(timer, struct worker, ask);
+
+	if (!w->asked || (w->heard && link_ledger_waits(&w->ledger)))
+		ask(w);
+	else if (!w->heard && ++w->silent == SILENT_MAX)
+		lose(w, "it was told something, and is silent since then");
+	else if (!w->heard)
+		loop_arm(w->loop, &w->ask, ASK_NS);
+}
+
+static const char *note_heard(struct worker *w, const struct link_message *m)
+{
+	w->heard = true;
+	if (m->type == LINK_PONG && ++w->pongs > PONGS_MAX)
+		return "it says too often that it is alive";
+	return link_ledger_answer(&w->ledger, m);
 }
 
 /* ---- what the worker answers ---- */
@@ -146,7 +203,7 @@ static void tell(struct worker *w, const struct link_message *m)
 	else if (m->type == LINK_ATTACHED)
 		ops->attached(w->owner, m->attached.id, m->attached.result,
 			      m->attached.error);
-	else
+	else if (m->type == LINK_ENDED)
 		ops->ended(w->owner, m->disk.id);
 }
 
@@ -163,7 +220,7 @@ static void ready(struct loop_source *source, uint32_t events)
 	if (r == -EAGAIN)
 		return;
 	if (r == 1)
-		why = link_ledger_answer(&w->ledger, &m);
+		why = note_heard(w, &m);
 	else if (r && !why)
 		why = strerror(-r);
 	if (r == 0 || why)
@@ -275,6 +332,7 @@ static int start(struct worker *w, unsigned int domid)
 	}
 	w->domid = domid;
 	w->failed = false;
+	w->pongs = 0;
 	w->state = WORKER_RUNS;
 	return 0;
 }
@@ -307,6 +365,7 @@ void worker_rest(struct worker *w)
 	if (w->state != WORKER_RUNS)
 		return;
 	hear(w, false);
+	loop_disarm(w->loop, &w->ask);
 	w->state = WORKER_ENDS;
 	loop_arm(w->loop, &w->rest, REST_NS);
 }
@@ -375,6 +434,7 @@ int worker_open(struct worker **worker, struct loop *loop,
 	w->owner = owner;
 	w->starter = starter;
 	w->rest.due = rest_over;
+	w->ask.due = ask_due;
 	w->lost.run = lost;
 	w->source = (struct loop_source){ .fd = -1, .ready = ready };
 	starter->gone = gone;

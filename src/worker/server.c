@@ -98,7 +98,22 @@ static void ended(struct xen_worker_owner *owner, uint64_t id)
 	tell(s, &m);
 }
 
-static const struct xen_worker_owner_ops owner_ops = { .ended = ended };
+static void say_pong(struct worker_server *s)
+{
+	const struct link_message m = { .type = LINK_PONG };
+
+	tell(s, &m);
+}
+
+static void waits(struct xen_worker_owner *owner)
+{
+	say_pong(container_of(owner, struct worker_server, owner));
+}
+
+static const struct xen_worker_owner_ops owner_ops = {
+	.ended = ended,
+	.waits = waits,
+};
 
 /* The descriptors of the part are the image's or closed then. */
 static int attach(struct worker_server *s, struct served *disk,
@@ -239,6 +254,9 @@ static const char *obey(struct worker_server *s, struct link_message *m,
 		return NULL;
 	case LINK_LOG_STATS:
 		xen_worker_log_stats(s->xen);
+		return NULL;
+	case LINK_PING:
+		say_pong(s);
 		return NULL;
 	default:
 		return "it says what there is nobody for";

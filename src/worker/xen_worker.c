@@ -170,6 +170,14 @@ static void drained(struct loop_deferred *deferred)
 	owner->ops->ended(owner, d->id);
 }
 
+static void waits(struct disk *disk)
+{
+	struct device *d = container_of(disk, struct device, disk);
+	struct xen_worker_owner *owner = d->worker->owner;
+
+	owner->ops->waits(owner);
+}
+
 static struct device *find(struct xen_worker *w, uint64_t id)
 {
 	for (unsigned int i = 0; i < DISKS_MAX; i++)
@@ -237,6 +245,7 @@ static int open_device(struct device *d, const struct xen_worker_disk *disk,
 			   &w->cache.memory, disk->state_fd,
 			   disk->adopt && xen_worker_awaits(w, disk->id),
 			   error);
+	d->disk.waits = waits;
 	if (r == 0)
 		r = connect_device(d, disk, error);
 	if (r == 0 && d->disk.state.adopted) {

@@ -23,6 +23,11 @@ struct xen_worker_owner_ops {
 	 * is no more, and its image is in nobody's hands but the owner's.
 	 */
 	void (*ended)(struct xen_worker_owner *owner, uint64_t id);
+	/*
+	 * A store is waited for in place, now and then meanwhile: the worker is
+	 * alive, although its loop stands still. From within a call.
+	 */
+	void (*waits)(struct xen_worker_owner *owner);
 };
 
 struct xen_worker_owner {

@@ -4,7 +4,7 @@
 /* LDFLAGS: -Wl,--wrap=signals_open,--wrap=worker_local */
 /* LDFLAGS: -Wl,--wrap=link_message_receive,--wrap=link_message_send */
 /* LDFLAGS: -Wl,--wrap=block_image_open,--wrap=worker_lives_died */
-/* LDFLAGS: -Wl,--wrap=shared_file_map,--wrap=munmap */
+/* LDFLAGS: -Wl,--wrap=shared_file_map,--wrap=munmap,--wrap=loop_arm */
 /*
  * The worker of a guest dies, whatever it is doing, and the next one goes on:
  * the guest and the toolstack see nothing of it, no image is anybody else's
@@ -59,6 +59,41 @@ static bool has_died(void)
 	return !__atomic_load_n(&death.armed, __ATOMIC_ACQUIRE);
 }
 
+/* One that stands still when it is told this, and does not die; or 0. */
+static uint32_t hangs_at;
+
+/* Ten seconds are as long; 0: as they are. Atomic. */
+static uint64_t ten_seconds_ns;
+
+static void make_impatient(uint64_t ns)
+{
+	__atomic_store_n(&ten_seconds_ns, ns, __ATOMIC_RELEASE);
+}
+
+void __wrap_loop_arm(struct loop *loop, struct loop_timer *timer, uint64_t ns);
+void __real_loop_arm(struct loop *loop, struct loop_timer *timer, uint64_t ns);
+
+void __wrap_loop_arm(struct loop *loop, struct loop_timer *timer, uint64_t ns)
+{
+	uint64_t ten_ns = __atomic_load_n(&ten_seconds_ns, __ATOMIC_ACQUIRE);
+
+	__real_loop_arm(loop, timer,
+			ten_ns && ns == 10 * NS_PER_SECOND ? ten_ns : ns);
+}
+
+static _Noreturn void hang(int fds[LINK_FDS_MAX])
+{
+	hangs_at = 0;
+	make_impatient(100 * NS_PER_MS);
+	for (unsigned int i = 0; i < LINK_FDS_MAX; i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+	for (;;) {
+		usleep(200);
+		worker_passes();
+	}
+}
+
 /* Any worker was; atomic. */
 static bool told_to_leave;
 
@@ -88,6 +123,8 @@ int __wrap_link_message_receive(int fd, enum link_end end,
 		   message->type == LINK_ATTACH && message->attach.kept ?
 									fds[0] :
 									-1;
+	if (message->type == hangs_at)
+		hang(fds);
 	if (!is_due(message->type, BEFORE))
 		return r;
 	for (unsigned int i = 0; i < LINK_FDS_MAX; i++)
@@ -167,6 +204,8 @@ enum worker_lives_next __wrap_worker_lives_died(struct worker_lives *lives,
 {
 	enum worker_lives_next next;
 
+	if (__atomic_load_n(&ten_seconds_ns, __ATOMIC_ACQUIRE))
+		make_impatient(NS_PER_SECOND);
 	patience_ends.before = *lives;
 	if (patience_ends.in && --patience_ends.in == 0) {
 		lives->slow = WORKER_LIVES_SLOW;
@@ -517,6 +556,95 @@ static void test_liar(void)
 	check_serves(0, 0x21);
 	drive(&disk[1], 1);
 	check_serves(1, 0x22);
+	finish();
+}
+
+/* ---- it hangs ---- */
+
+/* It stands still, and would for ever: it is killed, and the next one goes on. */
+static void test_hangs_attaching(void)
+{
+	make_impatient(NS_PER_SECOND);
+	start(1, false);
+	make_image(&disk[1]);
+	hangs_at = LINK_ATTACH;
+	make_directory(1, disk[1].file);
+	wait_until(logged("has failed: it was told something, and is silent"));
+	wait_until(tool_is(node(1, "state"), "2"));
+	drive(&disk[1], 1);
+	check_serves(0, 0x21);
+	check_serves(1, 0x22);
+	assert_int_equal(workers_started(), 2);
+	finish();
+}
+
+static void test_hangs_detaching(void)
+{
+	make_impatient(NS_PER_SECOND);
+	start(2, false);
+	hangs_at = LINK_DETACH;
+	ask_detach(1);
+	wait_until(logged("has failed: it was told something, and is silent"));
+	wait_until(tool_is(node(1, "state"), "6"));
+	wait_no_window(1);
+	check_serves(0, 0x21);
+	finish();
+}
+
+/* What needs no answer. */
+static void test_hangs_resizing(void)
+{
+	int fd;
+
+	make_impatient(NS_PER_SECOND);
+	start(1, false);
+	hangs_at = LINK_RESIZE;
+	must(!truncate(disk[0].file, 2 * IMAGE_BYTES));
+	/* Which is seen when who writes to it closes it. */
+	fd = open(disk[0].file, O_WRONLY | O_CLOEXEC);
+	must(fd >= 0 && !close(fd));
+	wait_until(logged("has failed: it was told something, and is silent"));
+	wait_until(reg_read(0, VIRTIO_MMIO_CONFIG) == 2 * IMAGE_BYTES / 512);
+	check_serves(0, 0x21);
+	finish();
+}
+
+/* A store that does not answer is none of its faults, whatever it is at. */
+static void test_store_hangs(void)
+{
+	make_impatient(NS_PER_SECOND);
+	start(2, false);
+	in_flight(0);
+	ask_detach(0);
+	sleep(5);
+	assert_true(tool_is(node(0, "state"), "5"));
+	hold(false);
+	wait_until(tool_is(node(0, "state"), "6"));
+	assert_int_equal(workers_started(), 1);
+	finish();
+}
+
+/* ... nor while it does one request after the other, and does not listen. */
+static void test_store_hangs_in_place(void)
+{
+	unsigned int n = 0;
+
+	make_impatient(NS_PER_SECOND);
+	start(1, false);
+	in_flight(0);
+	while (!logged("what is in flight is done one by one")) {
+		worker_kill();
+		n++;
+		wait_until(logged("web/xvda: going on with") == n ||
+			   logged("what is in flight is done one by one"));
+	}
+	/* It is asked, for it owes the answer to an attach. */
+	sleep(6);
+	assert_int_equal(workers_started(), n + 1);
+	hold(false);
+	wait_until(take_used(&disk[0]) == 1);
+	check_serves(0, 0x21);
+	assert_int_equal(logged("has failed"), 0);
 	finish();
 }
 
@@ -1015,9 +1143,9 @@ static void test_without_states_and_disks(void)
 	for (size_t i = 0; i < sizeof(moments) / sizeof(*moments); i++) {
 		dies(moments[i].type, moments[i].when);
 		program_start();
+		wait_until(logged("has ended: killed") == 2 * i + 1);
 		attach(&disk[0], 0);
 		drive(&disk[0], 0);
-		assert_true(has_died());
 		check_serves(0, 0x21);
 		ask_detach(0);
 		wait_until(tool_is(node(0, "state"), "6"));
@@ -1119,6 +1247,11 @@ int main(void)
 		host_test(test_detaches),
 		host_test(test_closing_waits_for_requests),
 		host_test(test_liar),
+		host_test(test_hangs_attaching),
+		host_test(test_hangs_detaching),
+		host_test(test_hangs_resizing),
+		host_test(test_store_hangs),
+		host_test(test_store_hangs_in_place),
 		host_test(test_detach_meanwhile),
 		host_test(test_disowns),
 		host_test(test_removal_meanwhile),

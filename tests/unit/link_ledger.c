@@ -48,7 +48,9 @@ static void test_begin(void **state)
 	assert_false(takes(&l, LINK_BEGUN, 0, 0));
 	assert_false(takes(&l, LINK_ATTACHED, 0, 0));
 	assert_false(takes(&l, LINK_ENDED, 0, 0));
+	assert_false(link_ledger_waits(&l));
 	link_ledger_begin(&l);
+	assert_true(link_ledger_waits(&l));
 	assert_false(takes(&l, LINK_ATTACHED, 0, 0));
 	m.begun.nawaited = 2;
 	m.begun.awaited[0] = 3;
@@ -79,6 +81,15 @@ static unsigned int in_use(void)
 	for (unsigned int i = 0; i < IDS; i++)
 		n += truth[i] != LINK_ENTRY_FREE;
 	return n;
+}
+
+static bool owes(void)
+{
+	for (unsigned int i = 0; i < IDS; i++)
+		if (truth[i] == LINK_ENTRY_ASKED ||
+		    truth[i] == LINK_ENTRY_ENDING)
+			return true;
+	return false;
 }
 
 static void ask(struct link_ledger *l, unsigned int id)
@@ -125,6 +136,8 @@ static void test_any_answer(void **state)
 				   model_random_below(&random, 2));
 		assert_false(takes(&l, LINK_BEGUN, 0, 0));
 		assert_false(takes(&l, LINK_DETACH, id, 0));
+		assert_true(takes(&l, LINK_PONG, 0, 0));
+		assert_int_equal(link_ledger_waits(&l), owes());
 	}
 }
 

@@ -170,7 +170,7 @@ struct sample {
 	size_t bytes;
 };
 
-enum { SAMPLES = 24 };
+enum { SAMPLES = 26 };
 
 static unsigned int samples(struct sample s[SAMPLES])
 {
@@ -210,6 +210,8 @@ static unsigned int samples(struct sample s[SAMPLES])
 		{ plain(LINK_GIVE), LINK_TO_MONITOR, body },
 		{ plain(LINK_FRONT_END), LINK_TO_WORKER, body },
 		{ plain(LINK_FRONT_END_LEFT), LINK_TO_MONITOR, body },
+		{ plain(LINK_PING), LINK_TO_WORKER, body },
+		{ plain(LINK_PONG), LINK_TO_MONITOR, body },
 	};
 
 	memcpy(s, all, sizeof(all));
@@ -377,7 +379,7 @@ static void test_each_number_of_descriptors(void **state)
 
 static void test_types_that_there_are_not(void **state)
 {
-	static const uint32_t types[] = { 0, 13, 100, 108, 1000, UINT32_MAX };
+	static const uint32_t types[] = { 0, 15, 100, 109, 1000, UINT32_MAX };
 	struct sample s[SAMPLES];
 	unsigned int n = samples(s);
 
@@ -449,6 +451,7 @@ static void test_answers_that_make_no_sense(void **state)
 	WRONG(plain(LINK_TAKE), m.zero = 1);
 	WRONG(plain(LINK_GIVE), m.zero = 1);
 	WRONG(plain(LINK_FRONT_END_LEFT), m.zero = 1);
+	WRONG(plain(LINK_PONG), m.zero = 1);
 }
 
 static void test_orders_that_make_no_sense(void **state)
@@ -491,6 +494,7 @@ static void test_orders_that_make_no_sense(void **state)
 	WRONG(open_message(), m.open.facts.block_size = 3);
 	WRONG(open_message(), m.open.options.queues = 0);
 	WRONG(plain(LINK_FRONT_END), m.zero = 1);
+	WRONG(plain(LINK_PING), m.zero = 1);
 	WRONG(listen_message(),
 	      memset(m.listen.where, 'x', sizeof(m.listen.where)));
 	WRONG(taken_message(0), m.taken.result = 1);

@@ -37,8 +37,9 @@ static struct {
 	int wait_results[2];
 	uint64_t waited_ns[2];
 
-	char errors[1024]; /* that were logged */
-	bool over;         /* the time of each timer is */
+	char errors[1024];      /* that were logged */
+	bool over;              /* the time of each timer is */
+	struct loop_timer *ask; /* the one of ten seconds */
 } rig;
 
 void __wrap_log_line(enum log_level level, const char *format, ...);
@@ -58,6 +59,8 @@ void __real_loop_arm(struct loop *loop, struct loop_timer *timer, uint64_t ns);
 
 void __wrap_loop_arm(struct loop *loop, struct loop_timer *timer, uint64_t ns)
 {
+	if (ns == 10 * NS_PER_SECOND)
+		rig.ask = timer;
 	__real_loop_arm(loop, timer, rig.over ? 0 : ns);
 }
 
@@ -380,6 +383,125 @@ static void test_nobody_is_there(void **state)
 	assert_int_equal(rig.abandons, 1);
 }
 
+/* ---- whether it is alive ---- */
+
+/* Ten seconds pass, if they are waited for. */
+static void ten_seconds(void)
+{
+	if (rig.ask && rig.ask->armed)
+		__real_loop_arm(&rig.loop, rig.ask, 0);
+	turn();
+}
+
+/* So often: how often it is asked. */
+static unsigned int asked(bool answers, unsigned int times)
+{
+	unsigned int pings = 0;
+
+	for (; times-- && rig.link >= 0; ten_seconds()) {
+		uint32_t type;
+
+		while ((type = told(NULL))) {
+			pings += type == LINK_PING;
+			if (type == LINK_PING && answers)
+				says(LINK_PONG);
+		}
+	}
+	return pings;
+}
+
+/* It owes an answer. */
+static void test_silent_one_is_killed(void **state)
+{
+	(void)state;
+	worker_begin(rig.worker, DOMID, -1);
+	assert_int_equal(asked(false, 20), 1);
+	assert_int_equal(rig.kills, 1);
+	assert_int_equal(rig.lost, 0);
+	is_gone();
+	assert_int_equal(rig.lost, 1);
+	assert_string_equal(rig.errors, "the worker of domain 5 has failed: it "
+					"was told something, and is silent "
+					"since then");
+}
+
+/* It is asked, and has as long again, and again: a machine may be busy. */
+static void test_silent_one_has_time(void **state)
+{
+	(void)state;
+	worker_begin(rig.worker, DOMID, -1);
+	for (unsigned int i = 0; i < 2; i++) {
+		ten_seconds();
+		assert_int_equal(rig.kills, 0);
+	}
+	says(LINK_PONG);
+	turn();
+	ten_seconds();
+	assert_int_equal(rig.kills, 0);
+	says(LINK_BEGUN);
+	turn();
+	assert_int_equal(rig.begun, 1);
+}
+
+/* It owes one for long, for the store does not answer, and lives. */
+static void test_slow_one_is_not_killed(void **state)
+{
+	(void)state;
+	worker_begin(rig.worker, DOMID, -1);
+	assert_int_equal(asked(true, 20), 19);
+	assert_int_equal(rig.kills, 0);
+	says(LINK_BEGUN);
+	turn();
+	assert_int_equal(rig.begun, 1);
+}
+
+/* ... and says so of its own accord, while it does not listen. */
+static void test_deaf_one_is_not_killed(void **state)
+{
+	(void)state;
+	worker_begin(rig.worker, DOMID, -1);
+	for (unsigned int i = 0; i < 20; i++) {
+		for (unsigned int n = 0; n < 11; n++) {
+			says(LINK_PONG);
+			turn();
+		}
+		ten_seconds();
+	}
+	assert_int_equal(rig.kills, 0);
+}
+
+/* One that is left alone costs nothing. */
+static void test_idle_one_is_not_asked(void **state)
+{
+	(void)state;
+	begin();
+	assert_int_equal(asked(true, 5), 1);
+	assert_false(rig.ask->armed);
+	/* Until it is told something again, whatever that is. */
+	worker_resize(rig.worker, DEVID, 4096);
+	assert_int_equal(asked(true, 5), 1);
+	assert_false(rig.ask->armed);
+	assert_int_equal(rig.kills, 0);
+	worker_resize(rig.worker, DEVID, 8192);
+	assert_int_equal(asked(false, 20), 1);
+	assert_int_equal(rig.kills, 1);
+	is_gone();
+}
+
+/* Who is busy with saying so does it for the monitor's harm. */
+static void test_lives_too_loudly(void **state)
+{
+	(void)state;
+	begin();
+	for (unsigned int i = 0; i < 200 && !rig.kills; i++) {
+		says(LINK_PONG);
+		turn();
+	}
+	assert_int_equal(rig.kills, 1);
+	is_gone();
+	assert_int_equal(rig.lost, 1);
+}
+
 /* ---- one after the other ---- */
 
 static void test_rests(void **state)
@@ -513,6 +635,12 @@ int main(void)
 		test_of(test_liar),
 		test_of(test_does_not_listen),
 		test_of(test_nobody_is_there),
+		test_of(test_silent_one_is_killed),
+		test_of(test_silent_one_has_time),
+		test_of(test_slow_one_is_not_killed),
+		test_of(test_deaf_one_is_not_killed),
+		test_of(test_idle_one_is_not_asked),
+		test_of(test_lives_too_loudly),
 		test_of(test_rests),
 		test_of(test_does_not_rest),
 		test_of(test_another_guest),

@@ -79,7 +79,15 @@ static void ended(struct xen_worker_owner *owner, uint64_t id)
 	__atomic_add_fetch(&l->ended, 1, __ATOMIC_RELEASE);
 }
 
-static const struct xen_worker_owner_ops owner_ops = { .ended = ended };
+static void waits(struct xen_worker_owner *owner)
+{
+	(void)owner;
+}
+
+static const struct xen_worker_owner_ops owner_ops = {
+	.ended = ended,
+	.waits = waits,
+};
 
 static void do_begin(void *arg)
 {
