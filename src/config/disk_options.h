@@ -32,6 +32,14 @@ enum disk_front {
 	DISK_FRONTS,
 };
 
+/* Where keys are said of a disk: some make no sense in each of them. */
+enum key_place {
+	PLACE_LINE,     /* --disk */
+	PLACE_DEFAULTS, /* a file, of all disks of all guests */
+	PLACE_GUEST,    /* a file, of one disk of a guest */
+	KEY_PLACES,
+};
+
 /* In the order of the help and of a dump. */
 enum disk_key {
 	KEY_FILE,

@@ -3,9 +3,9 @@
  * The table of a disk's keys; see config/key_table.h.
  *
  * A key is a row: what kind of value it takes and from where to where, the
- * member of struct disk_options that keeps it, its defaults, and what the help
- * says. All else follows from the row and its kind. Who adds one gives it a row
- * here, a name in config/keys.h, and a paragraph in the manual.
+ * member of struct disk_options that keeps it, its defaults, where it may stand,
+ * and what the help says. All else follows from the row and its kind. Who adds one gives it a row
+ * here, a name in config/disk_options.h, and a paragraph in the manual.
  */
 #include "config/key_table.h"
 
@@ -45,6 +45,10 @@ static bool has_engine(const char *word)
 
 #define MEMBER(name) .offset = offsetof(struct disk_options, name)
 #define BOTH(value) .by_default = { value, value }
+#define ONE_DISKS(what) .not_in = { [PLACE_DEFAULTS] = what }
+
+/* It has no other word for what is the default. */
+#define MAY_BE_EMPTY .may_be_empty = true
 
 const struct key_row key_table[KEYS] = {
 	[KEY_FILE] = {
@@ -55,6 +59,7 @@ const struct key_row key_table[KEYS] = {
 		.max = PATH_MAX - 1,
 		.value = "PATH",
 		.noun = "a path",
+		ONE_DISKS("each disk has an image of its own"),
 		.help = "image file or block device",
 	},
 	[KEY_ID] = {
@@ -65,6 +70,9 @@ const struct key_row key_table[KEYS] = {
 		.max = DISK_NAME_MAX - 1,
 		.value = "NAME",
 		.noun = "a name",
+		.not_in = { [PLACE_DEFAULTS] = "each disk has its own",
+			    [PLACE_GUEST] = "the section names the disk, as "
+					    "[disk NAME]" },
 		.help = "the disk it belongs to: its vdev (xvda) or devid",
 	},
 	[KEY_FORMAT] = {
@@ -117,6 +125,8 @@ const struct key_row key_table[KEYS] = {
 		.max = VIRTIO_BLK_ID_BYTES,
 		.value = "TEXT",
 		.noun = "text",
+		ONE_DISKS("each disk has its own"),
+		MAY_BE_EMPTY,
 		.help = "what the guest reads as serial, up to 20 bytes",
 	},
 	[KEY_BLOCK_SIZE] = {
@@ -125,6 +135,7 @@ const struct key_row key_table[KEYS] = {
 		MEMBER(block_size),
 		.min = 512,
 		.max = 4096,
+		MAY_BE_EMPTY,
 		.help = "logical block size; that of the store if not given",
 	},
 	/*
@@ -181,6 +192,8 @@ const struct key_row key_table[KEYS] = {
 		.name = "size",
 		.kind = KIND_BYTES,
 		MEMBER(size),
+		ONE_DISKS("it is that of one disk, which has no image"),
+		MAY_BE_EMPTY,
 		.help = "size of a disk with engine=null and without file",
 	},
 };

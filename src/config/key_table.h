@@ -36,6 +36,13 @@ struct key_row {
 	const char *by_default[DISK_FRONTS]; /* as it is parsed; NULL: none */
 	/* Why it is of no use there; NULL: it is. */
 	const char *not_there[DISK_FRONTS];
+	/* Why it cannot be said there; NULL: it can. */
+	const char *not_in[KEY_PLACES];
+	/*
+	 * A value may be empty: as if nobody had said anything. What is zeroed
+	 * means that.
+	 */
+	bool may_be_empty;
 };
 
 /* By enum disk_key. */

@@ -6,6 +6,7 @@
 #include "config/key_text.h"
 
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,7 +65,7 @@ void key_text_values(const struct key_row *row, char text[KEY_TEXT_MAX])
 	}
 }
 
-void key_text_allowed(const struct key_row *row, char text[KEY_TEXT_MAX])
+static void put_allowed(const struct key_row *row, char text[KEY_TEXT_MAX])
 {
 	if (row->kind == KIND_TEXT)
 		snprintf(text, KEY_TEXT_MAX,
@@ -81,6 +82,17 @@ void key_text_allowed(const struct key_row *row, char text[KEY_TEXT_MAX])
 		key_text_values(row, text);
 }
 
+void key_text_allowed(const struct key_row *row, char text[KEY_TEXT_MAX])
+{
+	size_t n;
+
+	put_allowed(row, text);
+	n = strlen(text);
+	if (row->may_be_empty)
+		snprintf(text + n, KEY_TEXT_MAX - n,
+			 "; or nothing, for the default");
+}
+
 /* ---- what is in effect ---- */
 
 static void dump_text(FILE *to, const char *text)
@@ -92,11 +104,26 @@ static void dump_text(FILE *to, const char *text)
 	}
 }
 
+/* Of a row that may be empty. No size is one of 0 as well. */
+static bool is_empty(const void *at, const struct key_row *row)
+{
+	switch (row->kind) {
+	case KIND_TEXT:
+		return !*(const char *const *)at;
+	case KIND_POWER:
+		return !*(const unsigned int *)at;
+	default:
+		return false;
+	}
+}
+
 static void dump_value(FILE *to, const struct disk_options *disk,
 		       const struct key_row *row)
 {
 	const void *at = key_member_of(disk, row);
 
+	if (row->may_be_empty && is_empty(at, row))
+		return;
 	switch (row->kind) {
 	case KIND_TEXT:
 	case KIND_WORD:
@@ -167,6 +194,14 @@ static void help_default(FILE *to, const struct key_row *row)
 	fputc(']', to);
 }
 
+/* Where it may not stand. */
+static const char *help_places(const struct key_row *row)
+{
+	if (row->not_in[PLACE_GUEST])
+		return "  (not in files)";
+	return row->not_in[PLACE_DEFAULTS] ? "  (not in [defaults])" : "";
+}
+
 void key_text_help(FILE *to)
 {
 	char values[KEY_TEXT_MAX];
@@ -175,6 +210,7 @@ void key_text_help(FILE *to)
 		key_text_values(&key_table[i], values);
 		fprintf(to, "  %s=%s", key_table[i].name, values);
 		help_default(to, &key_table[i]);
-		fprintf(to, "\n        %s\n", key_table[i].help);
+		fprintf(to, "%s\n        %s\n", help_places(&key_table[i]),
+			key_table[i].help);
 	}
 }

@@ -16,6 +16,7 @@
 
 #include "config/key_table.h"
 #include "config/key_text.h"
+#include "config/nearest.h"
 #include "config/values.h"
 
 enum { SHOWN_MAX = 80 }; /* bytes of a value in a sentence */
@@ -80,9 +81,31 @@ static int set_number(unsigned int *to, const struct key_row *row,
 	return r;
 }
 
+/* As if it had not been said: what is below it does not count either. */
+static int set_empty(void *to, const struct key_row *row)
+{
+	switch (row->kind) {
+	case KIND_TEXT:
+		free(*(char **)to);
+		*(char **)to = NULL;
+		return 0;
+	case KIND_NUMBER:
+	case KIND_POWER:
+		*(unsigned int *)to = 0;
+		return 0;
+	case KIND_BYTES:
+		*(uint64_t *)to = 0;
+		return 0;
+	default:
+		return -EINVAL;
+	}
+}
+
 /* 0 or -EINVAL; -ENOMEM. */
 static int set_member(void *to, const struct key_row *row, const char *value)
 {
+	if (!*value && row->may_be_empty)
+		return set_empty(to, row);
 	switch (row->kind) {
 	case KIND_TEXT:
 		return value_text(to, value, row->min, row->max);
@@ -100,28 +123,44 @@ static int set_member(void *to, const struct key_row *row, const char *value)
 	return -EINVAL;
 }
 
-static const struct key_row *find_row(const char *name)
+enum disk_key keys_find(const char *name)
 {
-	for (size_t i = 0; i < KEYS; i++)
-		if (!strcmp(key_table[i].name, name))
-			return &key_table[i];
-	return NULL;
+	enum disk_key key = 0;
+
+	while (key < KEYS && strcmp(key_table[key].name, name) != 0)
+		key++;
+	return key;
 }
 
-int keys_set(struct disk_options *disk, const char *key, const char *value,
-	     char error[BLOCK_ERROR_MAX])
+/* -EINVAL, and which one may be meant. */
+static int unknown(const char *key, char error[BLOCK_ERROR_MAX])
 {
-	const struct key_row *row = find_row(key);
+	struct nearest nearest = nearest_to(key);
+
+	for (unsigned int i = 0; i < KEYS; i++)
+		nearest_offer(&nearest, key_table[i].name);
+	snprintf(error, BLOCK_ERROR_MAX,
+		 "unknown key \"%.*s\" of a disk; %s%s%s--help lists them",
+		 SHOWN_MAX, key, nearest.found ? "is " : "",
+		 nearest.found ? nearest.found : "",
+		 nearest.found ? "= meant? " : "");
+	return -EINVAL;
+}
+
+int keys_set(struct disk_options *disk, enum key_place place, const char *key,
+	     const char *value, char error[BLOCK_ERROR_MAX])
+{
+	const enum disk_key found = keys_find(key);
+	const struct key_row *row = &key_table[found];
 	char allowed[KEY_TEXT_MAX];
 	int r;
 
-	if (!row) {
-		snprintf(error, BLOCK_ERROR_MAX,
-			 "unknown key \"%.*s\" of a disk; --help lists them",
-			 SHOWN_MAX, key);
-		return -EINVAL;
-	}
-	if (keys_is_given(disk, (enum disk_key)(row - key_table)))
+	if (found == KEYS)
+		return unknown(key, error);
+	if (row->not_in[place])
+		return explain(error, key, value, "not here: %s",
+			       row->not_in[place]);
+	if (keys_is_given(disk, found))
 		return explain(error, key, value, "%s= is given twice", key);
 	r = set_member(key_member(disk, row), row, value);
 	if (r == -ENOMEM)
@@ -136,7 +175,7 @@ int keys_set(struct disk_options *disk, const char *key, const char *value,
 			       "this build does not have "
 			       "it; use %s=auto",
 			       key);
-	disk->given |= KEY_BIT(row - key_table);
+	disk->given |= KEY_BIT(found);
 	return 0;
 }
 
@@ -176,7 +215,7 @@ static int parse_item(struct disk_options *disk, char *item,
 		return -EINVAL;
 	}
 	*value++ = '\0';
-	return keys_set(disk, item, value, error);
+	return keys_set(disk, PLACE_LINE, item, value, error);
 }
 
 int keys_parse(struct disk_options *disk, const char *text,
@@ -202,9 +241,9 @@ int keys_parse(struct disk_options *disk, const char *text,
 
 static int copy_text(char **to, const char *from)
 {
-	char *copy = strdup(from);
+	char *copy = from ? strdup(from) : NULL;
 
-	if (!copy)
+	if (from && !copy)
 		return -ENOMEM;
 	free(*to);
 	*to = copy;

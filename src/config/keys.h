@@ -18,11 +18,11 @@
  * Set one key, which must not have been given: 0, or -EINVAL and a sentence in
  * `error` that names the key, the value and what is allowed.
  */
-int keys_set(struct disk_options *disk, const char *key, const char *value,
-	     char error[BLOCK_ERROR_MAX]);
+int keys_set(struct disk_options *disk, enum key_place place, const char *key,
+	     const char *value, char error[BLOCK_ERROR_MAX]);
 
 /*
- * Parse "KEY=VALUE,..."; a comma in a value is written twice. As keys_set();
+ * Parse "KEY=VALUE,..." of --disk; a comma in a value is written twice. As keys_set();
  * also for one that has failed there is keys_finish().
  */
 int keys_parse(struct disk_options *disk, const char *text,
@@ -42,6 +42,9 @@ int keys_check_front(const struct disk_options *disk, enum disk_front front,
 		     char error[BLOCK_ERROR_MAX]);
 
 const char *keys_name(enum disk_key key);
+
+/* The key of that name; KEYS: there is none. */
+enum disk_key keys_find(const char *name);
 
 void keys_finish(struct disk_options *disk);
 

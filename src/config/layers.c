@@ -40,7 +40,8 @@ static int check_size(const struct disk_options *disk,
 	unsigned int block = disk->block_size ? disk->block_size :
 						BLOCK_SIZE_DEFAULT;
 
-	if (!keys_is_given(disk, KEY_SIZE))
+	/* None, or one that was taken back. */
+	if (!disk->size)
 		return 0;
 	if (disk->file)
 		return contradiction(error,

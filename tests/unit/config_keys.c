@@ -122,7 +122,7 @@ static void test_errors_name_the_key_and_what_is_allowed(void **state)
 		{ "discard=maybe", "discard=" },
 		{ "discard=", "auto|on|off" },
 		{ "serial=123456789012345678901", "1 to 20 bytes" },
-		{ "serial=", "1 to 20 bytes" },
+		{ "serial=123456789012345678901", "or nothing" },
 		{ "id=", "a name of 1 to 63 bytes" },
 		{ "iothreads=17", "0..16" },
 		{ "engine=", "threads|null" },
@@ -145,7 +145,6 @@ static void test_errors_name_the_key_and_what_is_allowed(void **state)
 		{ "queue-size=100", "a power of two, 2..1024" },
 		{ "queue-size=2048", "queue-size=2048" },
 		{ "queue-size=65536", "queue-size=65536" },
-		{ "size=", "size=" },
 		{ "size=x", "size=x" },
 		{ "size=1KB", "size=1KB" },
 		{ "size=1kb", "size=1kb" },
@@ -170,6 +169,72 @@ static void test_errors_name_the_key_and_what_is_allowed(void **state)
 			fail_msg("%s: \"%s\" does not say %s", bad[i].text,
 				 error, bad[i].named);
 	}
+}
+
+/* What somebody may have meant is named; but nothing for any odd word. */
+static void test_the_nearest_key_is_named(void **state)
+{
+	static const struct bad bad[] = {
+		{ "fil=/a", "is file= meant?" },
+		{ "chache=none", "is cache= meant?" },
+		{ "block_size=512", "is block-size= meant?" },
+		{ "queue=1", "is queues= meant?" },
+		{ "read-only=on", "is readonly= meant?" },
+		{ "iothread=1", "is iothreads= meant?" },
+		{ "bogus=1", "of a disk; --help" },
+		{ "=1", "of a disk; --help" },
+	};
+	struct disk_options d;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(bad); i++) {
+		assert_int_equal(parse(&d, bad[i].text), -EINVAL);
+		if (!strstr(error, bad[i].named))
+			fail_msg("%s: \"%s\" does not say %s", bad[i].text,
+				 error, bad[i].named);
+	}
+}
+
+static void test_some_keys_stand_in_some_places_only(void **state)
+{
+	static const char *const one_disks[] = { "file", "id", "serial",
+						 "size" };
+	struct disk_options d = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(one_disks); i++) {
+		assert_int_equal(keys_set(&d, PLACE_DEFAULTS, one_disks[i], "1",
+					  error),
+				 -EINVAL);
+		assert_non_null(strstr(error, "not here: "));
+	}
+	assert_int_equal(keys_set(&d, PLACE_GUEST, "id", "x", error), -EINVAL);
+	assert_non_null(strstr(error, "[disk NAME]"));
+	assert_int_equal(d.given, 0);
+	assert_int_equal(keys_set(&d, PLACE_GUEST, "file", "/x", error), 0);
+	assert_int_equal(keys_set(&d, PLACE_GUEST, "size", "1G", error), 0);
+	assert_int_equal(keys_set(&d, PLACE_DEFAULTS, "queues", "2", error), 0);
+	keys_finish(&d);
+}
+
+/* Where no word says what the default is, an empty value does. */
+static void test_an_empty_value_stands_for_the_default(void **state)
+{
+	struct disk_options d;
+	char *text;
+
+	(void)state;
+	assert_int_equal(parse(&d, "serial=,block-size=,size="), 0);
+	assert_null(d.serial);
+	assert_int_equal(d.block_size, 0);
+	assert_int_equal(d.size, 0);
+	assert_int_equal(d.given, KEY_BIT(KEY_SERIAL) |
+					  KEY_BIT(KEY_BLOCK_SIZE) |
+					  KEY_BIT(KEY_SIZE));
+	text = key_text_dump(&d);
+	assert_string_equal(text, "serial=,block-size=,size=0");
+	free(text);
+	keys_finish(&d);
 }
 
 /* Of two one would be forgotten, also where they say the same. */
@@ -208,19 +273,20 @@ static void test_a_long_value_leaves_room_for_the_sentence(void **state)
 	assert_in_range(strlen(error), 10, BLOCK_ERROR_MAX - 1);
 	assert_non_null(strstr(error, "KEY=VALUE"));
 	for (size_t i = 0; i < COUNT(keys); i++) {
-		assert_int_equal(keys_set(&d, keys[i], text, error), -EINVAL);
+		assert_int_equal(keys_set(&d, PLACE_LINE, keys[i], text, error),
+				 -EINVAL);
 		assert_in_range(strlen(error), 10, BLOCK_ERROR_MAX - 1);
 		assert_non_null(strstr(error, "...: the value has to be"));
 	}
-	assert_int_equal(keys_set(&d, text, "1", error), -EINVAL);
+	assert_int_equal(keys_set(&d, PLACE_LINE, text, "1", error), -EINVAL);
 	assert_non_null(strstr(error, "--help"));
 	/* The longest that are taken. */
 	text[4095] = '\0';
-	assert_int_equal(keys_set(&d, "file", text, error), 0);
+	assert_int_equal(keys_set(&d, PLACE_LINE, "file", text, error), 0);
 	text[63] = '\0';
-	assert_int_equal(keys_set(&d, "id", text, error), 0);
+	assert_int_equal(keys_set(&d, PLACE_LINE, "id", text, error), 0);
 	text[20] = '\0';
-	assert_int_equal(keys_set(&d, "serial", text, error), 0);
+	assert_int_equal(keys_set(&d, PLACE_LINE, "serial", text, error), 0);
 	keys_finish(&d);
 }
 
@@ -328,7 +394,8 @@ static void test_caches_are_those_of_the_store(void **state)
 	for (size_t i = 0; i < COUNT(words); i++) {
 		struct disk_options d = { 0 };
 
-		assert_int_equal(keys_set(&d, "cache", words[i], error), 0);
+		assert_int_equal(
+			keys_set(&d, PLACE_LINE, "cache", words[i], error), 0);
 		assert_string_equal(block_cache_name(d.cache), words[i]);
 	}
 }
@@ -395,6 +462,9 @@ int main(void)
 		cmocka_unit_test(test_each_key_sets_its_member),
 		cmocka_unit_test(test_a_comma_in_a_value_is_written_twice),
 		cmocka_unit_test(test_errors_name_the_key_and_what_is_allowed),
+		cmocka_unit_test(test_the_nearest_key_is_named),
+		cmocka_unit_test(test_some_keys_stand_in_some_places_only),
+		cmocka_unit_test(test_an_empty_value_stands_for_the_default),
 		cmocka_unit_test(test_a_key_is_given_once),
 		cmocka_unit_test(
 			test_a_long_value_leaves_room_for_the_sentence),
