@@ -1,44 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the command line says.
+ * Reading the command line.
  */
 #ifndef CONFIG_COMMAND_LINE_H
 #define CONFIG_COMMAND_LINE_H
 
-#include <stdbool.h>
-
-#include "config/keys.h"
-
-/* What becomes of a guest's disks where the program ends before it does. */
-enum options_end {
-	OPTIONS_LEAVE,  /* the next process goes on with them */
-	OPTIONS_DETACH, /* the guest loses them */
-};
-
-struct options {
-	char *domain;    /* name or id; owned */
-	char *state_dir; /* path, with `domain` only; owned */
-	enum options_end end;
-	bool end_given;
-	char *vhost_socket; /* path; owned */
-	int vhost_fd;       /* inherited socket; or -1 */
-	bool vhost;         /* serve vhost-user front ends, not a domain */
-	bool once;          /* end with the first front end */
-	/*
-	 * With vhost-user the one disk, all of whose keys are settled; else a
-	 * layer for each disk that it names by `id`.
-	 */
-	struct disk_options disk[DISKS_MAX];
-	unsigned int ndisks;
-	unsigned int poll_max_us; /* longest adaptive polling */
-	bool foreground;          /* the worker is no process */
-	char *user;               /* of that process; or NULL; owned */
-	/* That process: of guest `worker_domid`; with `vhost` of front ends. */
-	bool worker;
-	unsigned int worker_domid;
-	bool no_sandbox; /* keep all rights, for debugging */
-	bool verbose;
-};
+#include "config/options.h"
 
 /*
  * Parse the command line. Returns -1 to go on, or the exit status for a program

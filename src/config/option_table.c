@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The table of options; see config/option_table.h. Who adds one gives it a row here and
+ * a paragraph in the manual; what goes together is in config/command_line.c.
+ *
+ * Failures: an argument that is wrong is said, with what is allowed.
+ */
+#include "config/option_table.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/un.h>
+
+#include "base/log.h"
+#include "config/key_text.h"
+#include "config/values.h"
+
+enum {
+	POLL_MAX_US_LIMIT = OPTION_POLL_UNSET - 1,
+	DOMAIN_MAX = 255,  /* bytes of a guest's name */
+	DOMID_MAX = 32751, /* those above it stand for others */
+	USER_MAX = 255,    /* bytes of a user's name */
+	SOCKET_PATH_MAX = sizeof(((struct sockaddr_un *)0)->sun_path) - 1,
+	SHOWN_MAX = OPTION_SHOWN_MAX,
+	HELP_COLUMN = 24, /* where the sentences of the help begin */
+};
+
+int option_wrong(const char *format, ...)
+{
+	char text[BLOCK_ERROR_MAX];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	log_error("%s (see virtio-disk --help)", text);
+	return OPTION_WRONG;
+}
+
+/* It is no fault of the line: it may be tried again. */
+int option_no_memory(const char *name)
+{
+	log_error("--%s: no memory", name);
+	return OPTION_FAILED;
+}
+
+/* ---- what the options do ---- */
+
+static int take_domain(struct options *options, const char *argument)
+{
+	int r = value_text(&options->domain, argument, 1, DOMAIN_MAX);
+
+	if (r == -ENOMEM)
+		return option_no_memory("domain");
+	return r ? option_wrong("--domain needs a name or an id") :
+		   OPTION_GO_ON;
+}
+
+static int take_disk(struct options *options, const char *argument)
+{
+	char error[BLOCK_ERROR_MAX];
+
+	if (options->ndisks == DISKS_MAX)
+		return option_wrong("more than %d --disk options", DISKS_MAX);
+	/* Counted also where it is wrong, so that it is freed. */
+	return keys_parse(&options->disk[options->ndisks++], argument, error) ?
+		       option_wrong("--disk: %s", error) :
+		       OPTION_GO_ON;
+}
+
+static int take_socket(struct options *options, const char *argument)
+{
+	int r = value_text(&options->vhost_socket, argument, 1,
+			   SOCKET_PATH_MAX);
+
+	if (r == -ENOMEM)
+		return option_no_memory("vhost-user");
+	return r ? option_wrong(
+			   "--vhost-user=%.*s%s: the path of a socket has 1 "
+			   "to %d bytes",
+			   SHOWN_MAX, argument,
+			   strlen(argument) > SHOWN_MAX ? "..." : "",
+			   SOCKET_PATH_MAX) :
+		   OPTION_GO_ON;
+}
+
+static int take_fd(struct options *options, const char *argument)
+{
+	unsigned int n;
+
+	if (value_number(&n, argument, 0, INT_MAX))
+		return option_wrong(
+			"--fd=%.*s: the number of a descriptor is needed",
+			SHOWN_MAX, argument);
+	options->vhost_fd = (int)n;
+	return OPTION_GO_ON;
+}
+
+static int take_end(struct options *options, const char *argument)
+{
+	if (!strcmp(argument, "leave"))
+		options->end = OPTIONS_LEAVE;
+	else if (!strcmp(argument, "detach"))
+		options->end = OPTIONS_DETACH;
+	else
+		return option_wrong("--end=%.*s: leave or detach is needed",
+				    SHOWN_MAX, argument);
+	options->end_given = true;
+	return OPTION_GO_ON;
+}
+
+static int take_state_dir(struct options *options, const char *argument)
+{
+	int r = value_text(&options->state_dir, argument, 1, PATH_MAX - 1);
+
+	if (r == -ENOMEM)
+		return option_no_memory("state-dir");
+	return r ? option_wrong("--state-dir needs the path of a directory") :
+		   OPTION_GO_ON;
+}
+
+static int take_foreground(struct options *options, const char *argument)
+{
+	(void)argument;
+	options->foreground = true;
+	return OPTION_GO_ON;
+}
+
+static int take_user(struct options *options, const char *argument)
+{
+	int r = value_text(&options->user, argument, 1, USER_MAX);
+
+	if (r == -ENOMEM)
+		return option_no_memory("user");
+	return r ? option_wrong("--user needs the name of a user") :
+		   OPTION_GO_ON;
+}
+
+static int take_worker(struct options *options, const char *argument)
+{
+	if (value_number(&options->worker_domid, argument, 0, DOMID_MAX))
+		return option_wrong(
+			"--worker=%.*s: the number of a domain is needed",
+			SHOWN_MAX, argument);
+	options->worker = true;
+	return OPTION_GO_ON;
+}
+
+/* A number is there, as of the other kind. */
+static int take_vhost_worker(struct options *options, const char *argument)
+{
+	options->vhost = true;
+	return take_worker(options, argument);
+}
+
+static int take_no_sandbox(struct options *options, const char *argument)
+{
+	(void)argument;
+	options->no_sandbox = true;
+	return OPTION_GO_ON;
+}
+
+static int take_once(struct options *options, const char *argument)
+{
+	(void)argument;
+	options->once = true;
+	return OPTION_GO_ON;
+}
+
+static int take_poll_max_us(struct options *options, const char *argument)
+{
+	return value_number(&options->poll_max_us, argument, 0,
+			    POLL_MAX_US_LIMIT) ?
+		       option_wrong(
+			       "--poll-max-us=%.*s: a number is needed, 0..%d",
+			       SHOWN_MAX, argument, POLL_MAX_US_LIMIT) :
+		       OPTION_GO_ON;
+}
+
+static int take_verbose(struct options *options, const char *argument)
+{
+	(void)argument;
+	options->verbose = true;
+	return OPTION_GO_ON;
+}
+
+/* The exit status after what was asked for was printed. */
+static int is_printed(void)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return OPTION_DONE;
+	log_error("cannot write to standard output: %s", strerror(errno));
+	return OPTION_FAILED;
+}
+
+static int take_version(struct options *options, const char *argument)
+{
+	(void)options;
+	(void)argument;
+	printf("virtio-disk %s\n", VERSION);
+	return is_printed();
+}
+
+static int take_help(struct options *options, const char *argument);
+
+const struct option_row option_table[] = {
+	{
+		.name = "domain",
+		.letter = 'd',
+		.argument = "NAME|ID",
+		.help = "the guest; waited for when it is not there yet",
+		.take = take_domain,
+	},
+	{
+		.name = "disk",
+		.letter = 'k',
+		.argument = "KEY=VALUE,...",
+		.repeats = true,
+		.help = "add to or replace what xl says of the disk id=;\n"
+			"with vhost-user: the disk",
+		.take = take_disk,
+	},
+	{
+		.name = "vhost-user",
+		.synonym = "socket-path",
+		.letter = 's',
+		.argument = "SOCKET",
+		.help = "serve front ends that connect here, one at a time",
+		.take = take_socket,
+	},
+	{
+		.name = "fd",
+		.argument = "N",
+		.help = "the same on an inherited socket (as LISTEN_FDS)",
+		.take = take_fd,
+	},
+	{
+		.name = "end",
+		.argument = "leave|detach",
+		.help = "a guest's disks when this ends before the guest:\n"
+			"leave them to the next start, or take them away\n"
+			"[leave]",
+		.take = take_end,
+	},
+	{
+		.name = "state-dir",
+		.argument = "DIR",
+		.help = "what the next start needs [/run/virtio-disk]",
+		.take = take_state_dir,
+	},
+	{
+		.name = "foreground",
+		.repeats = true,
+		.help = "serve in one process: to debug it",
+		.take = take_foreground,
+	},
+	{
+		.name = "no-sandbox",
+		.repeats = true,
+		.help = "give up no rights, allow core files: to debug it",
+		.take = take_no_sandbox,
+	},
+	{
+		.name = "once",
+		.repeats = true,
+		.help = "end when the first front end has gone",
+		.take = take_once,
+	},
+	{
+		.name = "poll-max-us",
+		.argument = "N",
+		.help = "poll at most so long before sleeping; 0: never\n"
+			"(1000 for a Xen guest, 100 with vhost-user)",
+		.take = take_poll_max_us,
+	},
+	{
+		.name = "user",
+		.argument = "NAME",
+		.help = "of the process that has the guest's memory\n"
+			"[a number that nobody has]",
+		.take = take_user,
+	},
+	{
+		.name = "verbose",
+		.letter = 'v',
+		.repeats = true,
+		.help = "say more",
+		.take = take_verbose,
+	},
+	{
+		.name = "version",
+		.letter = 'V',
+		.repeats = true,
+		.help = "print the version",
+		.take = take_version,
+	},
+	{
+		.name = "worker",
+		.argument = "ID",
+		.take = take_worker,
+	},
+	{
+		.name = "vhost-worker",
+		.argument = "ID",
+		.take = take_vhost_worker,
+	},
+	{
+		.name = "help",
+		.letter = 'h',
+		.repeats = true,
+		.help = "print this help",
+		.take = take_help,
+	},
+};
+
+const unsigned int option_rows = sizeof(option_table) / sizeof(option_table[0]);
+
+_Static_assert(sizeof(option_table) / sizeof(option_table[0]) <=
+		       OPTION_ROWS_MAX,
+	       "there is room for each of them where the line is read");
+
+/* ---- help ---- */
+
+/* The sentences of an option, each in the column of all. */
+static void print_help(int column, const char *help)
+{
+	if (column >= HELP_COLUMN) {
+		putchar('\n');
+		column = 0;
+	}
+	while (*help) {
+		int bytes = (int)strcspn(help, "\n");
+
+		printf("%*s%.*s\n", HELP_COLUMN - column, "", bytes, help);
+		help += bytes + (help[bytes] == '\n');
+		column = 0;
+	}
+}
+
+static void print_option(const struct option_row *row)
+{
+	int n = row->letter ? printf("  -%c, --%s", row->letter, row->name) :
+			      printf("      --%s", row->name);
+
+	if (row->argument)
+		n += printf(" %s", row->argument);
+	/* A space at least between the two. */
+	print_help(n + 1 > HELP_COLUMN ? HELP_COLUMN : n, row->help);
+}
+
+static int take_help(struct options *options, const char *argument)
+{
+	(void)options;
+	(void)argument;
+	fputs("Usage: virtio-disk --domain NAME|ID [--disk KEY=VALUE,...]...\n"
+	      "       virtio-disk --vhost-user SOCKET --disk KEY=VALUE,...\n"
+	      "\n"
+	      "Serves the virtio disks of a Xen guest (start it before the "
+	      "guest), or one disk\nto vhost-user front ends:\n"
+	      "\n"
+	      "  virtio-disk --vhost-user /run/disk.sock --disk file=web.img\n"
+	      "  virtio-disk --domain web\n"
+	      "  xl create web.cfg   with   disk = [ 'phy:/dev/vg/web,xvda,w,"
+	      "backendtype=standalone,specification=virtio' ]\n"
+	      "\n",
+	      stdout);
+	for (unsigned int i = 0; i < option_rows; i++)
+		if (option_table[i].help)
+			print_option(&option_table[i]);
+	fputs("\n"
+	      "Keys of --disk, with their [defaults]; each is given once, a "
+	      "comma in a value\nis written twice:\n",
+	      stdout);
+	key_text_help(stdout);
+	fputs("\n"
+	      "Signals: TERM and INT end it: a guest's disks are left to the "
+	      "next start, or with\n"
+	      "--end=detach and over vhost-user the requests in flight are "
+	      "finished before (long\n"
+	      "ones may be left); a second one ends it at once;\n"
+	      "USR1 logs statistics; HUP looks at the images' sizes.\n"
+	      "Exit status: 0 when the guest is gone for good or on a signal, "
+	      "1 for an error,\n"
+	      "2 for a wrong command line. See virtio-disk(8).\n",
+	      stdout);
+	return is_printed();
+}
