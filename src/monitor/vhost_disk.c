@@ -126,7 +126,9 @@ static void died(struct vhost_disk *vd)
 		fail(vd);
 		return;
 	}
-	if (!worker_lives_died(&vd->lives, clock_ns(), &pause_ns)) {
+	/* No disk can be given up: a front end knows of no such thing. */
+	if (worker_lives_died(&vd->lives, clock_ns(), &pause_ns) !=
+	    WORKER_LIVES_GO_ON) {
 		log_error("%s: its workers have died too often: giving up",
 			  vd->name);
 		fail(vd);
