@@ -31,6 +31,8 @@
  *			the nursery; the sum of those that may be
  *	swap=N		at one kill in N there is another file where the image
  *			was, for a while
+ *	hangs=N		so many workers stand still, each until the monitor is
+ *			told to ask it for something, and has found it out
  *	control=FILE data=FILE min=MS max=MS
  *			the image is a slow store's (tests/torture): at each
  *			kill it holds writes back, and nothing may complete
@@ -80,7 +82,7 @@ struct test {
 	struct chance chance; /* of the killer's */
 	unsigned int killed, restarts, checks, begun_anew, of[VICTIMS];
 	unsigned int victims; /* a bit for each */
-	unsigned int swap, swaps;
+	unsigned int swap, swaps, hangs, hung;
 	uint64_t lost_ns[DEATHS_MAX]; /* of this monitor's workers */
 	unsigned int nlost;
 	const char *control; /* of a slow store, or NULL */
@@ -490,8 +492,28 @@ static void check_rest(struct test *t)
 	set(t->hold, 0);
 }
 
+/* It does not die: who waits for that waits for ever. */
+static void hang_worker(struct test *t)
+{
+	pid_t worker;
+
+	wait_progress(t);
+	worker = program_worker(&t->program);
+	if (!worker)
+		die("the program has no worker");
+	kill(worker, SIGSTOP);
+	note_death(t);
+	kill(t->program.pid, SIGUSR1);
+	t->hung++;
+	wait_progress(t);
+	if (program_worker(&t->program) == worker)
+		die("a worker that stands still has completed requests");
+}
+
 static void torture(struct test *t)
 {
+	while (t->hung < t->hangs)
+		hang_worker(t);
 	while (t->killed < t->kills) {
 		if (!program_lives(&t->program))
 			start(t);
@@ -531,7 +553,7 @@ static void finish(struct test *t)
 {
 	if (!program_lives(&t->program))
 		start(t);
-	if (t->kills || !get(t->completed))
+	if (t->kills || t->hangs || !get(t->completed))
 		wait_progress(t);
 	drain(t);
 	set(t->stop, 1);
@@ -557,6 +579,9 @@ static void report(struct test *t)
 		printf("    the last monitor: %u KiB of its own, after the "
 		       "first of its workers %u\n",
 		       t->last_kb, t->monitors_kb);
+	if (t->hung)
+		printf("    %u workers stood still, and were found out\n",
+		       t->hung);
 	if (t->swaps)
 		printf("    %u times another image was there\n", t->swaps);
 	if (t->store)
@@ -661,6 +686,7 @@ int main(int argc, char **argv)
 		{ "resets", &t.resets, NULL },
 		{ "victims", &t.victims, NULL },
 		{ "swap", &t.swap, NULL },
+		{ "hangs", &t.hangs, NULL },
 		{ "control", NULL, &t.control },
 		{ "data", NULL, &t.data },
 		{ "min", &t.min_ms, NULL },

@@ -31,7 +31,7 @@ unmount_all() {
 	grep " $DISK/" /proc/mounts | cut -d' ' -f2 |
 		while read -r _file; do umount -l "$_file"; done
 }
-trap 'unmount_all; [ -z "$faults" ] || kill "$faults" 2>/dev/null; [ -n "${KEEP:-}" ] || rm -rf "$DISK" "$FAST"' EXIT
+trap 'unmount_all; kill ${faults:-} ${hung:-} 2>/dev/null; [ -n "${KEEP:-}" ] || rm -rf "$DISK" "$FAST"' EXIT
 passed=0
 failed=0
 
@@ -139,6 +139,22 @@ start_faults() {
 	faults=$!
 }
 
+# It takes half a minute, and waits: beside the others, as the faults do.
+start_hung() {
+	[ -z "$hung" ] || return
+	kills hung fast kills=0 hangs=1 seed="$SEED" >"$FAST/hung.out" 2>&1 &
+	hung=$!
+}
+
+# A worker that is stopped, and does not die.
+hung_worker_is_found_out() {
+	start_hung
+	wait "$hung"
+	_result=$?
+	cat "$FAST/hung.out"
+	return $_result
+}
+
 # One line for each kind of call; see faulted.c.
 everything_fails() {
 	[ -n "$faults" ] || start_faults
@@ -159,8 +175,10 @@ run_test() {
 }
 
 faults=
+hung=
 for _test in ${ONLY:-serves killed_under_load held_back \
-	nothing_left_behind everything_fails}; do
+	nothing_left_behind hung_worker_is_found_out everything_fails}; do
+	[ "$_test" != serves ] || [ -n "${ONLY:-}" ] || start_hung
 	[ "$_test" != held_back ] || [ -n "${ONLY:-}" ] || start_faults
 	run_test "$_test"
 done
