@@ -33,6 +33,8 @@
  *			was, for a while
  *	hangs=N		so many workers stand still, each until the monitor is
  *			told to ask it for something, and has found it out
+ *	patience=1	workers are killed as they begin until the disk is given
+ *			up: it needs a reset, and is served as before after one
  *	control=FILE data=FILE min=MS max=MS
  *			the image is a slow store's (tests/torture): at each
  *			kill it holds writes back, and nothing may complete
@@ -52,6 +54,7 @@
 #include "rest.h"
 #include "store.h"
 #include "toolstack.h"
+#include "virtio/mmio_wire.h"
 
 #define KILL_WITHIN_NS (30 * NS_PER_MS)
 #define KILL_EARLY_NS (15 * NS_PER_MS)
@@ -69,6 +72,11 @@ enum {
 	EARLY_ONE_IN = 10,
 	DEATHS_MAX = 4, /* of workers, in so long, that are no reason to wait */
 	RESET_ONE_IN = 2000,
+	/*
+	 * Deaths of workers until a monitor's patience ends: at once, and after
+	 * the pauses, which take most of a minute (monitor/worker_lives.h).
+	 */
+	PATIENCE = 5 + 8 + 1,
 };
 
 enum victim { MONITOR, WORKER, BOTH, NURSERY, VICTIMS };
@@ -82,7 +90,7 @@ struct test {
 	struct chance chance; /* of the killer's */
 	unsigned int killed, restarts, checks, begun_anew, of[VICTIMS];
 	unsigned int victims; /* a bit for each */
-	unsigned int swap, swaps, hangs, hung;
+	unsigned int swap, swaps, hangs, hung, patience;
 	uint64_t lost_ns[DEATHS_MAX]; /* of this monitor's workers */
 	unsigned int nlost;
 	const char *control; /* of a slow store, or NULL */
@@ -95,7 +103,7 @@ struct test {
 	pthread_t thread;
 	/* Between the two threads; atomic. */
 	uint64_t completed;
-	uint32_t hold, drained, stop;
+	uint32_t hold, drained, stop, given_up;
 	uint64_t killed_ns; /* since when nothing has completed; 0: now */
 	uint32_t binds;     /* ... and of ports by then */
 	/* Of the driver's. */
@@ -178,6 +186,19 @@ static void begin_anew(struct test *t)
 	t->last_ns = clock_ns();
 }
 
+/* Nothing is under way: it is as a driver is told to do. */
+static void reset_given_up(struct test *t)
+{
+	if (!(driver_read(&t->driver, VIRTIO_MMIO_STATUS) &
+	      VIRTIO_STATUS_NEEDS_RESET))
+		die("a disk that was given up does not need a reset");
+	begin_anew(t);
+	if (driver_read(&t->driver, VIRTIO_MMIO_STATUS) &
+	    VIRTIO_STATUS_NEEDS_RESET)
+		die("a disk that was reset needs a reset");
+	set(t->given_up, 0);
+}
+
 static void work(struct test *t)
 {
 	bool hold = get(t->hold), idle;
@@ -187,6 +208,8 @@ static void work(struct test *t)
 		take(t);
 	idle = !load_busy(&t->load) && driver_is_quiet(&t->driver);
 	set(t->drained, hold && idle);
+	if (get(t->given_up) && idle)
+		reset_given_up(t);
 	if (t->anew && idle)
 		begin_anew(t);
 	if (hold || t->anew)
@@ -392,6 +415,48 @@ static void wait_progress(struct test *t)
 	}
 }
 
+/* Whether the program that runs has said so. */
+static bool has_said(struct test *t, const char *text)
+{
+	char log[256], line[512];
+	bool any = false;
+	FILE *file;
+
+	program_log(&t->program, log, sizeof(log));
+	file = fopen(log, "r");
+	while (file && fgets(line, sizeof(line), file))
+		any |= strstr(line, text) != NULL;
+	if (file)
+		fclose(file);
+	return any;
+}
+
+static void wait_said(struct test *t, const char *text)
+{
+	uint64_t until = clock_ns() + WAIT_NS;
+
+	while (!has_said(t, text)) {
+		if (!program_lives(&t->program) || clock_ns() > until)
+			die("the program does not say: %s", text);
+		pause_ns(10 * NS_PER_MS);
+	}
+}
+
+/* The next one that begins, which is not `last`. */
+static pid_t kill_beginner(struct test *t, pid_t last)
+{
+	uint64_t until = clock_ns() + WAIT_NS;
+	pid_t worker;
+
+	while (!(worker = program_worker(&t->program)) || worker == last) {
+		if (!program_lives(&t->program) || clock_ns() > until)
+			die("no worker begins");
+		pause_ns(10 * NS_PER_MS);
+	}
+	kill(worker, SIGKILL);
+	return worker;
+}
+
 /* Nobody answers any more, and nothing is under way. */
 static void drain(struct test *t)
 {
@@ -510,8 +575,32 @@ static void hang_worker(struct test *t)
 		die("a worker that stands still has completed requests");
 }
 
+/* Workers die as long as a monitor has patience. */
+static void end_patience(struct test *t)
+{
+	pid_t worker = 0;
+
+	wait_progress(t);
+	drain(t);
+	for (unsigned int i = 0; i < PATIENCE; i++) {
+		if (has_said(t, "it needs a reset"))
+			die("a disk is given up after %u deaths", i);
+		worker = kill_beginner(t, worker);
+	}
+	wait_said(t, "it needs a reset");
+	set(t->given_up, 1);
+	while (get(t->given_up))
+		pause_ns(NS_PER_MS);
+	set(t->hold, 0);
+	wait_progress(t);
+	printf("    %u workers died, the disk was given up and reset\n",
+	       PATIENCE);
+}
+
 static void torture(struct test *t)
 {
+	if (t->patience)
+		end_patience(t);
 	while (t->hung < t->hangs)
 		hang_worker(t);
 	while (t->killed < t->kills) {
@@ -553,7 +642,7 @@ static void finish(struct test *t)
 {
 	if (!program_lives(&t->program))
 		start(t);
-	if (t->kills || t->hangs || !get(t->completed))
+	if (t->kills || t->hangs || t->patience || !get(t->completed))
 		wait_progress(t);
 	drain(t);
 	set(t->stop, 1);
@@ -687,6 +776,7 @@ int main(int argc, char **argv)
 		{ "victims", &t.victims, NULL },
 		{ "swap", &t.swap, NULL },
 		{ "hangs", &t.hangs, NULL },
+		{ "patience", &t.patience, NULL },
 		{ "control", NULL, &t.control },
 		{ "data", NULL, &t.data },
 		{ "min", &t.min_ms, NULL },

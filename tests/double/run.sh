@@ -31,7 +31,7 @@ unmount_all() {
 	grep " $DISK/" /proc/mounts | cut -d' ' -f2 |
 		while read -r _file; do umount -l "$_file"; done
 }
-trap 'unmount_all; kill ${faults:-} ${hung:-} 2>/dev/null; [ -n "${KEEP:-}" ] || rm -rf "$DISK" "$FAST"' EXIT
+trap 'unmount_all; kill ${faults:-} ${hung:-} ${patience:-} 2>/dev/null; [ -n "${KEEP:-}" ] || rm -rf "$DISK" "$FAST"' EXIT
 passed=0
 failed=0
 
@@ -139,20 +139,34 @@ start_faults() {
 	faults=$!
 }
 
-# It takes half a minute, and waits: beside the others, as the faults do.
-start_hung() {
+# They take a minute, and wait: beside the others, as the faults do.
+start_waiting() {
 	[ -z "$hung" ] || return
 	kills hung fast kills=0 hangs=1 seed="$SEED" >"$FAST/hung.out" 2>&1 &
 	hung=$!
+	kills patience fast kills=0 patience=1 seed="$SEED" \
+		>"$FAST/patience.out" 2>&1 &
+	patience=$!
+}
+
+# end_waiting PROCESS NAME
+end_waiting() {
+	wait "$1"
+	_result=$?
+	cat "$FAST/$2.out"
+	return $_result
 }
 
 # A worker that is stopped, and does not die.
 hung_worker_is_found_out() {
-	start_hung
-	wait "$hung"
-	_result=$?
-	cat "$FAST/hung.out"
-	return $_result
+	start_waiting
+	end_waiting "$hung" hung
+}
+
+# Workers that die until there is no patience left with the disk.
+disk_is_given_up() {
+	start_waiting
+	end_waiting "$patience" patience
 }
 
 # One line for each kind of call; see faulted.c.
@@ -176,9 +190,11 @@ run_test() {
 
 faults=
 hung=
+patience=
 for _test in ${ONLY:-serves killed_under_load held_back \
-	nothing_left_behind hung_worker_is_found_out everything_fails}; do
-	[ "$_test" != serves ] || [ -n "${ONLY:-}" ] || start_hung
+	nothing_left_behind hung_worker_is_found_out disk_is_given_up \
+	everything_fails}; do
+	[ "$_test" != serves ] || [ -n "${ONLY:-}" ] || start_waiting
 	[ "$_test" != held_back ] || [ -n "${ONLY:-}" ] || start_faults
 	run_test "$_test"
 done
