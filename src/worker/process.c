@@ -13,7 +13,8 @@
  *
  * The watcher's thread (base/watcher.h) sees the end of the link as well, and
  * the signal by which a nursery has a worker give up: it ends the process where
- * the loop stands still in the store, or does not get done.
+ * the loop stands still in the store, or does not get done. So it does where the
+ * loop is at one thing without end (worker/endless.h).
  *
  * Failure modes: what keeps it from serving is logged and is exit status 1. To
  * give up is status 1, too.
@@ -33,6 +34,7 @@
 #include "base/loop.h"
 #include "base/watcher.h"
 #include "worker/confine.h"
+#include "worker/endless.h"
 #include "worker/nursery_process.h"
 
 /* As ps(1) shows it. */
@@ -137,6 +139,8 @@ static int watch(void)
 		r = loop_add(process.watcher, &process.abandon, EPOLLIN);
 	if (r == 0)
 		r = loop_add(process.watcher, &process.link, 0);
+	if (r == 0)
+		r = endless_watch(process.watcher);
 	return r;
 }
 
@@ -156,6 +160,9 @@ static int begin(const struct worker_process_settings *settings)
 	if (r == 0)
 		r = loop_init(&process.loop);
 	process.loop.polling.max_ns = settings->poll_max_ns;
+	endless_open(&process.loop, settings->endless_ns ?
+					    settings->endless_ns :
+					    WORKER_ENDLESS_NS);
 	if (r == 0)
 		r = process.kind->open(&process.loop, NURSERY_LINK_FD, ended);
 	if (r == 0 && settings->confined)

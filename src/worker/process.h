@@ -9,6 +9,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* No turn of a loop has so much to do, on the slowest of machines. */
+#define WORKER_ENDLESS_NS UINT64_C(10000000000)
+
 struct loop;
 
 /* What it serves. */
@@ -42,6 +45,8 @@ struct worker_process_settings {
 	const char *user;   /* the same */
 	bool confined;
 	uint64_t poll_max_ns; /* of its loop */
+	/* As of worker/endless.h; 0: WORKER_ENDLESS_NS. */
+	uint64_t endless_ns;
 };
 
 /*

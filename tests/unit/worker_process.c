@@ -16,6 +16,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,6 +24,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "link/message.h"
 #include "worker/confine.h"
 #include "worker/nursery_process.h"
@@ -46,6 +48,7 @@ static struct {
 	int open;
 	int confine;
 	bool stands_still; /* as the store may have it */
+	bool is_endless;   /* as a fault of ours may have it */
 } fault;
 
 /* ---- in the worker ------------------------------------------------------- */
@@ -108,6 +111,8 @@ int __wrap_xen_worker_begin(struct xen_worker *worker, unsigned int domid,
 	note(domid == DOMID ? 'b' : '?');
 	while (fault.stands_still)
 		pause();
+	while (fault.is_endless)
+		__asm__ volatile("" ::: "memory");
 	/* No worker was before this one, whatever the model looks like. */
 	return -EIO;
 }
@@ -230,6 +235,7 @@ static int reset(void **state)
 	(void)state;
 	memset(&fault, 0, sizeof(fault));
 	settings.confined = true;
+	settings.endless_ns = 0;
 	return 0;
 }
 
@@ -327,6 +333,41 @@ static void test_gives_up(void **state)
 	check_end(1, "a");
 }
 
+/* Its monitor is there, and asks for nothing. */
+static void test_does_one_thing_without_end(void **state)
+{
+	(void)state;
+	settings.endless_ns = 50 * NS_PER_MS;
+	fault.is_endless = true;
+	start();
+	say(LINK_BEGIN, true);
+	wait_for('b');
+	check_end(1, "");
+}
+
+/* One that has much to do, in many turns. */
+static void test_much_is_not_without_end(void **state)
+{
+	(void)state;
+	settings.endless_ns = 20 * NS_PER_MS;
+	start();
+	for (unsigned int i = 0; i < 20000; i++) {
+		struct link_message m = { .type = LINK_PING };
+		struct pollfd pollfd = { .fd = w.link, .events = POLLIN };
+		int fds[LINK_FDS_MAX];
+		const char *why;
+
+		assert_int_equal(link_message_send(w.link, &m, NULL), 0);
+		assert_int_equal(poll(&pollfd, 1, WAIT_S * 1000), 1);
+		assert_int_equal(link_message_receive(w.link, LINK_TO_MONITOR,
+						      &m, fds, &why),
+				 1);
+		assert_int_equal(m.type, LINK_PONG);
+	}
+	say(LINK_CLOSE, false);
+	check_end(0, "oce");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -336,6 +377,8 @@ int main(void)
 		cmocka_unit_test_setup(test_told_to_end, reset),
 		cmocka_unit_test_setup(test_monitor_gone_while_still, reset),
 		cmocka_unit_test_setup(test_gives_up, reset),
+		cmocka_unit_test_setup(test_does_one_thing_without_end, reset),
+		cmocka_unit_test_setup(test_much_is_not_without_end, reset),
 	};
 
 	return cmocka_run_group_tests_name("worker_process", tests, NULL, NULL);
