@@ -63,9 +63,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "monitor/guest_disks.h"
+#include "monitor/guest_lives.h"
 #include "monitor/guest_pace.h"
 #include "monitor/guest_states.h"
-#include "monitor/worker_lives.h"
 #include "toolstack/domain.h"
 #include "xen/logger.h"
 
@@ -96,8 +96,7 @@ struct guest {
 	bool ends;    /* the program does, as soon as the worker has begun */
 	bool drains;  /* it ends, and all disks first */
 	struct worker *worker;
-	struct worker_lives lives;
-	struct loop_timer next_life; /* armed: there is no worker for now */
+	struct guest_lives lives; /* of workers */
 	struct guest_states states;
 	struct guest_disks disks;
 	struct loop_deferred look; /* a review that is due */
@@ -182,6 +181,7 @@ static void begin(struct guest *g, bool kept)
 {
 	g->state = GUEST_BEGINS;
 	g->kept = kept;
+	guest_lives_began(&g->lives);
 	worker_begin(g->worker, (unsigned int)g->domain.id,
 		     kept ? g->states.dir.server_fd : -1);
 }
@@ -216,55 +216,53 @@ static void serve_domain(struct guest *g)
 
 /* ---- a worker is gone ---- */
 
-static void next_life_due(struct loop_timer *timer)
+static void next_life_due(struct guest_lives *lives)
 {
-	struct guest *g = container_of(timer, struct guest, next_life);
+	struct guest *g = container_of(lives, struct guest, lives);
 
 	begin(g, g->kept);
 }
 
-static void go_on_after(struct guest *g, uint64_t ns)
+static void no_next_life(struct guest *g, const char *why)
 {
-	if (!ns) {
-		begin(g, g->kept);
+	log_error("%s: %s; ending", g->domain.name, why);
+	g->lost = true;
+	fail(g);
+}
+
+static void next_life(struct guest *g)
+{
+	enum worker_lives_next next;
+
+	if (guest_disks_were_reset(&g->disks))
+		guest_lives_forget(&g->lives);
+	next = guest_lives_next(&g->lives);
+	if (next == WORKER_LIVES_END) {
+		no_next_life(g, "worker after worker has died");
 		return;
 	}
-	log_warning("%s: worker after worker dies; the next one begins in %u "
-		    "s, until then domain %d waits",
-		    g->domain.name, (unsigned int)(ns / NS_PER_SECOND),
-		    g->domain.id);
-	loop_arm(g->loop, &g->next_life, ns);
+	if (next == WORKER_LIVES_BREAK)
+		guest_disks_break(&g->disks, guest_lives_breaks(&g->lives) > 1);
+	if (!guest_lives_pause(&g->lives))
+		begin(g, g->kept);
 }
 
 /* The guest waits for the next one, which begins as after another process. */
 static void begin_again(struct guest *g, bool can)
 {
-	enum worker_lives_next next;
-	uint64_t ns = 0;
-
+	guest_lives_died(&g->lives,
+			 g->state != GUEST_BEGINS && !g->disks.suspect);
 	g->resumes |= g->state != GUEST_BEGINS;
 	g->state = GUEST_BEGINS;
 	if (g->ends && !g->drains && g->options->end == OPTIONS_LEAVE) {
 		/* It waits as well for the next process. */
 		g->lost = true;
 		loop_quit(g->loop);
-		return;
+	} else if (!can) {
+		no_next_life(g, "there will be no next worker");
+	} else {
+		next_life(g);
 	}
-	if (guest_disks_were_reset(&g->disks))
-		memset(&g->lives, 0, sizeof(g->lives));
-	next = can ? worker_lives_died(&g->lives, clock_ns(), &ns) :
-		     WORKER_LIVES_END;
-	if (next == WORKER_LIVES_END) {
-		log_error("%s: %s; ending", g->domain.name,
-			  can ? "worker after worker has died" :
-				"there will be no next worker");
-		g->lost = true;
-		fail(g);
-		return;
-	}
-	if (next == WORKER_LIVES_BREAK)
-		guest_disks_break(&g->disks, g->lives.breaks > 1);
-	go_on_after(g, ns);
 }
 
 /*
@@ -400,8 +398,8 @@ static void review(struct guest *g)
 	if (g->state == GUEST_ENDING)
 		return;
 	/* No worker is asked, nor need one be. */
-	if (g->next_life.armed && domain_is_over(&g->domain)) {
-		loop_disarm(g->loop, &g->next_life);
+	if (guest_lives_pause(&g->lives) && domain_is_over(&g->domain)) {
+		guest_lives_stop(&g->lives);
 		leave(g);
 		loop_defer(g->loop, &g->look);
 	}
@@ -467,7 +465,7 @@ static int guest_open(struct guest *g, struct loop *loop,
 	g->grace.due = grace_over;
 	guest_pace_init(&g->pace, loop, options->domain, look_again);
 	g->look.run = look_due;
-	g->next_life.due = next_life_due;
+	guest_lives_init(&g->lives, loop, options->domain, next_life_due);
 	g->store.changed = store_changed;
 	r = worker_open(&g->worker, loop, &g->owner, starter);
 	if (r)
@@ -533,7 +531,7 @@ static int finish_beginning(struct guest *g)
 
 	g->ends = true;
 	/* To leave it no worker is needed that is not there. */
-	if (g->next_life.armed && g->options->end == OPTIONS_LEAVE)
+	if (guest_lives_pause(&g->lives) && g->options->end == OPTIONS_LEAVE)
 		return 0;
 	while (r == 0 && !g->lost && g->state == GUEST_BEGINS)
 		r = loop_run(g->loop);
@@ -567,7 +565,7 @@ static void guest_close(struct guest *g)
 	guest_disks_forget(&g->disks);
 	loop_disarm(g->loop, &g->grace);
 	guest_pace_finish(&g->pace);
-	loop_disarm(g->loop, &g->next_life);
+	guest_lives_stop(&g->lives);
 	loop_undefer(g->loop, &g->look);
 	domain_finish(&g->domain);
 	store_close(&g->store);

@@ -192,6 +192,7 @@ static uint64_t pause_ns;
 static struct {
 	unsigned int in;            /* so many deaths: ... */
 	struct worker_lives before; /* the last one, as it was */
+	uint64_t now_ns;            /* ... and when that is said to be */
 } patience_ends;
 
 enum worker_lives_next __wrap_worker_lives_died(struct worker_lives *lives,
@@ -207,6 +208,7 @@ enum worker_lives_next __wrap_worker_lives_died(struct worker_lives *lives,
 	if (__atomic_load_n(&ten_seconds_ns, __ATOMIC_ACQUIRE))
 		make_impatient(NS_PER_SECOND);
 	patience_ends.before = *lives;
+	patience_ends.now_ns = now_ns;
 	if (patience_ends.in && --patience_ends.in == 0) {
 		lives->slow = WORKER_LIVES_SLOW;
 		lives->next_ns = now_ns;
@@ -564,8 +566,11 @@ static void test_liar(void)
 /* It stands still, and would for ever: it is killed, and the next one goes on. */
 static void test_hangs_attaching(void)
 {
+	uint64_t now;
+
 	make_impatient(NS_PER_SECOND);
 	start(1, false);
+	now = clock_ns();
 	make_image(&disk[1]);
 	hangs_at = LINK_ATTACH;
 	make_directory(1, disk[1].file);
@@ -575,6 +580,8 @@ static void test_hangs_attaching(void)
 	check_serves(0, 0x21);
 	check_serves(1, 0x22);
 	assert_int_equal(workers_started(), 2);
+	/* As it has hung it counts as if it had died at once. */
+	assert_true(patience_ends.now_ns < now);
 	finish();
 }
 
