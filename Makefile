@@ -91,6 +91,7 @@ our_sources := $(filter-out src/monitor/guest_none.c \
 else
 our_sources := $(filter-out src/monitor/guest.c src/monitor/guest_disk.c \
 	src/monitor/guest_disks.c src/monitor/disk_held.c \
+	src/monitor/disk_said.c \
 	src/worker/client.c src/worker/server.c src/worker/local.c \
 	src/worker/process_xen.c src/worker/xen_worker.c, \
 	$(our_sources))
@@ -109,10 +110,10 @@ HARDEN = $(HARDEN_CFLAGS) $(if $(PREFIX_MAP),$(FOLDERS:%=$(PREFIX_MAP)=%))
 ALL_CPPFLAGS = -I. -I$(IN_SRC)include -I$(IN_SRC)src -D_GNU_SOURCE \
 	-DVERSION='"$(VERSION)"' $(CPPFLAGS)
 ALL_CFLAGS = -std=gnu11 $(CFLAGS) -fPIE -fno-strict-aliasing $(WARN_CFLAGS) \
-	$(XEN_CFLAGS) $(LIBURING_CFLAGS) -MMD -MP
+	$(XEN_CFLAGS) $(INIH_CFLAGS) $(LIBURING_CFLAGS) -MMD -MP
 ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now $(LDFLAGS)
 # Not Xen's libraries, which are loaded by who needs them (base/library.h).
-ALL_LIBS = $(LIBURING_LIBS) $(LIBAIO_LIBS) $(LIBS) -ldl -lpthread
+ALL_LIBS = $(INIH_LIBS) $(LIBURING_LIBS) $(LIBAIO_LIBS) $(LIBS) -ldl -lpthread
 SAN := -fsanitize=address,undefined -fno-sanitize-recover=undefined \
 	-fno-omit-frame-pointer
 
@@ -132,9 +133,10 @@ build/obj/%.o: $(SRC)/%.c config.h
 		$(SANITIZE_FLAGS) -c -o $@ $<
 
 install: all
-	$(INSTALL) -d $(DESTDIR)$(sbindir) $(DESTDIR)$(mandir)/man8 \
-		$(DESTDIR)$(systemdsystemunitdir)
+	$(INSTALL) -d $(DESTDIR)$(sbindir) $(DESTDIR)$(mandir)/man5 \
+		$(DESTDIR)$(mandir)/man8 $(DESTDIR)$(systemdsystemunitdir)
 	$(INSTALL) -m 755 virtio-disk $(DESTDIR)$(sbindir)/virtio-disk
+	$(INSTALL) -m 644 $(SRC)/man/*.5 $(DESTDIR)$(mandir)/man5
 	$(INSTALL) -m 644 $(SRC)/man/*.8 $(DESTDIR)$(mandir)/man8
 	sed 's|@sbindir@|$(sbindir)|' $(SRC)/systemd/virtio-disk@.service \
 		>$(DESTDIR)$(systemdsystemunitdir)/virtio-disk@.service
@@ -219,7 +221,7 @@ check-layers: $(objects)
 
 lint: config.h
 	@$(SRC)/tests/lint $(SRC) -- $(ALL_CPPFLAGS) -std=gnu11 $(XEN_CFLAGS) \
-		$(LIBURING_CFLAGS) -- $(lib_sources) $(main_source)
+		$(INIH_CFLAGS) $(LIBURING_CFLAGS) -- $(lib_sources) $(main_source)
 
 # ---- coverage of the core by its unit tests ------------------------------
 
@@ -255,7 +257,8 @@ SECONDS ?= 60
 fuzz_flags := -O1 -g -fsanitize=address,undefined \
 	-fno-sanitize-recover=undefined -fno-omit-frame-pointer
 fuzz_cflags = -std=gnu11 $(fuzz_flags) -fsanitize=fuzzer-no-link -Wall \
-	$(XEN_CFLAGS) $(LIBURING_CFLAGS) $(CMOCKA_CFLAGS) -MMD -MP
+	$(XEN_CFLAGS) $(INIH_CFLAGS) $(LIBURING_CFLAGS) $(CMOCKA_CFLAGS) \
+	-MMD -MP
 fuzz_sources := $(filter-out $(if $(filter yes,$(HAVE_XEN)),,tests/fuzz/store.c), \
 	$(patsubst $(SRC)/%,%,$(wildcard $(SRC)/tests/fuzz/*.c)))
 fuzz_objects := $(patsubst %.c,build/fuzz/%.o,$(lib_sources))

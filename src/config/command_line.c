@@ -21,8 +21,8 @@
 #include <string.h>
 
 #include "base/listen_fds.h"
-#include "base/log.h"
 #include "base/standard_fds.h"
+#include "config/check_config.h"
 #include "config/layers.h"
 #include "config/option_table.h"
 #include "config/values.h"
@@ -87,6 +87,9 @@ static int check_vhost(struct options *options)
 	r = check_user(options);
 	if (r != OPTION_GO_ON)
 		return r;
+	if (options->config)
+		return option_wrong("--config is for --domain: of a disk over "
+				    "vhost-user all is said by --disk");
 	if (options->ndisks != 1)
 		return option_wrong(
 			"vhost-user serves one --disk, and %u are given",
@@ -114,6 +117,24 @@ static int check_disk_of_domain(const struct options *options,
 		       OPTION_GO_ON;
 }
 
+static bool is_number(const char *text)
+{
+	return text[strspn(text, "0123456789")] == '\0';
+}
+
+/* Now, for what is there at the start holds, and before rights are given up. */
+static int read_files(struct options *options)
+{
+	/* The name of a guest that is named by its id is known later. */
+	int r = config_files_read(&options->files, options->config,
+				  is_number(options->domain) ? NULL :
+							       options->domain);
+
+	if (r == 0)
+		return OPTION_GO_ON;
+	return r == -EINVAL ? OPTION_WRONG : OPTION_FAILED;
+}
+
 static int check_domain(struct options *options)
 {
 	int r = OPTION_GO_ON;
@@ -130,15 +151,31 @@ static int check_domain(struct options *options)
 		return option_no_memory("state-dir");
 	for (unsigned int i = 0; r == OPTION_GO_ON && i < options->ndisks; i++)
 		r = check_disk_of_domain(options, &options->disk[i]);
-	return r;
+	return r == OPTION_GO_ON ? read_files(options) : r;
+}
+
+/* Whether something is said that only who serves has a use for. */
+static bool serves(const struct options *options)
+{
+	return options->vhost_socket || options->vhost_fd >= 0 ||
+	       options->state_dir || options->end_given || options->once ||
+	       options->foreground || options->user;
+}
+
+static int check_files(const struct options *options)
+{
+	if (serves(options) || options->ndisks)
+		return option_wrong("--check-config goes with --config only");
+	return check_config(options->config, options->domain);
 }
 
 /* What it serves is said over its link. */
 static int check_worker(struct options *options)
 {
-	if (options->domain || options->vhost_socket ||
-	    options->vhost_fd >= 0 || options->ndisks || options->state_dir ||
-	    options->end_given || options->once || options->foreground)
+	if (options->domain || options->config || options->task ||
+	    options->vhost_socket || options->vhost_fd >= 0 ||
+	    options->ndisks || options->state_dir || options->end_given ||
+	    options->once || options->foreground)
 		return option_wrong(
 			"--worker is for the processes that virtio-disk "
 			"starts itself: use --domain or --vhost-user");
@@ -151,6 +188,8 @@ static int check(struct options *options)
 {
 	if (options->worker)
 		return check_worker(options);
+	if (options->task == OPTIONS_CHECK_CONFIG)
+		return check_files(options);
 	options->vhost = options->vhost_socket || options->vhost_fd >= 0 ||
 			 (!options->domain && listen_fds_has_one());
 	if (options->poll_max_us == OPTION_POLL_UNSET)
@@ -178,8 +217,9 @@ static void make_getopt(struct option longs[LONGS_MAX],
 		const struct option_row *row = &option_table[i];
 		struct option option = {
 			.name = row->name,
-			.has_arg = row->argument ? required_argument :
-						   no_argument,
+			.has_arg = !row->argument ? no_argument :
+				   row->optional  ? optional_argument :
+						    required_argument,
 			.val = OPTION_FIRST + (int)i,
 		};
 
@@ -240,15 +280,24 @@ static int refuse(int c, const char *word)
 	return option_wrong("unknown option %.*s", OPTION_SHOWN_MAX, word);
 }
 
-static int take(struct options *options, int c, uint32_t *given)
+/* An argument that may be left out may be the next word as well. */
+static const char *find_argument(const struct option_row *row, int argc,
+				 char **argv)
 {
-	const struct option_row *row = find_row(c);
+	if (row->optional && !optarg && optind < argc && *argv[optind] != '-')
+		return argv[optind++];
+	return optarg;
+}
+
+static int take(struct options *options, const struct option_row *row,
+		const char *argument, uint32_t *given)
+{
 	uint32_t bit = UINT32_C(1) << (row - option_table);
 
 	if (!row->repeats && (*given & bit))
 		return option_wrong("--%s is given twice", row->name);
 	*given |= bit;
-	return row->take(options, optarg);
+	return row->take(options, argument);
 }
 
 int command_line_parse(struct options *options, int argc, char **argv)
@@ -264,9 +313,13 @@ int command_line_parse(struct options *options, int argc, char **argv)
 	make_getopt(longs, letters);
 	opterr = 0;
 	while (r == OPTION_GO_ON &&
-	       (c = getopt_long(argc, argv, letters, longs, NULL)) != -1)
-		r = c == '?' || c == ':' ? refuse(c, argv[optind - 1]) :
-					   take(options, c, &given);
+	       (c = getopt_long(argc, argv, letters, longs, NULL)) != -1) {
+		const struct option_row *row = find_row(c);
+
+		r = row ? take(options, row, find_argument(row, argc, argv),
+			       &given) :
+			  refuse(c, argv[optind - 1]);
+	}
 	if (r != OPTION_GO_ON)
 		return r;
 	if (optind < argc)
@@ -282,6 +335,8 @@ void command_line_finish(struct options *options)
 	free(options->state_dir);
 	free(options->vhost_socket);
 	free(options->user);
+	free(options->config);
+	config_files_finish(&options->files);
 	for (unsigned int i = 0; i < options->ndisks; i++)
 		keys_finish(&options->disk[i]);
 	memset(options, 0, sizeof(*options));

@@ -2,8 +2,7 @@
 /*
  * The keys of a disk: one table gives their parser, their help and their dump.
  *
- * What is said of a disk comes in layers: the defaults, the toolstack, --disk.
- * Each is a struct disk_options of its own, whose `given` says which keys it is
+ * What is said of a disk comes in layers: files, the toolstack, --disk. Each is a struct disk_options of its own, whose `given` says which keys it is
  * about; config/layers.h lays one over the other.
  */
 #ifndef CONFIG_KEYS_H

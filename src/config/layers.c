@@ -2,8 +2,9 @@
 /*
  * Layers of a disk's keys; see config/layers.h.
  *
- * Happy path: the defaults, then what the toolstack says, then --disk; what has
- * come of it is checked once, here, and whoever opens the disk may rely on it.
+ * Happy path: the built-in defaults, then what the file with defaults says, the
+ * toolstack, the guest's file, and --disk (monitor/disk_said.h); what has come of
+ * it is checked once, here, and whoever opens the disk may rely on it.
  *
  * Failures: keys that exclude each other, or that are of no use where the disk
  * is served, and what is missing of a whole disk. What the top layer shows
@@ -91,16 +92,36 @@ static int check_whole(const struct disk_options *disk, enum disk_front front,
 	return 0;
 }
 
-int layers_settle(struct disk_options *disk,
-		  const struct disk_options *const *layers, unsigned int n,
-		  enum disk_front front, char error[BLOCK_ERROR_MAX])
+int layers_lay(struct disk_options *disk,
+	       const struct disk_options *const *layers, unsigned int n,
+	       enum disk_front front)
 {
 	int r;
 
 	memset(disk, 0, sizeof(*disk));
 	r = keys_set_defaults(disk, front);
 	for (unsigned int i = 0; r == 0 && i < n; i++)
-		r = keys_merge(disk, layers[i]);
+		if (layers[i])
+			r = keys_merge(disk, layers[i]);
+	return r;
+}
+
+int layers_origin(const struct disk_options *const *layers, unsigned int n,
+		  enum disk_key key)
+{
+	int i = (int)n - 1;
+
+	while (i >= 0 && (!layers[i] || !keys_is_given(layers[i], key)))
+		i--;
+	return i;
+}
+
+int layers_settle(struct disk_options *disk,
+		  const struct disk_options *const *layers, unsigned int n,
+		  enum disk_front front, char error[BLOCK_ERROR_MAX])
+{
+	int r = layers_lay(disk, layers, n, front);
+
 	if (r)
 		contradiction(error, "no memory for the keys of a disk");
 	else

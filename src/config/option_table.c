@@ -51,12 +51,32 @@ int option_no_memory(const char *name)
 
 static int take_domain(struct options *options, const char *argument)
 {
+	if (options->domain)
+		return option_wrong("one guest is named by --domain "
+				    "or --check-config");
 	int r = value_text(&options->domain, argument, 1, DOMAIN_MAX);
 
 	if (r == -ENOMEM)
 		return option_no_memory("domain");
 	return r ? option_wrong("--domain needs a name or an id") :
 		   OPTION_GO_ON;
+}
+
+static int take_config(struct options *options, const char *argument)
+{
+	int r = value_text(&options->config, argument, 1, PATH_MAX - 1);
+
+	if (r == -ENOMEM)
+		return option_no_memory("config");
+	return r ? option_wrong("--config needs a directory or a guest's "
+				"file") :
+		   OPTION_GO_ON;
+}
+
+static int take_check_config(struct options *options, const char *argument)
+{
+	options->task = OPTIONS_CHECK_CONFIG;
+	return argument ? take_domain(options, argument) : OPTION_GO_ON;
 }
 
 static int take_disk(struct options *options, const char *argument)
@@ -224,6 +244,20 @@ const struct option_row option_table[] = {
 		.take = take_disk,
 	},
 	{
+		.name = "config",
+		.argument = "DIR|FILE",
+		.help = "other files than those of /etc/virtio-disk, or the\n"
+			"guest's alone",
+		.take = take_config,
+	},
+	{
+		.name = "check-config",
+		.argument = "GUEST",
+		.optional = true,
+		.help = "check the files, of all guests or of one, and end",
+		.take = take_check_config,
+	},
+	{
 		.name = "vhost-user",
 		.synonym = "socket-path",
 		.letter = 's',
@@ -346,9 +380,9 @@ static void print_option(const struct option_row *row)
 			      printf("      --%s", row->name);
 
 	if (row->argument)
-		n += printf(" %s", row->argument);
-	/* A space at least between the two. */
-	print_help(n + 1 > HELP_COLUMN ? HELP_COLUMN : n, row->help);
+		n += printf(row->optional ? " [%s]" : " %s", row->argument);
+	/* Two spaces at least between the two. */
+	print_help(n + 2 > HELP_COLUMN ? HELP_COLUMN : n, row->help);
 }
 
 static int take_help(struct options *options, const char *argument)

@@ -28,11 +28,15 @@ struct option_row {
 	const char *synonym;  /* the same in other programs; or NULL */
 	char letter;          /* -l; or 0 */
 	bool repeats;         /* may be given more than once */
+	bool optional;        /* its argument may be left out */
 	const char *argument; /* NULL: it takes none */
 	/* NULL: it is for the program itself. Lines after the first begin by
 	 * themselves. */
 	const char *help;
-	/* OPTION_GO_ON, or an exit status after it was said why. */
+	/*
+	 * OPTION_GO_ON, or an exit status after it was said why. An argument
+	 * that was left out is NULL.
+	 */
 	int (*take)(struct options *options, const char *argument);
 };
 

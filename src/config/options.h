@@ -7,7 +7,14 @@
 
 #include <stdbool.h>
 
+#include "config/config_files.h"
 #include "config/keys.h"
+
+/* What the program is started for. */
+enum options_task {
+	OPTIONS_SERVE,
+	OPTIONS_CHECK_CONFIG, /* which reading the line does */
+};
 
 /* What becomes of a guest's disks where the program ends before it does. */
 enum options_end {
@@ -16,8 +23,11 @@ enum options_end {
 };
 
 struct options {
-	char *domain;    /* name or id; owned */
-	char *state_dir; /* path, with `domain` only; owned */
+	enum options_task task;
+	char *domain; /* name or id; owned */
+	char *config; /* where its files are; NULL: CONFIG_DIR; owned */
+	struct config_files files; /* what they say */
+	char *state_dir;           /* path, with `domain` only; owned */
 	enum options_end end;
 	bool end_given;
 	char *vhost_socket; /* path; owned */

@@ -160,6 +160,8 @@ int disk_held_prepare(struct guest_disk *gd, struct disk_options *o,
 		.devid = gd->devid,
 		.path = gd->path,
 		.backend = &gd->said,
+		.defaults = gd->host->defaults,
+		.file = gd->host->file,
 		.overrides = gd->host->overrides,
 		.noverrides = gd->host->noverrides,
 	};
@@ -169,8 +171,10 @@ int disk_held_prepare(struct guest_disk *gd, struct disk_options *o,
 	snprintf(gd->name, sizeof(gd->name), "%s/%s", gd->host->guest,
 		 vdev ? vdev : "disk");
 	r = disk_said_settle(&said, o, error);
-	if (r == 0 && o->readonly && !left)
+	if (r == 0 && o->readonly && !left) {
 		warn_of_mode(gd);
+		disk_said_warn(&said, gd->name);
+	}
 	if (r)
 		return r;
 	return gd->kept == KEPT_NOT ?

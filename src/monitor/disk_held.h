@@ -9,7 +9,7 @@
 
 #include "base/loop.h"
 #include "block/claim.h"
-#include "config/keys.h"
+#include "config/config_file.h"
 #include "monitor/patience.h"
 #include "monitor/size_watch.h"
 #include "monitor/state_dir.h"
@@ -43,6 +43,8 @@ struct guest_disk_host {
 	struct worker *worker;
 	struct loop *loop;
 	const struct state_dir *states; /* NULL: none outlives the process */
+	const struct config_file *defaults;   /* of all disks */
+	const struct config_file *file;       /* of the guest */
 	const struct disk_options *overrides; /* of the command line */
 	unsigned int noverrides;
 	const char *guest; /* its name */

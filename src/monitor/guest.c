@@ -99,7 +99,8 @@ struct guest {
 	struct guest_lives lives; /* of workers */
 	struct guest_states states;
 	struct guest_disks disks;
-	struct loop_deferred look; /* a review that is due */
+	struct config_files late_files; /* those of a guest named by its id */
+	struct loop_deferred look;      /* a review that is due */
 	struct loop_timer grace;
 	struct guest_pace pace;
 };
@@ -186,12 +187,26 @@ static void begin(struct guest *g, bool kept)
 		     kept ? g->states.dir.server_fd : -1);
 }
 
+/* Before anything is served; it is not looked at again. */
+static int read_late_files(struct guest *g)
+{
+	if (g->options->files.guest_is_read)
+		return 0;
+	g->disks.host.file = &g->late_files.guest;
+	return config_files_read_guest(&g->late_files, g->options->config,
+				       g->domain.name);
+}
+
 static void look_for_domain(struct guest *g)
 {
 	int r;
 
 	if (g->failed || !domain_find(&g->domain))
 		return;
+	if (read_late_files(g)) {
+		fail(g);
+		return;
+	}
 	r = guest_states_take(&g->states);
 	if (r && r != -EAGAIN)
 		fail(g);
@@ -474,6 +489,8 @@ static int guest_open(struct guest *g, struct loop *loop,
 		.store = &g->store,
 		.worker = g->worker,
 		.loop = loop,
+		.defaults = &options->files.defaults,
+		.file = &options->files.guest,
 		.overrides = options->disk,
 		.noverrides = options->ndisks,
 		.domid = NO_DOMAIN,
@@ -571,6 +588,7 @@ static void guest_close(struct guest *g)
 	store_close(&g->store);
 	/* Whoever goes on finds all of it free. */
 	guest_states_close(&g->states);
+	config_files_finish(&g->late_files);
 }
 
 int guest_serve(struct loop *loop, const struct options *options,

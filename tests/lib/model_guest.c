@@ -304,9 +304,9 @@ static void *program_thread(void *unused)
 	static char name[] = "virtio-disk", option[] = "--domain",
 		    domain[] = "web", disk[] = "--disk",
 		    foreground[] = "--foreground";
-	static char state_dir[] = "--state-dir", end[] = "--end",
-		    leave[] = "leave", detach[] = "detach";
-	char *argv[13] = { name,      option,
+	static char config[] = "--config", state_dir[] = "--state-dir",
+		    end[] = "--end", leave[] = "leave", detach[] = "detach";
+	char *argv[15] = { name,      option,
 			   domain,    foreground,
 			   state_dir, (char *)dom.states,
 			   end,       dom.leaves ? leave : detach };
@@ -317,6 +317,10 @@ static void *program_thread(void *unused)
 	for (int i = 0; i < 2 && dom.disk_option[i]; i++) {
 		argv[argc++] = disk;
 		argv[argc++] = (char *)dom.disk_option[i];
+	}
+	if (dom.config) {
+		argv[argc++] = config;
+		argv[argc++] = (char *)dom.config;
 	}
 	return (void *)(intptr_t)program_main(argc, argv);
 }

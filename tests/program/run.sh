@@ -9,6 +9,7 @@ set -u
 
 HERE=$(cd "$(dirname "$0")" && pwd)
 . "$HERE/../vhost/lib.sh" "$@"
+EXAMPLES=$HERE/../../examples/config
 
 # As that of lib.sh, with more time than a loaded machine needs.
 wait_for() {
@@ -469,7 +470,50 @@ output_is_full() {
 	done
 }
 
-run_all sandboxed memory_in_a_file other_user rights_of_the_unit serials exit_status worker_by_hand keys_in_effect output_is_full image_sentences \
+# ---- configuration files ---------------------------------------------------
+
+# checks STATUS SENTENCE ARGUMENT...: --check-config, and what it says.
+checks() {
+	_wanted=$1 _says=$2
+	shift 2
+	"$PROGRAM" --check-config "$@" >"$WORK/out" 2>&1
+	is $? "$_wanted" && grep -q -F -- "$_says" "$WORK/out" ||
+		fail "$* does not say $_says: $(cat "$WORK/out")"
+}
+
+# Those of the tree are right.
+example_configuration() {
+	checks 0 "web.conf: right, 3 disks" --config "$EXAMPLES" &&
+		checks 0 "virtio-disk.conf: right" --config "$EXAMPLES" &&
+		checks 0 "web.conf: right" web --config "$EXAMPLES"
+}
+
+# The status tells what is wrong from what cannot be read; nobody is served with
+# the one, nor with the other.
+check_configuration() {
+	_dir=$WORK/config
+	mkdir -p "$_dir" && checks 0 "there is no configuration" \
+		--config "$_dir" || return 1
+	checks 1 "$_dir/web.conf: there is no such file" web --config "$_dir" &&
+		checks 1 "a directory or a guest's file" --config "$_dir/x" &&
+		checks 2 "no file is called like that" ../x --config "$_dir" ||
+		return 1
+	printf '[disk xvda]\n\nchache = none\n' >"$_dir/web.conf"
+	printf '[disk xvda]\npacked = on\n' >"$_dir/db.conf"
+	checks 2 "$_dir/web.conf:3: unknown key \"chache\"" --config "$_dir" &&
+		checks 2 "is cache= meant?" --config "$_dir/web.conf" &&
+		checks 0 "right, 1 disk" db --config "$_dir" || return 1
+	timeout 20 "$PROGRAM" --domain web --config "$_dir" >"$WORK/out" 2>&1
+	is $? 2 && grep -q "web.conf:3: unknown key" "$WORK/out" || return 1
+	# Not of itself, but together.
+	printf '[defaults]\nlegacy = on\n' >"$_dir/virtio-disk.conf"
+	checks 2 "db.conf:1: together with $_dir/virtio-disk.conf: legacy=on" db \
+		--config "$_dir" || return 1
+	chmod o+w "$_dir/virtio-disk.conf"
+	checks 1 "chmod o-w" db --config "$_dir"
+}
+
+run_all example_configuration check_configuration sandboxed memory_in_a_file other_user rights_of_the_unit serials exit_status worker_by_hand keys_in_effect output_is_full image_sentences \
 	image_read_only_to_unit second_signal_term second_signal_int second_signal_loop_hangs \
 	doubled_signal log_is_full log_is_no_journal file_size_limit_threads file_size_limit_io_uring \
 	file_size_limit_libaio other_signals standard_fds_closed socket_is_standard_input socket_is_standard_error nothing_refused

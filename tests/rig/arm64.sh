@@ -16,7 +16,8 @@ DOM0_PACKAGES="libc6 libgcc-s1 busybox-static xen-utils-4.20 xenstore-utils
 	xen-utils-common libxenstore4 libxenmisc4.20 libxencall1 libxendevicemodel1
 	libxenevtchn1 libxenforeignmemory1 libxengnttab1 libxentoolcore1
 	libxentoollog1 libxenhypfs1 libyajl2 libuuid1 zlib1g liblzma5 libfdt1
-	libzstd1 libbz2-1.0 liblzo2-2 libaio1t64 liburing2 libsystemd0 libcap2
+	libzstd1 libbz2-1.0 liblzo2-2 libaio1t64 liburing2 libinih1 libsystemd0
+	libcap2
 	dmsetup libdevmapper1.02.1 libselinux1 libpcre2-8-0 libudev1
 	e2fsprogs libblkid1 libcom-err2 libext2fs2t64 libss2 strace"
 
@@ -32,7 +33,8 @@ SYSROOT_PACKAGES="libc6 libc6-dev linux-libc-dev libcrypt1 libcrypt-dev
 	libgcc-s1 libxen-dev libxenstore4 libxenmisc4.20 libxencall1
 	libxendevicemodel1 libxenevtchn1 libxenforeignmemory1 libxengnttab1
 	libxentoolcore1 libxentoollog1 libxenhypfs1 libaio1t64 libaio-dev
-	liburing2 liburing-dev libsystemd0 libsystemd-dev libcap2 libcap-dev
+	liburing2 liburing-dev libinih1 libinih-dev libsystemd0 libsystemd-dev
+	libcap2 libcap-dev
 	libseccomp2 libseccomp-dev libcmocka0 libcmocka-dev"
 
 make_index() {

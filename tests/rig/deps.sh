@@ -23,6 +23,7 @@ needs() {
 		linux-libc-dev file:linux/virtio_blk.h
 		libaio-dev file:libaio.h
 		liburing-dev pc:liburing
+		libinih-dev pc:inih
 		libcmocka-dev pc:cmocka
 		libxen-dev pc:xendevicemodel
 		END

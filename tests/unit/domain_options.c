@@ -130,6 +130,72 @@ static void test_two_options_about_one_disk(void)
 	finish();
 }
 
+/* ---- files ---- */
+
+static char file[] = "/tmp/domain-options.XXXXXX";
+
+/* A guest's file that has `text` for the disk. */
+static void start_with_file(const char *text, const char *option)
+{
+	int fd;
+
+	strcpy(file + strlen(file) - 6, "XXXXXX");
+	fd = mkstemp(file);
+	must(fd >= 0 && dprintf(fd, "%s", text) == (int)strlen(text));
+	must(close(fd) == 0);
+	dom.config = file;
+	start(option, NULL);
+}
+
+static void finish_with_file(void)
+{
+	finish();
+	dom.config = NULL;
+	unlink(file);
+}
+
+static void check_readonly_by_file(const char *text, const char *option,
+				   const char *mode, bool readonly)
+{
+	start_with_file(text, option);
+	assert_int_equal(!!(features_with("mode", mode) &
+			    1u << VIRTIO_BLK_F_RO),
+			 readonly);
+	assert_int_equal(logged("readonly=off does not count"),
+			 *mode == 'r' && readonly);
+	finish_with_file();
+}
+
+static void test_readonly_by_file(void)
+{
+	check_readonly_by_file("[disk xvda]\nreadonly = on\n", NULL, "w", true);
+}
+
+static void test_a_file_does_not_open_for_writing(void)
+{
+	check_readonly_by_file("[disk xvda]\nreadonly = off\n", NULL, "r",
+			       true);
+}
+
+static void test_the_line_counts_more_than_the_file(void)
+{
+	check_readonly_by_file("[disk xvda]\nreadonly = on\n",
+			       "id=xvda,readonly=off", "w", false);
+}
+
+/* What was there at the start holds, also for a disk that comes later. */
+static void test_a_file_is_read_once(void)
+{
+	start_with_file("[disk xvda]\nserial = of-file\n", NULL);
+	wait_until(logged("serving domain") == 1);
+	must(unlink(file) == 0);
+	attach(&disk, 0);
+	drive(&disk, 0);
+	assert_int_equal(request(&disk, VIRTIO_BLK_T_GET_ID, 0), 0);
+	assert_memory_equal(request_at(&disk, 0) + BLOCK_BYTES, "of-file", 8);
+	finish_with_file();
+}
+
 /* What the two layers say together is checked, and told to libxl. */
 static void test_layers_that_contradict_each_other(void)
 {
@@ -153,6 +219,10 @@ int main(void)
 		host_test(test_discard_stays_forbidden),
 		host_test(test_serial_of_a_disk_named_by_devid),
 		host_test(test_two_options_about_one_disk),
+		host_test(test_readonly_by_file),
+		host_test(test_a_file_does_not_open_for_writing),
+		host_test(test_the_line_counts_more_than_the_file),
+		host_test(test_a_file_is_read_once),
 		host_test(test_layers_that_contradict_each_other),
 	};
 
