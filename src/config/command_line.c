@@ -169,6 +169,14 @@ static int check_files(const struct options *options)
 	return check_config(options->config, options->domain);
 }
 
+static int check_show(struct options *options)
+{
+	if (serves(options))
+		return option_wrong("--show-config goes with --config and "
+				    "--disk only");
+	return check_domain(options);
+}
+
 /* What it serves is said over its link. */
 static int check_worker(struct options *options)
 {
@@ -190,6 +198,8 @@ static int check(struct options *options)
 		return check_worker(options);
 	if (options->task == OPTIONS_CHECK_CONFIG)
 		return check_files(options);
+	if (options->task == OPTIONS_SHOW_CONFIG)
+		return check_show(options);
 	options->vhost = options->vhost_socket || options->vhost_fd >= 0 ||
 			 (!options->domain && listen_fds_has_one());
 	if (options->poll_max_us == OPTION_POLL_UNSET)

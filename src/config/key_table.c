@@ -127,6 +127,7 @@ const struct key_row key_table[KEYS] = {
 		.noun = "text",
 		ONE_DISKS("each disk has its own"),
 		MAY_BE_EMPTY,
+		.otherwise = { "its vdev", "its id, or derived from the image" },
 		.help = "what the guest reads as serial, up to 20 bytes",
 	},
 	[KEY_BLOCK_SIZE] = {
@@ -136,7 +137,8 @@ const struct key_row key_table[KEYS] = {
 		.min = 512,
 		.max = 4096,
 		MAY_BE_EMPTY,
-		.help = "logical block size; that of the store if not given",
+		.otherwise = { "that of the store", "that of the store" },
+		.help = "logical block size",
 	},
 	/*
 	 * Over vhost-user a front end wants as many queues as its guest has

@@ -34,6 +34,8 @@ struct key_row {
 	const char *noun;  /* ... and what it has to be */
 	const char *help;
 	const char *by_default[DISK_FRONTS]; /* as it is parsed; NULL: none */
+	/* What holds without a default that can be parsed, in words. */
+	const char *otherwise[DISK_FRONTS];
 	/* Why it is of no use there; NULL: it is. */
 	const char *not_there[DISK_FRONTS];
 	/* Why it cannot be said there; NULL: it can. */

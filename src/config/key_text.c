@@ -117,9 +117,10 @@ static bool is_empty(const void *at, const struct key_row *row)
 	}
 }
 
-static void dump_value(FILE *to, const struct disk_options *disk,
-		       const struct key_row *row)
+void key_text_value(FILE *to, const struct disk_options *disk,
+		    enum disk_key key)
 {
+	const struct key_row *row = &key_table[key];
 	const void *at = key_member_of(disk, row);
 
 	if (row->may_be_empty && is_empty(at, row))
@@ -127,7 +128,7 @@ static void dump_value(FILE *to, const struct disk_options *disk,
 	switch (row->kind) {
 	case KIND_TEXT:
 	case KIND_WORD:
-		dump_text(to, *(const char *const *)at);
+		fputs(*(const char *const *)at, to);
 		break;
 	case KIND_CHOICE:
 		fputs(row->words[*(const unsigned int *)at], to);
@@ -145,6 +146,17 @@ static void dump_value(FILE *to, const struct disk_options *disk,
 	}
 }
 
+static void dump_value(FILE *to, const struct disk_options *disk,
+		       enum disk_key key)
+{
+	const char *const *text = key_member_of(disk, &key_table[key]);
+
+	if (key_table[key].kind == KIND_TEXT && *text)
+		dump_text(to, *text);
+	else
+		key_text_value(to, disk, key);
+}
+
 static void dump(FILE *to, const struct disk_options *disk)
 {
 	const char *between = "";
@@ -153,7 +165,7 @@ static void dump(FILE *to, const struct disk_options *disk)
 		if (!keys_is_given(disk, i))
 			continue;
 		fprintf(to, "%s%s=", between, key_table[i].name);
-		dump_value(to, disk, &key_table[i]);
+		dump_value(to, disk, i);
 		between = ",";
 	}
 }
@@ -176,12 +188,21 @@ char *key_text_dump(const struct disk_options *disk)
 
 /* ---- the help ---- */
 
+const char *key_text_otherwise(enum disk_key key, enum disk_front front)
+{
+	return key_table[key].otherwise[front];
+}
+
 /* "  [1; with vhost-user 16]", or nothing. */
 static void help_default(FILE *to, const struct key_row *row)
 {
 	const char *xen = row->by_default[DISK_FOR_XEN];
 	const char *vhost = row->by_default[DISK_FOR_VHOST];
 
+	if (!xen && !vhost) {
+		xen = row->otherwise[DISK_FOR_XEN];
+		vhost = row->otherwise[DISK_FOR_VHOST];
+	}
 	if (!xen && !vhost)
 		return;
 	fprintf(to, "  [%s", xen ? xen : vhost);

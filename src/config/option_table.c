@@ -52,8 +52,8 @@ int option_no_memory(const char *name)
 static int take_domain(struct options *options, const char *argument)
 {
 	if (options->domain)
-		return option_wrong("one guest is named by --domain "
-				    "or --check-config");
+		return option_wrong("one guest is named by --domain, "
+				    "--show-config or --check-config");
 	int r = value_text(&options->domain, argument, 1, DOMAIN_MAX);
 
 	if (r == -ENOMEM)
@@ -77,6 +77,12 @@ static int take_check_config(struct options *options, const char *argument)
 {
 	options->task = OPTIONS_CHECK_CONFIG;
 	return argument ? take_domain(options, argument) : OPTION_GO_ON;
+}
+
+static int take_show_config(struct options *options, const char *argument)
+{
+	options->task = OPTIONS_SHOW_CONFIG;
+	return take_domain(options, argument);
 }
 
 static int take_disk(struct options *options, const char *argument)
@@ -256,6 +262,12 @@ const struct option_row option_table[] = {
 		.optional = true,
 		.help = "check the files, of all guests or of one, and end",
 		.take = take_check_config,
+	},
+	{
+		.name = "show-config",
+		.argument = "GUEST",
+		.help = "print what would be served, and who says so",
+		.take = take_show_config,
 	},
 	{
 		.name = "vhost-user",

@@ -14,6 +14,7 @@
 enum options_task {
 	OPTIONS_SERVE,
 	OPTIONS_CHECK_CONFIG, /* which reading the line does */
+	OPTIONS_SHOW_CONFIG,  /* of guest `domain` */
 };
 
 /* What becomes of a guest's disks where the program ends before it does. */

@@ -38,8 +38,8 @@ static int check(const struct disk_said *said, char error[BLOCK_ERROR_MAX])
 	return fault ? -EINVAL : 0;
 }
 
-/* Whether what has an id is about this disk. */
-static bool is_about(const struct disk_options *o, const struct disk_said *said)
+bool disk_said_is_about(const struct disk_said *said,
+			const struct disk_options *o)
 {
 	const char *vdev = said->backend->options.id;
 	char text[24];
@@ -54,7 +54,7 @@ static int find_line(const struct disk_said *said, struct said_layers *l,
 	for (unsigned int i = 0; i < said->noverrides; i++) {
 		const struct disk_options *next = &said->overrides[i];
 
-		if (!is_about(next, said))
+		if (!disk_said_is_about(said, next))
 			continue;
 		if (l->by[SAID_BY_LINE]) {
 			snprintf(error, BLOCK_ERROR_MAX,
@@ -76,7 +76,7 @@ static int find_section(const struct disk_said *said, struct said_layers *l,
 	for (unsigned int i = 0; said->file && i < said->file->ndisks; i++) {
 		const struct config_disk *next = &said->file->disk[i];
 
-		if (!is_about(&next->options, said))
+		if (!disk_said_is_about(said, &next->options))
 			continue;
 		if (l->section) {
 			snprintf(error, BLOCK_ERROR_MAX,
@@ -107,18 +107,17 @@ static void keep_readonly(const struct disk_said *said, struct said_layers *l)
 int disk_said_layers(const struct disk_said *said, struct said_layers *l,
 		     char error[BLOCK_ERROR_MAX])
 {
-	int r = check(said, error);
+	int r;
 
 	memset(l, 0, sizeof(*l));
 	if (said->defaults && said->defaults->ndisks)
 		l->by[SAID_BY_DEFAULTS] = &said->defaults->disk[0].options;
 	l->by[SAID_BY_TOOLSTACK] = &said->backend->options;
-	if (r == 0)
-		r = find_section(said, l, error);
+	r = find_section(said, l, error);
 	if (r == 0)
 		r = find_line(said, l, error);
 	keep_readonly(said, l);
-	return r;
+	return r ? r : check(said, error);
 }
 
 int disk_said_settle(const struct disk_said *said, struct disk_options *o,

@@ -40,6 +40,10 @@ struct said_layers {
 	struct disk_options file, line; /* without what only names the disk */
 };
 
+/* Whether what has an id is about this disk. */
+bool disk_said_is_about(const struct disk_said *said,
+			const struct disk_options *o);
+
 /* Find them: 0, or -EINVAL and a sentence. Nothing of it is owned. */
 int disk_said_layers(const struct disk_said *said, struct said_layers *layers,
 		     char error[BLOCK_ERROR_MAX]);

@@ -11,6 +11,7 @@
 #include "base/standard_fds.h"
 #include "config/command_line.h"
 #include "monitor/guest.h"
+#include "monitor/show_config.h"
 #include "monitor/size_watch.h"
 #include "monitor/vhost_disk.h"
 #include "program/hardening.h"
@@ -77,6 +78,14 @@ static int run(const struct options *options)
 	return status;
 }
 
+static int do_task(const struct options *options)
+{
+	if (options->worker)
+		return workers_run_one(options);
+	return options->task == OPTIONS_SHOW_CONFIG ? show_config(options) :
+						      run(options);
+}
+
 int main(int argc, char **argv)
 {
 	struct options options;
@@ -97,8 +106,7 @@ int main(int argc, char **argv)
 		else if (!options.worker)
 			log_warning("no sandbox, as --no-sandbox says: for "
 				    "debugging only");
-		status = options.worker ? workers_run_one(&options) :
-					  run(&options);
+		status = do_task(&options);
 	}
 	command_line_finish(&options);
 	log_flush();

@@ -513,7 +513,23 @@ check_configuration() {
 	checks 1 "chmod o-w" db --config "$_dir"
 }
 
-run_all example_configuration check_configuration sandboxed memory_in_a_file other_user rights_of_the_unit serials exit_status worker_by_hand keys_in_effect output_is_full image_sentences \
+# Without xenstore what files say is shown, line by line. (With one the tests of
+# the whole program on a model of it.)
+show_configuration() {
+	[ ! -S /run/xenstored/socket ] && [ ! -e /dev/xen/xenbus ] || return 0
+	"$PROGRAM" --config "$EXAMPLES" --show-config web --disk id=xvda,queues=7 \
+		>"$WORK/out" 2>"$WORK/err" || return 1
+	grep -q "^; guest web: xenstore cannot be asked" "$WORK/out" &&
+		grep -q "^serial = web-root  *; $EXAMPLES/web.conf:7$" "$WORK/out" &&
+		grep -q "^queues = 7  *; --disk$" "$WORK/out" &&
+		grep -q "^queues = 2  *; $EXAMPLES/virtio-disk.conf:10$" \
+			"$WORK/out" || fail "$(cat "$WORK/out")" || return 1
+	# It is a guest's file that says the same again.
+	mkdir -p "$WORK/shown" && cp "$WORK/out" "$WORK/shown/web.conf" &&
+		checks 0 "web.conf: right, 3 disks" --config "$WORK/shown"
+}
+
+run_all example_configuration check_configuration show_configuration sandboxed memory_in_a_file other_user rights_of_the_unit serials exit_status worker_by_hand keys_in_effect output_is_full image_sentences \
 	image_read_only_to_unit second_signal_term second_signal_int second_signal_loop_hangs \
 	doubled_signal log_is_full log_is_no_journal file_size_limit_threads file_size_limit_io_uring \
 	file_size_limit_libaio other_signals standard_fds_closed socket_is_standard_input socket_is_standard_error nothing_refused

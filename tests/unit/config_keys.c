@@ -448,7 +448,9 @@ static void test_help_lists_each_key(void **state)
 				     "[auto]\n"));
 	assert_non_null(strstr(text, "  queues=1..16  [1; with vhost-user "
 				     "16]\n"));
-	assert_non_null(strstr(text, "  block-size=512|1024|2048|4096\n"));
+	assert_non_null(strstr(text,
+			       "  block-size=512|1024|2048|4096  [that of the "
+			       "store]\n"));
 	assert_non_null(strstr(text, "  legacy=on|off  [off; with --domain "
 				     "only]\n"));
 	assert_non_null(strstr(text, "  iothreads=0..16  [0; with vhost-user "

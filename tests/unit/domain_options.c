@@ -12,6 +12,8 @@
 
 #include "lib/model_guest.h"
 
+#include <sys/mman.h>
+
 static struct driver disk;
 
 static void start(const char *option, const char *second)
@@ -134,8 +136,7 @@ static void test_two_options_about_one_disk(void)
 
 static char file[] = "/tmp/domain-options.XXXXXX";
 
-/* A guest's file that has `text` for the disk. */
-static void start_with_file(const char *text, const char *option)
+static void make_file(const char *text)
 {
 	int fd;
 
@@ -143,6 +144,12 @@ static void start_with_file(const char *text, const char *option)
 	fd = mkstemp(file);
 	must(fd >= 0 && dprintf(fd, "%s", text) == (int)strlen(text));
 	must(close(fd) == 0);
+}
+
+/* A guest's file that has `text` for the disk. */
+static void start_with_file(const char *text, const char *option)
+{
+	make_file(text);
 	dom.config = file;
 	start(option, NULL);
 }
@@ -196,6 +203,114 @@ static void test_a_file_is_read_once(void)
 	finish_with_file();
 }
 
+/* ---- what would be served ---- */
+
+/* What --show-config prints of `guest`, with the file of the test. */
+static int show(const char *guest, const char *option, char *out, size_t room)
+{
+	static char name[] = "virtio-disk", show_config[] = "--show-config",
+		    config[] = "--config", disk_option[] = "--disk";
+	char *argv[] = { name, show_config, (char *)guest,  config,
+			 file, disk_option, (char *)option, NULL };
+	int saved = dup(1), fd = memfd_create("out", MFD_CLOEXEC), r;
+	ssize_t n;
+
+	fflush(stdout);
+	must(saved >= 0 && fd >= 0 && dup2(fd, 1) == 1);
+	optind = 0;
+	r = program_main(option ? 7 : 5, argv);
+	fflush(stdout);
+	must(dup2(saved, 1) == 1);
+	n = pread(fd, out, room - 1, 0);
+	must(n >= 0);
+	out[n] = '\0';
+	close(saved);
+	close(fd);
+	return r;
+}
+
+/* Whether `text` has a line of that key and value, of whom it says so. */
+static void says(const char *text, const char *key, const char *origin)
+{
+	const char *line = strstr(text, key);
+
+	if (!line ||
+	    !memmem(line, 1 + strcspn(line + 1, "\n"), origin, strlen(origin)))
+		fail_msg("%s: %s is not in %s", key, origin, text);
+}
+
+static void test_what_would_be_served_is_shown(void)
+{
+	static const char text[] = "[disk xvda]\n"
+				   "cache = unsafe\n"
+				   "block-size =\n"
+				   "[disk xvdz]\n"
+				   "queues = 3\n";
+	char out[8192], origin[80];
+
+	make_file(text);
+	/* It need not be there, and is not opened. */
+	introduce(DOMID);
+	make_directory(0, "/nowhere/a,b.img");
+	assert_int_equal(show("web", "id=xvda,packed=on", out, sizeof(out)), 0);
+	says(out, "; guest web: domain ", "");
+	says(out, "\n[disk xvda]\n", "");
+	says(out, "\nfile = /nowhere/a,b.img ", "params");
+	says(out, "\nreadonly = off ", "/mode");
+	snprintf(origin, sizeof(origin), " ; %s:2", file);
+	says(out, "\ncache = unsafe ", origin);
+	snprintf(origin, sizeof(origin), " ; %s:3: that of the store", file);
+	says(out, "\nblock-size = ", origin);
+	says(out, "\npacked = on ", " ; --disk");
+	says(out, "\nqueues = 1 ", " ; default");
+	says(out, "\n; serial: default, its vdev", "");
+	says(out, "\n[disk xvdz]\n", "");
+	snprintf(origin, sizeof(origin), " ; %s:5", file);
+	says(out, "\nqueues = 3 ", origin);
+	says(out, "\n; the toolstack says nothing of it, so", "");
+	/* By its id, and nothing of it was touched. */
+	assert_true(tool_is(node(0, "state"), "1"));
+	snprintf(origin, sizeof(origin), "%u", DOMID);
+	assert_int_equal(show(origin, NULL, out, sizeof(out)), 0);
+	says(out, "; guest web: domain ", origin);
+	says(out, "\npacked = off ", " ; default");
+	unlink(file);
+}
+
+static void test_a_disk_that_would_be_refused_is_shown(void)
+{
+	char out[8192];
+
+	make_file("[disk xvda]\nreadonly = off\n");
+	introduce(DOMID);
+	make_directory(0, "/nowhere");
+	xs_lock();
+	tool_write(node(0, "mode"), "r");
+	tool_write(node(0, "irq"), "0");
+	xs_unlock();
+	assert_int_equal(show("web", NULL, out, sizeof(out)), 1);
+	says(out, "\nreadonly = on ", "/mode");
+	says(out, "readonly=off does not count", "toolstack says read-only");
+	says(out, "; it would be refused: ", "no usable base and irq");
+	unlink(file);
+}
+
+/* A guest that is not there yet. */
+static void test_what_files_say_is_shown_without_a_guest(void)
+{
+	char out[8192], origin[80];
+
+	make_file("[disk xvda]\nqueues = 2\n");
+	assert_int_equal(show("web", "id=xvda,queue-size=8", out, sizeof(out)),
+			 0);
+	says(out, "; guest web is not there: ", "is not known");
+	snprintf(origin, sizeof(origin), " ; %s:2", file);
+	says(out, "\nqueues = 2 ", origin);
+	says(out, "\nqueue-size = 8 ", " ; --disk");
+	says(out, "\n; the toolstack says nothing of it yet", "");
+	unlink(file);
+}
+
 /* What the two layers say together is checked, and told to libxl. */
 static void test_layers_that_contradict_each_other(void)
 {
@@ -223,6 +338,9 @@ int main(void)
 		host_test(test_a_file_does_not_open_for_writing),
 		host_test(test_the_line_counts_more_than_the_file),
 		host_test(test_a_file_is_read_once),
+		host_test(test_what_would_be_served_is_shown),
+		host_test(test_a_disk_that_would_be_refused_is_shown),
+		host_test(test_what_files_say_is_shown_without_a_guest),
 		host_test(test_layers_that_contradict_each_other),
 	};
 
