@@ -198,13 +198,13 @@ static int check(struct options *options)
 		return check_worker(options);
 	if (options->task == OPTIONS_CHECK_CONFIG)
 		return check_files(options);
-	if (options->task == OPTIONS_SHOW_CONFIG)
-		return check_show(options);
 	options->vhost = options->vhost_socket || options->vhost_fd >= 0 ||
 			 (!options->domain && listen_fds_has_one());
 	if (options->poll_max_us == OPTION_POLL_UNSET)
 		options->poll_max_us = options->vhost ? POLL_MAX_US_VHOST :
 							POLL_MAX_US_XEN;
+	if (options->task == OPTIONS_SHOW_CONFIG)
+		return check_show(options);
 	return options->vhost ? check_vhost(options) : check_domain(options);
 }
 

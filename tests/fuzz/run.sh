@@ -23,7 +23,7 @@ unset JOURNAL_STREAM
 # What they print is of no use: they are given nonsense.
 quiet() {
     case $1 in
-    options | store) echo 3 ;;
+    config_file | options | store) echo 3 ;;
     *) echo 0 ;;
     esac
 }
