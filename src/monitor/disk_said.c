@@ -48,6 +48,26 @@ bool disk_said_is_about(const struct disk_said *said,
 	return !strcmp(o->id, text) || (vdev && !strcmp(o->id, vdev));
 }
 
+static bool is_generic(const char *id, uint64_t devid)
+{
+	uint64_t named = id ? backend_generic_devid(id) : 0;
+
+	return named && (!devid || named == devid);
+}
+
+bool disk_said_names_generic(const struct config_file *file,
+			     const struct disk_options *overrides,
+			     unsigned int noverrides, uint64_t devid)
+{
+	for (unsigned int i = 0; file && i < file->ndisks; i++)
+		if (is_generic(file->disk[i].options.id, devid))
+			return true;
+	for (unsigned int i = 0; i < noverrides; i++)
+		if (is_generic(overrides[i].id, devid))
+			return true;
+	return false;
+}
+
 static int find_line(const struct disk_said *said, struct said_layers *l,
 		     char error[BLOCK_ERROR_MAX])
 {

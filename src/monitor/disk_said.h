@@ -44,6 +44,14 @@ struct said_layers {
 bool disk_said_is_about(const struct disk_said *said,
 			const struct disk_options *o);
 
+/*
+ * Whether a section or a --disk names the generic device of that devid; 0: any
+ * one (toolstack/backend.h).
+ */
+bool disk_said_names_generic(const struct config_file *file,
+			     const struct disk_options *overrides,
+			     unsigned int noverrides, uint64_t devid);
+
 /* Find them: 0, or -EINVAL and a sentence. Nothing of it is owned. */
 int disk_said_layers(const struct disk_said *said, struct said_layers *layers,
 		     char error[BLOCK_ERROR_MAX]);

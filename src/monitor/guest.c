@@ -99,6 +99,7 @@ struct guest {
 	struct guest_lives lives; /* of workers */
 	struct guest_states states;
 	struct guest_disks disks;
+	bool watches_generic;           /* the devices of lines virtio=[...] */
 	struct config_files late_files; /* those of a guest named by its id */
 	struct loop_deferred look;      /* a review that is due */
 	struct loop_timer grace;
@@ -197,13 +198,29 @@ static int read_late_files(struct guest *g)
 				       g->domain.name);
 }
 
+/* Only where somebody has said that there are disks. */
+static int watch_generic(struct guest *g)
+{
+	static const char path[] = "backend/virtio";
+	int r;
+
+	if (g->watches_generic || !guest_disks_wants_generic(&g->disks))
+		return 0;
+	r = store_watch(&g->store, path);
+	g->watches_generic = r == 0;
+	if (r)
+		log_error("cannot watch %s in xenstore: %s", path,
+			  strerror(-r));
+	return r;
+}
+
 static void look_for_domain(struct guest *g)
 {
 	int r;
 
 	if (g->failed || !domain_find(&g->domain))
 		return;
-	if (read_late_files(g)) {
+	if (read_late_files(g) || watch_generic(g)) {
 		fail(g);
 		return;
 	}
@@ -501,6 +518,8 @@ static int guest_open(struct guest *g, struct loop *loop,
 	g->domain.ctl = xen_domctl_open(xen_logger());
 	guest_states_open(&g->states, options->state_dir, &g->domain);
 	r = watch_all(g);
+	if (r == 0)
+		r = watch_generic(g);
 	if (r)
 		return r;
 	log_info("waiting for domain %s", options->domain);

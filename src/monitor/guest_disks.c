@@ -13,6 +13,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "monitor/disk_said.h"
+
 unsigned int guest_disks_active(const struct guest_disks *disks)
 {
 	unsigned int n = 0;
@@ -91,38 +93,77 @@ void guest_disks_find_left(struct guest_disks *disks)
 	}
 }
 
-static void see(struct guest_disks *disks, const char *name)
+static void see(struct guest_disks *disks, uint64_t devid)
 {
-	struct guest_disk *gd;
-	uint64_t devid;
-	char *end;
+	struct guest_disk *gd = find(disks, devid);
 
-	devid = strtoull(name, &end, 10);
-	if (!isdigit((unsigned char)name[0]) || *end)
-		return;
-	gd = find(disks, devid);
 	if (!gd)
 		gd = add(disks, devid);
 	if (gd)
 		gd->seen = true;
 }
 
-/* Whether it is known which directories there are: those are `seen`. */
-static bool list(struct guest_disks *disks)
+/* Others than those that are named are another one's. */
+static bool is_ours(const struct guest_disks *disks, uint64_t devid)
+{
+	char path[BACKEND_PATH_MAX];
+
+	if (!disk_said_names_generic(disks->host.file, disks->host.overrides,
+				     disks->host.noverrides, devid))
+		return false;
+	backend_path(path, disks->host.domid, devid);
+	/* Of one that is not known now it is tried again. */
+	return backend_is_disk(disks->host.store, path) > 0;
+}
+
+static void see_name(struct guest_disks *disks, const char *name, bool generic)
+{
+	uint64_t devid;
+	char *end;
+
+	devid = strtoull(name, &end, 10);
+	if (!isdigit((unsigned char)name[0]) || *end ||
+	    devid >= BACKEND_GENERIC)
+		return;
+	if (!generic)
+		see(disks, devid);
+	else if (is_ours(disks, BACKEND_GENERIC + devid))
+		see(disks, BACKEND_GENERIC + devid);
+}
+
+/* Whether it is known which directories there are. */
+static bool list(struct guest_disks *disks, bool generic)
 {
 	char path[BACKEND_PATH_MAX];
 	unsigned int n;
 	char **names;
 	int r;
 
-	for (struct guest_disk *gd = disks->first; gd; gd = gd->next)
-		gd->seen = false;
-	backend_parent(path, disks->host.domid);
+	backend_parent(path, disks->host.domid, generic);
 	r = store_list(disks->host.store, &names, &n, "%s", path);
 	for (unsigned int i = 0; i < n; i++)
-		see(disks, names[i]);
+		see_name(disks, names[i], generic);
 	free(names);
 	return r == 0 || r == -ENOENT;
+}
+
+/* Whether it is known which there are: those are `seen`. */
+static bool list_all(struct guest_disks *disks)
+{
+	bool known;
+
+	for (struct guest_disk *gd = disks->first; gd; gd = gd->next)
+		gd->seen = false;
+	known = list(disks, false);
+	if (guest_disks_wants_generic(disks))
+		known &= list(disks, true);
+	return known;
+}
+
+bool guest_disks_wants_generic(const struct guest_disks *disks)
+{
+	return disk_said_names_generic(disks->host.file, disks->host.overrides,
+				       disks->host.noverrides, 0);
 }
 
 /* Those that are gone. */
@@ -147,7 +188,7 @@ static void forget_unseen(struct guest_disks *disks)
 
 void guest_disks_review(struct guest_disks *disks)
 {
-	if (list(disks))
+	if (list_all(disks))
 		forget_unseen(disks);
 	for (struct guest_disk *gd = disks->first; gd; gd = gd->next)
 		if (gd->seen || guest_disk_is_active(gd))

@@ -23,6 +23,12 @@ struct guest_disks {
  */
 void guest_disks_find_left(struct guest_disks *disks);
 
+/*
+ * Whether somebody names a device of a line virtio=[...], which are in another
+ * directory of xenstore, to be watched.
+ */
+bool guest_disks_wants_generic(const struct guest_disks *disks);
+
 /* Look at all directories, and do what they ask for. */
 void guest_disks_review(struct guest_disks *disks);
 

@@ -203,18 +203,42 @@ static void show_directory(struct show *s, uint64_t devid)
 	backend_finish(&backend);
 }
 
-static void show_directories(struct show *s)
+/* One that nobody names is another back end's. */
+static void show_generic(struct show *s, uint64_t devid)
+{
+	char path[BACKEND_PATH_MAX];
+	int is_disk;
+
+	backend_path(path, s->domain.id, devid);
+	is_disk = backend_is_disk(&s->store, path);
+	if (is_disk > 0 && disk_said_names_generic(s->file, s->options->disk,
+						   s->options->ndisks, devid))
+		show_directory(s, devid);
+	else if (is_disk > 0)
+		printf("\n; %s is left to others: no section [disk virtio%" PRIu64
+		       "] names it\n",
+		       path, devid - BACKEND_GENERIC);
+}
+
+static void show_directories(struct show *s, bool generic)
 {
 	char path[BACKEND_PATH_MAX];
 	unsigned int n;
 	char **names;
 	int r;
 
-	backend_parent(path, s->domain.id);
+	backend_parent(path, s->domain.id, generic);
 	r = store_list(&s->store, &names, &n, "%s", path);
-	for (unsigned int i = 0; i < n; i++)
-		if (isdigit((unsigned char)names[i][0]))
-			show_directory(s, strtoull(names[i], NULL, 10));
+	for (unsigned int i = 0; i < n; i++) {
+		uint64_t devid = strtoull(names[i], NULL, 10);
+
+		if (!isdigit((unsigned char)names[i][0]))
+			continue;
+		if (generic)
+			show_generic(s, BACKEND_GENERIC + devid);
+		else
+			show_directory(s, devid);
+	}
 	free(names);
 	if (r == 0 || r == -ENOENT)
 		return;
@@ -291,8 +315,10 @@ static void show_all(struct show *s)
 {
 	put_file(&s->options->files.defaults, "defaults of all disks");
 	put_file(s->file, "file of the guest");
-	if (s->domain.id != NO_DOMAIN)
-		show_directories(s);
+	if (s->domain.id != NO_DOMAIN) {
+		show_directories(s, false);
+		show_directories(s, true);
+	}
 	show_others(s);
 }
 

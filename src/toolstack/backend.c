@@ -19,6 +19,7 @@
  */
 #include "toolstack/backend.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -30,15 +31,74 @@
 /* Transactions that somebody else was faster than, one after the other. */
 enum { TRIES_MAX = 8 };
 
-void backend_parent(char path[BACKEND_PATH_MAX], int domid)
+static const char generic_parent[] = "backend/virtio";
+static const char generic_name[] = "virtio";
+
+/* As libxl has it, which has it of the device tree: the type in hexadecimal. */
+static const char generic_type[] = "virtio,device2";
+
+void backend_parent(char path[BACKEND_PATH_MAX], int domid, bool generic)
 {
-	snprintf(path, BACKEND_PATH_MAX, "backend/virtio_disk/%d", domid);
+	snprintf(path, BACKEND_PATH_MAX, "%s/%d",
+		 generic ? generic_parent : "backend/virtio_disk", domid);
 }
 
 void backend_path(char path[BACKEND_PATH_MAX], int domid, uint64_t devid)
 {
-	snprintf(path, BACKEND_PATH_MAX, "backend/virtio_disk/%d/%" PRIu64,
-		 domid, devid);
+	const bool generic = devid >= BACKEND_GENERIC;
+	char parent[BACKEND_PATH_MAX];
+	size_t n;
+
+	backend_parent(parent, domid, generic);
+	n = strlen(parent);
+	memcpy(path, parent, n);
+	snprintf(path + n, BACKEND_PATH_MAX - n, "/%" PRIu64,
+		 generic ? devid - BACKEND_GENERIC : devid);
+}
+
+/* ---- generic devices ---- */
+
+uint64_t backend_generic_devid(const char *id)
+{
+	const size_t n = sizeof(generic_name) - 1;
+	const char *digits = id + n;
+	uint64_t number;
+	char *end;
+
+	if (strncmp(id, generic_name, n) != 0 ||
+	    !isdigit((unsigned char)*digits) || (*digits == '0' && digits[1]))
+		return 0;
+	number = strtoull(digits, &end, 10);
+	return *end || number >= BACKEND_GENERIC ? 0 : BACKEND_GENERIC + number;
+}
+
+int backend_is_disk(struct store *store, const char *path)
+{
+	char *type;
+	int r = store_read(store, &type, "%s/type", path);
+
+	if (r)
+		return r == -ENOENT ? 0 : r;
+	r = !strcmp(type, generic_type);
+	free(type);
+	return r;
+}
+
+/* Its number, which is the last part of the path. */
+static bool is_generic(const char *path)
+{
+	const size_t n = sizeof(generic_parent) - 1;
+
+	return !strncmp(path, generic_parent, n) && path[n] == '/';
+}
+
+static int name_generic(struct backend *backend, const char *path)
+{
+	backend->generic = true;
+	return asprintf(&backend->options.id, "%s%s", generic_name,
+			strrchr(path, '/') + 1) < 0 ?
+		       -ENOMEM :
+		       0;
 }
 
 /* ---- the handshake ---- */
@@ -243,18 +303,19 @@ static int read_number(struct store *store, const char *path, const char *name,
 }
 
 /*
- * libxl says of each disk whether it is writable; that it may discard, it says
+ * libxl says of each disk whether it is writable, but of a generic one; that it may discard, it says
  * also where nobody has said anything.
  */
 static uint32_t given_by(const struct disk_options *o)
 {
-	return KEY_BIT(KEY_READONLY) |
-	       (o->discard == DISK_DISCARD_OFF ? KEY_BIT(KEY_DISCARD) : 0) |
+	return (o->discard == DISK_DISCARD_OFF ? KEY_BIT(KEY_DISCARD) : 0) |
 	       (o->file ? KEY_BIT(KEY_FILE) : 0) |
 	       (o->id ? KEY_BIT(KEY_ID) : 0);
 }
 
-int backend_read(struct backend *backend, struct store *store, const char *path)
+/* What is said of a disk, and not of a generic device. */
+static int read_disk(struct backend *backend, struct store *store,
+		     const char *path)
 {
 	uint64_t discard = 0;
 	int r = read_text(store, path, "mode", &backend->mode);
@@ -263,6 +324,22 @@ int backend_read(struct backend *backend, struct store *store, const char *path)
 		r = read_text(store, path, "params", &backend->options.file);
 	if (r == 0)
 		r = read_text(store, path, "dev", &backend->options.id);
+	/* Absent means 1 in Xen's protocol. */
+	if (r == 0)
+		r = read_number(store, path, "discard-enable", &discard, 1, 0);
+	backend->options.readonly = !backend->mode ||
+				    strcmp(backend->mode, "w") != 0;
+	if (discard == 0)
+		backend->options.discard = DISK_DISCARD_OFF;
+	backend->options.given = KEY_BIT(KEY_READONLY);
+	return r;
+}
+
+int backend_read(struct backend *backend, struct store *store, const char *path)
+{
+	int r = is_generic(path) ? name_generic(backend, path) :
+				   read_disk(backend, store, path);
+
 	if (r == 0)
 		r = read_number(store, path, "base", &backend->base, 0, 0);
 	if (r == 0)
@@ -271,14 +348,7 @@ int backend_read(struct backend *backend, struct store *store, const char *path)
 	if (r == 0)
 		r = read_number(store, path, "grant_usage", &backend->grants, 0,
 				1);
-	/* Absent means 1 in Xen's protocol. */
-	if (r == 0)
-		r = read_number(store, path, "discard-enable", &discard, 1, 0);
-	backend->options.readonly = !backend->mode ||
-				    strcmp(backend->mode, "w") != 0;
-	if (discard == 0)
-		backend->options.discard = DISK_DISCARD_OFF;
-	backend->options.given = given_by(&backend->options);
+	backend->options.given |= given_by(&backend->options);
 	return r;
 }
 
@@ -294,7 +364,8 @@ const char *backend_fault(const struct backend *backend)
 	if (backend->base == 0 || backend->irq == 0 ||
 	    backend->irq > UINT32_MAX)
 		return "no usable base and irq; does the disk line say "
-		       "specification=virtio?";
+		       "specification=virtio, or the virtio line "
+		       "transport=mmio?";
 	if (backend->grants)
 		return "grants are not supported; write grant_usage=0 into the "
 		       "disk line";
@@ -303,6 +374,8 @@ const char *backend_fault(const struct backend *backend)
 
 bool backend_mode_is_odd(const struct backend *backend)
 {
+	if (backend->generic)
+		return false;
 	return !backend->mode || (strcmp(backend->mode, "w") != 0 &&
 				  strcmp(backend->mode, "r") != 0);
 }

@@ -3,6 +3,10 @@
  * The back-end directory of one disk, backend/virtio_disk/DOMID/DEVID: what
  * libxl says there, and what it is told. The directory is libxl's: it is never
  * removed here.
+ *
+ * One of a line virtio=[...], of which libxl knows no more than that it is some
+ * virtio device, is backend/virtio/DOMID/N: «generic». It has neither name nor
+ * image; those are said elsewhere, and what names it is "virtioN".
  */
 #ifndef TOOLSTACK_BACKEND_H
 #define TOOLSTACK_BACKEND_H
@@ -24,17 +28,30 @@ enum xenbus_state {
 
 enum { BACKEND_PATH_MAX = 64 }; /* bytes, with the NUL */
 
+/* The N-th generic device has this and N for a devid; all others are below. */
+#define BACKEND_GENERIC (UINT64_C(1) << 32)
+
 /* What a directory says of its disk; a zeroed one may be finished. */
 struct backend {
 	struct disk_options options;
+	bool generic;
 	char *mode;         /* NULL: absent; owned */
 	uint64_t base, irq; /* 0: absent, or no number */
 	uint64_t grants;    /* 1 also for what is no number */
 };
 
-/* The directory of all disks of a domain. */
-void backend_parent(char path[BACKEND_PATH_MAX], int domid);
+/* The directory of all disks of a domain, or of all its generic devices. */
+void backend_parent(char path[BACKEND_PATH_MAX], int domid, bool generic);
 void backend_path(char path[BACKEND_PATH_MAX], int domid, uint64_t devid);
+
+/* The devid of the generic device that an id names, as "virtio0"; or 0. */
+uint64_t backend_generic_devid(const char *id);
+
+/*
+ * Whether the directory of a generic device is that of a disk, 1 or 0; or a
+ * negative errno: it is not known now.
+ */
+int backend_is_disk(struct store *store, const char *path);
 
 /*
  * The state that the directory is in. -ENOENT if it has none; another negative
