@@ -59,4 +59,10 @@ enum virtio_answer virtio_mmio_write(struct virtio_device *dev, uint64_t offset,
 void virtio_mmio_interrupt(struct virtio_device *dev,
 			   enum virtio_mmio_interrupt event);
 
+/*
+ * What the register at `offset` is called, "CONFIG" for all of the
+ * configuration space; NULL where there is none.
+ */
+const char *virtio_mmio_name(uint64_t offset);
+
 #endif

@@ -12,10 +12,15 @@
  *	log_line()	puts the line into a buffer of a fixed size
  *	the writer	takes the first that is there, and writes it
  *
+ * Long texts wait in memory of their own, behind the lines, so that no other
+ * line is left out for them.
+ *
  * Failure: where the buffer is full, lines are left out and counted; when there
- * is room again, a line says how many. Before log_detach() lines are written at
- * once, and whether journald reads them is looked at for each; from then on
- * that is known, for the look is a question to a file system as well.
+ * is room again, a line says how many. Those of a trace have half of it, so
+ * that one that is faster than its reader costs no other line. Before
+ * log_detach() lines are written at once, and whether journald reads them is
+ * looked at for each; from then on that is known, for the look is a question to
+ * a file system as well.
  */
 #include "base/log.h"
 
@@ -39,6 +44,12 @@ enum {
 	LOST_MAX_BYTES = 128, /* the line that says how many were lost */
 	/* What waits for the writer; some hundreds of lines. */
 	BUFFER_BYTES = 64 * 1024,
+	/* ... of which a trace may fill so much; when it goes on after that. */
+	TRACE_BYTES = BUFFER_BYTES / 2,
+	TRACE_AGAIN_BYTES = BUFFER_BYTES / 16,
+	/* Of texts that wait, and by how much one grows. */
+	TEXTS_BYTES_MAX = 4 * 1024 * 1024,
+	TEXT_STEP = 16 * 1024,
 };
 
 /* How long the end of the program waits for who reads the log. */
@@ -52,7 +63,10 @@ static struct {
 	bool writing;          /* the writer has a line in its hands */
 	bool for_journal;      /* decided once it is running */
 	unsigned int lost;     /* lines for which there was no room */
-	size_t begin, end;     /* what waits, of `text`: whole lines */
+	unsigned int lost_of_trace;
+	struct log_text *texts; /* in order */
+	size_t texts_bytes;
+	size_t begin, end; /* what waits, of `text`: whole lines */
 	char text[BUFFER_BYTES];
 } writer = {
 	.lock = PTHREAD_MUTEX_INITIALIZER,
@@ -65,9 +79,10 @@ void log_set_level(enum log_level level)
 	threshold = level;
 }
 
+/* Who has switched a trace on wants to see it. */
 bool log_enabled(enum log_level level)
 {
-	return level <= threshold;
+	return level <= threshold || level == LOG_LEVEL_TRACE;
 }
 
 /*
@@ -100,12 +115,12 @@ static bool is_for_journal(void)
 /* What stands before the text: for journald a number, for people a word. */
 static const char *prefix(enum log_level level)
 {
-	static const char *const for_journal[] = { "<3>", "<4>", "<6>", "<7>" };
+	static const char *const for_journal[] = { "<3>", "<4>", "<6>", "<7>",
+						   "<7>trace: " };
 	static const char *const for_people[] = {
-		"virtio-disk: error: ",
-		"virtio-disk: warning: ",
-		"virtio-disk: ",
-		"virtio-disk: debug: ",
+		"virtio-disk: error: ", "virtio-disk: warning: ",
+		"virtio-disk: ",        "virtio-disk: debug: ",
+		"virtio-disk: trace: ",
 	};
 
 	return is_for_journal() ? for_journal[level] : for_people[level];
@@ -162,26 +177,49 @@ static bool is_room(size_t bytes)
 	return bytes <= BUFFER_BYTES - writer.end;
 }
 
-/* Put a line, after one that says how many were lost before it. */
-static bool put(const char *line, size_t bytes)
+/* What is said of lines that were left out: bytes. */
+static size_t say_lost(char *text, unsigned int lines, const char *whose)
 {
-	char lost[LOST_MAX_BYTES];
-	size_t n = 0;
+	if (!lines)
+		return 0;
+	return (size_t)snprintf(text, LOST_MAX_BYTES,
+				"%s%u line%s%s %s lost: standard error was "
+				"full\n",
+				prefix(LOG_LEVEL_WARNING), lines,
+				log_plural(lines), whose,
+				lines == 1 ? "was" : "were");
+}
 
-	if (writer.lost)
-		n = (size_t)snprintf(lost, sizeof(lost),
-				     "%s%u line%s %s "
-				     "lost: standard error was full\n",
-				     prefix(LOG_LEVEL_WARNING), writer.lost,
-				     log_plural(writer.lost),
-				     writer.lost == 1 ? "was" : "were");
+/*
+ * Put a line, after one that says how many were lost before it; and how many of
+ * the trace, if it is the time for that.
+ */
+static bool put(const char *line, size_t bytes, bool tells_of_trace)
+{
+	char lost[2 * LOST_MAX_BYTES];
+	size_t n = say_lost(lost, writer.lost, "");
+
+	if (tells_of_trace)
+		n += say_lost(lost + n, writer.lost_of_trace, " of the trace");
 	if (!is_room(n + bytes))
 		return false;
 	memcpy(writer.text + writer.end, lost, n);
 	memcpy(writer.text + writer.end + n, line, bytes);
 	writer.end += n + bytes;
 	writer.lost = 0;
+	if (tells_of_trace)
+		writer.lost_of_trace = 0;
 	return true;
+}
+
+/* Once it is cut off, for a while: lines in a row say more than single ones. */
+static void put_of_trace(const char *line, size_t bytes)
+{
+	const size_t max = writer.lost_of_trace ? TRACE_AGAIN_BYTES :
+						  TRACE_BYTES;
+
+	if (writer.end - writer.begin > max || !put(line, bytes, true))
+		writer.lost_of_trace++;
 }
 
 /* The first line that waits; none is longer. Returns its bytes, or 0. */
@@ -201,6 +239,29 @@ static size_t take(char line[LINE_MAX_BYTES])
 	return bytes;
 }
 
+/* Of the texts the first line, where no other one waits; the same. */
+static size_t take_of_text(char line[LINE_MAX_BYTES])
+{
+	struct log_text *text = writer.texts;
+	size_t bytes;
+
+	if (!text)
+		return 0;
+	bytes = text->used - text->begin;
+	bytes = (size_t)((const char *)memchr(text->bytes + text->begin, '\n',
+					      bytes) -
+			 (text->bytes + text->begin)) +
+		1;
+	memcpy(line, text->bytes + text->begin, bytes);
+	text->begin += bytes;
+	if (text->begin == text->used) {
+		writer.texts = text->next;
+		writer.texts_bytes -= text->used;
+		log_text_free(text);
+	}
+	return bytes;
+}
+
 static void *run(void *arg)
 {
 	char line[LINE_MAX_BYTES];
@@ -211,8 +272,10 @@ static void *run(void *arg)
 		size_t bytes;
 
 		/* Those that were lost are told also if none comes after. */
-		put("", 0);
+		put("", 0, writer.begin == writer.end);
 		bytes = take(line);
+		if (!bytes)
+			bytes = take_of_text(line);
 		if (!bytes) {
 			pthread_cond_broadcast(&writer.change);
 			pthread_cond_wait(&writer.change, &writer.lock);
@@ -267,7 +330,9 @@ bool log_flush(void)
 	until.tv_sec = (time_t)(until_ns / NS_PER_SECOND);
 	until.tv_nsec = (long)(until_ns % NS_PER_SECOND);
 	pthread_mutex_lock(&writer.lock);
-	while ((writer.end || writer.writing || writer.lost) && r == 0)
+	while ((writer.end || writer.writing || writer.lost ||
+		writer.lost_of_trace || writer.texts) &&
+	       r == 0)
 		r = pthread_cond_timedwait(&writer.change, &writer.lock,
 					   &until);
 	done = r == 0;
@@ -291,10 +356,85 @@ void log_line(enum log_level level, const char *format, ...)
 		return;
 	}
 	pthread_mutex_lock(&writer.lock);
-	if (!put(line, bytes))
+	if (level == LOG_LEVEL_TRACE)
+		put_of_trace(line, bytes);
+	else if (!put(line, bytes, false))
 		writer.lost++;
 	pthread_cond_broadcast(&writer.change);
 	pthread_mutex_unlock(&writer.lock);
+}
+
+/* ---- long texts ---- */
+
+struct log_text *log_text_new(void)
+{
+	return calloc(1, sizeof(struct log_text));
+}
+
+void log_text_free(struct log_text *text)
+{
+	if (text)
+		free(text->bytes);
+	free(text);
+}
+
+static bool has_room(struct log_text *text)
+{
+	char *bytes;
+
+	if (text->room - text->used >= LINE_MAX_BYTES)
+		return true;
+	bytes = realloc(text->bytes, text->room + TEXT_STEP);
+	if (!bytes)
+		return false;
+	text->bytes = bytes;
+	text->room += TEXT_STEP;
+	return true;
+}
+
+bool log_text_add(struct log_text *text, enum log_level level,
+		  const char *format, ...)
+{
+	va_list args;
+
+	if (!has_room(text))
+		return false;
+	va_start(args, format);
+	text->used += build_line(text->bytes + text->used, level, format, args);
+	va_end(args);
+	return true;
+}
+
+/* After those that wait; or where there are too many of them, not at all. */
+static bool append(struct log_text *text)
+{
+	struct log_text **end = &writer.texts;
+
+	if (text->used > TEXTS_BYTES_MAX - writer.texts_bytes)
+		return false;
+	while (*end)
+		end = &(*end)->next;
+	*end = text;
+	writer.texts_bytes += text->used;
+	return true;
+}
+
+bool log_text_put(struct log_text *text)
+{
+	bool put = false;
+
+	if (!text->used || !is_running()) {
+		write_out(text->bytes, text->used, false);
+		log_text_free(text);
+		return true;
+	}
+	pthread_mutex_lock(&writer.lock);
+	put = append(text);
+	pthread_cond_broadcast(&writer.change);
+	pthread_mutex_unlock(&writer.lock);
+	if (!put)
+		log_text_free(text);
+	return put;
 }
 
 bool log_limit_allows(struct log_limit *limit)

@@ -11,6 +11,7 @@
 #define BASE_LOG_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum log_level {
@@ -18,6 +19,9 @@ enum log_level {
 	LOG_LEVEL_WARNING,
 	LOG_LEVEL_INFO,
 	LOG_LEVEL_DEBUG,
+	/* Of a trace, which others decide about: never dropped for its level,
+	 * but before any other line where standard error is full. */
+	LOG_LEVEL_TRACE,
 };
 
 /* Lines above `level` are dropped. The default is LOG_LEVEL_INFO. */
@@ -38,6 +42,29 @@ bool log_flush(void);
 
 void log_line(enum log_level level, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
+
+/*
+ * Many lines at once, for which there would be no room among the others: they
+ * are built first, and then written after those that are there by then, while
+ * later ones go ahead of them.
+ */
+struct log_text {
+	struct log_text *next;
+	char *bytes; /* whole lines */
+	size_t begin, used, room;
+};
+
+/* An empty one, or NULL. */
+struct log_text *log_text_new(void);
+void log_text_free(struct log_text *text);
+
+/* As log_line(); false: there is no memory, and nothing was added. */
+bool log_text_add(struct log_text *text, enum log_level level,
+		  const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* Have it written; it is the log's. False: too much waits, it is left out. */
+bool log_text_put(struct log_text *text);
 
 /* What a word for so many ends with: "%u queue%s". */
 static inline const char *log_plural(uint64_t n)

@@ -326,6 +326,127 @@ static void test_reader_of_a_nonblocking_pipe(void **state)
 	reader_stands_still(true);
 }
 
+/* What comes of each kind until the log is written. */
+struct seen {
+	unsigned int traced, lost_of_trace, told, said, lost;
+};
+
+static void look_at_line(struct seen *seen)
+{
+	unsigned int n;
+
+	seen->traced += sscanf(text, "virtio-disk: trace: n %u\n", &n) == 1;
+	seen->said += sscanf(text, "virtio-disk: n %u\n", &n) == 1;
+	if (sscanf(text, "virtio-disk: warning: %u line", &n) != 1)
+		return;
+	if (strstr(text, " of the trace ")) {
+		seen->lost_of_trace += n;
+		seen->told++;
+	} else {
+		seen->lost += n;
+	}
+}
+
+/*
+ * A trace that is faster than its reader is left out, and counted; other lines
+ * are not left out for it.
+ */
+static void test_trace_costs_no_other_line(void **state)
+{
+	struct seen seen = { 0 };
+	FILE *in;
+
+	(void)state;
+	fill_pipe();
+	assert_int_equal(log_detach(), 0);
+	log_set_level(LOG_LEVEL_ERROR);
+	for (int i = 0; i < FLOOD; i++)
+		log_line(LOG_LEVEL_TRACE, "n %d", i);
+	log_set_level(LOG_LEVEL_INFO);
+	for (int i = 0; i < 100; i++)
+		log_info("n %d", i);
+	in = fdopen(pipe_fds[0], "r");
+	assert_non_null(in);
+	setbuf(in, NULL);
+	while ((seen.traced + seen.lost_of_trace < FLOOD || seen.said < 100) &&
+	       next_line(in))
+		look_at_line(&seen);
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	close(pipe_fds[1]);
+	fclose(in);
+	assert_int_equal(seen.traced + seen.lost_of_trace, FLOOD);
+	assert_int_equal(seen.said, 100);
+	assert_int_equal(seen.lost, 0);
+	assert_true(seen.traced > 500 && seen.lost_of_trace > 500);
+	/* Not one for each line that there was room for. */
+	assert_true(seen.told < 10);
+}
+
+enum { TEXT_LINES = 3000 };
+
+/* Many lines at once, more than there is room for among the others. */
+static void test_long_text(void **state)
+{
+	struct log_text *lines = log_text_new();
+	char line[80];
+	const char *s;
+
+	(void)state;
+	assert_int_equal(log_detach(), 0);
+	assert_non_null(lines);
+	for (int i = 0; i < TEXT_LINES; i++)
+		assert_true(log_text_add(lines, LOG_LEVEL_INFO, "l %d\1", i));
+	assert_true(lines->used > 1000 && lines->used < TEXT_MAX);
+	capture();
+	assert_true(log_text_put(lines));
+	assert_true(log_flush());
+	s = release();
+	for (int i = 0; i < TEXT_LINES; i++) {
+		size_t n = (size_t)snprintf(line, sizeof(line),
+					    "virtio-disk: l %d?\n", i);
+
+		assert_int_equal(strncmp(s, line, n), 0);
+		s += n;
+	}
+	assert_string_equal(s, "");
+}
+
+/* Where nobody reads, not all texts are kept. */
+static void test_texts_are_bounded(void **state)
+{
+	unsigned int put = 0;
+	struct pollfd p;
+	char junk[4096];
+	bool room = true;
+
+	(void)state;
+	fill_pipe();
+	assert_int_equal(log_detach(), 0);
+	while (room && put < 1000) {
+		struct log_text *lines = log_text_new();
+
+		assert_non_null(lines);
+		for (int i = 0; i < TEXT_LINES; i++)
+			assert_true(
+				log_text_add(lines, LOG_LEVEL_INFO, "l %d", i));
+		room = log_text_put(lines);
+		put += room;
+	}
+	assert_true(put > 10 && put < 1000);
+	fcntl(pipe_fds[0], F_SETFL, O_NONBLOCK);
+	p = (struct pollfd){ .fd = pipe_fds[0], .events = POLLIN };
+	do {
+		while (poll(&p, 1, 100) == 1 &&
+		       read(pipe_fds[0], junk, sizeof(junk)) > 0)
+			continue;
+	} while (!log_flush());
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	close(pipe_fds[0]);
+	close(pipe_fds[1]);
+}
+
 /* Nothing is out of order or missing where the reader keeps up. */
 static void test_lines_of_the_writer(void **state)
 {
@@ -378,6 +499,9 @@ int main(void)
 		cmocka_unit_test_setup(test_reader_stands_still, setup),
 		cmocka_unit_test_setup(test_reader_of_a_nonblocking_pipe,
 				       setup),
+		cmocka_unit_test_setup(test_trace_costs_no_other_line, setup),
+		cmocka_unit_test_setup(test_long_text, setup),
+		cmocka_unit_test_setup(test_texts_are_bounded, setup),
 		cmocka_unit_test_setup(test_lines_of_the_writer, setup),
 		cmocka_unit_test_setup(test_journal_is_known, setup),
 	};

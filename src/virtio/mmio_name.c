@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the registers of the MMIO transport are called, of both versions; see
+ * virtio/mmio.h. Where version 1 has another name for the same register it is
+ * that of version 2.
+ */
+#include "virtio/mmio.h"
+
+#include <stddef.h>
+
+#define REGISTER(name) [VIRTIO_MMIO_##name / 4] = #name
+
+static const char *const names[VIRTIO_MMIO_CONFIG / 4] = {
+	REGISTER(MAGIC_VALUE),
+	REGISTER(VERSION),
+	REGISTER(DEVICE_ID),
+	REGISTER(VENDOR_ID),
+	REGISTER(DEVICE_FEATURES),
+	REGISTER(DEVICE_FEATURES_SEL),
+	REGISTER(DRIVER_FEATURES),
+	REGISTER(DRIVER_FEATURES_SEL),
+	REGISTER(GUEST_PAGE_SIZE),
+	REGISTER(QUEUE_SEL),
+	REGISTER(QUEUE_NUM_MAX),
+	REGISTER(QUEUE_NUM),
+	REGISTER(QUEUE_ALIGN),
+	REGISTER(QUEUE_PFN),
+	REGISTER(QUEUE_READY),
+	REGISTER(QUEUE_NOTIFY),
+	REGISTER(INTERRUPT_STATUS),
+	REGISTER(INTERRUPT_ACK),
+	REGISTER(STATUS),
+	REGISTER(QUEUE_DESC_LOW),
+	REGISTER(QUEUE_DESC_HIGH),
+	REGISTER(QUEUE_DRIVER_LOW),
+	REGISTER(QUEUE_DRIVER_HIGH),
+	REGISTER(QUEUE_DEVICE_LOW),
+	REGISTER(QUEUE_DEVICE_HIGH),
+	REGISTER(SHM_SEL),
+	REGISTER(SHM_LEN_LOW),
+	REGISTER(SHM_LEN_HIGH),
+	REGISTER(SHM_BASE_LOW),
+	REGISTER(SHM_BASE_HIGH),
+	REGISTER(QUEUE_RESET),
+	REGISTER(CONFIG_GENERATION),
+};
+
+const char *virtio_mmio_name(uint64_t offset)
+{
+	if (offset >= VIRTIO_MMIO_CONFIG)
+		return "CONFIG";
+	return offset % 4 ? NULL : names[offset / 4];
+}
