@@ -140,6 +140,16 @@ static const char *opened_fault(const struct link_message *m)
 	return result_fault(m->opened.result, m->opened.error);
 }
 
+static const char *trace_fault(const struct link_message *m)
+{
+	const struct link_trace *t = &m->trace;
+
+	return is_flag(t->on) && is_flag(t->has_area) &&
+			       is_zero(t->zero, sizeof(t->zero)) ?
+		       NULL :
+		       "a flag that is none";
+}
+
 static const char *begun_fault(const struct link_message *m)
 {
 	const struct link_begun *b = &m->begun;
@@ -181,6 +191,7 @@ static const struct row rows[] = {
 	{ LINK_TAKEN, LINK_TO_WORKER, BYTES(link_taken), taken_fault },
 	{ LINK_GIVEN, LINK_TO_WORKER, BODY, NULL },
 	{ LINK_FRONT_END, LINK_TO_WORKER, BODY, NULL },
+	{ LINK_TRACE, LINK_TO_WORKER, BYTES(link_trace), trace_fault },
 	{ LINK_BEGUN, LINK_TO_MONITOR, BYTES(link_begun), begun_fault },
 	{ LINK_ATTACHED, LINK_TO_MONITOR, BYTES(link_attached),
 	  attached_fault },
@@ -209,6 +220,8 @@ unsigned int link_message_fds(const struct link_message *m)
 		       m->attach.has_sync;
 	if (m->type == LINK_OPEN)
 		return (unsigned int)m->open.facts.has_file + m->open.has_sync;
+	if (m->type == LINK_TRACE)
+		return m->trace.has_area;
 	return m->type == LINK_FRONT_END;
 }
 

@@ -41,6 +41,8 @@ enum link_type {
 	LINK_TAKEN,
 	LINK_GIVEN,
 	LINK_FRONT_END,
+	/* ... of both kinds */
+	LINK_TRACE = 20,
 	/* to the monitor */
 	LINK_BEGUN = 101,
 	LINK_ATTACHED,
@@ -134,6 +136,11 @@ struct link_opened {
 	char error[LINK_ERROR_MAX];
 };
 
+/* Descriptor: where events are noted (base/trace_area.h), if it has one. */
+struct link_trace {
+	uint8_t on, has_area, zero[6];
+};
+
 struct link_message {
 	uint32_t type;
 	uint32_t zero;
@@ -148,6 +155,7 @@ struct link_message {
 		struct link_listen listen;
 		struct link_taken taken;
 		struct link_opened opened;
+		struct link_trace trace;
 	};
 };
 

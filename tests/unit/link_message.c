@@ -164,13 +164,22 @@ static struct link_message opened_message(int32_t result)
 	return m;
 }
 
+static struct link_message trace_message(uint8_t has_area)
+{
+	struct link_message m = plain(LINK_TRACE);
+
+	m.trace.on = 1;
+	m.trace.has_area = has_area;
+	return m;
+}
+
 struct sample {
 	struct link_message message;
 	enum link_end to;
 	size_t bytes;
 };
 
-enum { SAMPLES = 26 };
+enum { SAMPLES = 28 };
 
 static unsigned int samples(struct sample s[SAMPLES])
 {
@@ -180,6 +189,7 @@ static unsigned int samples(struct sample s[SAMPLES])
 	const size_t attached = body + sizeof(struct link_attached);
 	const size_t taken = body + sizeof(struct link_taken);
 	const size_t opened = body + sizeof(struct link_opened);
+	const size_t trace = body + sizeof(struct link_trace);
 	const struct sample all[SAMPLES] = {
 		{ begin_message(), LINK_TO_WORKER,
 		  body + sizeof(struct link_begin) },
@@ -212,6 +222,8 @@ static unsigned int samples(struct sample s[SAMPLES])
 		{ plain(LINK_FRONT_END_LEFT), LINK_TO_MONITOR, body },
 		{ plain(LINK_PING), LINK_TO_WORKER, body },
 		{ plain(LINK_PONG), LINK_TO_MONITOR, body },
+		{ trace_message(0), LINK_TO_WORKER, trace },
+		{ trace_message(1), LINK_TO_WORKER, trace },
 	};
 
 	memcpy(s, all, sizeof(all));
@@ -443,6 +455,9 @@ static void test_answers_that_make_no_sense(void **state)
 	      memset(m.attached.error, 'x', sizeof(m.attached.error)));
 	WRONG(plain(LINK_ENDED), m.zero = UINT32_MAX);
 	WRONG(opened_message(0), m.opened.zero = 1);
+	WRONG(trace_message(1), m.trace.on = 2);
+	WRONG(trace_message(1), m.trace.has_area = 255);
+	WRONG(trace_message(0), m.trace.zero[5] = 1);
 	WRONG(opened_message(0), m.opened.result = 5);
 	WRONG(opened_message(0), m.opened.error[0] = 'x');
 	WRONG(opened_message(-5), m.opened.error[0] = '\0');
