@@ -20,6 +20,7 @@
 #ifndef VIRTIO_BLK_H
 #define VIRTIO_BLK_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -93,6 +94,16 @@ struct virtio_blk_request {
 	struct virtio_iov inline_iov[VIRTIO_BLK_INLINE_IOV];
 };
 
+/* A request that was answered at once, as it was popped. */
+struct virtio_blk_answered {
+	uint16_t head;
+	bool is_known; /* there was a header: type and sector are of it */
+	uint32_t type; /* enum virtio_blk_type, or any other number */
+	uint64_t sector;
+	uint64_t bytes; /* of data, both ways */
+	enum virtio_blk_status status;
+};
+
 struct virtio_blk_queue {
 	struct virtqueue vq;
 	struct virtio_blk *blk;
@@ -104,7 +115,27 @@ struct virtio_blk_queue {
 	/* Totals since the start; atomic: other threads ask for them. */
 	uint64_t requests; /* chains answered */
 	uint64_t failed;   /* of them with a status other than OK */
+	/* Of who wants to know of those; or NULL. */
+	void (*answered)(void *arg, const struct virtio_blk_answered *what);
+	void *answered_arg;
 };
+
+/* What a request is called: its head. */
+static inline const uint16_t *
+virtio_blk_head_of(const struct block_request *req)
+{
+	return &((const struct virtio_blk_request *)req)->head;
+}
+
+/* The one place where errors become the protocol's. */
+static inline enum virtio_blk_status virtio_blk_status_of(int result)
+{
+	if (result == 0)
+		return VIRTIO_BLK_S_OK;
+	if (result == -EOPNOTSUPP)
+		return VIRTIO_BLK_S_UNSUPP;
+	return VIRTIO_BLK_S_IOERR;
+}
 
 /* For any thread: each total by itself, of about now. */
 static inline uint64_t virtio_blk_requests(const struct virtio_blk_queue *bq)

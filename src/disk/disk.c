@@ -18,8 +18,12 @@
  * which a guest can cause only so many. A ring that breaks the rules stops this
  * device (NEEDS_RESET) and no other.
  */
+/* Before the probes: see there. */
+#define STAP_SDT_ARG_CONSTRAINT no
+
 #include "base/clock.h"
 #include "config/key_text.h"
+#include "base/probe.h"
 #include "disk/disk.h"
 #include "disk/op_name.h"
 
@@ -45,6 +49,9 @@ enum {
 
 /* While the store is waited for in place, how often that is told. */
 #define TELL_NS NS_PER_SECOND
+
+/* What the probes call a disk. */
+_Static_assert(offsetof(struct disk, name) == 0, "a disk begins with its name");
 
 static void log_failure(struct disk_queue *dq, const struct block_request *req)
 {
@@ -101,6 +108,7 @@ note_failure(struct disk_queue *dq, const struct block_request *req)
 
 	if (lost)
 		virtio_blk_note_flush_error(&disk->blk, lost);
+	disk_trace_error(&dq->trace, req);
 	log_failure(dq, req);
 }
 
@@ -109,9 +117,14 @@ static bool answer(struct disk_queue *dq, struct block_request *req)
 {
 	if (req->result)
 		note_failure(dq, req);
-	if (req != &dq->flush)
-		return virtio_blk_complete(req);
-	dq->flushing = false;
+	if (req == &dq->flush) {
+		dq->flushing = false;
+		return true;
+	}
+	if (!virtio_blk_complete(req))
+		return false;
+	PROBE5(request_end, dq->disk, dq->index, *virtio_blk_head_of(req),
+	       req->op, req->result);
 	return true;
 }
 
@@ -158,6 +171,9 @@ static void pass_down(struct disk_queue *dq)
 		if (!req)
 			break;
 		bytes += req->length;
+		PROBE6(request_begin, dq->disk, dq->index,
+		       *virtio_blk_head_of(req), req->op, req->offset,
+		       req->length);
 		block_engine_queue(dq->engine, req);
 	}
 	commit(dq);
@@ -175,6 +191,17 @@ static bool settle(struct disk_queue *dq)
 	return virtio_device_is_awaited(dev) && virtio_device_settle(dev);
 }
 
+/* The driver is told of a change, or that it has to reset the device. */
+static void tell_config(struct disk *disk)
+{
+	struct virtio_device *dev = &disk->blk.dev;
+
+	if (!virtio_device_take_config_change(dev))
+		return;
+	trace_look_reset(&disk->trace, virtio_device_wants_reset(dev));
+	transport_notify_config(disk->transport);
+}
+
 /* What follows from the passes: notifications, and answers that waited. */
 static void tell_driver(struct disk_queue *dq, bool completed)
 {
@@ -186,8 +213,8 @@ static void tell_driver(struct disk_queue *dq, bool completed)
 		transport_notify_queue(transport, dq->index);
 	if (completed && settle(dq))
 		transport_stopped(transport);
-	if (virtio_device_take_config_change(dev))
-		transport_notify_config(transport);
+	if (virtio_device_config_changed(dev))
+		tell_config(disk);
 }
 
 static bool queue_poll(struct loop_poller *poller)
@@ -268,6 +295,10 @@ static int queues_open(struct disk *disk, const struct disk_options *options)
 		dq->disk = disk;
 		dq->index = i;
 		dq->bq = &disk->blk.queue[i];
+		dq->trace = (struct disk_trace){ .trace = &disk->trace,
+						 .queue = i,
+						 .bq = dq->bq,
+						 .own = &dq->flush };
 		disk->watch.queue[i].in_flight = &dq->in_flight;
 		dq->poller = (struct loop_poller){ .poll = queue_poll,
 						   .rest = queue_rest };
@@ -293,6 +324,7 @@ int disk_open_kept(struct disk *disk, const char *name,
 	assert(options->engine && options->queues && options->queue_size);
 	memset(disk, 0, sizeof(*disk));
 	snprintf(disk->name, sizeof(disk->name), "%s", name);
+	disk->trace.disk = disk->name;
 	disk->image = image;
 	r = adopt ? disk_state_adopt(&disk->state, &disk->blk, &setup, error) :
 		    disk_state_make(&disk->state, &disk->blk, &setup, error);
@@ -364,11 +396,24 @@ int disk_serve_queue(struct disk *disk, unsigned int queue, struct loop *loop,
 		r = loop_add(loop, &dq->source, EPOLLIN);
 	if (r)
 		return r;
+	disk_switch_trace(disk, queue);
 	if (!disk->transport)
 		disk->transport = transport;
 	dq->loop = loop;
 	loop_add_poller(loop, &dq->poller);
 	return 0;
+}
+
+void disk_set_trace(struct disk *disk, bool on)
+{
+	__atomic_store_n(&disk->trace.on, on, __ATOMIC_RELAXED);
+}
+
+void disk_switch_trace(struct disk *disk, unsigned int queue)
+{
+	struct disk_queue *dq = &disk->queue[queue];
+
+	disk_trace_switch(&dq->trace, &dq->engine);
 }
 
 int disk_serve(struct disk *disk, struct loop *loop,
@@ -530,12 +575,8 @@ void disk_lasted(struct disk *disk)
 
 void disk_resize(struct disk *disk, uint64_t bytes)
 {
-	struct virtio_device *dev = &disk->blk.dev;
-
-	if (!virtio_blk_resize(&disk->blk, bytes))
-		return;
-	if (disk->transport && virtio_device_take_config_change(dev))
-		transport_notify_config(disk->transport);
+	if (virtio_blk_resize(&disk->blk, bytes) && disk->transport)
+		tell_config(disk);
 }
 
 void disk_begin_close(struct disk *disk, struct loop *loop,

@@ -15,10 +15,12 @@
 
 #include "base/log.h"
 #include "base/loop.h"
+#include "base/trace.h"
 #include "block/engine.h"
 #include "block/image.h"
 #include "config/keys.h"
 #include "disk/disk_state.h"
+#include "disk/disk_trace.h"
 #include "disk/store_watch.h"
 #include "virtio/blk.h"
 #include "virtio/transport.h"
@@ -38,10 +40,11 @@ struct disk_queue {
 	struct block_request flush; /* our own, when the cache mode changes */
 	bool flushing;              /* ... is with the engine */
 	struct log_limit errors;
+	struct disk_trace trace;
 };
 
 struct disk {
-	char name[DISK_NAME_MAX];  /* for the log */
+	char name[DISK_NAME_MAX];  /* for the log; first: for the probes */
 	struct block_image *image; /* not owned */
 	struct virtio_blk blk;
 	struct transport *transport;
@@ -52,6 +55,7 @@ struct disk {
 	void (*waits)(struct disk *disk);
 	uint64_t told_ns; /* when it was called last */
 	struct store_watch watch;
+	struct trace trace;
 	struct disk_queue queue[VIRTIO_QUEUES_MAX];
 };
 
@@ -95,6 +99,13 @@ void disk_notify_again(struct disk *disk);
 
 /* Log the keys that are in effect, for who wants all of it. */
 void disk_log_keys(const struct disk *disk, const struct disk_options *options);
+
+/*
+ * Trace each request from now on, or not any more: `on` is set, and then each
+ * queue switched, in the thread that serves it.
+ */
+void disk_set_trace(struct disk *disk, bool on);
+void disk_switch_trace(struct disk *disk, unsigned int queue);
 
 /* Serve the disk's queues in `loop`, talking to the driver by `transport`. */
 int disk_serve(struct disk *disk, struct loop *loop,

@@ -202,7 +202,7 @@ static const struct call_filter_call calls[] = {
 	{ __NR_shutdown, ALL, NULL },
 
 	/* Memory. */
-	{ __NR_memfd_create, WORKER, NULL },
+	{ __NR_memfd_create, ALL, NULL },
 	{ __NR_mprotect, ALL, &call_filter_not_executed },
 	{ __NR_mremap, ALL, NULL },
 	{ __NR_madvise, ALL, NULL },

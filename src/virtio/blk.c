@@ -64,20 +64,57 @@ finish_here(struct virtio_blk_request *slot, enum virtio_blk_status status)
 	virtqueue_push(&bq->vq, slot->head, len);
 }
 
+/*
+ * The header of a mapped chain, once more: for who only shows it, since the
+ * driver may have changed it meanwhile. False: it is not mapped.
+ */
+static bool peek_header(const struct virtio_blk_request *slot,
+			struct virtio_blk_header *header)
+{
+	size_t got = 0;
+
+	for (uint32_t i = 0; i < slot->split && got < sizeof(*header); i++) {
+		const size_t before = i == slot->cut ? slot->cut_bytes : 0;
+		size_t n = slot->iov[i].len + before;
+
+		if (n > sizeof(*header) - got)
+			n = sizeof(*header) - got;
+		shared_copy((uint8_t *)header + got,
+			    (uint8_t *)slot->iov[i].base - before, n);
+		got += n;
+	}
+	return got == sizeof(*header);
+}
+
+static __attribute__((cold, noinline)) void
+tell_answered(const struct virtio_blk_request *slot,
+	      enum virtio_blk_status status)
+{
+	struct virtio_blk_answered what = {
+		.head = slot->head,
+		.status = status,
+	};
+	struct virtio_blk_header header;
+
+	if (peek_header(slot, &header)) {
+		what.is_known = true;
+		what.type = header.type;
+		what.sector = header.sector;
+		what.bytes = slot->cut_bytes;
+		for (uint32_t i = 0; i < slot->niov; i++)
+			what.bytes += slot->iov[i].len;
+		what.bytes -= sizeof(header);
+	}
+	slot->queue->answered(slot->queue->answered_arg, &what);
+}
+
+/* One that never goes to the engine: who wants to know of it is told. */
 static __attribute__((noinline)) void finish(struct virtio_blk_request *slot,
 					     enum virtio_blk_status status)
 {
+	if (slot->queue->answered)
+		tell_answered(slot, status);
 	finish_here(slot, status);
-}
-
-/* The one place where errors become the protocol's. */
-static enum virtio_blk_status status_of(int result)
-{
-	if (result == 0)
-		return VIRTIO_BLK_S_OK;
-	if (result == -EOPNOTSUPP)
-		return VIRTIO_BLK_S_UNSUPP;
-	return VIRTIO_BLK_S_IOERR;
 }
 
 static bool become_flush(struct block_request *req)
@@ -182,7 +219,7 @@ bool virtio_blk_complete(struct block_request *req)
 	if (may_go_on(slot) && goes_on(slot))
 		return false;
 	if (!req->result || !leave(slot))
-		finish_here(slot, status_of(req->result));
+		finish_here(slot, virtio_blk_status_of(req->result));
 	return true;
 }
 

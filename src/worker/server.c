@@ -48,6 +48,7 @@ struct worker_server {
 	bool over; /* and the owner is told */
 	struct loop *loop;
 	struct loop_source source; /* of the link; fd -1: it is cut */
+	int area_fd;               /* where events are noted, or -1 */
 	struct served disk[DISKS_MAX];
 };
 
@@ -209,6 +210,19 @@ static const char *do_detach(struct worker_server *s, uint64_t id)
 	return NULL;
 }
 
+static const char *do_trace(struct worker_server *s, struct link_message *m,
+			    int *fds)
+{
+	if (m->trace.has_area && s->area_fd >= 0)
+		return "it gives a place for events twice";
+	if (m->trace.has_area) {
+		s->area_fd = fds[0];
+		fds[0] = -1;
+	}
+	xen_worker_trace(s->xen, s->area_fd, m->trace.on);
+	return NULL;
+}
+
 /* ---- the end ---- */
 
 /* Also where nobody has said so: then the guest is left, if it can be. */
@@ -223,6 +237,9 @@ static void end(struct worker_server *s, bool leaves)
 	for (unsigned int i = 0; i < DISKS_MAX; i++)
 		if (s->disk[i].used)
 			forget(&s->disk[i]);
+	if (s->area_fd >= 0)
+		close(s->area_fd);
+	s->area_fd = -1;
 	/* The last: the monitor sees it. */
 	loop_remove(s->loop, &s->source);
 	close(s->source.fd);
@@ -258,6 +275,8 @@ static const char *obey(struct worker_server *s, struct link_message *m,
 	case LINK_PING:
 		say_pong(s);
 		return NULL;
+	case LINK_TRACE:
+		return do_trace(s, m, fds);
 	default:
 		return "it says what there is nobody for";
 	}
@@ -309,6 +328,7 @@ int worker_server_open(struct worker_server **server, struct loop *loop, int fd,
 		s->owner.ops = &owner_ops;
 		s->whose = owner;
 		s->loop = loop;
+		s->area_fd = -1;
 		s->source = (struct loop_source){ .fd = fd, .ready = ready };
 		for (unsigned int i = 0; i < DISKS_MAX; i++)
 			s->disk[i].image.fd = -1;

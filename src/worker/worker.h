@@ -202,4 +202,13 @@ void worker_abandon(struct worker *worker);
 /* Have it log a line of statistics. */
 void worker_log_stats(struct worker *worker);
 
+/* Have it trace all requests, this one and the next; see base/trace.h. */
+void worker_trace(struct worker *worker, bool on);
+
+/*
+ * Log the last events of its disks, whatever it does meanwhile. Those of one
+ * that has died are logged without being asked for.
+ */
+void worker_log_events(struct worker *worker);
+
 #endif

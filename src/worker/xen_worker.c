@@ -60,6 +60,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/shared_file.h"
+#include "base/trace_area.h"
 #include "disk/disk.h"
 #include "xen/device.h"
 #include "xen/mapcache.h"
@@ -78,6 +79,7 @@ struct device {
 	enum device_state state;
 	uint64_t id;
 	struct disk disk;
+	struct trace_ring *ring; /* mapped; or NULL */
 	struct xen_device xen;
 	struct loop_deferred drained;
 };
@@ -94,6 +96,8 @@ struct xen_worker {
 	struct ioreq_server server;
 	struct mapcache cache;
 	struct loop_timer lasts; /* armed when a disk is adopted */
+	int area_fd;             /* for rings of events; not owned; or -1 */
+	bool traces;             /* all disks */
 	struct device device[DISKS_MAX];
 };
 
@@ -147,6 +151,45 @@ static void take_down(struct xen_worker *w)
 	w->up = false;
 }
 
+/* ---- what is noted of it ---- */
+
+static void set_trace(struct device *d, bool on)
+{
+	disk_set_trace(&d->disk, on);
+	for (unsigned int i = 0; i < d->disk.blk.dev.nqueues; i++)
+		disk_switch_trace(&d->disk, i);
+}
+
+/* Of a disk that is open, before anything happens to it. */
+static void begin_trace(struct device *d)
+{
+	struct xen_worker *w = d->worker;
+
+	d->ring = trace_area_map(w->area_fd, (unsigned int)(d - w->device),
+				 d->disk.name);
+	d->disk.trace.ring = d->ring;
+	set_trace(d, w->traces);
+	trace_device(&d->disk.trace,
+		     d->disk.state.adopted ? "is gone on with" : "is made");
+}
+
+static void end_trace(struct device *d)
+{
+	trace_area_unmap(d->ring);
+	d->ring = NULL;
+}
+
+void xen_worker_trace(struct xen_worker *w, int area_fd, bool on)
+{
+	w->area_fd = area_fd;
+	w->traces = on;
+	for (unsigned int i = 0; i < DISKS_MAX; i++)
+		if (w->device[i].state != DEVICE_FREE)
+			set_trace(&w->device[i], on);
+}
+
+/* ---- the end of a disk ---- */
+
 /* After waiting for what is in flight if there is anything. */
 static void end(struct device *d)
 {
@@ -154,7 +197,9 @@ static void end(struct device *d)
 	/* A vCPU that waits for a reset goes on after this, not before. */
 	disk_drain(&d->disk);
 	xen_device_close(&d->xen);
+	trace_device(&d->disk.trace, "has ended");
 	disk_close(&d->disk);
+	end_trace(d);
 	d->state = DEVICE_FREE;
 	take_down(d->worker);
 }
@@ -216,6 +261,7 @@ static int connect_device(struct device *d, const struct xen_worker_disk *disk,
 	int r = xen_device_open(&d->xen, &w->server, &d->disk.blk.dev, disk->id,
 				disk->base, disk->irq);
 
+	d->xen.trace = &d->disk.trace;
 	if (r == 0)
 		r = disk_serve(&d->disk, w->loop, &d->xen.transport);
 	if (r)
@@ -246,8 +292,10 @@ static int open_device(struct device *d, const struct xen_worker_disk *disk,
 			   disk->adopt && xen_worker_awaits(w, disk->id),
 			   error);
 	d->disk.waits = waits;
-	if (r == 0)
+	if (r == 0) {
+		begin_trace(d);
 		r = connect_device(d, disk, error);
+	}
 	if (r == 0 && d->disk.state.adopted) {
 		if (disk->broken)
 			disk_give_up(&d->disk);
@@ -408,6 +456,7 @@ void xen_worker_detach(struct xen_worker *w, uint64_t id)
 
 	assert(d && d->state == DEVICE_SERVED);
 	d->state = DEVICE_CLOSING;
+	trace_device(&d->disk.trace, "is detached");
 	disk_begin_close(&d->disk, w->loop, &d->drained);
 }
 
@@ -432,6 +481,7 @@ int xen_worker_open(struct xen_worker **worker, struct loop *loop,
 	w->loop = loop;
 	w->owner = owner;
 	w->lasts.due = lasted;
+	w->area_fd = -1;
 	r = xen_handles_open(&w->xen);
 	if (r)
 		free(w);
@@ -477,8 +527,10 @@ void xen_worker_leave(struct xen_worker **worker)
 			continue;
 		loop_undefer(w->loop, &d->drained);
 		disk_lasted(&d->disk);
+		trace_device(&d->disk.trace, "is left");
 		disk_leave(&d->disk);
 		disk_close(&d->disk);
+		end_trace(d);
 	}
 	if (w->up)
 		mapcache_finish(&w->cache);

@@ -65,6 +65,13 @@ int xen_worker_open(struct xen_worker **worker, struct loop *loop,
 		    struct xen_worker_owner *owner);
 
 /*
+ * Note in memory of the owner's (base/trace_area.h), which is for DISKS_MAX
+ * rings, what happens to disks that are attached from now on; -1: there is
+ * none. `on`: trace each request of all disks.
+ */
+void xen_worker_trace(struct xen_worker *worker, int area_fd, bool on);
+
+/*
  * The guest whose disks are attached from now on; none is at the time, and what
  * was awaited is not any more. `state_fd` is of a file for what the guest's
  * disks have in common, which the worker sizes if it is empty, or -1: nothing

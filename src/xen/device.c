@@ -7,13 +7,51 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/probe.h"
+
+/* ---- accesses ---- */
+
+/* Requests need them: there are as many as of those. */
+static bool is_of_requests(uint64_t offset)
+{
+	return offset == VIRTIO_MMIO_QUEUE_NOTIFY ||
+	       offset == VIRTIO_MMIO_INTERRUPT_STATUS ||
+	       offset == VIRTIO_MMIO_INTERRUPT_ACK;
+}
+
+static void note_access(const struct xen_device *device, enum trace_kind kind,
+			uint64_t offset, uint64_t value)
+{
+	const char *name = virtio_mmio_name(offset);
+	uint64_t within = name ? 0 : offset;
+
+	if (offset >= VIRTIO_MMIO_CONFIG)
+		within = offset - VIRTIO_MMIO_CONFIG;
+	trace_access(device->trace, kind, name, within, value);
+}
+
+static bool is_noted(const struct xen_device *device, uint64_t offset)
+{
+	return !is_of_requests(offset) || trace_is_on(device->trace);
+}
+
+/* What probes call a device: its disk. */
+static const char *name_of(const struct xen_device *device)
+{
+	return device->trace ? device->trace->disk : "";
+}
+
 static uint64_t window_read(struct ioreq_window *window, uint64_t offset,
 			    unsigned int size)
 {
 	struct xen_device *device = container_of(window, struct xen_device,
 						 window);
+	uint64_t value = virtio_mmio_read(device->dev, offset, size);
 
-	return virtio_mmio_read(device->dev, offset, size);
+	PROBE3(register_read, name_of(device), offset, value);
+	if (is_noted(device, offset))
+		note_access(device, TRACE_READ, offset, value);
+	return value;
 }
 
 static enum virtio_answer window_write(struct ioreq_window *window,
@@ -23,8 +61,19 @@ static enum virtio_answer window_write(struct ioreq_window *window,
 	struct xen_device *device = container_of(window, struct xen_device,
 						 window);
 
-	return virtio_mmio_write(device->dev, offset, size, value);
+	enum virtio_answer answer;
+
+	PROBE3(register_write, name_of(device), offset, value);
+	if (!is_noted(device, offset))
+		return virtio_mmio_write(device->dev, offset, size, value);
+	/* First: it may be what this process ends on. */
+	note_access(device, TRACE_WRITE, offset, value);
+	answer = virtio_mmio_write(device->dev, offset, size, value);
+	trace_look_reset(device->trace, virtio_device_wants_reset(device->dev));
+	return answer;
 }
+
+/* ---- notifications ---- */
 
 /*
  * Raise the line. It is edge-triggered: each rise is one interrupt, and there
@@ -47,18 +96,24 @@ static void interrupt(struct xen_device *device,
 
 static void notify_queue(struct transport *transport, unsigned int queue)
 {
-	(void)queue;
-	interrupt((struct xen_device *)transport, VIRTIO_MMIO_INT_USED);
+	struct xen_device *device = (struct xen_device *)transport;
+
+	PROBE2(notification, name_of(device), (int)queue);
+	if (trace_is_on(device->trace))
+		trace_notified(device->trace, TRACE_NOTIFY, queue);
+	interrupt(device, VIRTIO_MMIO_INT_USED);
 }
 
 static void notify_config(struct transport *transport)
 {
-	const struct virtio_device *dev = ((struct xen_device *)transport)->dev;
+	struct xen_device *device = (struct xen_device *)transport;
 
 	/* Section 3.1.1: none before the driver is up; it will read it all. */
-	if (!(dev->state->status & VIRTIO_STATUS_DRIVER_OK))
+	if (!(device->dev->state->status & VIRTIO_STATUS_DRIVER_OK))
 		return;
-	interrupt((struct xen_device *)transport, VIRTIO_MMIO_INT_CONFIG);
+	PROBE2(notification, name_of(device), -1);
+	trace_notified(device->trace, TRACE_CONFIG, 0);
+	interrupt(device, VIRTIO_MMIO_INT_CONFIG);
 }
 
 static void stopped(struct transport *transport)

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/log.h"
+#include "base/trace.h"
 #include "virtio/mmio.h"
 #include "virtio/transport.h"
 #include "xen/ioreq.h"
@@ -20,6 +21,8 @@ struct xen_device {
 	struct virtio_device *dev;
 	uint32_t irq;        /* GIC interrupt id, an edge-triggered SPI */
 	uint64_t interrupts; /* raised, in all */
+	/* What happens is noted there; NULL after xen_device_open(). */
+	struct trace *trace;
 	struct log_limit errors;
 };
 

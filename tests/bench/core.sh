@@ -60,9 +60,13 @@ build() {
 	rm -rf "$BUILD"
 	mkdir -p "$BUILD"
 	: >"$BUILD/config.h"
+	# As configure finds it: probes are nops, and counted.
+	if echo "#include <sys/sdt.h>" | $CC -E - >"$BUILD/sdt" 2>&1; then
+		echo "#define HAVE_SYS_SDT_H 1" >>"$BUILD/config.h"
+	fi
 	libs=
 	if [ -n "${1:-}" ]; then
-		echo "#define HAVE_LIBURING 1" >"$BUILD/config.h"
+		echo "#define HAVE_LIBURING 1" >>"$BUILD/config.h"
 		libs=-luring
 	fi
 	$CC -std=gnu11 $CFLAGS -g $(hardening) -fPIE -pie \

@@ -131,7 +131,6 @@ static void test_lost_by_monitor(void **state)
 		__NR_pwritev2,
 		__NR_fdatasync,
 		__NR_fsync,
-		__NR_memfd_create,
 	};
 
 	(void)state;

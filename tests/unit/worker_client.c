@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* LDFLAGS: -Wl,--wrap=log_line,--wrap=loop_arm */
+/* LDFLAGS: -Wl,--wrap=log_line,--wrap=loop_arm,--wrap=trace_area_log */
 /*
  * The monitor's end of the link, and the one worker that there is at a time: of
  * a starter that does what the test says, and a worker that is the test.
@@ -14,10 +14,12 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/trace_area.h"
 #include "link/message.h"
 #include "worker/starter.h"
 #include "worker/worker.h"
@@ -36,6 +38,11 @@ static struct {
 	unsigned int starts, kills, waits, abandons, domid;
 	int wait_results[2];
 	uint64_t waited_ns[2];
+
+	bool traces; /* as it was told */
+	int area;    /* where to note events, as it was given; or -1 */
+	unsigned int trace_messages, logged;
+	char logged_why[80];
 
 	char errors[1024];      /* that were logged */
 	bool over;              /* the time of each timer is */
@@ -62,6 +69,17 @@ void __wrap_loop_arm(struct loop *loop, struct loop_timer *timer, uint64_t ns)
 	if (ns == 10 * NS_PER_SECOND)
 		rig.ask = timer;
 	__real_loop_arm(loop, timer, rig.over ? 0 : ns);
+}
+
+/* What is in it is of other tests. */
+void __wrap_trace_area_log(int fd, unsigned int rings, const char *why);
+void __wrap_trace_area_log(int fd, unsigned int rings, const char *why)
+{
+	if (fd < 0)
+		return;
+	assert_int_equal(rings, DISKS_MAX);
+	rig.logged++;
+	snprintf(rig.logged_why, sizeof(rig.logged_why), "%s", why);
 }
 
 /* ---- the starter ---- */
@@ -181,7 +199,22 @@ static void turn(void)
 
 /* ---- the worker ---- */
 
-/* What it is told next: its type, or 0 if it is told nothing. */
+static void told_of_trace(const struct link_message *m, int fd)
+{
+	rig.trace_messages++;
+	rig.traces = m->trace.on;
+	if (!m->trace.has_area)
+		return;
+	if (rig.area >= 0)
+		close(rig.area);
+	rig.area = dup(fd);
+	assert_true(rig.area >= 0);
+}
+
+/*
+ * What it is told next: its type, or 0 if it is told nothing. What is said of
+ * the trace is noted.
+ */
 static uint32_t told(struct link_message *m)
 {
 	struct link_message message;
@@ -193,9 +226,13 @@ static uint32_t told(struct link_message *m)
 	if (m)
 		*m = message;
 	assert_true(r == 1 || r == 0 || r == -EAGAIN);
+	if (r == 1 && message.type == LINK_TRACE)
+		told_of_trace(&message, fds[0]);
 	for (unsigned int i = 0; i < LINK_FDS_MAX; i++)
 		if (fds[i] >= 0)
 			close(fds[i]);
+	if (r == 1 && message.type == LINK_TRACE)
+		return told(m);
 	return r == 1 ? message.type : 0;
 }
 
@@ -217,6 +254,7 @@ static int setup(void **state)
 	(void)state;
 	memset(&rig, 0, sizeof(rig));
 	rig.link = -1;
+	rig.area = -1;
 	rig.owner.ops = &owner_ops;
 	rig.starter.ops = &starter_ops;
 	assert_int_equal(loop_init(&rig.loop), 0);
@@ -229,6 +267,8 @@ static int teardown(void **state)
 	worker_close(&rig.worker);
 	assert_null(rig.worker);
 	close_link();
+	if (rig.area >= 0)
+		close(rig.area);
 	loop_finish(&rig.loop);
 	return 0;
 }
@@ -288,6 +328,63 @@ static void test_gone(void **state)
 					"eaten by wolves");
 	turn();
 	assert_int_equal(rig.lost, 1);
+}
+
+/* What it has noted is logged, for it does not do so any more. */
+static void test_events_of_a_dead_one(void **state)
+{
+	(void)state;
+	begin();
+	assert_true(rig.area >= 0);
+	assert_int_equal(rig.logged, 0);
+	is_gone();
+	assert_int_equal(rig.logged, 1);
+	assert_string_equal(rig.logged_why, "the worker has ended");
+	worker_log_events(rig.worker);
+	assert_int_equal(rig.logged, 1);
+	assert_non_null(strstr(rig.errors, "there are no events to log"));
+}
+
+/* One that ends as it was told to has nothing to tell. */
+static void test_events_of_one_that_rests(void **state)
+{
+	(void)state;
+	begin();
+	worker_log_events(rig.worker);
+	assert_int_equal(rig.logged, 1);
+	assert_string_equal(rig.logged_why, "a signal asks for them");
+	worker_rest(rig.worker);
+	is_gone();
+	assert_int_equal(rig.logged, 1);
+}
+
+/* The next one has the same to do, and other memory. */
+static void test_traces(void **state)
+{
+	ino_t inode;
+	struct stat file;
+
+	(void)state;
+	/* Before there is any. */
+	worker_trace(rig.worker, true);
+	begin();
+	assert_true(rig.traces);
+	assert_int_equal(rig.trace_messages, 1);
+	worker_trace(rig.worker, false);
+	assert_int_equal(told(NULL), 0);
+	assert_false(rig.traces);
+	worker_trace(rig.worker, true);
+	assert_int_equal(told(NULL), 0);
+	assert_true(rig.traces);
+	assert_int_equal(fstat(rig.area, &file), 0);
+	inode = file.st_ino;
+	rig.begins_when_lost = true;
+	is_gone();
+	assert_int_equal(told(NULL), LINK_BEGIN);
+	assert_true(rig.traces);
+	assert_int_equal(rig.trace_messages, 4);
+	assert_int_equal(fstat(rig.area, &file), 0);
+	assert_true(file.st_ino != inode);
 }
 
 static void test_begins_again_when_gone(void **state)
@@ -630,6 +727,9 @@ int main(void)
 		test_of(test_not_started),
 		test_of(test_never_started),
 		test_of(test_gone),
+		test_of(test_events_of_a_dead_one),
+		test_of(test_events_of_one_that_rests),
+		test_of(test_traces),
 		test_of(test_begins_again_when_gone),
 		test_of(test_link_ends),
 		test_of(test_liar),

@@ -24,6 +24,9 @@
 #include "lib/model_blk.h"
 #include "lib/model_server.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include "xen/device.h"
 
 enum { DEVICE = MODEL_WINDOW, IRQ = MODEL_IRQ };
@@ -82,6 +85,75 @@ static void test_reason_before_interrupt(void **state)
 	ops->notify_config(&device.transport);
 	assert_int_equal(xen.irq_status_seen, VIRTIO_MMIO_INT_CONFIG);
 	xen.irq_status = NULL;
+	xen_device_close(&device);
+	model_blk_finish(&m);
+	finish();
+}
+
+static void take_names(const struct trace_ring *ring, char *names, size_t size)
+{
+	static struct trace_event event[TRACE_EVENTS];
+	char text[TRACE_TEXT_MAX];
+	unsigned int torn, n = trace_ring_read(ring, ring, event, &torn);
+	size_t used = 0;
+
+	names[0] = '\0';
+	for (unsigned int i = 0; i < n; i++) {
+		trace_text(text, &event[i]);
+		used += (size_t)snprintf(names + used, size - used, "%s\n",
+					 strchr(text, ' ') + 1);
+		assert_true(used < size);
+	}
+}
+
+/*
+ * Accesses are noted by name, those that each request needs only while it is
+ * traced, as are notifications.
+ */
+static void test_accesses_are_noted(void **state)
+{
+	static struct trace_ring ring;
+	struct trace trace = { .disk = "web/xvda", .ring = &ring };
+	struct model_blk m;
+	struct xen_device device;
+	const struct transport_ops *ops = open_started(&m, &device);
+	char names[1024];
+
+	(void)state;
+	device.trace = &trace;
+	for (unsigned int i = 0; i < 2; i++) {
+		access_now(0, DEVICE, 4, true, 0);
+		access_now(0, DEVICE + 0x50, 4, false, 0);
+		access_now(0, DEVICE + 0x18, 4, false, 7);
+		ops->notify_queue(&device.transport, 0);
+		access_now(0, DEVICE + 0x60, 4, true, 0);
+		access_now(0, DEVICE + 0x64, 4, false, 1);
+		access_now(0, DEVICE + 0x114, 4, true, 0);
+		ops->notify_config(&device.transport);
+		take_names(&ring, names, sizeof(names));
+		assert_string_equal(
+			names, i == 0 ? "register read MAGIC_VALUE=0x74726976\n"
+					"register write +0x18=0x7\n"
+					"register read CONFIG+0x14=0x200\n"
+					"notify config\n" :
+					"register read MAGIC_VALUE=0x74726976\n"
+					"register write QUEUE_NOTIFY=0x0\n"
+					"register write +0x18=0x7\n"
+					"notify queue=0\n"
+					"register read INTERRUPT_STATUS=0x3\n"
+					"register write INTERRUPT_ACK=0x1\n"
+					"register read CONFIG+0x14=0x200\n"
+					"notify config\n");
+		memset(&ring, 0, sizeof(ring));
+		trace.on = true;
+	}
+	/* Also where the driver is not told of it. */
+	trace.on = false;
+	virtio_device_needs_reset(&m.blk.dev);
+	access_now(0, DEVICE + 0x14, 4, false, 0);
+	take_names(&ring, names, sizeof(names));
+	assert_string_equal(names, "register write DEVICE_FEATURES_SEL=0x0\n"
+				   "device needs reset\n");
 	xen_device_close(&device);
 	model_blk_finish(&m);
 	finish();
@@ -186,6 +258,7 @@ int main(void)
 		cmocka_unit_test(test_device),
 		cmocka_unit_test(test_reason_before_interrupt),
 		cmocka_unit_test(test_device_offer),
+		cmocka_unit_test(test_accesses_are_noted),
 		cmocka_unit_test(test_device_reset_waits),
 		cmocka_unit_test(test_interrupt_fails),
 	};
