@@ -10,6 +10,7 @@
  *	request_begin	disk, queue, id, op, offset, length: it goes to the store
  *	request_end	disk, queue, id, op, result: it is answered, or left
  *	notification	disk, queue: the driver is notified; -1: configuration
+ *	message		disk, name, bytes: a front end of vhost-user has sent it
  *	register_read	disk, offset, value
  *	register_write	disk, offset, value
  *

@@ -311,8 +311,8 @@ static bool add_events(struct log_text *lines, const char *disk,
 
 	for (unsigned int i = 0; i < n && added; i++) {
 		trace_text(text, &event[i]);
-		added = log_text_add(lines, LOG_LEVEL_TRACE, "%s: %s", disk,
-				     text);
+		added = log_text_add(lines, LOG_LEVEL_TRACE, "%s: event %s",
+				     disk, text);
 	}
 	return added;
 }

@@ -213,6 +213,13 @@ static int take_verbose(struct options *options, const char *argument)
 	return OPTION_GO_ON;
 }
 
+static int take_trace(struct options *options, const char *argument)
+{
+	(void)argument;
+	options->trace = true;
+	return OPTION_GO_ON;
+}
+
 /* The exit status after what was asked for was printed. */
 static int is_printed(void)
 {
@@ -321,6 +328,12 @@ const struct option_row option_table[] = {
 		.help = "poll at most so long before sleeping; 0: never\n"
 			"(1000 for a Xen guest, 100 with vhost-user)",
 		.take = take_poll_max_us,
+	},
+	{
+		.name = "trace",
+		.repeats = true,
+		.help = "log each register access, request and notification",
+		.take = take_trace,
 	},
 	{
 		.name = "user",

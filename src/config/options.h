@@ -48,6 +48,7 @@ struct options {
 	bool worker;
 	unsigned int worker_domid;
 	bool no_sandbox; /* keep all rights, for debugging */
+	bool trace;      /* each request, from the beginning */
 	bool verbose;
 };
 

@@ -502,6 +502,7 @@ static int guest_open(struct guest *g, struct loop *loop,
 	r = worker_open(&g->worker, loop, &g->owner, starter);
 	if (r)
 		return r;
+	worker_trace(g->worker, options->trace);
 	g->disks.host = (struct guest_disk_host){
 		.store = &g->store,
 		.worker = g->worker,
@@ -654,4 +655,16 @@ void guest_log_stats(void)
 {
 	if (served && served->worker)
 		worker_log_stats(served->worker);
+}
+
+void guest_log_events(void)
+{
+	if (served && served->worker)
+		worker_log_events(served->worker);
+}
+
+void guest_trace(bool on)
+{
+	if (served && served->worker)
+		worker_trace(served->worker, on);
 }

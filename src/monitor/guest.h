@@ -6,6 +6,8 @@
 #ifndef MONITOR_GUEST_H
 #define MONITOR_GUEST_H
 
+#include <stdbool.h>
+
 #include "base/loop.h"
 #include "config/command_line.h"
 
@@ -28,5 +30,9 @@ void guest_abandon(void) __attribute__((noreturn));
 
 /* Log a line of statistics of the guest that is served. */
 void guest_log_stats(void);
+
+/* Log the last events of its disks; trace all requests, or not any more. */
+void guest_log_events(void);
+void guest_trace(bool on);
 
 #endif

@@ -28,3 +28,12 @@ void guest_abandon(void)
 void guest_log_stats(void)
 {
 }
+
+void guest_log_events(void)
+{
+}
+
+void guest_trace(bool on)
+{
+	(void)on;
+}

@@ -305,6 +305,18 @@ void vhost_disk_log_stats(void)
 		vhost_log_stats(the_disk.worker);
 }
 
+void vhost_disk_log_events(void)
+{
+	if (the_disk.worker)
+		vhost_log_events(the_disk.worker);
+}
+
+void vhost_disk_trace(bool on)
+{
+	if (the_disk.worker)
+		vhost_trace(the_disk.worker, on);
+}
+
 /* ---- from the first to the last ---- */
 
 static int claim_image(struct vhost_disk *vd, char error[BLOCK_ERROR_MAX])
@@ -349,6 +361,7 @@ static int begin(struct vhost_disk *vd, struct worker_starter *starter)
 			cannot_serve(vd, r);
 			return r;
 		}
+		vhost_trace(vd->worker, vd->given->trace);
 		r = open_worker(vd, error);
 	}
 	if (r)

@@ -6,6 +6,8 @@
 #ifndef MONITOR_VHOST_DISK_H
 #define MONITOR_VHOST_DISK_H
 
+#include <stdbool.h>
+
 #include "base/loop.h"
 #include "config/command_line.h"
 
@@ -28,5 +30,9 @@ _Noreturn void vhost_disk_abandon(void);
 
 /* Log a line of statistics. */
 void vhost_disk_log_stats(void);
+
+/* Log the last events; trace all requests, or not any more. */
+void vhost_disk_log_events(void);
+void vhost_disk_trace(bool on);
 
 #endif

@@ -21,12 +21,16 @@
 
 static const struct signals_owner_ops vhost_signals = {
 	.log_stats = vhost_disk_log_stats,
+	.log_events = vhost_disk_log_events,
+	.trace = vhost_disk_trace,
 	.look = size_watch_look,
 	.abandon = vhost_disk_abandon,
 };
 
 static const struct signals_owner_ops guest_signals = {
 	.log_stats = guest_log_stats,
+	.log_events = guest_log_events,
+	.trace = guest_trace,
 	.look = size_watch_look,
 	.abandon = guest_abandon,
 };

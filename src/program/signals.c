@@ -6,6 +6,8 @@
  * does what they ask for:
  *
  *	USR1, HUP	statistics, sizes of images
+ *	USR2		the last events of all disks
+ *	RTMIN+1, +2	requests are traced, or not any more
  *	TERM, INT	the loop is left; the requests in flight are finished
  *	once more	they are given up: the process ends at once
  *
@@ -24,6 +26,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/trace_signals.h"
 #include "base/watcher.h"
 
 /*
@@ -41,6 +44,8 @@ enum {
 	NEWS_SIZES = 2,
 	NEWS_END = 4,
 	NEWS_ABANDON = 8,
+	NEWS_EVENTS = 16,
+	NEWS_TRACE = 32, /* it is on, or off: as it was said last */
 };
 
 /* There is one process. */
@@ -49,6 +54,7 @@ static struct {
 	struct loop *loop;
 	const struct signals_owner_ops *ops;
 	unsigned int news; /* atomic */
+	bool traces;       /* atomic */
 	sigset_t ending;   /* TERM and INT */
 
 	/* The watcher's: */
@@ -70,8 +76,8 @@ static struct {
  *	IO		of a descriptor whose other users asked for signals
  *
  * BUS, of memory that a peer or a failed device takes away, has a handler
- * (vhost_user/bus_guard.c). ALRM, VTALRM, PROF and USR2 come only from who may
- * end us by KILL as well, URG and CHLD do nothing.
+ * (vhost_user/bus_guard.c). ALRM, VTALRM and PROF come only from who may end us
+ * by KILL as well, URG and CHLD do nothing.
  */
 static const int ignored[] = { SIGPIPE, SIGXFSZ, SIGXCPU,
 			       SIGTTOU, SIGTTIN, SIGIO };
@@ -117,6 +123,11 @@ static void news_ready(struct loop_source *source, uint32_t events)
 		signals.ops->log_stats();
 	if (news & NEWS_SIZES)
 		signals.ops->look();
+	if (news & NEWS_TRACE)
+		signals.ops->trace(
+			__atomic_load_n(&signals.traces, __ATOMIC_RELAXED));
+	if (news & NEWS_EVENTS)
+		signals.ops->log_events();
 	if (news & NEWS_END)
 		loop_quit(signals.loop);
 }
@@ -162,19 +173,34 @@ static void end(int signo)
 	}
 }
 
+static void switch_trace(bool on)
+{
+	log_info("the trace is switched %s", on ? "on" : "off");
+	__atomic_store_n(&signals.traces, on, __ATOMIC_RELAXED);
+	tell(NEWS_TRACE);
+}
+
+static void take(int signo)
+{
+	if (signo == SIGUSR1)
+		tell(NEWS_STATS);
+	else if (signo == SIGHUP)
+		tell(NEWS_SIZES);
+	else if (signo == TRACE_SIGNAL_LOG)
+		tell(NEWS_EVENTS);
+	else if (signo == TRACE_SIGNAL_ON || signo == TRACE_SIGNAL_OFF)
+		switch_trace(signo == TRACE_SIGNAL_ON);
+	else
+		end(signo);
+}
+
 static void arrived(struct loop_source *source, uint32_t events)
 {
 	struct signalfd_siginfo info;
 
 	(void)events;
-	while (read(source->fd, &info, sizeof(info)) == sizeof(info)) {
-		if (info.ssi_signo == SIGUSR1)
-			tell(NEWS_STATS);
-		else if (info.ssi_signo == SIGHUP)
-			tell(NEWS_SIZES);
-		else
-			end((int)info.ssi_signo);
-	}
+	while (read(source->fd, &info, sizeof(info)) == sizeof(info))
+		take((int)info.ssi_signo);
 }
 
 /* ---- beginning ---- */
@@ -215,6 +241,9 @@ int signals_open(struct loop *loop, const struct signals_owner_ops *ops)
 	all = signals.ending;
 	sigaddset(&all, SIGHUP);
 	sigaddset(&all, SIGUSR1);
+	sigaddset(&all, TRACE_SIGNAL_LOG);
+	sigaddset(&all, TRACE_SIGNAL_ON);
+	sigaddset(&all, TRACE_SIGNAL_OFF);
 	signals_ignore();
 	/* Whoever started us may have blocked what we rely on. */
 	unblock_needed();

@@ -6,11 +6,15 @@
 #ifndef PROGRAM_SIGNALS_H
 #define PROGRAM_SIGNALS_H
 
+#include <stdbool.h>
+
 #include "base/loop.h"
 
 struct signals_owner_ops {
-	void (*log_stats)(void); /* USR1 */
-	void (*look)(void);      /* HUP: at the sizes of images */
+	void (*log_stats)(void);  /* USR1 */
+	void (*look)(void);       /* HUP: at the sizes of images */
+	void (*log_events)(void); /* USR2; see base/trace.h */
+	void (*trace)(bool on);   /* RTMIN+1, RTMIN+2 */
 	/*
 	 * TERM or INT, again: end the process without waiting for requests in
 	 * flight. Does not return. Called in the loop, or where that stands

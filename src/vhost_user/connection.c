@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/probe.h"
 #include "vhost_user/queues.h"
 #include "vhost_user/requests.h"
 #include "vhost_user/takeover.h"
@@ -68,6 +69,7 @@ static void begin_end(struct vhost_connection *c)
 	c->queues = vhost_queues_running(&c->session);
 	vhost_queues_pause(&c->session, c->queues);
 	loop_disarm(c->loop, &c->stall);
+	trace_device(c->session.trace, "loses its front end");
 }
 
 /* ... and nobody needs what is in flight to be finished. */
@@ -159,6 +161,10 @@ static int check(struct vhost_connection *c)
 		return vhost_session_wrong(s, "its protocol feature was not "
 					      "negotiated");
 	log_debug("%s: %s", s->name, kind->name);
+	PROBE3(message, s->name, kind->name, m->header.size);
+	trace_message(s->trace, kind->name, m->header.size);
+	/* What it does may be what a driver that broke its ring waits for. */
+	trace_look_reset(s->trace, virtio_device_wants_reset(s->dev));
 	return 0;
 }
 
@@ -424,8 +430,10 @@ int vhost_connection_open(struct vhost_connection *c, int fd)
 	c->socket.fd = fd;
 	vhost_message_init(&c->message, fd);
 	r = watch(c);
-	if (r == 0)
+	if (r == 0) {
+		trace_device(c->session.trace, "has a front end");
 		return 0;
+	}
 	close(fd);
 	c->socket.fd = -1;
 	return r;

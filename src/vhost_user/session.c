@@ -17,6 +17,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/probe.h"
 #include "vhost_user/channel.h"
 
 void vhost_session_wake(const struct vhost_session *s)
@@ -34,13 +35,20 @@ static struct vhost_session *of(struct transport *transport)
 
 static void notify_queue(struct transport *transport, unsigned int queue)
 {
-	vring_notify(&of(transport)->vring[queue]);
+	struct vhost_session *s = of(transport);
+
+	PROBE2(notification, s->name, (int)queue);
+	if (trace_is_on(s->trace))
+		trace_notified(s->trace, TRACE_NOTIFY, queue);
+	vring_notify(&s->vring[queue]);
 }
 
 static void notify_config(struct transport *transport)
 {
 	struct vhost_session *s = of(transport);
 
+	PROBE2(notification, s->name, -1);
+	trace_notified(s->trace, TRACE_CONFIG, 0);
 	__atomic_store_n(&s->config_changed, true, __ATOMIC_RELEASE);
 	vhost_session_wake(s);
 }
@@ -162,6 +170,7 @@ static void init_queue(struct vhost_session *s, unsigned int i,
 	v->index = i;
 	v->vq = s->dev->queue[i];
 	v->owner = s->owner;
+	v->trace = &s->trace;
 	v->thread = thread;
 	v->loop = thread ? &thread->loop : loop;
 	v->wake_fd = s->wake_fd;

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/thread_loop.h"
+#include "base/trace.h"
 #include "vhost_user/inflight.h"
 #include "vhost_user/regions.h"
 #include "vhost_user/vring.h"
@@ -28,6 +29,7 @@ enum { VHOST_REASON_MAX = 160 };
 struct vhost_session {
 	struct transport transport; /* first: the device's way to the driver */
 	const char *name;           /* for the log */
+	struct trace *trace;        /* the owner sets it after that; or NULL */
 	struct virtio_device *dev;
 	struct vhost_owner *owner;
 	int wake_fd;                   /* eventfd: another thread has news */

@@ -71,6 +71,8 @@ static void kicked(struct loop_source *source, uint32_t events)
 	struct vring *v = container_of(source, struct vring, kick);
 
 	(void)events;
+	if (trace_is_on(*v->trace))
+		trace_notified(*v->trace, TRACE_KICK, v->index);
 	if (v->vq->running)
 		return; /* the poller does the rest */
 	__atomic_store_n(&v->early_kick, true, __ATOMIC_RELEASE);

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/thread_loop.h"
+#include "base/trace.h"
 #include "vhost_user/inflight.h"
 #include "vhost_user/regions.h"
 #include "vhost_user/write_guard.h"
@@ -73,6 +74,7 @@ struct vring {
 	unsigned int index;
 	struct virtqueue *vq;
 	struct vhost_owner *owner;
+	struct trace *const *trace; /* the session's; it may have none */
 	struct loop *loop;          /* that serves it ... */
 	struct thread_loop *thread; /* ... here; NULL: the session's thread */
 	int wake_fd;                /* the session's */

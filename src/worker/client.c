@@ -42,11 +42,11 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/trace_area.h"
 #include "link/ledger.h"
 #include "link/message.h"
 #include "link/options.h"
 #include "link/say.h"
+#include "worker/events.h"
 #include "worker/starter.h"
 
 /* How long a worker without a guest has for its end. */
@@ -93,8 +93,7 @@ struct worker {
 	unsigned int silent, pongs;
 	struct loop_deferred lost; /* that is to be told */
 	bool last;                 /* ... and that there is to be none */
-	int area_fd;               /* where it notes events; or -1 */
-	bool traces;
+	struct events events;
 	struct link_ledger ledger;
 	/* What the next one begins with, once this one is gone. */
 	bool begins;
@@ -313,48 +312,16 @@ void worker_log_stats(struct worker *w)
 	say(w, LINK_LOG_STATS);
 }
 
-/* ---- events ---- */
-
-static void send_trace(struct worker *w, int area_fd)
-{
-	struct link_message m = { .type = LINK_TRACE };
-
-	m.trace.on = w->traces;
-	m.trace.has_area = area_fd >= 0;
-	send_message(w, &m, &area_fd);
-}
-
-/* Each worker has memory of its own: one before it may have had it hostile. */
-static void give_area(struct worker *w)
-{
-	w->area_fd = trace_area_make(DISKS_MAX);
-	if (w->area_fd < 0)
-		log_debug("no memory for the events of domain %u: %s", w->domid,
-			  strerror(-w->area_fd));
-	send_trace(w, w->area_fd);
-}
-
-static void take_area(struct worker *w, const char *why)
-{
-	if (why)
-		trace_area_log(w->area_fd, DISKS_MAX, why);
-	if (w->area_fd >= 0)
-		close(w->area_fd);
-	w->area_fd = -1;
-}
-
 void worker_trace(struct worker *w, bool on)
 {
-	w->traces = on;
-	send_trace(w, -1);
+	const struct link_message m = events_trace(&w->events, on);
+
+	send_message(w, &m, NULL);
 }
 
 void worker_log_events(struct worker *w)
 {
-	if (w->area_fd < 0)
-		log_warning("there are no events to log: no worker, or no "
-			    "memory for them");
-	trace_area_log(w->area_fd, DISKS_MAX, "a signal asks for them");
+	events_log(&w->events);
 }
 
 /* ---- one and the next ---- */
@@ -362,6 +329,7 @@ void worker_log_events(struct worker *w)
 /* The worker at the other end; its descriptor is its own in any case. */
 static int start(struct worker *w, unsigned int domid)
 {
+	struct link_message m;
 	int fd[2], r = link_socket_pair(fd);
 
 	if (r)
@@ -381,7 +349,8 @@ static int start(struct worker *w, unsigned int domid)
 	w->failed = false;
 	w->pongs = 0;
 	w->state = WORKER_RUNS;
-	give_area(w);
+	m = events_begin(&w->events);
+	send_message(w, &m, &w->events.area_fd);
 	return 0;
 }
 
@@ -456,7 +425,7 @@ static void gone(void *arg, const char *how)
 			  how);
 	loop_disarm(w->loop, &w->rest);
 	cut(w);
-	take_area(w, was_to_run ? "the worker has ended" : NULL);
+	events_end(&w->events, was_to_run);
 	w->state = WORKER_NONE;
 	memset(&w->ledger, 0, sizeof(w->ledger));
 	if (w->begins) {
@@ -482,7 +451,7 @@ int worker_open(struct worker **worker, struct loop *loop,
 	w->loop = loop;
 	w->owner = owner;
 	w->starter = starter;
-	w->area_fd = -1;
+	w->events = EVENTS_OF(DISKS_MAX);
 	w->rest.due = rest_over;
 	w->ask.due = ask_due;
 	w->lost.run = lost;
@@ -511,7 +480,7 @@ static void end(struct worker **worker, enum link_type how)
 	loop_undefer(w->loop, &w->lost);
 	loop_disarm(w->loop, &w->rest);
 	cut(w);
-	take_area(w, NULL);
+	events_end(&w->events, false);
 	*worker = NULL;
 	free(w);
 }

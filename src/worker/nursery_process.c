@@ -31,6 +31,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/trace_signals.h"
 #include "link/socket.h"
 
 /* As ps(1) shows it. */
@@ -267,8 +268,11 @@ static void close_others(int fd)
 /* What is ignored or blocked is so in a worker, too. */
 static void set_signals(void)
 {
-	static const int ignored[] = { SIGTERM, SIGINT,  SIGHUP,
-				       SIGQUIT, SIGUSR1, SIGPIPE };
+	const int ignored[] = { SIGTERM,         SIGINT,
+				SIGHUP,          SIGQUIT,
+				SIGUSR1,         SIGPIPE,
+				TRACE_SIGNAL_ON, TRACE_SIGNAL_OFF,
+				TRACE_SIGNAL_LOG };
 	sigset_t held;
 
 	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)

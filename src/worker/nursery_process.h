@@ -14,10 +14,10 @@ enum {
 	NURSERY_LINK_FD = 3,
 	/*
 	 * Pending as soon as it is to abandon what it does: blocked from the
-	 * first. TERM, INT, HUP, QUIT and USR1, which whole groups of processes
-	 * are sent, are ignored.
+	 * first. TERM, INT, HUP, QUIT, USR1 and those of base/trace_signals.h,
+	 * which whole groups of processes are sent, are ignored.
 	 */
-	NURSERY_ABANDON = SIGUSR2,
+	NURSERY_ABANDON = SIGVTALRM,
 };
 
 enum { NURSERY_ARGS_MAX = 15 };

@@ -125,4 +125,8 @@ void vhost_abandon(struct vhost *vhost);
 /* Have it log a line of statistics. */
 void vhost_log_stats(struct vhost *vhost);
 
+/* As worker_trace() and worker_log_events(). */
+void vhost_trace(struct vhost *vhost, bool on);
+void vhost_log_events(struct vhost *vhost);
+
 #endif

@@ -28,6 +28,7 @@
 #include "link/message.h"
 #include "link/options.h"
 #include "link/say.h"
+#include "worker/events.h"
 #include "worker/starter.h"
 
 enum vhost_state {
@@ -56,6 +57,7 @@ struct vhost {
 	bool serves;               /* a front end, which has not left yet */
 	struct loop_source source; /* of the link; fd -1: there is none */
 	bool failed;               /* why it dies was said */
+	struct events events;
 };
 
 static void cut(struct vhost *v)
@@ -192,6 +194,7 @@ static void gone(void *arg, const char *how)
 	else
 		log_error("the worker has ended: %s", how);
 	cut(v);
+	events_end(&v->events, !left);
 	v->state = VHOST_NONE;
 	v->monitor->ops->gone(v->monitor, left);
 }
@@ -200,6 +203,7 @@ static void gone(void *arg, const char *how)
 
 static int start(struct vhost *v)
 {
+	struct link_message m;
 	int fd[2], r = link_socket_pair(fd);
 
 	if (r)
@@ -213,9 +217,13 @@ static int start(struct vhost *v)
 		return r;
 	}
 	r = worker_starter_start(v->starter, 0, fd[1]);
-	if (r)
+	if (r) {
 		cut(v);
-	return r;
+		return r;
+	}
+	m = events_begin(&v->events);
+	send_message(v, &m, &v->events.area_fd);
+	return 0;
 }
 
 static void send_open(struct vhost *v, const struct vhost_wanted *wanted)
@@ -322,6 +330,18 @@ void vhost_log_stats(struct vhost *v)
 	say(v, LINK_LOG_STATS);
 }
 
+void vhost_trace(struct vhost *v, bool on)
+{
+	const struct link_message m = events_trace(&v->events, on);
+
+	send_message(v, &m, NULL);
+}
+
+void vhost_log_events(struct vhost *v)
+{
+	events_log(&v->events);
+}
+
 /* ---- from the first to the last ---- */
 
 int vhost_create(struct vhost **vhost, struct loop *loop,
@@ -335,6 +355,7 @@ int vhost_create(struct vhost **vhost, struct loop *loop,
 	v->loop = loop;
 	v->monitor = monitor;
 	v->starter = starter;
+	v->events = EVENTS_OF(1);
 	v->source = (struct loop_source){ .fd = -1, .ready = ready };
 	starter->gone = gone;
 	starter->arg = v;

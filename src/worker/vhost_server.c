@@ -40,6 +40,8 @@ static struct {
 	bool tried;                /* to open: there is something to end */
 	bool opened, listens, ends, deaf;
 	struct log_limit refusals;
+	int area_fd; /* where events are noted; or -1 */
+	bool traces;
 	struct link_open what; /* what the device was made of */
 	struct disk_options options;
 	struct block_image image;
@@ -80,6 +82,9 @@ static void left(struct vhost_worker_owner *owner)
 static void finish(void)
 {
 	block_image_close(&server.image);
+	if (server.area_fd >= 0)
+		close(server.area_fd);
+	server.area_fd = -1;
 	/* The last: the monitor sees it. */
 	if (!server.deaf)
 		loop_remove(server.loop, &server.source);
@@ -117,6 +122,8 @@ static int open_device(struct block_part *part, char error[BLOCK_ERROR_MAX])
 		.image = &server.image,
 		.options = &server.options,
 		.locked = server.what.locked,
+		.area_fd = server.area_fd,
+		.traces = server.traces,
 	};
 	int r = block_image_open(&server.image, part, error);
 
@@ -189,6 +196,21 @@ static const char *do_front_end(int *fds)
 	return NULL;
 }
 
+/* Before it opens a disk, and at any time. */
+static const char *do_trace(const struct link_message *m, int *fds)
+{
+	if (m->trace.has_area && server.area_fd >= 0)
+		return "it gives a place for events twice";
+	if (m->trace.has_area) {
+		server.area_fd = fds[0];
+		fds[0] = -1;
+	}
+	server.traces = m->trace.on;
+	if (server.opened)
+		vhost_worker_trace(server.traces);
+	return NULL;
+}
+
 /* NULL, or what is wrong with it. Descriptors that were taken are -1 then. */
 static const char *obey(const struct link_message *m, int *fds)
 {
@@ -198,6 +220,8 @@ static const char *obey(const struct link_message *m, int *fds)
 		vhost_server_end();
 		return NULL;
 	}
+	if (m->type == LINK_TRACE)
+		return do_trace(m, fds);
 	if (!server.opened)
 		return "it wants something of no disk";
 	switch (m->type) {
@@ -282,6 +306,7 @@ int vhost_server_open(struct loop *loop, int fd,
 	server.source = (struct loop_source){ .fd = fd, .ready = ready };
 	server.over.run = nothing_to_end;
 	server.image.fd = -1;
+	server.area_fd = -1;
 	r = loop_add(loop, &server.source, EPOLLIN);
 	if (r) {
 		log_error("the worker cannot hear its monitor: %s",

@@ -23,6 +23,7 @@
 #include "base/descriptors.h"
 #include "base/log.h"
 #include "base/thread_loop.h"
+#include "base/trace_area.h"
 #include "disk/disk.h"
 #include "worker/vhost_lend.h"
 #include "worker/vhost_state.h"
@@ -55,7 +56,8 @@ struct vhost_worker {
 	struct thread_loop *thread_of[VIRTIO_QUEUES_MAX]; /* by queue */
 	struct queue_memory memory; /* of the device, until a session's */
 	struct disk disk;
-	struct vhost_lend lend; /* the image's lock */
+	struct trace_ring *ring; /* mapped; or NULL */
+	struct vhost_lend lend;  /* the image's lock */
 	struct vhost_connection connection;
 	struct thread_loop thread[VIRTIO_QUEUES_MAX];
 };
@@ -218,15 +220,51 @@ void vhost_worker_given(void)
 	vhost_lend_given(&the_worker.lend);
 }
 
+/* ---- the trace ---- */
+
+struct trace_errand {
+	struct disk *disk;
+	unsigned int queue;
+};
+
+static void switch_queue(void *arg)
+{
+	struct trace_errand *e = arg;
+
+	disk_switch_trace(e->disk, e->queue);
+}
+
+void vhost_worker_trace(bool on)
+{
+	struct vhost_worker *vh = &the_worker;
+
+	disk_set_trace(&vh->disk, on);
+	for (unsigned int i = 0; i < vh->disk.blk.dev.nqueues; i++) {
+		struct trace_errand e = { .disk = &vh->disk, .queue = i };
+
+		thread_loop_call(vh->thread_of[i], switch_queue, &e);
+	}
+}
+
 /* ---- the beginning ---- */
 
 static int open_disk(struct vhost_worker *vh, char error[BLOCK_ERROR_MAX])
 {
 	const struct vhost_worker_settings *settings = &vh->settings;
+	int r;
 
 	queue_memory_init(&vh->memory, &vh->connection.session.regions);
-	return disk_open(&vh->disk, settings->name, settings->image,
-			 settings->options, &vh->memory.mem, error);
+	r = disk_open(&vh->disk, settings->name, settings->image,
+		      settings->options, &vh->memory.mem, error);
+	if (r)
+		return r;
+	vh->ring = trace_area_map(settings->area_fd, 0, settings->name);
+	vh->disk.trace.ring = vh->ring;
+	disk_set_trace(&vh->disk, settings->traces);
+	/* The others are, when they are served. */
+	disk_switch_trace(&vh->disk, 0);
+	trace_device(&vh->disk.trace, "is made");
+	return 0;
 }
 
 static int cannot_serve(int r, char error[BLOCK_ERROR_MAX])
@@ -263,6 +301,7 @@ static int open_session(struct vhost_worker *vh, char error[BLOCK_ERROR_MAX])
 		vh->settings.image->lost = lost;
 		/* Its configuration may change before any queue is served. */
 		vh->disk.transport = &vh->connection.session.transport;
+		vh->connection.session.trace = &vh->disk.trace;
 		r = open_lend(vh);
 	}
 	return cannot_serve(r, error);
@@ -348,6 +387,8 @@ static void finish(struct vhost_worker *vh)
 	stop_threads(vh);
 	if (vh->made)
 		disk_close(&vh->disk);
+	trace_area_unmap(vh->ring);
+	vh->ring = NULL;
 	vhost_lend_finish(&vh->lend);
 	if (vh->serving)
 		vhost_connection_finish(&vh->connection);

@@ -36,6 +36,8 @@ struct vhost_worker_settings {
 	struct block_image *image; /* open until the end */
 	const struct disk_options *options;
 	bool locked; /* the image lends, and we have its lock */
+	int area_fd; /* for one ring of events (base/trace_area.h); or -1 */
+	bool traces; /* each request */
 };
 
 /*
@@ -73,5 +75,8 @@ void vhost_worker_end(void);
 
 /* Log a line of statistics. */
 void vhost_worker_log_stats(void);
+
+/* Trace each request from now on, or not any more. */
+void vhost_worker_trace(bool on);
 
 #endif

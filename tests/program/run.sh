@@ -137,6 +137,49 @@ other_signals() {
 	is "$(front_end write 0)" 0 && stop
 }
 
+# ---- the trace ------------------------------------------------------------
+
+# family SIGNAL: of all its processes, as a whole control group is sent it.
+family() {
+	# shellcheck disable=SC2046
+	kill -s "$1" "$DAEMON" $(children "$DAEMON") "$(worker)"
+}
+
+# Without a trace messages are noted and requests are not; with one each is a
+# line. Signals for that do no harm to whoever else is sent them.
+traced() {
+	new_image 1M
+	serve && is "$(front_end write 0)" 0 && family USR2 &&
+		wait_for says "trace: vhost-user: end of the events" &&
+		says "event .* message SET_VRING_NUM bytes=8$" &&
+		says "event .* device loses its front end$" &&
+		! grep "trace: .* request" "$SOCKET.log" && family RTMIN+1 &&
+		wait_for says "the trace is switched on" &&
+		is "$(front_end write 8)" 0 &&
+		is "$(front_end id | wc -l)" 1 &&
+		wait_for says "trace: vhost-user: [0-9.]* request begin queue=0 id=[0-9]* type=write sector=8 length=512$" &&
+		wait_for says "request end queue=0 .*type=write sector=8 length=512 status=OK time=[0-9]*us$" &&
+		wait_for says "request end .*type=get-id .*status=OK" &&
+		wait_for says "[0-9] message SET_MEM_TABLE bytes=" &&
+		wait_for says "[0-9] notify queue=0$" &&
+		family RTMIN+2 && wait_for says "the trace is switched off" &&
+		_before=$(grep -c "request begin" "$SOCKET.log") &&
+		is "$(front_end write 16)" 0 &&
+		is "$(grep -c "request begin" "$SOCKET.log")" "$_before" &&
+		alive && stop
+}
+
+# Whoever kills a worker finds in the log what it has done.
+traced_worker_dies() {
+	new_image 1M
+	serve && is "$(front_end write 0)" 0 || return 1
+	kill -KILL "$(worker)"
+	wait_for says "the last [0-9]* events, as the worker has ended" &&
+		wait_for says "event .* message SET_VRING_KICK bytes=8$" &&
+		wait_for says "trace: vhost-user: end of the events" &&
+		wait_for front_end write 8 >"$WORK/out" && alive && stop
+}
+
 # ---- a log that nobody reads ----------------------------------------------
 
 # full_pipe FIFO: opened as 9, with a reader that stands still.
@@ -532,4 +575,4 @@ show_configuration() {
 run_all example_configuration check_configuration show_configuration sandboxed memory_in_a_file other_user rights_of_the_unit serials exit_status worker_by_hand keys_in_effect output_is_full image_sentences \
 	image_read_only_to_unit second_signal_term second_signal_int second_signal_loop_hangs \
 	doubled_signal log_is_full log_is_no_journal file_size_limit_threads file_size_limit_io_uring \
-	file_size_limit_libaio other_signals standard_fds_closed socket_is_standard_input socket_is_standard_error nothing_refused
+	file_size_limit_libaio other_signals traced traced_worker_dies standard_fds_closed socket_is_standard_input socket_is_standard_error nothing_refused

@@ -487,7 +487,7 @@ static void test_dead_writer(void **state)
 					  "worker is dead; others could not be "
 					  "read\n"),
 			 1);
-	assert_int_equal(lines_with(text, "web/xvdb: 0"), 0);
+	assert_int_equal(lines_with(text, "web/xvdb: event 0"), 0);
 	assert_int_equal(lines_with(text, " device served\n"), 1);
 	assert_int_equal(lines_with(text, "end of the events"), 2);
 }

@@ -21,12 +21,21 @@ static void hear(int signo)
 	heard = signo;
 }
 
+static bool traces;
+
 static void unused(void)
 {
 }
 
+static void trace(bool on)
+{
+	traces = on;
+}
+
 static const struct signals_owner_ops ops = {
 	.log_stats = unused,
+	.log_events = unused,
+	.trace = trace,
 	.look = unused,
 	.abandon = unused,
 };

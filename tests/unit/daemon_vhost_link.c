@@ -145,8 +145,7 @@ static void say_opened(int result)
 	turn();
 }
 
-/* What comes next is of this type. */
-static struct link_message hear(uint32_t type)
+static struct link_message hear_any(void)
 {
 	int fds[LINK_FDS_MAX];
 	struct link_message m;
@@ -154,10 +153,24 @@ static struct link_message hear(uint32_t type)
 
 	assert_int_equal(
 		link_message_receive(t.fd, LINK_TO_WORKER, &m, fds, &why), 1);
-	assert_int_equal(m.type, type);
 	for (unsigned int i = 0; i < LINK_FDS_MAX; i++)
 		if (fds[i] >= 0)
 			close(fds[i]);
+	return m;
+}
+
+/* What comes next is of this type; before a disk, where events are noted. */
+static struct link_message hear(uint32_t type)
+{
+	struct link_message m;
+
+	if (type == LINK_OPEN) {
+		m = hear_any();
+		assert_int_equal(m.type, LINK_TRACE);
+		assert_true(m.trace.has_area && !m.trace.on);
+	}
+	m = hear_any();
+	assert_int_equal(m.type, type);
 	return m;
 }
 
@@ -365,6 +378,25 @@ static void test_front_end_that_there_was_not(void **state)
 	is_lost(1);
 }
 
+/* It is told to trace, and it is not; and what it noted can be had. */
+static void test_trace(void **state)
+{
+	struct link_message m;
+
+	(void)state;
+	start_open(false, true);
+	vhost_trace(t.vhost, true);
+	m = hear(LINK_TRACE);
+	assert_true(m.trace.on && !m.trace.has_area);
+	vhost_trace(t.vhost, false);
+	m = hear(LINK_TRACE);
+	assert_true(!m.trace.on && !m.trace.has_area);
+	vhost_log_events(t.vhost);
+	vhost_leave(t.vhost);
+	hear(LINK_LEAVE);
+	die("exit status 0");
+}
+
 static void test_front_end_leaves_twice(void **state)
 {
 	(void)state;
@@ -419,6 +451,7 @@ int main(void)
 		TEST(test_gives_what_nobody_lends),
 		TEST(test_front_end_that_there_was_not),
 		TEST(test_front_end_leaves_twice),
+		TEST(test_trace),
 		TEST(test_says_what_is_for_another),
 		TEST(test_says_no_message),
 		TEST(test_does_not_listen),
