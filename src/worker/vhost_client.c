@@ -203,7 +203,6 @@ static void gone(void *arg, const char *how)
 
 static int start(struct vhost *v)
 {
-	struct link_message m;
 	int fd[2], r = link_socket_pair(fd);
 
 	if (r)
@@ -217,13 +216,16 @@ static int start(struct vhost *v)
 		return r;
 	}
 	r = worker_starter_start(v->starter, 0, fd[1]);
-	if (r) {
+	if (r)
 		cut(v);
-		return r;
-	}
-	m = events_begin(&v->events);
+	return r;
+}
+
+static void send_trace(struct vhost *v)
+{
+	const struct link_message m = events_begin(&v->events);
+
 	send_message(v, &m, &v->events.area_fd);
-	return 0;
 }
 
 static void send_open(struct vhost *v, const struct vhost_wanted *wanted)
@@ -257,6 +259,7 @@ int vhost_open(struct vhost *v, const struct vhost_wanted *wanted)
 		v->serves = false;
 		v->lends = wanted->part->facts.lends;
 		v->lock = wanted->locked ? VHOST_LOCK_OURS : VHOST_LOCK_THEIRS;
+		send_trace(v);
 		send_open(v, wanted);
 	}
 	/* Theirs alone: what is in flight there keeps its lock. */
