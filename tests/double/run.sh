@@ -85,6 +85,52 @@ nothing_left_behind() {
 	kills left fast kills="$CHECK" check=1 seed="$SEED"
 }
 
+# log_says some|0 PATTERN: lines of the log.
+log_says() {
+	_lines=$(cat "$_dir"/log.* | grep -c -- "$2")
+	[ "$_lines" = "$1" ] || { [ "$1" = some ] && [ "$_lines" -gt 0 ]; } ||
+		{ echo "    $_lines lines, not $1: $2"; return 1; }
+}
+
+# of_a_session [OPTION]: three workers are killed, and the log is left.
+of_a_session() {
+	_dir=$FAST/traced
+	rm -rf "$_dir"
+	mkdir -p "$_dir/states"
+	truncate -s 16M "$_dir/image"
+	timeout -k 5 "$LIMIT" "$BUILD/kills" program="$PROGRAM" \
+		libraries="$BUILD/lib" states="$_dir/states" \
+		directory="$_dir" image="$_dir/image" kills=3 victims=2 \
+		seed="$SEED" ${1:+option="$1"}
+}
+
+# What the driver does is in the log by name, and after a worker's death what it
+# was about; without a trace without what comes with each request.
+traced() {
+	_live="trace: web/xvda: [0-9.]*"
+	_dead="trace: web/xvda: event [0-9.]*"
+	of_a_session --trace || return 1
+	for _what in "register read MAGIC_VALUE=0x74726976" \
+		"register write STATUS=0xf" "register write QUEUE_NOTIFY=0x0" \
+		"register read INTERRUPT_STATUS=0x1" \
+		"register write INTERRUPT_ACK=0x1" "notify queue=[012]" \
+		"request begin queue=0 id=[0-9]* type=read sector=[0-9]* length=[0-9]*" \
+		"request end queue=[0-9]* id=[0-9]* type=write sector=[0-9]* length=[0-9]* status=OK time=[0-9]*us" \
+		"request end .*type=flush .*status=OK time=[0-9]*us" "device is made" \
+		"device is gone on with"; do
+		log_says some "$_live $_what\$" || return 1
+	done
+	log_says some "web/xvda: the last [0-9]* events, as the worker has ended\$" &&
+		log_says some "trace: web/xvda: end of the events\$" &&
+		log_says some "$_dead request begin queue=" &&
+		of_a_session && log_says some "as the worker has ended\$" &&
+		log_says some "$_dead register write STATUS=0xf\$" &&
+		log_says some "$_dead register write QUEUE_READY=0x1\$" &&
+		log_says some "$_dead device is gone on with\$" &&
+		log_says 0 "trace: web/xvda: [0-9]" && log_says 0 "trace: .* request" &&
+		log_says 0 "trace: .* QUEUE_NOTIFY"
+}
+
 # held NUMBER KEYS: a store that holds writes back, for 0.2 to 0.5 seconds. The
 # image is small: most of it is under way, and written again.
 held() {
@@ -191,7 +237,7 @@ run_test() {
 faults=
 hung=
 patience=
-for _test in ${ONLY:-serves killed_under_load held_back \
+for _test in ${ONLY:-serves traced killed_under_load held_back \
 	nothing_left_behind hung_worker_is_found_out disk_is_given_up \
 	everything_fails}; do
 	[ "$_test" != serves ] || [ -n "${ONLY:-}" ] || start_waiting

@@ -180,6 +180,25 @@ traced_worker_dies() {
 		wait_for front_end write 8 >"$WORK/out" && alive && stop
 }
 
+# Where the build has found their header, the static probes are in the program.
+probes() {
+	_notes=$(readelf -n "$PROGRAM")
+	if ! grep -q "define HAVE_SYS_SDT_H 1" "$(dirname "$PROGRAM")/config.h"
+	then
+		echo "    (built without)"
+		! echo "$_notes" | grep stapsdt
+		return
+	fi
+	_wanted="request_begin request_end notification message"
+	grep -q "define HAVE_XEN 1" "$(dirname "$PROGRAM")/config.h" &&
+		_wanted="$_wanted register_read register_write"
+	for _name in $_wanted; do
+		echo "$_notes" | grep -A 2 "Provider: virtio_disk" |
+			grep -q "Name: $_name\$" ||
+			fail "no probe $_name" || return 1
+	done
+}
+
 # ---- a log that nobody reads ----------------------------------------------
 
 # full_pipe FIFO: opened as 9, with a reader that stands still.
@@ -575,4 +594,4 @@ show_configuration() {
 run_all example_configuration check_configuration show_configuration sandboxed memory_in_a_file other_user rights_of_the_unit serials exit_status worker_by_hand keys_in_effect output_is_full image_sentences \
 	image_read_only_to_unit second_signal_term second_signal_int second_signal_loop_hangs \
 	doubled_signal log_is_full log_is_no_journal file_size_limit_threads file_size_limit_io_uring \
-	file_size_limit_libaio other_signals traced traced_worker_dies standard_fds_closed socket_is_standard_input socket_is_standard_error nothing_refused
+	file_size_limit_libaio other_signals traced traced_worker_dies probes standard_fds_closed socket_is_standard_input socket_is_standard_error nothing_refused
