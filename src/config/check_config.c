@@ -2,8 +2,8 @@
 /*
  * Checking configuration files; see config/check_config.h.
  *
- * Of each guest's file it is looked at as well whether it goes together with the
- * defaults. What the toolstack says of a disk is not asked.
+ * Of each guest's file it is looked at as well whether it goes together with
+ * the defaults. What the toolstack says of a disk is not asked.
  */
 #include "config/check_config.h"
 
@@ -93,6 +93,11 @@ static bool ends_with_suffix(const char *name)
 	return n > bytes && !strcmp(name + n - bytes, suffix);
 }
 
+static void cut_suffix(char *name)
+{
+	name[strlen(name) - (sizeof(suffix) - 1)] = '\0';
+}
+
 static int is_of_a_guest(const struct dirent *entry)
 {
 	return *entry->d_name != '.' && ends_with_suffix(entry->d_name) &&
@@ -125,8 +130,7 @@ static void check_guests(struct checking *c, const char *dir)
 		return;
 	}
 	for (int i = 0; i < n; i++) {
-		names[i]->d_name[strlen(names[i]->d_name) - sizeof(suffix) + 1] =
-			'\0';
+		cut_suffix(names[i]->d_name);
 		check_named(c, dir, names[i]->d_name, check_guest);
 		free(names[i]);
 	}

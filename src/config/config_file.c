@@ -12,10 +12,10 @@
  * two, a key that is indented would be the rest of the value above it, and what
  * follows a section's bracket would be nothing.
  *
- * Failures: each line that is wrong is told, all in one go, and with one of them
- * the whole file counts for nothing: half of what somebody wanted may be worse
- * than neither. So is a file that is no file, is too large, or may be written by
- * everybody.
+ * Failures: each line that is wrong is told, all in one go, and with one of
+ * them the whole file counts for nothing: half of what somebody wanted may be
+ * worse than neither. So is a file that is no file, is too large, or may be
+ * written by everybody.
  */
 #include "config/config_file.h"
 

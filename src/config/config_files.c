@@ -2,8 +2,8 @@
 /*
  * The configuration files of a guest; see config/config_files.h.
  *
- * Failures: a file that is not there says nothing, but a place that somebody has
- * named has to be there. A guest whose name is none of a file has none.
+ * Failures: a file that is not there says nothing, but a place that somebody
+ * has named has to be there. A guest whose name is none of a file has none.
  */
 #include "config/config_files.h"
 

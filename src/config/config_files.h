@@ -21,10 +21,10 @@ struct config_files {
 
 /*
  * Read them once, so that what holds is what was there at the start. `where`:
- * the directory, or the guest's file, besides which there are no defaults; NULL:
- * CONFIG_DIR, which need not be there. `guest`: its name; NULL: it is not known
- * yet. 0 or a negative errno, as config_file_read() says, but that -ENOENT is
- * logged. To be finished in any case.
+ * the directory, or the guest's file, besides which there are no defaults;
+ * NULL: CONFIG_DIR, which need not be there. `guest`: its name; NULL: it is not
+ * known yet. 0 or a negative errno, as config_file_read() says, but that
+ * -ENOENT is logged. To be finished in any case.
  */
 int config_files_read(struct config_files *files, const char *where,
 		      const char *guest);

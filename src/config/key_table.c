@@ -3,9 +3,10 @@
  * The table of a disk's keys; see config/key_table.h.
  *
  * A key is a row: what kind of value it takes and from where to where, the
- * member of struct disk_options that keeps it, its defaults, where it may stand,
- * and what the help says. All else follows from the row and its kind. Who adds one gives it a row
- * here, a name in config/disk_options.h, and a paragraph in the manual.
+ * member of struct disk_options that keeps it, its defaults, where it may
+ * stand, and what the help says. All else follows from the row and its kind.
+ * Who adds one gives it a row here, a name in config/disk_options.h, and a
+ * paragraph in the manual.
  */
 #include "config/key_table.h"
 
@@ -45,7 +46,7 @@ static bool has_engine(const char *word)
 
 #define MEMBER(name) .offset = offsetof(struct disk_options, name)
 #define BOTH(value) .by_default = { value, value }
-#define ONE_DISKS(what) .not_in = { [PLACE_DEFAULTS] = what }
+#define ONE_DISKS(what) .not_in = { [PLACE_DEFAULTS] = (what) }
 
 /* It has no other word for what is the default. */
 #define MAY_BE_EMPTY .may_be_empty = true
@@ -127,7 +128,7 @@ const struct key_row key_table[KEYS] = {
 		.noun = "text",
 		ONE_DISKS("each disk has its own"),
 		MAY_BE_EMPTY,
-		.otherwise = { "its vdev", "its id, or derived from the image" },
+		.otherwise = { "its vdev", "its id, or of the image" },
 		.help = "what the guest reads as serial, up to 20 bytes",
 	},
 	[KEY_BLOCK_SIZE] = {

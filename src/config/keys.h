@@ -2,8 +2,9 @@
 /*
  * The keys of a disk: one table gives their parser, their help and their dump.
  *
- * What is said of a disk comes in layers: files, the toolstack, --disk. Each is a struct disk_options of its own, whose `given` says which keys it is
- * about; config/layers.h lays one over the other.
+ * What is said of a disk comes in layers: files, the toolstack, --disk. Each is
+ * a struct disk_options of its own, whose `given` says which keys it is about;
+ * config/layers.h lays one over the other.
  */
 #ifndef CONFIG_KEYS_H
 #define CONFIG_KEYS_H
@@ -21,8 +22,8 @@ int keys_set(struct disk_options *disk, enum key_place place, const char *key,
 	     const char *value, char error[BLOCK_ERROR_MAX]);
 
 /*
- * Parse "KEY=VALUE,..." of --disk; a comma in a value is written twice. As keys_set();
- * also for one that has failed there is keys_finish().
+ * Parse "KEY=VALUE,..." of --disk; a comma in a value is written twice. As
+ * keys_set(); also for one that has failed there is keys_finish().
  */
 int keys_parse(struct disk_options *disk, const char *text,
 	       char error[BLOCK_ERROR_MAX]);

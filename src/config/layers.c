@@ -3,8 +3,8 @@
  * Layers of a disk's keys; see config/layers.h.
  *
  * Happy path: the built-in defaults, then what the file with defaults says, the
- * toolstack, the guest's file, and --disk (monitor/disk_said.h); what has come of
- * it is checked once, here, and whoever opens the disk may rely on it.
+ * toolstack, the guest's file, and --disk (monitor/disk_said.h); what has come
+ * of it is checked once, here, and whoever opens the disk may rely on it.
  *
  * Failures: keys that exclude each other, or that are of no use where the disk
  * is served, and what is missing of a whole disk. What the top layer shows

@@ -9,9 +9,10 @@
 
 /*
  * Lay the built-in defaults and then each of `layers`, of which the last one
- * counts most and a NULL says nothing, over one another: a key that a layer gives replaces what is below it,
- * in either direction. Then check the whole: 0, or a negative errno, a sentence
- * in `error` and nothing in `disk`, which is not read and keys_finish() frees.
+ * counts most and a NULL says nothing, over one another: a key that a layer
+ * gives replaces what is below it, in either direction. Then check the whole:
+ * 0, or a negative errno, a sentence in `error` and nothing in `disk`, which is
+ * not read and keys_finish() frees.
  */
 int layers_settle(struct disk_options *disk,
 		  const struct disk_options *const *layers, unsigned int n,

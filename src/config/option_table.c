@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The table of options; see config/option_table.h. Who adds one gives it a row here and
- * a paragraph in the manual; what goes together is in config/command_line.c.
+ * The table of options; see config/option_table.h. Who adds one gives it a row
+ * here and a paragraph in the manual; what goes together is in
+ * config/command_line.c.
  *
  * Failures: an argument that is wrong is said, with what is allowed.
  */

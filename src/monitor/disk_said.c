@@ -5,11 +5,11 @@
  * What a later layer says lies over what an earlier one says, in either
  * direction; but not its id, which only names the disk: by vdev or by devid.
  *
- * One thing is not for a file to say: that a disk may be written. Who may change
- * the guest's configuration has said whether it may, and a section that was
- * written for another disk of that name, or for the one before, must not open it
- * for writing. Read-only it can be made by anybody. --disk is said by who starts
- * the program and knows.
+ * One thing is not for a file to say: that a disk may be written. Who may
+ * change the guest's configuration has said whether it may, and a section that
+ * was written for another disk of that name, or for the one before, must not
+ * open it for writing. Read-only it can be made by anybody. --disk is said by
+ * who starts the program and knows.
  *
  * Failure modes: a directory that makes no sense, keys that do not go together,
  * and two --disk or two sections about one disk are refused, with a sentence.

@@ -4,11 +4,12 @@
  *
  * Happy path: the guest's disks are those that the toolstack has in xenstore;
  * of each the layers are found and laid over one another as for serving it
- * (disk_said.h), and each key is printed with the layer that counts. Then follow
- * those of which only a file or --disk speaks.
+ * (disk_said.h), and each key is printed with the layer that counts. Then
+ * follow those of which only a file or --disk speaks.
  *
  * Failures: without xenstore, or without the guest, there are only the latter:
- * the first lines say so. A disk that would be refused is shown with the reason.
+ * the first lines say so. A disk that would be refused is shown with the
+ * reason.
  */
 #include "monitor/show_config.h"
 
@@ -215,9 +216,9 @@ static void show_generic(struct show *s, uint64_t devid)
 						   s->options->ndisks, devid))
 		show_directory(s, devid);
 	else if (is_disk > 0)
-		printf("\n; %s is left to others: no section [disk virtio%" PRIu64
-		       "] names it\n",
-		       path, devid - BACKEND_GENERIC);
+		printf("\n; %s is left to others: no [disk virtio%u] names it"
+		       "\n",
+		       path, (unsigned int)(devid - BACKEND_GENERIC));
 }
 
 static void show_directories(struct show *s, bool generic)

@@ -303,8 +303,8 @@ static int read_number(struct store *store, const char *path, const char *name,
 }
 
 /*
- * libxl says of each disk whether it is writable, but of a generic one; that it may discard, it says
- * also where nobody has said anything.
+ * libxl says of each disk whether it is writable, but of a generic one; that it
+ * may discard, it says also where nobody has said anything.
  */
 static uint32_t given_by(const struct disk_options *o)
 {
