@@ -110,10 +110,12 @@ static void check_named(struct checking *c, const char *dir, const char *name,
 {
 	char *path = config_files_path(dir, name);
 
-	if (path)
+	if (path) {
 		check(c, path);
-	else
+	} else {
+		log_error("no memory to check %s of %s", name, dir);
 		note(c, -ENOMEM);
+	}
 	free(path);
 }
 

@@ -155,6 +155,7 @@ static void begin_disk(struct reading *r, char *name)
 	const struct config_disk *other = id ? find(r->file, id) : NULL;
 	char error[BLOCK_ERROR_MAX];
 	struct config_disk *disk;
+	int result;
 
 	if (!id) {
 		complain(r, r->line,
@@ -174,10 +175,13 @@ static void begin_disk(struct reading *r, char *name)
 		return;
 	}
 	disk = add_disk(r);
-	if (keys_set(&disk->options, PLACE_LINE, "id", id, error))
+	result = keys_set(&disk->options, PLACE_LINE, "id", id, error);
+	if (result)
 		complain(r, r->line, "the name of a disk: %s", error);
 	else
 		r->disk = disk;
+	if (result == -ENOMEM)
+		r->error = result;
 }
 
 static void begin_section(struct reading *r, char *text)
@@ -204,7 +208,8 @@ static char *next_text(struct reading *r, size_t max)
 	char *text;
 
 	if (bytes < 0) {
-		r->error = feof(r->stream) ? 0 : -errno;
+		if (!feof(r->stream))
+			r->error = -errno;
 		return NULL;
 	}
 	text = r->text;
@@ -247,6 +252,7 @@ static int take_key(void *user, const char *section, const char *name,
 {
 	struct reading *r = user;
 	char error[BLOCK_ERROR_MAX];
+	int result;
 
 	(void)section;
 	if (!r->begun)
@@ -258,10 +264,13 @@ static int take_key(void *user, const char *section, const char *name,
 	/* Of one that is wrong that was said. */
 	if (!r->disk)
 		return 1;
-	if (keys_set(&r->disk->options, r->place, name, value, error))
+	result = keys_set(&r->disk->options, r->place, name, value, error);
+	if (result)
 		complain(r, r->line, "%s", error);
 	else
 		r->disk->line[keys_find(name)] = r->line;
+	if (result == -ENOMEM)
+		r->error = result;
 	return 1;
 }
 

@@ -117,33 +117,28 @@ static bool is_empty(const void *at, const struct key_row *row)
 	}
 }
 
-void key_text_value(FILE *to, const struct disk_options *disk,
-		    enum disk_key key)
+int key_text_value(FILE *to, const struct disk_options *disk, enum disk_key key)
 {
 	const struct key_row *row = &key_table[key];
 	const void *at = key_member_of(disk, row);
 
 	if (row->may_be_empty && is_empty(at, row))
-		return;
+		return 0;
 	switch (row->kind) {
 	case KIND_TEXT:
 	case KIND_WORD:
-		fputs(*(const char *const *)at, to);
-		break;
+		return fprintf(to, "%s", *(const char *const *)at);
 	case KIND_CHOICE:
-		fputs(row->words[*(const unsigned int *)at], to);
-		break;
+		return fprintf(to, "%s", row->words[*(const unsigned int *)at]);
 	case KIND_ON_OFF:
-		fputs(*(const bool *)at ? "on" : "off", to);
-		break;
+		return fprintf(to, "%s", *(const bool *)at ? "on" : "off");
 	case KIND_NUMBER:
 	case KIND_POWER:
-		fprintf(to, "%u", *(const unsigned int *)at);
-		break;
+		return fprintf(to, "%u", *(const unsigned int *)at);
 	case KIND_BYTES:
-		fprintf(to, "%" PRIu64, *(const uint64_t *)at);
-		break;
+		return fprintf(to, "%" PRIu64, *(const uint64_t *)at);
 	}
+	return 0;
 }
 
 static void dump_value(FILE *to, const struct disk_options *disk,

@@ -23,9 +23,9 @@ void key_text_allowed(const struct key_row *row, char text[KEY_TEXT_MAX]);
  */
 char *key_text_dump(const struct disk_options *disk);
 
-/* The value of one that is given, as it stands in a file. */
-void key_text_value(FILE *to, const struct disk_options *disk,
-		    enum disk_key key);
+/* The value of one that is given, as it stands in a file: how many bytes. */
+int key_text_value(FILE *to, const struct disk_options *disk,
+		   enum disk_key key);
 
 /*
  * What holds where nobody has said anything, in words; NULL: nothing does, or

@@ -163,8 +163,10 @@ int keys_set(struct disk_options *disk, enum key_place place, const char *key,
 	if (keys_is_given(disk, found))
 		return explain(error, key, value, "%s= is given twice", key);
 	r = set_member(key_member(disk, row), row, value);
-	if (r == -ENOMEM)
-		return explain(error, key, value, "no memory");
+	if (r == -ENOMEM) {
+		explain(error, key, value, "no memory");
+		return r;
+	}
 	if (r) {
 		key_text_allowed(row, allowed);
 		return explain(error, key, value, "the value has to be %s",
@@ -228,7 +230,7 @@ int keys_parse(struct disk_options *disk, const char *text,
 
 	if (!copy) {
 		snprintf(error, BLOCK_ERROR_MAX, "no memory");
-		return -EINVAL;
+		return -ENOMEM;
 	}
 	/* After a comma there has to be something. */
 	while (r == 0 && comma)

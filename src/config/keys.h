@@ -16,7 +16,8 @@
 
 /*
  * Set one key, which must not have been given: 0, or -EINVAL and a sentence in
- * `error` that names the key, the value and what is allowed.
+ * `error` that names the key, the value and what is allowed; or -ENOMEM and a
+ * sentence, which is no fault of what was said.
  */
 int keys_set(struct disk_options *disk, enum key_place place, const char *key,
 	     const char *value, char error[BLOCK_ERROR_MAX]);

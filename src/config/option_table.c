@@ -89,13 +89,15 @@ static int take_show_config(struct options *options, const char *argument)
 static int take_disk(struct options *options, const char *argument)
 {
 	char error[BLOCK_ERROR_MAX];
+	int r;
 
 	if (options->ndisks == DISKS_MAX)
 		return option_wrong("more than %d --disk options", DISKS_MAX);
 	/* Counted also where it is wrong, so that it is freed. */
-	return keys_parse(&options->disk[options->ndisks++], argument, error) ?
-		       option_wrong("--disk: %s", error) :
-		       OPTION_GO_ON;
+	r = keys_parse(&options->disk[options->ndisks++], argument, error);
+	if (r == -ENOMEM)
+		return option_no_memory("disk");
+	return r ? option_wrong("--disk: %s", error) : OPTION_GO_ON;
 }
 
 static int take_socket(struct options *options, const char *argument)

@@ -27,7 +27,7 @@
 #include "toolstack/domain.h"
 #include "xen/logger.h"
 
-enum { COLUMN = 32 }; /* where the names of those begin who have said it */
+enum { COLUMN = 35 }; /* where the names of those begin who have said it */
 
 struct show {
 	const struct options *options;
@@ -82,17 +82,10 @@ static void put_origin(const struct show *s, const struct shown *d,
 
 static void put_value(const struct shown *d, enum disk_key key)
 {
-	char *text = NULL;
-	size_t bytes;
-	FILE *to = open_memstream(&text, &bytes);
+	int n = printf("%s = ", keys_name(key));
 
-	if (!to)
-		return;
-	key_text_value(to, &d->whole, key);
-	fclose(to);
-	printf("%s = %-*s ; ", keys_name(key),
-	       COLUMN - (int)strlen(keys_name(key)), text ? text : "");
-	free(text);
+	n += key_text_value(stdout, &d->whole, key);
+	printf("%*s ; ", n < COLUMN ? COLUMN - n : 0, "");
 }
 
 static bool is_empty(const struct disk_options *o, enum disk_key key)
@@ -136,6 +129,16 @@ static void put_disk(const struct show *s, const struct shown *d,
 		       s->file->path, d->layers.section->line[KEY_READONLY]);
 }
 
+static void lay_and_put(struct show *s, struct shown *d, const char *name)
+{
+	if (layers_lay(&d->whole, d->layers.by, SAID_BYS, DISK_FOR_XEN) == 0) {
+		put_disk(s, d, name);
+		return;
+	}
+	log_error("no memory to show disk %s", name);
+	s->status = 1;
+}
+
 static void put_refused(struct show *s, const char *why)
 {
 	printf("; it would be refused: %s\n", why);
@@ -166,8 +169,7 @@ static void show_said(struct show *s, const struct disk_said *said)
 
 	snprintf(devid, sizeof(devid), "%" PRIu64, said->devid);
 	note_shown(s, said);
-	if (layers_lay(&d.whole, d.layers.by, SAID_BYS, DISK_FOR_XEN) == 0)
-		put_disk(s, &d, vdev ? vdev : devid);
+	lay_and_put(s, &d, vdev ? vdev : devid);
 	if (r == 0) {
 		r = layers_settle(&checked, d.layers.by, SAID_BYS, DISK_FOR_XEN,
 				  error);
@@ -270,8 +272,7 @@ static void show_alone(struct show *s, const struct config_disk *section,
 	if (section)
 		d.layers.by[SAID_BY_GUEST] = &section->options;
 	d.layers.by[SAID_BY_LINE] = line;
-	if (layers_lay(&d.whole, d.layers.by, SAID_BYS, DISK_FOR_XEN) == 0)
-		put_disk(s, &d, id);
+	lay_and_put(s, &d, id);
 	printf("; the toolstack says nothing of it%s\n",
 	       s->domain.id == NO_DOMAIN ? " yet" : ", so it is not served");
 	keys_finish(&d.whole);

@@ -388,7 +388,8 @@ static void test_the_disk_of_vhost_user_is_settled(void **state)
 static void test_no_memory_is_said(void **state)
 {
 	static const char *const options[] = { "--vhost-user", "--domain",
-					       "--state-dir" };
+					       "--state-dir", "--disk",
+					       "--config" };
 	struct options o;
 	char out[256];
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* LDFLAGS: -Wl,--wrap=log_line */
+/* LDFLAGS: -Wl,--wrap=log_line,--wrap=strdup */
 /*
  * Configuration files: what they say, line by line, and that whatever is wrong
  * is told with file and line, and makes all of it count for nothing.
@@ -36,6 +36,19 @@ void __wrap_log_line(enum log_level level, const char *format, ...)
 	va_end(args);
 	n = strlen(said);
 	snprintf(said + n, sizeof(said) - n, "\n");
+}
+
+static unsigned int copies_left = -1u; /* then there is no memory */
+
+char *__real_strdup(const char *text);
+char *__wrap_strdup(const char *text);
+
+char *__wrap_strdup(const char *text)
+{
+	if (!copies_left)
+		return NULL;
+	copies_left--;
+	return __real_strdup(text);
 }
 
 static void write_bytes(const char *name, const char *text, size_t bytes)
@@ -261,6 +274,25 @@ static void test_what_is_no_configuration(void **state)
 	assert_int_equal(unlink(path), 0);
 }
 
+/* The host's fault is not called one of the file: it may be tried again. */
+static void test_no_memory_is_no_fault_of_the_file(void **state)
+{
+	static const char text[] = "[disk xvda]\nfile = /a\nserial = b\n";
+	struct config_file file;
+	int r = -1;
+
+	(void)state;
+	for (unsigned int n = 0; r; n++) {
+		copies_left = n;
+		r = read_text(&file, text, PLACE_GUEST);
+		copies_left = -1u;
+		assert_int_equal(r, n < 4 ? -ENOMEM : 0);
+		if (r)
+			assert_non_null(strstr(said, "emory"));
+		config_file_finish(&file);
+	}
+}
+
 static void test_sixteen_sections_and_no_more(void **state)
 {
 	char text[1024] = "";
@@ -358,6 +390,7 @@ int main(void)
 		cmocka_unit_test(test_faults_are_told_with_their_lines),
 		cmocka_unit_test(test_a_long_line_is_told),
 		cmocka_unit_test(test_what_is_no_configuration),
+		cmocka_unit_test(test_no_memory_is_no_fault_of_the_file),
 		cmocka_unit_test(test_sixteen_sections_and_no_more),
 		cmocka_unit_test(test_the_files_of_a_guest),
 		cmocka_unit_test(test_names_that_are_no_files),
