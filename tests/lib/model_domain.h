@@ -97,6 +97,7 @@ struct dom {
 	char line[LINES_MAX][LINE_BYTES];
 	unsigned int nlines;
 	const char *disk_option[2]; /* --disk of the program; NULL: none */
+	const char *wanted;         /* its --domain; NULL: web */
 	const char *config;         /* its --config; NULL: none */
 	const char *states;         /* its --state-dir; made by the host */
 	bool leaves;                /* the disks, at its end */

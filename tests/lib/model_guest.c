@@ -306,10 +306,14 @@ static void *program_thread(void *unused)
 		    foreground[] = "--foreground";
 	static char config[] = "--config", state_dir[] = "--state-dir",
 		    end[] = "--end", leave[] = "leave", detach[] = "detach";
-	char *argv[15] = { name,      option,
-			   domain,    foreground,
-			   state_dir, (char *)dom.states,
-			   end,       dom.leaves ? leave : detach };
+	char *argv[15] = { name,
+			   option,
+			   dom.wanted ? (char *)dom.wanted : domain,
+			   foreground,
+			   state_dir,
+			   (char *)dom.states,
+			   end,
+			   dom.leaves ? leave : detach };
 	int argc = 8;
 
 	(void)unused;

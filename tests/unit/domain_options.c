@@ -203,6 +203,57 @@ static void test_a_file_is_read_once(void)
 	finish_with_file();
 }
 
+/* Of a guest that is named by its id the name is known when it is there. */
+static void test_the_file_of_a_guest_that_is_named_by_its_id(void)
+{
+	static char dir[] = "/tmp/domain-options-XXXXXX";
+	char path[64];
+	FILE *to;
+
+	must(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/web.conf", dir);
+	to = fopen(path, "w");
+	must(to && fputs("[disk xvda]\nserial = of-web\n", to) >= 0);
+	must(fclose(to) == 0);
+	dom.config = dir;
+	dom.wanted = "5";
+	start(NULL, NULL);
+	attach(&disk, 0);
+	drive(&disk, 0);
+	assert_int_equal(request(&disk, VIRTIO_BLK_T_GET_ID, 0), 0);
+	assert_memory_equal(request_at(&disk, 0) + BLOCK_BYTES, "of-web", 7);
+	finish();
+	must(unlink(path) == 0 && rmdir(dir) == 0);
+	dom.wanted = NULL;
+	dom.config = NULL;
+}
+
+/* Nothing is served with a file that is wrong. */
+static void test_a_wrong_file_of_a_guest_that_is_named_by_its_id(void)
+{
+	static char dir[] = "/tmp/domain-options-XXXXXX";
+	char path[64];
+	FILE *to;
+
+	must(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/web.conf", dir);
+	to = fopen(path, "w");
+	must(to && fputs("[disk xvda]\nseriel = x\n", to) >= 0);
+	must(fclose(to) == 0);
+	dom.config = dir;
+	dom.wanted = "5";
+	memset(&disk, 0, sizeof(disk));
+	make_image(&disk);
+	introduce(DOMID);
+	make_directory(0, disk.file);
+	program_start();
+	assert_false(program_ended());
+	assert_int_equal(logged("web.conf:2: unknown key"), 1);
+	assert_true(tool_is(node(0, "state"), "1"));
+	must(unlink(path) == 0 && rmdir(dir) == 0);
+	unlink(disk.file);
+}
+
 /* ---- what would be served ---- */
 
 /* What --show-config prints of `guest`, with the file of the test. */
@@ -338,6 +389,8 @@ int main(void)
 		host_test(test_a_file_does_not_open_for_writing),
 		host_test(test_the_line_counts_more_than_the_file),
 		host_test(test_a_file_is_read_once),
+		host_test(test_the_file_of_a_guest_that_is_named_by_its_id),
+		host_test(test_a_wrong_file_of_a_guest_that_is_named_by_its_id),
 		host_test(test_what_would_be_served_is_shown),
 		host_test(test_a_disk_that_would_be_refused_is_shown),
 		host_test(test_what_files_say_is_shown_without_a_guest),
