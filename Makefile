@@ -82,19 +82,20 @@ block_sources := $(filter-out \
 	$(call sources,block))
 base_sources := $(call sources,base)
 vhost_sources := $(call sources,vhost_user)
-our_sources := $(foreach folder,disk link worker monitor config program, \
+our_sources := $(foreach folder,disk link worker monitor instances config program, \
 	$(call sources,$(folder)))
 ifeq ($(HAVE_XEN),yes)
 xen_sources := $(call sources,xen) $(call sources,toolstack)
 our_sources := $(filter-out src/monitor/guest_none.c \
-	src/monitor/show_config_none.c src/worker/local_none.c \
+	src/instances/watch_none.c src/monitor/show_config_none.c \
+	src/worker/local_none.c \
 	src/worker/process_xen_none.c,$(our_sources))
 else
 our_sources := $(filter-out src/monitor/guest.c src/monitor/guest_disk.c \
 	src/monitor/guest_disks.c src/monitor/disk_held.c \
 	src/monitor/disk_said.c src/monitor/show_config.c \
-	src/worker/client.c src/worker/server.c src/worker/local.c \
-	src/worker/process_xen.c src/worker/xen_worker.c, \
+	src/instances/watch.c src/worker/client.c src/worker/server.c \
+	src/worker/local.c src/worker/process_xen.c src/worker/xen_worker.c, \
 	$(our_sources))
 endif
 main_source := src/program/main.c

@@ -71,9 +71,9 @@ static int check_vhost(struct options *options)
 						 LISTEN_FDS_START;
 	int r;
 
-	if (options->domain)
-		return option_wrong(
-			"--domain and vhost-user exclude each other");
+	if (options->domain || options->watch)
+		return option_wrong("--%s and vhost-user exclude each other",
+				    options->domain ? "domain" : "watch");
 	if (options->vhost_socket && options->vhost_fd >= 0)
 		return option_wrong("--vhost-user and --fd exclude each other");
 	if (!options->vhost_socket && standard_fds_log_is(inherited))
@@ -125,10 +125,11 @@ static bool is_number(const char *text)
 /* Now, for what is there at the start holds, and before rights are given up. */
 static int read_files(struct options *options)
 {
-	/* The name of a guest that is named by its id is known later. */
+	/* The name of a guest that is named by its id is known later; of all
+	 * guests that a watcher sees nothing is read but what is for all. */
+	bool later = !options->domain || is_number(options->domain);
 	int r = config_files_read(&options->files, options->config,
-				  is_number(options->domain) ? NULL :
-							       options->domain);
+				  later ? NULL : options->domain);
 
 	if (r == 0)
 		return OPTION_GO_ON;
@@ -139,12 +140,17 @@ static int check_domain(struct options *options)
 {
 	int r = OPTION_GO_ON;
 
-	if (!options->domain)
-		return option_wrong("--domain or --vhost-user is needed");
-	if (options->once)
+	if (!options->domain && !options->watch)
 		return option_wrong(
-			"--once is for vhost-user: with --domain it ends "
-			"with the guest");
+			"--domain, --watch or --vhost-user is needed");
+	if (options->domain && options->watch)
+		return option_wrong("--domain and --watch exclude each other");
+	if (options->once)
+		return option_wrong("--once is for vhost-user: %s",
+				    options->watch ?
+					    "a watcher ends by a signal" :
+					    "with --domain it ends with the "
+					    "guest");
 	r = check_user(options);
 	if (r == OPTION_GO_ON && !options->state_dir &&
 	    value_text(&options->state_dir, default_state_dir, 1, PATH_MAX))
@@ -157,9 +163,10 @@ static int check_domain(struct options *options)
 /* Whether something is said that only who serves has a use for. */
 static bool serves(const struct options *options)
 {
-	return options->vhost_socket || options->vhost_fd >= 0 ||
-	       options->state_dir || options->end_given || options->once ||
-	       options->foreground || options->user;
+	return options->watch || options->vhost_socket ||
+	       options->vhost_fd >= 0 || options->state_dir ||
+	       options->end_given || options->once || options->foreground ||
+	       options->user;
 }
 
 static int check_files(const struct options *options)
@@ -180,8 +187,8 @@ static int check_show(struct options *options)
 /* What it serves is said over its link. */
 static int check_worker(struct options *options)
 {
-	if (options->domain || options->config || options->task ||
-	    options->vhost_socket || options->vhost_fd >= 0 ||
+	if (options->domain || options->watch || options->config ||
+	    options->task || options->vhost_socket || options->vhost_fd >= 0 ||
 	    options->ndisks || options->state_dir || options->end_given ||
 	    options->once || options->foreground)
 		return option_wrong(
@@ -199,7 +206,8 @@ static int check(struct options *options)
 	if (options->task == OPTIONS_CHECK_CONFIG)
 		return check_files(options);
 	options->vhost = options->vhost_socket || options->vhost_fd >= 0 ||
-			 (!options->domain && listen_fds_has_one());
+			 (!options->domain && !options->watch &&
+			  listen_fds_has_one());
 	if (options->poll_max_us == OPTION_POLL_UNSET)
 		options->poll_max_us = options->vhost ? POLL_MAX_US_VHOST :
 							POLL_MAX_US_XEN;

@@ -9,6 +9,7 @@
 #include "config/option_table.h"
 
 #include <errno.h>
+#include <getopt.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -166,6 +167,25 @@ static int take_user(struct options *options, const char *argument)
 		return option_no_memory("user");
 	return r ? option_wrong("--user needs the name of a user") :
 		   OPTION_GO_ON;
+}
+
+static int take_watch(struct options *options, const char *argument)
+{
+	if (!argument)
+		options->watch = OPTIONS_WATCH_AUTO;
+	else if (!strcmp(argument, "units"))
+		options->watch = OPTIONS_WATCH_UNITS;
+	else if (!strcmp(argument, "children"))
+		options->watch = OPTIONS_WATCH_CHILDREN;
+	else
+		return option_wrong(
+			"--watch=%.*s: units or children is needed, or "
+			"--watch alone",
+			SHOWN_MAX, argument);
+	/* Its instances are given all words but these. */
+	options->watch_words = argument && argument != optarg ? 2 : 1;
+	options->watch_word = optind - options->watch_words;
+	return OPTION_GO_ON;
 }
 
 static int take_worker(struct options *options, const char *argument)
@@ -360,6 +380,15 @@ const struct option_row option_table[] = {
 		.take = take_version,
 	},
 	{
+		.name = "watch",
+		.argument = "units|children",
+		.optional = true,
+		.help = "start an instance for every guest with virtio disks:\n"
+			"by systemd, or as child processes\n"
+			"[systemd where it runs]",
+		.take = take_watch,
+	},
+	{
 		.name = "worker",
 		.argument = "ID",
 		.take = take_worker,
@@ -418,6 +447,7 @@ static int take_help(struct options *options, const char *argument)
 	(void)options;
 	(void)argument;
 	fputs("Usage: virtio-disk --domain NAME|ID [--disk KEY=VALUE,...]...\n"
+	      "       virtio-disk --watch\n"
 	      "       virtio-disk --vhost-user SOCKET --disk KEY=VALUE,...\n"
 	      "\n"
 	      "Serves the virtio disks of a Xen guest (start it before the "

@@ -23,12 +23,20 @@ enum options_end {
 	OPTIONS_DETACH, /* the guest loses them */
 };
 
+/* Who starts the instances of a watcher. */
+enum options_watch {
+	OPTIONS_WATCH_NONE, /* it is no watcher */
+	OPTIONS_WATCH_AUTO, /* systemd where it runs, else itself */
+	OPTIONS_WATCH_UNITS,
+	OPTIONS_WATCH_CHILDREN,
+};
+
 struct options {
 	enum options_task task;
 	char *domain; /* name or id; owned */
 	char *config; /* where its files are; NULL: CONFIG_DIR; owned */
 	struct config_files files; /* what they say */
-	char *state_dir;           /* path, with `domain` only; owned */
+	char *state_dir;           /* path, not with vhost-user; owned */
 	enum options_end end;
 	bool end_given;
 	char *vhost_socket; /* path; owned */
@@ -47,6 +55,9 @@ struct options {
 	/* That process: of guest `worker_domid`; with `vhost` of front ends. */
 	bool worker;
 	unsigned int worker_domid;
+	enum options_watch watch;
+	/* Which words of the line say so: the first, and how many. */
+	int watch_word, watch_words;
 	bool no_sandbox; /* keep all rights, for debugging */
 	bool trace;      /* each request, from the beginning */
 	bool verbose;

@@ -20,6 +20,8 @@
  *	LEAVING	  the last disk has ended	forget the domain,	AWAITED
  *						remove its states,
  *						start the grace time
+ *		  ... by number, and a watcher	leave the loop		ENDING
+ *		  runs
  *	SERVED	  the loop is left: a signal	leave all disks to the	-
  *		  (unless --end=detach)		next process
  *	any	  the loop is left: a signal,	detach all disks	ENDING
@@ -38,6 +40,9 @@
  *
  * The grace time is long after a reboot or crash, short otherwise, and there is
  * none before the first domain. Without a disk «the last has ended» at once.
+ * Where a watcher runs (src/instances) an instance that was given a number ends
+ * with its domain, and at once where that is not there or another one serves
+ * it: the watcher sees to whoever has disks.
  *
  * Disks that another process has left, or was killed with, are taken up in the
  * first review, or later, as their images get free.
@@ -66,6 +71,7 @@
 #include "monitor/guest_lives.h"
 #include "monitor/guest_pace.h"
 #include "monitor/guest_states.h"
+#include "monitor/state_look.h"
 #include "toolstack/domain.h"
 #include "xen/logger.h"
 
@@ -90,6 +96,7 @@ struct guest {
 	struct domain domain;
 	bool returns; /* it ended in a way that makes it come back */
 	bool failed;  /* the program ends with status 1 */
+	bool over;    /* the program ends: the watcher has what comes next */
 	bool lost;    /* the worker is, and there is to be no other one */
 	bool kept;    /* the worker was asked to begin with the states */
 	bool resumes; /* ... once more, after another one */
@@ -110,6 +117,24 @@ static struct guest *served;
 
 /* ---- the end of a domain ---- */
 
+/*
+ * An instance that was given a number is for that domain, where a watcher has
+ * another one started for the next: neither waits for what the other has.
+ */
+static bool is_for_one_domain(const struct guest *g)
+{
+	return domain_is_by_number(&g->domain) &&
+	       state_look_is_watched(&g->states.dir);
+}
+
+static void leave_to_watcher(struct guest *g, const char *why)
+{
+	log_info("domain %s %s; ending, for there is a watcher",
+		 g->domain.wanted, why);
+	g->over = true;
+	loop_quit(g->loop);
+}
+
 /* All disks have ended and the domain is gone: wait for its successor. */
 static void left(struct guest *g)
 {
@@ -123,6 +148,10 @@ static void left(struct guest *g)
 	domain_forget(&g->domain);
 	g->state = GUEST_AWAITED;
 	g->resumes = false;
+	if (is_for_one_domain(g)) {
+		leave_to_watcher(g, "is gone");
+		return;
+	}
 	loop_arm(g->loop, &g->grace, g->returns ? GRACE_REBOOT_NS : GRACE_NS);
 	/* It may have come back while its disks were being drained. */
 	loop_defer(g->loop, &g->look);
@@ -218,14 +247,21 @@ static void look_for_domain(struct guest *g)
 {
 	int r;
 
-	if (g->failed || !domain_find(&g->domain))
+	if (g->failed || g->over)
 		return;
+	if (!domain_find(&g->domain)) {
+		if (is_for_one_domain(g))
+			leave_to_watcher(g, "is not there");
+		return;
+	}
 	if (read_late_files(g) || watch_generic(g)) {
 		fail(g);
 		return;
 	}
 	r = guest_states_take(&g->states);
-	if (r && r != -EAGAIN)
+	if (r == -EBUSY && is_for_one_domain(g))
+		leave_to_watcher(g, "is served by another instance");
+	else if (r && r != -EAGAIN)
 		fail(g);
 	if (r)
 		return;

@@ -10,6 +10,7 @@
 #include "base/loop.h"
 #include "base/standard_fds.h"
 #include "config/command_line.h"
+#include "instances/watch.h"
 #include "monitor/guest.h"
 #include "monitor/show_config.h"
 #include "monitor/size_watch.h"
@@ -35,6 +36,19 @@ static const struct signals_owner_ops guest_signals = {
 	.abandon = guest_abandon,
 };
 
+static const struct signals_owner_ops watch_signals = {
+	.log_stats = watch_log_stats,
+	.look = watch_look,
+	.abandon = watch_abandon,
+};
+
+static const struct signals_owner_ops *signals_of(const struct options *options)
+{
+	if (options->watch)
+		return &watch_signals;
+	return options->vhost ? &vhost_signals : &guest_signals;
+}
+
 static int serve(struct loop *loop, const struct options *options)
 {
 	struct worker_starter *starter = workers_starter(loop, options->vhost);
@@ -56,21 +70,24 @@ static enum sandbox_for sandbox_of(const struct options *options)
 	return options->foreground ? SANDBOX_XEN : SANDBOX_MONITOR;
 }
 
-static int run(const struct options *options)
+/* `args` are for the instances that a watcher starts. */
+static int run(const struct options *options, char *const *args)
 {
 	struct loop loop = { .epoll_fd = -1 };
 	int status = 1;
-	int r = workers_begin(options);
+	int r = options->watch ? 0 : workers_begin(options);
 
 	descriptors_raise();
 	if (r == 0)
 		r = loop_init(&loop);
 	if (r == 0)
-		r = signals_open(&loop, options->vhost ? &vhost_signals :
-							 &guest_signals);
+		r = signals_open(&loop, signals_of(options));
 	if (r == 0)
 		r = log_detach();
-	if (r == 0) {
+	if (r == 0 && options->watch) {
+		/* No filter: they would inherit it, and need more. */
+		status = watch_serve(&loop, options, args);
+	} else if (r == 0) {
 		if (!options->no_sandbox)
 			sandbox_enter(sandbox_of(options));
 		loop.polling.max_ns = options->poll_max_us * NS_PER_US;
@@ -82,12 +99,23 @@ static int run(const struct options *options)
 	return status;
 }
 
-static int do_task(const struct options *options)
+/* The words but for the program's name and the watcher's own; in place. */
+static char **words_of_instances(const struct options *options, char **argv)
+{
+	char **word = argv + options->watch_word;
+
+	while (options->watch && (word[0] = word[options->watch_words]))
+		word++;
+	return argv + 1;
+}
+
+static int do_task(const struct options *options, char **argv)
 {
 	if (options->worker)
 		return workers_run_one(options);
-	return options->task == OPTIONS_SHOW_CONFIG ? show_config(options) :
-						      run(options);
+	return options->task == OPTIONS_SHOW_CONFIG ?
+		       show_config(options) :
+		       run(options, words_of_instances(options, argv));
 }
 
 int main(int argc, char **argv)
@@ -110,7 +138,7 @@ int main(int argc, char **argv)
 		else if (!options.worker)
 			log_warning("no sandbox, as --no-sandbox says: for "
 				    "debugging only");
-		status = do_task(&options);
+		status = do_task(&options, argv);
 	}
 	command_line_finish(&options);
 	log_flush();

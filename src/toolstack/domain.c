@@ -104,6 +104,11 @@ static int parse_id(const char *text)
 	return *end == '\0' && n < DOMID_FIRST_RESERVED ? (int)n : NO_DOMAIN;
 }
 
+bool domain_is_by_number(const struct domain *domain)
+{
+	return parse_id(domain->wanted) != NO_DOMAIN;
+}
+
 /*
  * The number of the one that is gone may be another one's by now, for who dies
  * does not live again. Of that only Xen is believed, where it can be asked:

@@ -27,6 +27,9 @@ void domain_init(struct domain *domain, struct store *store,
 		 const char *wanted);
 void domain_finish(struct domain *domain);
 
+/* Whether a number was given, not a name. */
+bool domain_is_by_number(const struct domain *domain);
+
 /* Look for the domain. True if it is there: id and name are set. */
 bool domain_find(struct domain *domain);
 

@@ -100,6 +100,7 @@ struct dom {
 	const char *wanted;         /* its --domain; NULL: web */
 	const char *config;         /* its --config; NULL: none */
 	const char *states;         /* its --state-dir; made by the host */
+	const char *wanted;         /* its --domain; NULL: web */
 	bool leaves;                /* the disks, at its end */
 	unsigned int answers;       /* of accesses, in all */
 	pthread_t program;

@@ -94,7 +94,28 @@ static void test_each_option_is_taken(void **state)
 	assert_string_equal(o.user, "disks");
 	assert_true(o.no_sandbox);
 	command_line_finish(&o);
+	assert_int_equal(run(&o, out, sizeof(out),
+			     ARGS("-k", "id=xvda,readonly=on", "--watch=units",
+				  "--end", "detach")),
+			 -1);
+	assert_int_equal(o.watch, OPTIONS_WATCH_UNITS);
+	assert_int_equal(o.watch_word, 3);
+	assert_int_equal(o.watch_words, 1);
+	assert_string_equal(o.state_dir, "/run/virtio-disk");
+	assert_null(o.domain);
+	command_line_finish(&o);
+	assert_int_equal(run(&o, out, sizeof(out),
+			     ARGS("-v", "--watch", "children", "--trace")),
+			 -1);
+	assert_int_equal(o.watch, OPTIONS_WATCH_CHILDREN);
+	assert_int_equal(o.watch_word, 2);
+	assert_int_equal(o.watch_words, 2);
+	command_line_finish(&o);
+	assert_int_equal(run(&o, out, sizeof(out), ARGS("--watch")), -1);
+	assert_int_equal(o.watch, OPTIONS_WATCH_AUTO);
+	command_line_finish(&o);
 	assert_int_equal(run(&o, out, sizeof(out), ARGS("--domain=7")), -1);
+	assert_int_equal(o.watch, OPTIONS_WATCH_NONE);
 	assert_false(o.foreground);
 	assert_null(o.user);
 	assert_int_equal(o.poll_max_us, 1000);
@@ -163,7 +184,16 @@ static void test_wrong_words_are_named(void **state)
 {
 	static char long_path[200];
 	static const struct line lines[] = {
-		{ { NULL }, "--domain or --vhost-user is needed" },
+		{ { NULL }, "--domain, --watch or --vhost-user is needed" },
+		{ { "--watch=web" }, "--watch=web: units or children" },
+		{ { "--watch", "web" }, "--watch=web: units or children" },
+		{ { "--watch", "--watch" }, "--watch is given twice" },
+		{ { "--watch", "-d", "a" }, "--domain and --watch exclude" },
+		{ { "--watch", "-s", "/x", "-k", "file=/z" },
+		  "--watch and vhost-user exclude" },
+		{ { "--watch", "--once" },
+		  "--once is for vhost-user: a watch" },
+		{ { "--watch", "-k", "file=/z" }, "id=" },
 		{ { "web" }, "web: there are no arguments" },
 		{ { "-d", "a", "b" }, "b: there are no arguments" },
 		{ { "-d", "a", "--", "-v" }, "-v: there are no arguments" },
