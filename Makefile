@@ -140,8 +140,10 @@ install: all
 	$(INSTALL) -m 755 virtio-disk $(DESTDIR)$(sbindir)/virtio-disk
 	$(INSTALL) -m 644 $(SRC)/man/*.5 $(DESTDIR)$(mandir)/man5
 	$(INSTALL) -m 644 $(SRC)/man/*.8 $(DESTDIR)$(mandir)/man8
-	sed 's|@sbindir@|$(sbindir)|' $(SRC)/systemd/virtio-disk@.service \
-		>$(DESTDIR)$(systemdsystemunitdir)/virtio-disk@.service
+	for unit in virtio-disk.service virtio-disk@.service; do \
+		sed 's|@sbindir@|$(sbindir)|' $(SRC)/systemd/$$unit \
+			>$(DESTDIR)$(systemdsystemunitdir)/$$unit || exit 1; \
+	done
 
 # ---- unit tests, always with sanitizers ----------------------------------
 

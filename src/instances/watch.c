@@ -30,6 +30,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/notify.h"
 #include "instances/children.h"
 #include "instances/units.h"
 #include "monitor/state_look.h"
@@ -102,6 +103,29 @@ static void free_guest(struct guest *g)
 	free(g);
 }
 
+static void count(const struct watch *w, unsigned int *guests,
+		  unsigned int *served)
+{
+	*guests = 0;
+	*served = 0;
+	for (const struct guest *g = w->guests; g; g = g->next) {
+		*guests += g->instance.wanted;
+		*served += instance_serves(&g->instance);
+	}
+}
+
+static void say_status(const struct watch *w)
+{
+	unsigned int guests, served;
+
+	count(w, &guests, &served);
+	if (served == guests)
+		notify_status("%u guest%s", guests, log_plural(guests));
+	else
+		notify_status("%u guest%s, of which %u without an instance",
+			      guests, log_plural(guests), guests - served);
+}
+
 /* Not from within a call of an instance. */
 static void sweep(struct loop_deferred *deferred)
 {
@@ -118,17 +142,7 @@ static void sweep(struct loop_deferred *deferred)
 			link = &g->next;
 		}
 	}
-}
-
-static void count(const struct watch *w, unsigned int *guests,
-		  unsigned int *served)
-{
-	*guests = 0;
-	*served = 0;
-	for (const struct guest *g = w->guests; g; g = g->next) {
-		*guests += g->instance.wanted;
-		*served += instance_serves(&g->instance);
-	}
+	say_status(w);
 }
 
 static void changed(struct instance_host *host)
@@ -313,11 +327,13 @@ static int watch_open(struct watch *w, struct loop *loop,
 		r = store_open(&w->store, loop);
 	if (r == 0)
 		r = watch_all(w);
-	if (r == 0)
-		log_info("waiting for guests with virtio disks, to start %s "
-			 "for each",
-			 w->host.kind->name);
-	return r;
+	if (r)
+		return r;
+	log_info("waiting for guests with virtio disks, to start %s for each",
+		 w->host.kind->name);
+	say_status(w);
+	notify_ready();
+	return 0;
 }
 
 /* Whoever watches next finds them served. */

@@ -67,6 +67,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/notify.h"
 #include "monitor/guest_disks.h"
 #include "monitor/guest_lives.h"
 #include "monitor/guest_pace.h"
@@ -114,6 +115,18 @@ struct guest {
 };
 
 static struct guest *served;
+
+/* For people, who see it in systemctl status. */
+static void say_status(const struct guest *g)
+{
+	unsigned int n = guest_disks_active(&g->disks);
+
+	if (g->state == GUEST_AWAITED)
+		notify_status("0 disks, waiting for %s", g->options->domain);
+	else
+		notify_status("%u disk%s, 1 guest: %s, domain %d", n,
+			      log_plural(n), g->domain.name, g->domain.id);
+}
 
 /* ---- the end of a domain ---- */
 
@@ -189,6 +202,7 @@ static void ended(struct worker_owner *owner, uint64_t id)
 
 	guest_disks_ended(&g->disks, id);
 	look_for_end(g);
+	say_status(g);
 	/* There may be another one in its place. */
 	loop_defer(g->loop, &g->look);
 }
@@ -412,6 +426,7 @@ static void attached(struct worker_owner *owner, uint64_t id, int result,
 	if (!guest_disks_attached(&g->disks, id, result, error))
 		loop_defer(g->loop, &g->look);
 	look_for_end(g);
+	say_status(g);
 }
 
 static const struct worker_owner_ops owner_ops = {
@@ -480,6 +495,7 @@ static void review(struct guest *g)
 		review_life(g);
 	}
 	guest_pace_look(&g->pace, store_take_trouble(&g->store), forgotten);
+	say_status(g);
 }
 
 static void store_changed(struct store *store)
@@ -560,6 +576,8 @@ static int guest_open(struct guest *g, struct loop *loop,
 	if (r)
 		return r;
 	log_info("waiting for domain %s", options->domain);
+	say_status(g);
+	notify_ready();
 	return 0;
 }
 

@@ -30,6 +30,7 @@
 #include "base/clock.h"
 #include "base/descriptors.h"
 #include "base/log.h"
+#include "base/notify.h"
 #include "monitor/disk_image.h"
 #include "monitor/front_ends.h"
 #include "monitor/handover.h"
@@ -221,6 +222,7 @@ static void opened_first(struct vhost_disk *vd)
 	vd->listens = true;
 	size_watch_add(&vd->size, &vd->claim, vd->name, vd->loop);
 	listen_with(vd);
+	notify_ready();
 }
 
 static void opened(struct vhost_monitor *monitor, int result, const char *error)

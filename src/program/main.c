@@ -8,6 +8,7 @@
 #include "base/descriptors.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "base/notify.h"
 #include "base/standard_fds.h"
 #include "config/command_line.h"
 #include "instances/watch.h"
@@ -80,6 +81,8 @@ static int run(const struct options *options, char *const *args)
 	descriptors_raise();
 	if (r == 0)
 		r = loop_init(&loop);
+	if (r == 0)
+		notify_open(&loop);
 	if (r == 0)
 		r = signals_open(&loop, signals_of(options));
 	if (r == 0)
