@@ -353,7 +353,7 @@ torture: virtio-disk $(torture_programs)
 .PHONY: double check-double
 double_names := libxendevicemodel.so.1 libxenforeignmemory.so.1 \
 	libxenevtchn.so.1 libxentoolcore.so.1 libxenstore.so.4 libxenctrl.so.4.17
-double_mains := kills
+double_mains := kills watched
 double_shared := $(patsubst %,build/double/tests/double/%.o,host domain store \
 	driver program rest toolstack) $(patsubst %,build/double/tests/torture/%.o,common \
 	load oracle ring)

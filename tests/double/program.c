@@ -51,8 +51,12 @@ static _Noreturn void become(const struct program *p, int log_fd)
 	unsigned int n = 0;
 
 	add(argv, &n, p->path);
-	add(argv, &n, "--domain");
-	add(argv, &n, "web");
+	if (p->watches) {
+		add(argv, &n, "--watch=children");
+	} else {
+		add(argv, &n, "--domain");
+		add(argv, &n, "web");
+	}
 	add(argv, &n, "--state-dir");
 	add(argv, &n, p->state_dir);
 	add(argv, &n, "--end");
@@ -251,6 +255,19 @@ pid_t program_nursery(const struct program *p)
 
 	for (unsigned int i = 0; p->pid && i < n; i++)
 		if (has_word(children[i], "--state-dir"))
+			return children[i];
+	return 0;
+}
+
+/* Its nursery, which is further below, is like it. */
+pid_t program_instance(const char *domain)
+{
+	pid_t children[64];
+	unsigned int n = program_children(getpid(), children, 64);
+
+	for (unsigned int i = 0; i < n; i++)
+		if (has_word(children[i], "--domain") &&
+		    has_word(children[i], domain))
 			return children[i];
 	return 0;
 }

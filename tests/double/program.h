@@ -20,6 +20,7 @@ struct program {
 	const char *option;  /* one more, or NULL */
 	const char *preload; /* a library, or NULL */
 	bool detach;         /* --end=detach */
+	bool watches;        /* --watch=children, not --domain */
 	bool may_fail;       /* it was left without something that it needs */
 	pid_t pid;           /* 0: none */
 	unsigned int starts;
@@ -45,6 +46,12 @@ unsigned int program_reap(void);
 /* Its worker, and who starts those; 0: it has none now. */
 pid_t program_worker(const struct program *p);
 pid_t program_nursery(const struct program *p);
+
+/*
+ * The instance that a watcher has started, whoever is its parent now; 0: there
+ * is none. `domain` is as it was given.
+ */
+pid_t program_instance(const char *domain);
 
 /* All processes below `pid`, its children first: how many. */
 unsigned int program_children(pid_t pid, pid_t *children, unsigned int max);

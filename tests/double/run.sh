@@ -9,6 +9,7 @@
 #	KILLS	under load, over all kinds of engine and cache (4000)
 #	CHECK	in one run, each with a look at what is left behind (1000)
 #	HELD	while a slow store holds writes back (300)
+#	GUESTS	that come and go, before a watcher (300)
 #	FAULTS	system calls, allocations and Xen's calls that fail: all, or
 #		sample: some of each kind, by the day
 #
@@ -37,9 +38,11 @@ failed=0
 
 if [ "${FORM:-short}" = long ]; then
 	: "${KILLS:=4000}" "${CHECK:=1000}" "${HELD:=300}" "${FAULTS:=all}"
+	: "${GUESTS:=300}"
 	LIMIT=3600
 else
 	: "${KILLS:=160}" "${CHECK:=60}" "${HELD:=6}" "${FAULTS:=sample}"
+	: "${GUESTS:=20}"
 	LIMIT=120
 fi
 
@@ -167,6 +170,19 @@ held_back() {
 		held 2 engine=libaio,cache=none
 }
 
+# The watcher and its instances, killed; guests that come and go.
+watched() {
+	_dir=$FAST/watched
+	mkdir -p "$_dir/states"
+	truncate -s 16M "$_dir/image"
+	timeout -k 5 "$LIMIT" "$BUILD/watched" program="$PROGRAM" \
+		libraries="$BUILD/lib" states="$_dir/states" \
+		directory="$_dir" image="$_dir/image" guests="$GUESTS" &&
+		rm -r "$_dir" && return
+	tail -n 20 "$_dir"/log.* >&2
+	return 1
+}
+
 # Beside the others, for it mostly waits; of the short form one configuration.
 start_faults() {
 	mkdir -p "$FAST/faults"
@@ -238,7 +254,7 @@ faults=
 hung=
 patience=
 for _test in ${ONLY:-serves traced killed_under_load held_back \
-	nothing_left_behind hung_worker_is_found_out disk_is_given_up \
+	nothing_left_behind watched hung_worker_is_found_out disk_is_given_up \
 	everything_fails}; do
 	[ "$_test" != serves ] || [ -n "${ONLY:-}" ] || start_waiting
 	[ "$_test" != held_back ] || [ -n "${ONLY:-}" ] || start_faults
