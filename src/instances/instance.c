@@ -28,6 +28,7 @@
 #include "instances/instance.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
 
@@ -74,10 +75,10 @@ static bool is_served(struct instance *i)
 
 	if (!state_look_serves(i->host->dir, i->domid, i->vm, &pid))
 		return false;
-	if (!i->host->kind->is_instance)
-		return true;
 	/* Of one that has died only the worker is left. */
-	return task_follow(&i->task, pid) == 0;
+	if (i->host->kind->is_instance)
+		return task_follow(&i->task, pid) == 0;
+	return kill(pid, 0) == 0 || errno != ESRCH;
 }
 
 static void start(struct instance *i)

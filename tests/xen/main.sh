@@ -11,7 +11,7 @@ clean_up() {
 	for domid in $(xl list 2>/dev/null | awk 'NR > 1 && $2 != 0 { print $2 }'); do
 		xl destroy "$domid" 2>/dev/null
 	done
-	[ ! -d /run/systemd/system ] || systemctl stop 'virtio-disk@*'
+	[ ! -d /run/systemd/system ] || systemctl stop virtio-disk 'virtio-disk@*'
 	killall -q -TERM virtio-disk
 	wait_until 5 no_process virtio-disk || killall -q -KILL virtio-disk
 	killall -q -KILL xl
