@@ -78,7 +78,7 @@ static bool is_served(struct instance *i)
 	/* Of one that has died only the worker is left. */
 	if (i->host->kind->is_instance)
 		return task_follow(&i->task, pid) == 0;
-	return kill(pid, 0) == 0 || errno != ESRCH;
+	return pid > 0 && (kill(pid, 0) == 0 || errno != ESRCH);
 }
 
 static void start(struct instance *i)
@@ -92,8 +92,9 @@ static void start(struct instance *i)
 	i->started_ns = clock_ns();
 	if (r == 0) {
 		host->started++;
-		log_info("domain %u has virtio disks: started %s", i->domid,
-			 host->kind->name);
+		if (!i->in_vain)
+			log_info("domain %u has virtio disks: started %s",
+				 i->domid, host->kind->name);
 		enter(i, INSTANCE_STARTED);
 		return;
 	}
@@ -185,10 +186,18 @@ static void due(struct loop_timer *timer)
 {
 	struct instance *i = container_of(timer, struct instance, due);
 
-	if (i->state == INSTANCE_CHECKED && is_served(i))
+	if (i->state == INSTANCE_CHECKED && is_served(i)) {
 		enter(i, INSTANCE_DONE);
-	else
-		begin(i);
+		return;
+	}
+	if (i->state == INSTANCE_CHECKED && !i->in_vain) {
+		log_warning("domain %u: %s was started and does not serve it; "
+			    "it is started again and again, see systemctl "
+			    "status virtio-disk@%u",
+			    i->domid, i->host->kind->name, i->domid);
+		i->in_vain = true;
+	}
+	begin(i);
 }
 
 /* ---- what the guest wants ---- */
@@ -209,6 +218,7 @@ void instance_want(struct instance *i, const char *vm)
 {
 	i->vm = vm;
 	i->wanted = true;
+	i->in_vain = false;
 	i->pause_ns = 0;
 	/* What runs for the guest before has to end first. */
 	if (i->state != INSTANCE_STARTED && i->state != INSTANCE_OTHERS)

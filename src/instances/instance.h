@@ -60,6 +60,7 @@ struct instance {
 	const char *vm; /* what tells the guest; or NULL; the owner's */
 	enum instance_state state;
 	bool wanted;
+	bool in_vain; /* it was started, and did not serve; said once */
 	struct task task;
 	struct loop_timer due;
 	uint64_t started_ns, pause_ns;

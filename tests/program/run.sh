@@ -522,6 +522,32 @@ other_user() {
 		! grep -i warning "$SOCKET.log"
 }
 
+# rounds AT-LEAST: how often the loop was said to go round.
+rounds() { [ "$(grep -c WATCHDOG=1 "$WORK/told")" -ge "$1" ]; }
+
+# Once it is ready, and that it goes round, which it does not where it stands still.
+service_manager_is_told() {
+	new_image 1M
+	python3 "$HERE/manager.py" "$WORK/notify" >"$WORK/told" &
+	_manager=$!
+	wait_for test -S "$WORK/notify" || return 1
+	export NOTIFY_SOCKET="$WORK/notify" WATCHDOG_USEC=200000
+	serve
+	_status=$?
+	unset NOTIFY_SOCKET WATCHDOG_USEC
+	[ $_status -eq 0 ] && wait_for rounds 3 &&
+		is "$(grep -v WATCHDOG=1 "$WORK/told")" READY=1 &&
+		kill -STOP "$DAEMON" && sleep 0.3 &&
+		_before=$(wc -l <"$WORK/told") && sleep 1 &&
+		is "$(wc -l <"$WORK/told")" "$_before" &&
+		kill -CONT "$DAEMON" && wait_for rounds $((_before + 1)) &&
+		! grep -q NOTIFY_SOCKET "/proc/$(worker)/environ" &&
+		stop
+	_status=$?
+	kill $_manager
+	return $_status
+}
+
 # Help that was not read is no success.
 output_is_full() {
 	for option in --help --version; do

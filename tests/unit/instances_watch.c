@@ -536,6 +536,41 @@ static void test_systemd_that_refuses(void **state)
 	finish();
 }
 
+/* systemd has started it, or says so, and nobody serves. */
+static void test_unit_that_does_not_serve(void **state)
+{
+	(void)state;
+	begin();
+	model_instance_put("status", "0");
+	watcher_start(OPTIONS_WATCH_UNITS);
+	guest_comes(5, 1);
+	wait_until(model_instance_bytes("asked") >= 2);
+	assert_int_equal(logged("does not serve it"), 1);
+	assert_int_equal(logged("started its unit"), 1);
+	model_instance_take("status");
+	wait_until(is_served(5, 1));
+	finish();
+}
+
+static void test_no_systemctl(void **state)
+{
+	char path[80], elsewhere[88];
+
+	(void)state;
+	begin();
+	snprintf(path, sizeof(path), "%s/systemctl", model_instance_dir());
+	snprintf(elsewhere, sizeof(elsewhere), "%s.away", path);
+	assert_int_equal(rename(path, elsewhere), 0);
+	setenv("PATH", model_instance_dir(), 1);
+	watcher_start(OPTIONS_WATCH_UNITS);
+	guest_comes(5, 1);
+	wait_until(logged("systemctl cannot be executed") >= 2);
+	assert_int_equal(rename(elsewhere, path), 0);
+	wait_until(is_served(5, 1));
+	setenv("PATH", "/usr/bin:/bin", 1);
+	finish();
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -553,6 +588,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_units),
 		cmocka_unit_test(test_unit_that_is_stopped),
 		cmocka_unit_test(test_systemd_that_refuses),
+		cmocka_unit_test(test_unit_that_does_not_serve),
+		cmocka_unit_test(test_no_systemctl),
 	};
 
 	model_instance_main(argc, argv);
