@@ -112,7 +112,7 @@ static int spawn(pid_t *pid, char *const *argv)
 
 int task_start(struct task *task, char *const *argv)
 {
-	pid_t pid;
+	pid_t pid = 0;
 	int r = -spawn(&pid, argv);
 
 	if (r)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is seen from outside of the directory of state_dir.h: who serves a guest,
- * and whether a watcher starts instances for those who have none.
+ * What others see of the directory of state_dir.h: who serves a guest, and
+ * whether a watcher starts instances for those who have none.
  */
 #ifndef MONITOR_STATE_LOOK_H
 #define MONITOR_STATE_LOOK_H

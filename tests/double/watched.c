@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * watched KEY=VALUE...: the program as a watcher whose instances are its children,
- * on the double's host: a guest has its disk with nothing started before, and
- * goes on whoever is killed, the watcher or an instance. Then `guests` come and go
- * with one number, and leave nothing behind.
+ * watched KEY=VALUE...: the program as a watcher whose instances are its
+ * children, on the double's host: a guest has its disk with nothing started
+ * before, and goes on whoever is killed, the watcher or an instance. Then
+ * `guests` come and go with one number, and leave nothing behind.
  *
  * Keys: program, libraries (of the double), states (--state-dir), directory (of
  * logs), image; guests.

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An instance as a watcher sees it: a process that takes the lock of its guest's
- * states, and ends when the guest is gone. It is the test program itself, which
- * the watcher executes; what the test wants of it lies in files of the state
- * directory:
+ * An instance as a watcher sees it: a process that takes the lock of its
+ * guest's states, and ends when the guest is gone. It is the test program
+ * itself, which the watcher executes; what the test wants of it lies in files
+ * of the state directory:
  *
  *	vm.DOMID	the guest that is there; none: it is gone
  *	starts.DOMID	a byte for each start of an instance

@@ -389,7 +389,7 @@ static void test_names_that_are_none(void **state)
 	finish();
 }
 
-/* A directory that a toolstack has left; disks that have ended or are refused. */
+/* What a toolstack has left; disks that have ended or are refused. */
 static void test_domains_that_want_nothing(void **state)
 {
 	(void)state;
