@@ -5,7 +5,7 @@
 # host starts, and `xl create` needs no step before it. It is restarted and killed, an
 # instance is killed, guests reboot, are renamed, come and go, and notice nothing.
 # init: systemd
-# limit: 700
+# limit: 900
 
 . /rig/lib.sh
 
@@ -55,6 +55,39 @@ is_another() {
 	[ "$_pid" -ne 0 ] && [ "$_pid" -ne "$2" ] && is_in "$1" active
 }
 
+# xl gives a disk ten seconds, which is enough for a unit but where many others have
+# the emulated processors: what ran into that limit is tried again. An emulator that
+# stands still is no fault of the watcher's.
+tries() {
+	cat >"$RUN/create" <<-END
+		#!/usr/bin/sh
+		for try in 1 2 3 4; do
+			$(command -v xl) create "\$@" 2>$RUN/create.err && exit 0
+			cat $RUN/create.err >&2
+			grep -q 'unable to add device.* rc -9' $RUN/create.err || exit 1
+			echo again >>$RUN/create.again
+		done
+		exit 1
+	END
+	chmod +x "$RUN/create"
+}
+
+# create NAME [ARGUMENT...]: a guest, with no step before it.
+create() {
+	_name=$1
+	shift
+	"$RUN/create" "$@" "$RUN/$_name.cfg" || fail "$_name: xl create failed"
+}
+
+# An xl that starts a guest anew tries once.
+comes_back() {
+	! says "$(log_of "$1")" "$2" || return 0
+	says "/var/log/xen/xl-$1.log" 'unable to add device.* rc -9' || return 1
+	echo again >>"$RUN/create.again"
+	create "$1"
+	return 1
+}
+
 ### The host starts: the guest first, by what xendomains does.
 
 host_starts() {
@@ -66,7 +99,7 @@ host_starts() {
 		Type=oneshot
 		RemainAfterExit=yes
 		Environment=PATH=$PATH
-		ExecStart=$(command -v xl) create $RUN/first.cfg
+		ExecStart=$RUN/create $RUN/first.cfg
 		ExecStop=$(command -v xl) shutdown -w first
 		[Install]
 		WantedBy=multi-user.target
@@ -88,6 +121,7 @@ host_starts() {
 config first beats
 config second reboot
 config third beats
+tries
 host_starts
 said first '@@GUEST beat'
 first=$(unit_of first)
@@ -97,7 +131,8 @@ has "$WATCHER" "1 guest\""
 
 ### Two at once.
 
-xl create "$RUN/second.cfg" || fail "xl create failed"
+seconds create second
+note "xl create took $SECONDS_TAKEN s, its instance and the guest's memory included"
 second=$(unit_of second)
 [ "$second" != "$first" ] || fail "both guests have one unit"
 has "$WATCHER" "2 guests\""
@@ -133,6 +168,7 @@ is_in "$first" active || fail "$first has ended with the name"
 ### A reboot makes another domain, and another instance.
 
 xl reboot second
+wait_until 150 comes_back second '@@GUEST second boot' || :
 said second '@@GUEST second boot'
 said second '@@GUEST DONE'
 wait_until 30 is_in "$second" inactive || fail "$second has not ended"
@@ -142,10 +178,10 @@ wait_until 30 shows "$WATCHER" "1 guest\"" || fail "the watcher knows who is gon
 ### Guests that are gone before they have begun.
 
 for n in 1 2 3; do
-	xl create -p "$RUN/third.cfg" || fail "xl create failed ($n)"
+	create third -p
 	xl destroy third
 done
-xl create "$RUN/third.cfg" || fail "xl create failed"
+create third
 said third '@@GUEST beat'
 third=$(unit_of third)
 has "$WATCHER" "2 guests\""
@@ -191,6 +227,9 @@ failed=$(systemctl list-units --failed --plain --no-legend 'virtio-disk*')
 systemctl disable "$WATCHER" xendomains
 rm /etc/systemd/system/xendomains.service /run/systemd/system/host-ends.target
 systemctl daemon-reload
+
+[ ! -e "$RUN/create.again" ] ||
+	note "$(wc -l <"$RUN/create.again") times xl did not wait long enough for a disk"
 
 ### What the unit forbids was not needed.
 
