@@ -617,7 +617,7 @@ show_configuration() {
 		checks 0 "web.conf: right, 3 disks" --config "$WORK/shown"
 }
 
-run_all example_configuration check_configuration show_configuration sandboxed memory_in_a_file other_user rights_of_the_unit serials exit_status worker_by_hand keys_in_effect output_is_full image_sentences \
+run_all example_configuration check_configuration show_configuration sandboxed service_manager_is_told memory_in_a_file other_user rights_of_the_unit serials exit_status worker_by_hand keys_in_effect output_is_full image_sentences \
 	image_read_only_to_unit second_signal_term second_signal_int second_signal_loop_hangs \
 	doubled_signal log_is_full log_is_no_journal file_size_limit_threads file_size_limit_io_uring \
 	file_size_limit_libaio other_signals traced traced_worker_dies probes standard_fds_closed socket_is_standard_input socket_is_standard_error nothing_refused
