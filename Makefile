@@ -134,6 +134,13 @@ build/obj/%.o: $(SRC)/%.c config.h
 	@$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(HARDEN) $(LTO_FLAGS) \
 		$(SANITIZE_FLAGS) -c -o $@ $<
 
+# What a scenario on a real Xen has of the program (tests/xen/probe).
+build/probe/%: build/obj/tests/xen/probe/%.o $(objects)
+	@mkdir -p $(@D)
+	@echo "  LINK    $@"
+	@$(CC) $(CFLAGS) $(HARDEN) $(LTO_FLAGS) $(ALL_LDFLAGS) $(HARDEN_LDFLAGS) \
+		$(SANITIZE_FLAGS) -o $@ $^ $(ALL_LIBS)
+
 install: all
 	$(INSTALL) -d $(DESTDIR)$(sbindir) $(DESTDIR)$(mandir)/man5 \
 		$(DESTDIR)$(mandir)/man8 $(DESTDIR)$(systemdsystemunitdir)

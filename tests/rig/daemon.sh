@@ -34,7 +34,8 @@ build() {
 		quiet "$CACHE/log/daemon" configure_source
 	fi
 	[ -e config.mk ] || quiet "$CACHE/log/daemon" configure_build
-	quiet "$CACHE/log/daemon" timeout 600 make -j"$JOBS" virtio-disk
+	quiet "$CACHE/log/daemon" timeout 600 make -j"$JOBS" virtio-disk \
+		build/probe/reach
 	quiet "$CACHE/log/install" make install "DESTDIR=$BUILD/installed"
 }
 

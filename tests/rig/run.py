@@ -207,9 +207,15 @@ class Image:
             self.systemd_layer(top)
         elif self.daemon:
             copy(self.daemon, top / "usr/sbin/virtio-disk")
+            self.probes(top)
         self.guest_layer()
         copy(self.folder / "guest.cpio", top / "guest/top.cpio")
         pack(top, self.folder / "top.cpio")
+
+    def probes(self, top):
+        """What was built with the program, of its objects."""
+        for path in (self.daemon.parent / "build/probe").glob("*"):
+            copy(path, top / "rig/tools" / path.name)
 
     def systemd_layer(self, top):
         """The rig's units, and the program and its own as it is installed."""
