@@ -97,7 +97,6 @@ struct dom {
 	char line[LINES_MAX][LINE_BYTES];
 	unsigned int nlines;
 	const char *disk_option[2]; /* --disk of the program; NULL: none */
-	const char *wanted;         /* its --domain; NULL: web */
 	const char *config;         /* its --config; NULL: none */
 	const char *states;         /* its --state-dir; made by the host */
 	const char *wanted;         /* its --domain; NULL: web */
