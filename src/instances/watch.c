@@ -7,13 +7,15 @@
  * that are known.
  *
  *	new		xenstored knows it, and a disk is to be served: an
- *			instance is wanted (instance.c)
+ *			instance is wanted (instance.c). Of generic devices
+ *			somebody has to say that they are disks (generic.c);
+ *			else it is left alone
  *	known		its uuid is read: another guest may have the number
  *	not there	no instance is wanted; when the process that we have
  *	any more	started for it has ended, it is forgotten
  *
- * Of a guest nothing is believed: the list and the states are of the back end's
- * directory, which it cannot write, and it is known by its number.
+ * Of a guest nothing is believed: the lists and the states are of the back end's
+ * directories, which it cannot write, and it is known by its number.
  *
  * Failure modes: what cannot be known is looked at again a second later, and
  * takes nothing away. A xenstored that has forgotten everything makes known
@@ -32,6 +34,7 @@
 #include "base/log.h"
 #include "base/notify.h"
 #include "instances/children.h"
+#include "instances/generic.h"
 #include "instances/units.h"
 #include "monitor/state_look.h"
 #include "toolstack/backend_list.h"
@@ -45,12 +48,14 @@
 struct guest {
 	struct guest *next;
 	struct instance instance;
-	char *vm;    /* NULL: the store does not say; owned */
-	bool listed; /* in this review */
+	char *vm;     /* NULL: the store does not say; owned */
+	bool listed;  /* in this review */
+	bool foreign; /* its generic devices are no disks of ours */
 };
 
 struct watch {
 	struct instance_host host;
+	const struct options *options;
 	struct store store;
 	struct state_dir dir;
 	int lock_fd; /* or -1 */
@@ -94,6 +99,7 @@ static void unwant(struct guest *g)
 	instance_unwant(&g->instance);
 	free(g->vm);
 	g->vm = NULL;
+	g->foreign = false;
 }
 
 static void free_guest(struct guest *g)
@@ -135,7 +141,7 @@ static void sweep(struct loop_deferred *deferred)
 	while (*link) {
 		struct guest *g = *link;
 
-		if (instance_is_over(&g->instance)) {
+		if (instance_is_over(&g->instance) && !g->foreign) {
 			*link = g->next;
 			free_guest(g);
 		} else {
@@ -172,16 +178,30 @@ static void want(struct guest *g, char *vm)
 	char *before = g->vm;
 
 	g->vm = vm;
+	g->foreign = false;
 	instance_want(&g->instance, vm);
 	free(before);
+}
+
+/* It is not asked again; another guest of that number is. */
+static void leave_alone(struct guest *g, char *vm)
+{
+	log_debug("domain %u has generic devices, and nobody says that they "
+		  "are disks",
+		  g->instance.domid);
+	free(g->vm);
+	g->vm = vm;
+	g->foreign = true;
 }
 
 /* A domain that is not known, or whose guest was gone. */
 static void review_new(struct watch *w, struct guest *g, unsigned int domid)
 {
+	bool generic = backend_list_wants(&w->store, false, domid) != 1;
 	char *vm;
 
-	if (backend_list_wants(&w->store, domid) != 1 || read_vm(w, domid, &vm))
+	if ((generic && backend_list_wants(&w->store, true, domid) != 1) ||
+	    read_vm(w, domid, &vm))
 		return;
 	if (!g)
 		g = add(w, domid);
@@ -190,7 +210,12 @@ static void review_new(struct watch *w, struct guest *g, unsigned int domid)
 		return;
 	}
 	g->listed = true;
-	want(g, vm);
+	if (generic && g->foreign && is_same(vm, g->vm))
+		free(vm);
+	else if (generic && !generic_is_said(&w->store, domid, w->options))
+		leave_alone(g, vm);
+	else
+		want(g, vm);
 }
 
 static void review_domain(struct watch *w, unsigned int domid)
@@ -213,21 +238,41 @@ static void review_domain(struct watch *w, unsigned int domid)
 	want(g, vm);
 }
 
+/* Of a domain that has both, the first list has said all. */
+static void review_list(struct watch *w, const unsigned int *domids,
+			unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++) {
+		const struct guest *g = find(w, domids[i]);
+
+		if (!g || !g->listed)
+			review_domain(w, domids[i]);
+	}
+}
+
+static void review_all(struct watch *w, const unsigned int *disks,
+		       unsigned int ndisks, const unsigned int *generic,
+		       unsigned int ngeneric)
+{
+	for (struct guest *g = w->guests; g; g = g->next)
+		g->listed = false;
+	review_list(w, disks, ndisks);
+	review_list(w, generic, ngeneric);
+	for (struct guest *g = w->guests; g; g = g->next)
+		if (!g->listed)
+			unwant(g);
+}
+
 static void review(struct watch *w)
 {
-	unsigned int *domids, n;
+	unsigned int *disks, *generic = NULL, ndisks, ngeneric;
 
 	w->looked_ns = clock_ns();
-	if (backend_list_domains(&w->store, &domids, &n) == 0) {
-		for (struct guest *g = w->guests; g; g = g->next)
-			g->listed = false;
-		for (unsigned int i = 0; i < n; i++)
-			review_domain(w, domids[i]);
-		for (struct guest *g = w->guests; g; g = g->next)
-			if (!g->listed)
-				unwant(g);
-		free(domids);
-	}
+	if (backend_list_domains(&w->store, false, &disks, &ndisks) == 0 &&
+	    backend_list_domains(&w->store, true, &generic, &ngeneric) == 0)
+		review_all(w, disks, ndisks, generic, ngeneric);
+	free(disks);
+	free(generic);
 	if (store_take_trouble(&w->store))
 		loop_arm(w->host.loop, &w->due, AGAIN_NS);
 	loop_defer(w->host.loop, &w->sweep);
@@ -289,7 +334,8 @@ static int watch_all(struct watch *w)
 {
 	static const char *const paths[] = { "@introduceDomain",
 					     "@releaseDomain",
-					     BACKEND_LIST_PATH };
+					     BACKEND_LIST_PATH,
+					     BACKEND_LIST_GENERIC_PATH };
 
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
 		int r = store_watch(&w->store, paths[i]);
@@ -310,6 +356,7 @@ static int watch_open(struct watch *w, struct loop *loop,
 
 	w->dir = STATE_DIR_CLOSED;
 	w->lock_fd = -1;
+	w->options = options;
 	w->host = (struct instance_host){
 		.kind = kind_of(options),
 		.loop = loop,

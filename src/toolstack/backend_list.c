@@ -36,13 +36,18 @@ static unsigned int parse_domid(const char *name)
 	return domid;
 }
 
-int backend_list_domains(struct store *store, unsigned int **domids,
-			 unsigned int *n)
+static const char *parent_of(bool generic)
+{
+	return generic ? BACKEND_LIST_GENERIC_PATH : BACKEND_LIST_PATH;
+}
+
+int backend_list_domains(struct store *store, bool generic,
+			 unsigned int **domids, unsigned int *n)
 {
 	static struct log_limit lines;
 	char **names;
 	unsigned int all;
-	int r = store_list(store, &names, &all, "%s", BACKEND_LIST_PATH);
+	int r = store_list(store, &names, &all, "%s", parent_of(generic));
 
 	*domids = NULL;
 	*n = 0;
@@ -66,13 +71,17 @@ int backend_list_domains(struct store *store, unsigned int **domids,
 }
 
 /* 1, 0, or a negative errno. */
-static int is_to_be_served(struct store *store, unsigned int domid,
-			   const char *name)
+static int is_to_be_served(struct store *store, bool generic,
+			   unsigned int domid, const char *name)
 {
 	char path[STORE_PATH_MAX];
-	int state;
+	int state, r;
 
-	snprintf(path, sizeof(path), BACKEND_LIST_PATH "/%u/%s", domid, name);
+	snprintf(path, sizeof(path), "%s/%u/%s", parent_of(generic), domid,
+		 name);
+	r = generic ? backend_is_disk(store, path) : 1;
+	if (r != 1)
+		return r;
 	state = backend_state(store, path);
 	/* One that was refused has none. */
 	if (state == -ENOENT)
@@ -80,16 +89,17 @@ static int is_to_be_served(struct store *store, unsigned int domid,
 	return state < 0 ? state : state != XENBUS_CLOSED;
 }
 
-int backend_list_wants(struct store *store, unsigned int domid)
+int backend_list_wants(struct store *store, bool generic, unsigned int domid)
 {
 	unsigned int n;
 	char **names;
-	int r = store_list(store, &names, &n, BACKEND_LIST_PATH "/%u", domid);
+	int r = store_list(store, &names, &n, "%s/%u", parent_of(generic),
+			   domid);
 
 	if (r)
 		return r == -ENOENT ? 0 : r;
 	for (unsigned int i = 0; r == 0 && i < n; i++)
-		r = is_to_be_served(store, domid, names[i]);
+		r = is_to_be_served(store, generic, domid, names[i]);
 	free(names);
 	return r == 1 ? store_has_domain(store, domid) : r;
 }

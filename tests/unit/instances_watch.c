@@ -75,6 +75,7 @@ static unsigned int logged(const char *text)
 
 static struct {
 	struct options options;
+	char *config; /* --config */
 	struct loop loop;
 	struct loop_source stop;
 	pthread_t thread;
@@ -103,7 +104,11 @@ static void watcher_start(enum options_watch how)
 	static char dir[64];
 
 	snprintf(dir, sizeof(dir), "%s", model_instance_dir());
-	watcher.options = (struct options){ .watch = how, .state_dir = dir };
+	watcher.options = (struct options){
+		.watch = how,
+		.state_dir = dir,
+		.config = watcher.config,
+	};
 	assert_int_equal(loop_init(&watcher.loop), 0);
 	watcher.stop.fd = eventfd(0, EFD_CLOEXEC);
 	watcher.stop.ready = stop_ready;
@@ -415,6 +420,64 @@ static void test_domains_that_want_nothing(void **state)
 	finish();
 }
 
+/* ---- generic devices ---- */
+
+/* A guest whose configuration has a line virtio=[...]. */
+static void generic_comes(unsigned int domid, const char *name,
+			  const char *type)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "vm.%u", domid);
+	model_instance_put(path, vm_of(domid, 1));
+	xs_lock();
+	xs.introduced[domid] = true;
+	snprintf(path, sizeof(path), "/local/domain/%u/name", domid);
+	tool_write(path, "%s", name);
+	snprintf(path, sizeof(path), "/local/domain/%u/vm", domid);
+	tool_write(path, "%s", vm_of(domid, 1));
+	snprintf(path, sizeof(path), "backend/virtio/%u/0/type", domid);
+	tool_write(path, "%s", type);
+	snprintf(path, sizeof(path), "backend/virtio/%u/0/state", domid);
+	tool_write(path, "1");
+	xs_unlock();
+}
+
+/* They are disks where the guest's file says so. */
+static void test_generic_devices(void **state)
+{
+	char dir[64];
+
+	(void)state;
+	begin();
+	model_instance_put("web.conf", "[disk virtio0]\nfile = /srv/web.img\n");
+	model_instance_put("other.conf", "[disk xvda]\ncache = none\n");
+	snprintf(dir, sizeof(dir), "%s", model_instance_dir());
+	watcher.config = dir;
+	watcher_start(OPTIONS_WATCH_CHILDREN);
+	generic_comes(5, "web", "virtio,device2");
+	wait_until(is_served(5, 1));
+	generic_comes(6, "web", "virtio,device22");
+	generic_comes(7, "other", "virtio,device2");
+	generic_comes(9, "../web", "virtio,device2");
+	guest_comes(8, 1);
+	wait_until(is_served(8, 1));
+	wait_for_look();
+	for (unsigned int domid = 5; domid < 10; domid++)
+		assert_int_equal(model_instance_starts(domid),
+				 domid == 5 || domid == 8);
+	/* One that has a disk besides. */
+	guest_comes(7, 1);
+	wait_until(is_served(7, 1));
+	xs_lock();
+	tool_remove("backend/virtio");
+	xs_unlock();
+	guest_goes(5);
+	wait_until(!model_instance_of(5, NULL));
+	finish();
+	watcher.config = NULL;
+}
+
 /* ---- the store ---- */
 
 /* What cannot be read takes nothing away, and starts nothing twice. */
@@ -582,6 +645,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_wrong_command_line),
 		cmocka_unit_test(test_names_that_are_none),
 		cmocka_unit_test(test_domains_that_want_nothing),
+		cmocka_unit_test(test_generic_devices),
 		cmocka_unit_test(test_store_that_fails),
 		cmocka_unit_test(test_store_that_goes_away),
 		cmocka_unit_test(test_second_watcher),
