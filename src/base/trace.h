@@ -11,12 +11,12 @@
  * 3. A reader copies the whole ring twice, and takes the records that are the
  *    same in both and not busy: what is torn is left out and counted. It
  *    believes nothing else: numbers, kinds and names are looked at.
- * 4. An event has its name with it ("STATUS", "read"), so that who reads it need
- *    not know what the transports know. Its text is one line (trace_text()).
+ * 4. An event has its name with it ("STATUS", "read"), so that who reads it
+ *    need not know what the transports know. Its text is one line.
  * 5. What does not come with each request is always noted: register accesses
- *    but for those that requests need, messages, errors, begin and end. Requests
- *    and notifications are where the trace is on; then each event is a line of
- *    the log as well, at once.
+ *    but for those that requests need, messages, errors, begin and end.
+ *    Requests and notifications are where the trace is on; then each event is
+ *    a line of the log as well, at once.
  * 6. The rings are logged when the worker dies or a signal asks for it, by the
  *    monitor; and that of a device that needs a reset, by the worker.
  *
