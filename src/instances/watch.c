@@ -14,8 +14,8 @@
  *	not there	no instance is wanted; when the process that we have
  *	any more	started for it has ended, it is forgotten
  *
- * Of a guest nothing is believed: the lists and the states are of the back end's
- * directories, which it cannot write, and it is known by its number.
+ * Of a guest nothing is believed: the lists and the states are of the back
+ * end's directories, which it cannot write, and it is known by its number.
  *
  * Failure modes: what cannot be known is looked at again a second later, and
  * takes nothing away. A xenstored that has forgotten everything makes known

@@ -4,10 +4,10 @@
  *
  * Happy path: claim the image, make a part of it and have a worker open that;
  * then make the socket, for who finds it finds the disk, and give the worker
- * one front end after the other. Follow the size of the image, take its lock and give it away as the
- * worker says. At the end the worker finishes the requests in flight and gives
- * the device up, then the image is closed, and only then the socket is gone:
- * who finds the path free finds the image free.
+ * one front end after the other. Follow the size of the image, take its lock
+ * and give it away as the worker says. At the end the worker finishes the
+ * requests in flight and gives the device up, then the image is closed, and
+ * only then the socket is gone: who finds the path free finds the image free.
  *
  * A worker that is gone is followed by the next one, at once or after a pause
  * (worker_lives.h), as soon as nothing of it is in flight any more, which the

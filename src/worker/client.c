@@ -28,8 +28,8 @@
  * Failure modes: a worker that answers what it was not asked, that does not
  * listen, or that is gone, is lost, and the owner is told once. Answers that
  * are not there by then are not given at all. One that cannot be started is
- * lost as well, and so is one that does not say that it is alive; while it waits
- * for a store it does.
+ * lost as well, and so is one that does not say that it is alive; while it
+ * waits for a store it does.
  */
 #include "worker/worker.h"
 

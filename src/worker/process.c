@@ -13,8 +13,8 @@
  *
  * The watcher's thread (base/watcher.h) sees the end of the link as well, and
  * the signal by which a nursery has a worker give up: it ends the process where
- * the loop stands still in the store, or does not get done. So it does where the
- * loop is at one thing without end (worker/endless.h).
+ * the loop stands still in the store, or does not get done. So it does where
+ * the loop is at one thing without end (worker/endless.h).
  *
  * Failure modes: what keeps it from serving is logged and is exit status 1. To
  * give up is status 1, too.

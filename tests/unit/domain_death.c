@@ -563,7 +563,9 @@ static void test_liar(void)
 
 /* ---- it hangs ---- */
 
-/* It stands still, and would for ever: it is killed, and the next one goes on. */
+/*
+ * It stands still, and would for ever: it is killed, and the next one goes on.
+ */
 static void test_hangs_attaching(void)
 {
 	uint64_t now;

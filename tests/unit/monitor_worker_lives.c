@@ -15,7 +15,9 @@ static uint64_t now;
 
 enum { BREAK = -1, END = -2 };
 
-/* One dies after so many milliseconds of its life: the pause, or one of them. */
+/*
+ * One dies after so many milliseconds of its life: the pause, or one of them.
+ */
 static int64_t dies_after(uint64_t ms)
 {
 	enum worker_lives_next next;
