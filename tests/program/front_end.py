@@ -5,6 +5,7 @@ front_end.py SOCKET COMMAND...
     read SECTOR         prints the sector's first 16 bytes in hexadecimal
     write SECTOR        writes a sector; prints the status byte
     id                  prints the serial
+    break               says that there are more requests than the ring has
     start               hands a write to the device and does not wait for it
     hold SECONDS        goes on being there
 
@@ -79,6 +80,11 @@ class FrontEnd:
         put('<H', self.memory, AVAIL + 2, self.sent)
         os.eventfd_write(self.kick, 1)
 
+    def break_ring(self):
+        self.sent += 2 * SIZE
+        struct.pack_into('<H', self.memory, AVAIL + 2, self.sent)
+        os.eventfd_write(self.kick, 1)
+
     def finish(self):
         end = time.monotonic() + TIMEOUT
         while struct.unpack_from('<H', self.memory, USED + 2)[0] != self.sent:
@@ -116,6 +122,8 @@ def main():
             print(front_end.id())
         elif command == 'start':
             front_end.start(WRITE_BLOCK, 0, b'w' * 512)
+        elif command == 'break':
+            front_end.break_ring()
         elif command == 'hold':
             time.sleep(float(next(commands)))
         else:

@@ -180,6 +180,21 @@ traced_worker_dies() {
 		wait_for front_end write 8 >"$WORK/out" && alive && stop
 }
 
+# A driver that breaks its ring finds in the log what it has done, but no more of
+# that than is of use.
+traced_needs_reset() {
+	new_image 1M
+	serve || return 1
+	for _ in 1 2 3; do
+		is "$(front_end write 0 break hold 0.3)" 0 || return 1
+	done
+	wait_for says "the last [0-9]* events, as the device needs a reset" &&
+		says "event .* device needs reset$" &&
+		says "event .* message SET_VRING_NUM bytes=8$" &&
+		is "$(grep -c "the device needs a reset" "$SOCKET.log")" 1 &&
+		alive && stop
+}
+
 # Where the build has found their header, the static probes are in the program.
 probes() {
 	_notes=$(readelf -n "$PROGRAM")
@@ -620,4 +635,4 @@ show_configuration() {
 run_all example_configuration check_configuration show_configuration sandboxed service_manager_is_told memory_in_a_file other_user rights_of_the_unit serials exit_status worker_by_hand keys_in_effect output_is_full image_sentences \
 	image_read_only_to_unit second_signal_term second_signal_int second_signal_loop_hangs \
 	doubled_signal log_is_full log_is_no_journal file_size_limit_threads file_size_limit_io_uring \
-	file_size_limit_libaio other_signals traced traced_worker_dies probes standard_fds_closed socket_is_standard_input socket_is_standard_error nothing_refused
+	file_size_limit_libaio other_signals traced traced_worker_dies traced_needs_reset probes standard_fds_closed socket_is_standard_input socket_is_standard_error nothing_refused
