@@ -1160,7 +1160,7 @@ static void test_without_states_and_disks(void)
 		wait_until(tool_is(node(0, "state"), "6"));
 		tool_remove(node(0, ""));
 		worker_kill();
-		wait_until(logged("going on with domain 5") == i + 1);
+		wait_until(logged("has ended: killed") == 2 * i + 2);
 		attach(&disk[0], 0);
 		drive(&disk[0], 0);
 		check_serves(0, 0x22);
