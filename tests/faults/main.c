@@ -99,6 +99,8 @@ static const struct kind kinds[] = {
 	CALL(ppoll, ANY_CALL, EINTR, ENOMEM),
 	CALL(eventfd2, ANY_CALL, EMFILE, ENFILE, ENOMEM),
 	CALL(signalfd4, ANY_CALL, EMFILE, ENFILE, ENOMEM),
+	CALL(timer_create, ANY_CALL, EAGAIN, ENOMEM),
+	CALL(timer_settime, ANY_CALL, EINVAL),
 	CALL(inotify_init1, ANY_CALL, EMFILE, ENFILE, ENOMEM),
 	CALL(inotify_add_watch, ANY_CALL, ENOSPC, ENOMEM, EACCES),
 	CALL(inotify_rm_watch, ANY_CALL, EINVAL),
