@@ -1046,6 +1046,28 @@ static void test_disks_need_reset(void)
 	finish();
 }
 
+/* Its end is that of any other, with what it has not answered. */
+static void test_disk_that_needs_reset_ends(void)
+{
+	start(2, false);
+	in_flight(0);
+	patience_ends.in = 1;
+	worker_kill();
+	wait_until(logged("web/xvdb: processes that serve it end") == 1);
+	ask_detach(0);
+	wait_until(tool_is(node(0, "state"), "6"));
+	assert_false(is_claimed(0));
+	wait_no_window(0);
+	hold(false);
+	/* Made anew it is a new one. */
+	tool_remove(node(0, ""));
+	attach(&disk[0], 0);
+	drive(&disk[0], 0);
+	check_serves(0, 0x21);
+	check_answers_nothing(1);
+	finish();
+}
+
 /* ... or it is known: what the worker was at. */
 static void test_one_disk_needs_reset(void)
 {
@@ -1278,6 +1300,7 @@ int main(void)
 		host_test(test_told_to_leave),
 		host_test(test_told_to_close),
 		host_test(test_disks_need_reset),
+		host_test(test_disk_that_needs_reset_ends),
 		host_test(test_one_disk_needs_reset),
 		host_test(test_new_disk_is_refused),
 		host_test(test_end_of_patience),
