@@ -7,8 +7,9 @@
  * the option, and is status 2.
  *
  * Failures: an option that is unknown, lacks its argument or has one that it
- * does not take; one that is given twice, of which one would be forgotten; and
- * what does not go together, or is of no use beside the rest.
+ * does not take; one that is given twice, of which one would be forgotten; one
+ * that its row says to be of no use beside the rest; and what does not go
+ * together.
  */
 #include "config/command_line.h"
 
@@ -71,25 +72,15 @@ static int check_vhost(struct options *options)
 						 LISTEN_FDS_START;
 	int r;
 
-	if (options->domain || options->watch)
-		return option_wrong("--%s and vhost-user exclude each other",
-				    options->domain ? "domain" : "watch");
 	if (options->vhost_socket && options->vhost_fd >= 0)
 		return option_wrong("--vhost-user and --fd exclude each other");
 	if (!options->vhost_socket && standard_fds_log_is(inherited))
 		return option_wrong(
 			"the socket is standard error as well: the log "
 			"would go to the front end; send it elsewhere");
-	if (options->state_dir || options->end_given)
-		return option_wrong(
-			"--state-dir and --end are for --domain: the "
-			"front end keeps what the next start needs");
 	r = check_user(options);
 	if (r != OPTION_GO_ON)
 		return r;
-	if (options->config)
-		return option_wrong("--config is for --domain: of a disk over "
-				    "vhost-user all is said by --disk");
 	if (options->ndisks != 1)
 		return option_wrong(
 			"vhost-user serves one --disk, and %u are given",
@@ -143,14 +134,6 @@ static int check_domain(struct options *options)
 	if (!options->domain && !options->watch)
 		return option_wrong(
 			"--domain, --watch or --vhost-user is needed");
-	if (options->domain && options->watch)
-		return option_wrong("--domain and --watch exclude each other");
-	if (options->once)
-		return option_wrong("--once is for vhost-user: %s",
-				    options->watch ?
-					    "a watcher ends by a signal" :
-					    "with --domain it ends with the "
-					    "guest");
 	r = check_user(options);
 	if (r == OPTION_GO_ON && !options->state_dir &&
 	    value_text(&options->state_dir, default_state_dir, 1, PATH_MAX))
@@ -160,59 +143,90 @@ static int check_domain(struct options *options)
 	return r == OPTION_GO_ON ? read_files(options) : r;
 }
 
-/* Whether something is said that only who serves has a use for. */
-static bool serves(const struct options *options)
+/* What a worker serves is said over its link. */
+static enum option_form form_of(const struct options *options)
 {
-	return options->watch || options->vhost_socket ||
-	       options->vhost_fd >= 0 || options->state_dir ||
-	       options->end_given || options->once || options->foreground ||
-	       options->user;
+	if (options->worker)
+		return OPTION_WORKER;
+	if (options->task == OPTIONS_CHECK_CONFIG)
+		return OPTION_CHECK;
+	if (options->task == OPTIONS_SHOW_CONFIG)
+		return OPTION_SHOW;
+	if (options->vhost)
+		return OPTION_FRONT_ENDS;
+	return options->watch ? OPTION_WATCHER : OPTION_GUEST;
 }
 
-static int check_files(const struct options *options)
+static const char *form_name(enum option_form form)
 {
-	if (serves(options) || options->ndisks)
-		return option_wrong("--check-config goes with --config only");
-	return check_config(options->config, options->domain);
+	switch (form) {
+	case OPTION_GUEST:
+		return "--domain";
+	case OPTION_WATCHER:
+		return "--watch";
+	case OPTION_CHECK:
+		return "--check-config";
+	case OPTION_SHOW:
+		return "--show-config";
+	default:
+		return "vhost-user";
+	}
 }
 
-static int check_show(struct options *options)
+/* Nothing that is said is ignored: by the table, what is of use where. */
+static int check_use(uint32_t given, enum option_form form)
 {
-	if (serves(options))
-		return option_wrong("--show-config goes with --config and "
-				    "--disk only");
-	return check_domain(options);
-}
+	for (unsigned int i = 0; i < option_rows; i++) {
+		const struct option_row *row = &option_table[i];
 
-/* What it serves is said over its link. */
-static int check_worker(struct options *options)
-{
-	if (options->domain || options->watch || options->config ||
-	    options->task || options->vhost_socket || options->vhost_fd >= 0 ||
-	    options->ndisks || options->state_dir || options->end_given ||
-	    options->once || options->foreground)
-		return option_wrong(
-			"--worker is for the processes that virtio-disk "
-			"starts itself: use --domain or --vhost-user");
-	if (options->poll_max_us == OPTION_POLL_UNSET)
-		options->poll_max_us = POLL_MAX_US_XEN;
+		if (!(given & UINT32_C(1) << i) || (row->with & form))
+			continue;
+		if (form == OPTION_WORKER)
+			return option_wrong(
+				"--worker is for the processes that "
+				"virtio-disk starts itself: use --domain or "
+				"--vhost-user");
+		return option_wrong("--%s is of no use with %s%s%s", row->name,
+				    form_name(form), row->why ? ": " : "",
+				    row->why ? row->why : "");
+	}
 	return OPTION_GO_ON;
 }
 
-static int check(struct options *options)
+/* Guests or front ends, one or all. */
+static int check_whom(const struct options *options)
 {
-	if (options->worker)
-		return check_worker(options);
-	if (options->task == OPTIONS_CHECK_CONFIG)
-		return check_files(options);
-	options->vhost = options->vhost_socket || options->vhost_fd >= 0 ||
-			 (!options->domain && !options->watch &&
-			  listen_fds_has_one());
+	if (options->vhost && (options->domain || options->watch))
+		return option_wrong("--%s and vhost-user exclude each other",
+				    options->domain ? "domain" : "watch");
+	if (options->domain && options->watch)
+		return option_wrong("--domain and --watch exclude each other");
+	return OPTION_GO_ON;
+}
+
+static int check(struct options *options, uint32_t given)
+{
+	enum option_form form;
+	int r;
+
+	options->vhost |= options->vhost_socket || options->vhost_fd >= 0 ||
+			  (!options->domain && !options->watch &&
+			   !options->worker && !options->task &&
+			   listen_fds_has_one());
+	form = form_of(options);
 	if (options->poll_max_us == OPTION_POLL_UNSET)
-		options->poll_max_us = options->vhost ? POLL_MAX_US_VHOST :
-							POLL_MAX_US_XEN;
-	if (options->task == OPTIONS_SHOW_CONFIG)
-		return check_show(options);
+		options->poll_max_us = form == OPTION_FRONT_ENDS ?
+					       POLL_MAX_US_VHOST :
+					       POLL_MAX_US_XEN;
+	r = form == OPTION_FRONT_ENDS || form == OPTION_WATCHER ?
+		    check_whom(options) :
+		    OPTION_GO_ON;
+	if (r == OPTION_GO_ON)
+		r = check_use(given, form);
+	if (r != OPTION_GO_ON || form == OPTION_WORKER)
+		return r;
+	if (form == OPTION_CHECK)
+		return check_config(options->config, options->domain);
 	return options->vhost ? check_vhost(options) : check_domain(options);
 }
 
@@ -344,7 +358,7 @@ int command_line_parse(struct options *options, int argc, char **argv)
 		return option_wrong(
 			"%.*s: there are no arguments without an option",
 			OPTION_SHOWN_MAX, argv[optind]);
-	return check(options);
+	return check(options, given);
 }
 
 void command_line_finish(struct options *options)

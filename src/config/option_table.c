@@ -262,9 +262,13 @@ static int take_version(struct options *options, const char *argument)
 
 static int take_help(struct options *options, const char *argument);
 
+#define GUESTS (OPTION_GUEST | OPTION_WATCHER)
+#define SERVES (GUESTS | OPTION_FRONT_ENDS)
+
 const struct option_row option_table[] = {
 	{
 		.name = "domain",
+		.with = OPTION_GUEST,
 		.letter = 'd',
 		.argument = "NAME|ID",
 		.help = "the guest; waited for when it is not there yet",
@@ -272,6 +276,7 @@ const struct option_row option_table[] = {
 	},
 	{
 		.name = "disk",
+		.with = GUESTS | OPTION_FRONT_ENDS | OPTION_SHOW,
 		.letter = 'k',
 		.argument = "KEY=VALUE,...",
 		.repeats = true,
@@ -281,6 +286,8 @@ const struct option_row option_table[] = {
 	},
 	{
 		.name = "config",
+		.with = GUESTS | OPTION_CHECK | OPTION_SHOW,
+		.why = "of a disk over vhost-user all is said by --disk",
 		.argument = "DIR|FILE",
 		.help = "other files than those of /etc/virtio-disk, or the\n"
 			"guest's alone",
@@ -288,6 +295,7 @@ const struct option_row option_table[] = {
 	},
 	{
 		.name = "check-config",
+		.with = OPTION_CHECK,
 		.argument = "GUEST",
 		.optional = true,
 		.help = "check the files, of all guests or of one, and end",
@@ -295,12 +303,14 @@ const struct option_row option_table[] = {
 	},
 	{
 		.name = "show-config",
+		.with = OPTION_SHOW,
 		.argument = "GUEST",
 		.help = "print what would be served, and who says so",
 		.take = take_show_config,
 	},
 	{
 		.name = "vhost-user",
+		.with = OPTION_FRONT_ENDS,
 		.synonym = "socket-path",
 		.letter = 's',
 		.argument = "SOCKET",
@@ -309,12 +319,15 @@ const struct option_row option_table[] = {
 	},
 	{
 		.name = "fd",
+		.with = OPTION_FRONT_ENDS,
 		.argument = "N",
 		.help = "the same on an inherited socket (as LISTEN_FDS)",
 		.take = take_fd,
 	},
 	{
 		.name = "end",
+		.with = GUESTS,
+		.why = "a front end keeps what the next start needs",
 		.argument = "leave|detach",
 		.help = "a guest's disks when this ends before the guest:\n"
 			"leave them to the next start, or take them away\n"
@@ -323,30 +336,37 @@ const struct option_row option_table[] = {
 	},
 	{
 		.name = "state-dir",
+		.with = GUESTS,
+		.why = "a front end keeps what the next start needs",
 		.argument = "DIR",
 		.help = "what the next start needs [/run/virtio-disk]",
 		.take = take_state_dir,
 	},
 	{
 		.name = "foreground",
+		.with = SERVES,
 		.repeats = true,
 		.help = "serve in one process: to debug it",
 		.take = take_foreground,
 	},
 	{
 		.name = "no-sandbox",
+		.with = OPTION_EVERYWHERE,
 		.repeats = true,
 		.help = "give up no rights, allow core files: to debug it",
 		.take = take_no_sandbox,
 	},
 	{
 		.name = "once",
+		.with = OPTION_FRONT_ENDS,
+		.why = "who serves guests ends with them, or by a signal",
 		.repeats = true,
 		.help = "end when the first front end has gone",
 		.take = take_once,
 	},
 	{
 		.name = "poll-max-us",
+		.with = SERVES | OPTION_WORKER,
 		.argument = "N",
 		.help = "poll at most so long before sleeping; 0: never\n"
 			"(1000 for a Xen guest, 100 with vhost-user)",
@@ -354,12 +374,14 @@ const struct option_row option_table[] = {
 	},
 	{
 		.name = "trace",
+		.with = SERVES | OPTION_WORKER,
 		.repeats = true,
 		.help = "log each register access, request and notification",
 		.take = take_trace,
 	},
 	{
 		.name = "user",
+		.with = SERVES | OPTION_WORKER,
 		.argument = "NAME",
 		.help = "of the process that has the guest's memory\n"
 			"[a number that nobody has]",
@@ -367,6 +389,7 @@ const struct option_row option_table[] = {
 	},
 	{
 		.name = "verbose",
+		.with = OPTION_EVERYWHERE,
 		.letter = 'v',
 		.repeats = true,
 		.help = "say more",
@@ -374,6 +397,7 @@ const struct option_row option_table[] = {
 	},
 	{
 		.name = "version",
+		.with = OPTION_EVERYWHERE,
 		.letter = 'V',
 		.repeats = true,
 		.help = "print the version",
@@ -381,6 +405,7 @@ const struct option_row option_table[] = {
 	},
 	{
 		.name = "watch",
+		.with = OPTION_WATCHER,
 		.argument = "units|children",
 		.optional = true,
 		.help = "start an instance for every guest with virtio disks:\n"
@@ -390,16 +415,19 @@ const struct option_row option_table[] = {
 	},
 	{
 		.name = "worker",
+		.with = OPTION_WORKER,
 		.argument = "ID",
 		.take = take_worker,
 	},
 	{
 		.name = "vhost-worker",
+		.with = OPTION_WORKER,
 		.argument = "ID",
 		.take = take_vhost_worker,
 	},
 	{
 		.name = "help",
+		.with = OPTION_EVERYWHERE,
 		.letter = 'h',
 		.repeats = true,
 		.help = "print this help",

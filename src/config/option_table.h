@@ -23,6 +23,17 @@ enum {
 	OPTION_WRONG = 2,
 };
 
+/* What the program is started as, by its options. */
+enum option_form {
+	OPTION_GUEST = 1,      /* --domain */
+	OPTION_WATCHER = 2,    /* --watch */
+	OPTION_FRONT_ENDS = 4, /* vhost-user */
+	OPTION_CHECK = 8,      /* --check-config */
+	OPTION_SHOW = 16,      /* --show-config */
+	OPTION_WORKER = 32,    /* --worker */
+	OPTION_EVERYWHERE = 63,
+};
+
 struct option_row {
 	const char *name;     /* --name */
 	const char *synonym;  /* the same in other programs; or NULL */
@@ -33,6 +44,8 @@ struct option_row {
 	/* NULL: it is for the program itself. Lines after the first begin by
 	 * themselves. */
 	const char *help;
+	unsigned int with; /* OPTION_* of the forms that it is of use in */
+	const char *why;   /* ... and not in others; or NULL */
 	/*
 	 * OPTION_GO_ON, or an exit status after it was said why. An argument
 	 * that was left out is NULL.

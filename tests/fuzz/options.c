@@ -122,7 +122,8 @@ static void parse_line(char *text)
 	/* 1: a file that cannot be read. */
 	assert_true(r >= -1 && r <= 2);
 	if (r == -1) {
-		assert_true(options.vhost || options.domain || options.worker);
+		assert_true(options.vhost || options.domain || options.worker ||
+			    options.watch);
 		assert_true(options.poll_max_us <= 100000);
 		assert_true(options.ndisks <= DISKS_MAX);
 		for (unsigned int i = 0; i < options.ndisks; i++)

@@ -12,6 +12,7 @@
 
 #include "config/key_text.h"
 #include "config/command_line.h"
+#include "config/option_table.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -192,7 +193,7 @@ static void test_wrong_words_are_named(void **state)
 		{ { "--watch", "-s", "/x", "-k", "file=/z" },
 		  "--watch and vhost-user exclude" },
 		{ { "--watch", "--once" },
-		  "--once is for vhost-user: a watch" },
+		  "--once is of no use with --watch: who serves" },
 		{ { "--watch", "-k", "file=/z" }, "id=" },
 		{ { "web" }, "web: there are no arguments" },
 		{ { "-d", "a", "b" }, "b: there are no arguments" },
@@ -342,9 +343,9 @@ static void test_what_goes_together(void **state)
 		{ { "-d", "a", "--once" }, "--once" },
 		{ { "-d", "a", "--end=leave", "--state-dir=/s" }, NULL },
 		{ { "-s", "/x", "-k", "file=/y", "--end=leave" },
-		  "--state-dir and --end are for --domain" },
+		  "of no use with vhost-user: a front end keeps" },
 		{ { "-s", "/x", "-k", "file=/y", "--state-dir=/s" },
-		  "--state-dir and --end are for --domain" },
+		  "of no use with vhost-user: a front end keeps" },
 		{ { "-d", "a", "--user=nobody" }, NULL },
 		{ { "-d", "a", "--foreground" }, NULL },
 		{ { "-d", "a", "--user=nobody", "--foreground" },
@@ -364,7 +365,7 @@ static void test_what_goes_together(void **state)
 		{ { "--worker=7", "-k", "id=x" }, "starts itself" },
 		{ { "--worker=7", "--foreground" }, "starts itself" },
 		{ { "-s", "/x", "-k", "file=/y", "--config=/z" },
-		  "--config is for --domain" },
+		  "--config is of no use with vhost-user: of a" },
 		{ { "--worker=7", "--config=/z" }, "starts itself" },
 		{ { "--worker=7", "--check-config" }, "starts itself" },
 		{ { "-d", "a", "--config=" }, "--config needs a directory" },
@@ -373,11 +374,21 @@ static void test_what_goes_together(void **state)
 		{ { "-d", "a", "--check-config", "b" }, "one guest is named" },
 		{ { "-d", "a", "--show-config=b" }, "one guest is named" },
 		{ { "--show-config" }, "--show-config needs GUEST" },
-		{ { "--show-config=a", "--once" }, "--config and --disk only" },
+		{ { "--show-config=a", "--once" },
+		  "--once is of no use with --show-config" },
 		{ { "--show-config=a", "-k", "file=/x" }, "--disk needs id=" },
 		{ { "--show-config=a", "-k", "id=x", "-v" }, NULL },
-		{ { "--check-config", "--end=leave" }, "with --config only" },
-		{ { "--check-config", "-k", "id=x" }, "with --config only" },
+		{ { "--check-config", "--end=leave" },
+		  "of no use with --check-config" },
+		{ { "--check-config", "--trace" },
+		  "--trace is of no use with --check-config" },
+		{ { "--show-config=a", "--poll-max-us=1" },
+		  "--poll-max-us is of no use with --show-config" },
+		{ { "--worker=7", "--once" }, "starts itself" },
+		{ { "--worker=7", "--fd=8" }, "starts itself" },
+		{ { "--worker=7", "--end=leave" }, "starts itself" },
+		{ { "--check-config", "-k", "id=x" },
+		  "of no use with --check-config" },
 		{ { "--check-config", "a", "b" }, "b: there are no arguments" },
 		{ { "-d", "a", "-k", "id=x", "-k", "id=y" }, NULL },
 		{ { "-d", "a", "-k", "id=x", "-k", "id=x" }, "id=x" },
@@ -385,6 +396,17 @@ static void test_what_goes_together(void **state)
 
 	(void)state;
 	check_lines(lines, COUNT(lines));
+}
+
+/* Who adds an option says where it is of use. */
+static void test_each_option_is_of_use_somewhere(void **state)
+{
+	(void)state;
+	for (unsigned int i = 0; i < option_rows; i++) {
+		if (!option_table[i].with)
+			fail_msg("--%s", option_table[i].name);
+		assert_int_equal(option_table[i].with & ~OPTION_EVERYWHERE, 0);
+	}
 }
 
 /* Of the one disk of vhost-user nothing else will be said. */
@@ -444,6 +466,7 @@ int main(void)
 		cmocka_unit_test(test_legacy_is_for_xen_guests),
 		cmocka_unit_test(test_sixteen_disks_and_no_more),
 		cmocka_unit_test(test_what_goes_together),
+		cmocka_unit_test(test_each_option_is_of_use_somewhere),
 		cmocka_unit_test(test_the_disk_of_vhost_user_is_settled),
 		cmocka_unit_test(test_no_memory_is_said),
 	};
