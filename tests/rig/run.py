@@ -181,7 +181,8 @@ class Image:
     def guest_layer(self):
         top = self.folder / "guest"
         copy(XEN / "guest/init", top / "init")
-        copy(XEN / "guest/reboot", top / "usr/sbin/reboot")
+        for name in "reboot", "poweroff":
+            copy(XEN / "guest" / name, top / "usr/sbin" / name)
         for path in XEN.glob("guest/*.sh"):
             copy(path, top / "rig" / path.name)
         for path in self.tools.iterdir():
