@@ -83,6 +83,8 @@ create() {
 comes_back() {
 	! says "$(log_of "$1")" "$2" || return 0
 	says "/var/log/xen/xl-$1.log" 'unable to add device.* rc -9' || return 1
+	# It takes away what it has of it.
+	! xl list "$1" >/dev/null 2>&1 || return 1
 	echo again >>"$RUN/create.again"
 	create "$1"
 	return 1
