@@ -8,6 +8,7 @@
  * Keys: program, libraries (of the double), states (--state-dir), directory (of
  * logs), image; guests.
  */
+#include <dirent.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -18,6 +19,9 @@
 #include "rest.h"
 #include "toolstack.h"
 #include "virtio/mmio_wire.h"
+
+/* So long a watcher with a guest sleeps without a break, if nothing happens. */
+#define QUIET_NS (2 * NS_PER_SECOND)
 
 /* More than the watcher may have of its own in the end. */
 enum { MEMORY_SPARE_KB = 256 };
@@ -134,6 +138,43 @@ static unsigned int descriptors(const struct test *t)
 	return rest_files(path);
 }
 
+/* How often any thread of it has gone to sleep. */
+static unsigned int sleeps(const struct test *t)
+{
+	char path[64], line[256];
+	unsigned int sum = 0, n;
+	struct dirent *e;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", t->program.pid);
+	dir = opendir(path);
+	while (dir && (e = readdir(dir))) {
+		char status[512];
+		FILE *f;
+
+		snprintf(status, sizeof(status), "%s/%s/status", path,
+			 e->d_name);
+		f = fopen(status, "re");
+		while (f && fgets(line, sizeof(line), f))
+			if (sscanf(line, "voluntary_ctxt_switches: %u", &n) ==
+			    1)
+				sum += n;
+		if (f)
+			fclose(f);
+	}
+	if (dir)
+		closedir(dir);
+	return sum;
+}
+
+static bool has_slept_on(const struct test *t)
+{
+	unsigned int before = sleeps(t);
+
+	pause_ns(QUIET_NS);
+	return before && sleeps(t) == before;
+}
+
 /* The second guest has shown what it needs. */
 static void guests_come_and_go(struct test *t)
 {
@@ -205,6 +246,7 @@ int main(int argc, char **argv)
 	instance_dies(&t);
 	watcher_dies(&t);
 	instance_dies(&t);
+	wait_until(&t, has_slept_on(&t));
 	guest_goes(&t);
 	guests_come_and_go(&t);
 	watcher_ends(&t);
