@@ -50,6 +50,8 @@ said() {
 	wait_until 150 says "$(log_of "$1")" "$2" || fail "$1 did not say: $2"
 }
 
+is_gone() { ! xl list "$1" >/dev/null 2>&1; }
+
 is_another() {
 	_pid=$(property "$1" MainPID)
 	[ "$_pid" -ne 0 ] && [ "$_pid" -ne "$2" ] && is_in "$1" active
@@ -103,6 +105,8 @@ host_starts() {
 		Environment=PATH=$PATH
 		ExecStart=$RUN/create $RUN/first.cfg
 		ExecStop=$(command -v xl) shutdown -w first
+		# An xl of each guest is there to take it away.
+		KillMode=process
 		[Install]
 		WantedBy=multi-user.target
 	END
@@ -213,7 +217,7 @@ END
 systemctl daemon-reload
 systemctl start host-ends.target
 says "$(log_of first)" 'reboot: Power down' || fail "the guest was not shut down"
-! xl list first || fail "the guest is still there"
+wait_until 60 is_gone first || fail "the guest is still there"
 for unit in "$first" "$WATCHER"; do
 	is_in "$unit" inactive || fail "$unit has not ended"
 	[ "$(property "$unit" InactiveEnterTimestampMonotonic)" -ge \
