@@ -26,17 +26,17 @@ struct front_ends {
 };
 
 /* Name and call are set; none come. */
-void front_ends_init(struct front_ends *front_ends, struct loop *loop);
+void front_ends_init(struct front_ends *fe, struct loop *loop);
 
 /*
  * Take the next one that comes, or has come, on `listener`, which stays the
  * caller's; by the loop. Of those that come after it the log tells. Without a
  * descriptor for it that is tried again every second.
  */
-void front_ends_want(struct front_ends *front_ends, int listener);
+void front_ends_want(struct front_ends *fe, int listener);
 
 /* Nobody is taken: who comes waits for whoever asks for the next one. */
-void front_ends_stop(struct front_ends *front_ends);
+void front_ends_stop(struct front_ends *fe);
 
 /* Who connected, never waiting: -EAGAIN if there is nobody. Or an errno. */
 int front_ends_accept(int listener);
