@@ -123,10 +123,11 @@ static void news_ready(struct loop_source *source, uint32_t events)
 		signals.ops->log_stats();
 	if (news & NEWS_SIZES)
 		signals.ops->look();
-	if (news & NEWS_TRACE)
+	/* A watcher has no disks. */
+	if ((news & NEWS_TRACE) && signals.ops->trace)
 		signals.ops->trace(
 			__atomic_load_n(&signals.traces, __ATOMIC_RELAXED));
-	if (news & NEWS_EVENTS)
+	if ((news & NEWS_EVENTS) && signals.ops->log_events)
 		signals.ops->log_events();
 	if (news & NEWS_END)
 		loop_quit(signals.loop);
@@ -175,6 +176,11 @@ static void end(int signo)
 
 static void switch_trace(bool on)
 {
+	if (!signals.ops->trace) {
+		log_info("there is nothing to trace in this process; its "
+			 "instances are told by their own signals");
+		return;
+	}
 	log_info("the trace is switched %s", on ? "on" : "off");
 	__atomic_store_n(&signals.traces, on, __ATOMIC_RELAXED);
 	tell(NEWS_TRACE);

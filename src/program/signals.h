@@ -11,8 +11,9 @@
 #include "base/loop.h"
 
 struct signals_owner_ops {
-	void (*log_stats)(void);  /* USR1 */
-	void (*look)(void);       /* HUP: at the sizes of images */
+	void (*log_stats)(void); /* USR1 */
+	void (*look)(void);      /* HUP: at the sizes of images */
+	/* These may be NULL, of who has no disks. */
 	void (*log_events)(void); /* USR2; see base/trace.h */
 	void (*trace)(bool on);   /* RTMIN+1, RTMIN+2 */
 	/*

@@ -130,6 +130,20 @@ static void watcher_dies(struct test *t)
 		    pid, instance());
 }
 
+/* Signals that are for who has disks: people send them to all of the name. */
+static void watcher_hears(struct test *t)
+{
+	const int signals[] = { SIGUSR2, SIGRTMIN + 1, SIGRTMIN + 2, SIGHUP };
+
+	for (unsigned int i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		kill(t->program.pid, signals[i]);
+	wait_until(t, says(t, "nothing to trace"));
+	kill(t->program.pid, SIGUSR1);
+	wait_until(t, says(t, "stats guests=1"));
+	if (!program_lives(&t->program))
+		die("a signal has ended the watcher");
+}
+
 static unsigned int descriptors(const struct test *t)
 {
 	char path[64];
@@ -243,6 +257,7 @@ int main(int argc, char **argv)
 	program_start(&t.program);
 	guest_comes(&t);
 	guest_begins(&t);
+	watcher_hears(&t);
 	instance_dies(&t);
 	watcher_dies(&t);
 	instance_dies(&t);

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "base/trace_signals.h"
 #include "program/signals.h"
 
 static volatile sig_atomic_t heard;
@@ -21,21 +22,13 @@ static void hear(int signo)
 	heard = signo;
 }
 
-static bool traces;
-
 static void unused(void)
 {
 }
 
-static void trace(bool on)
-{
-	traces = on;
-}
-
+/* As a watcher's, which has no disks. */
 static const struct signals_owner_ops ops = {
 	.log_stats = unused,
-	.log_events = unused,
-	.trace = trace,
 	.look = unused,
 	.abandon = unused,
 };
@@ -47,6 +40,8 @@ static const struct signals_owner_ops ops = {
 static void test_blocked_before(void **state)
 {
 	static const int ours[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1 };
+	const int others[] = { TRACE_SIGNAL_LOG, TRACE_SIGNAL_ON,
+			       TRACE_SIGNAL_OFF };
 	struct loop loop;
 	sigset_t set;
 
@@ -65,6 +60,11 @@ static void test_blocked_before(void **state)
 	signal(SIGURG, hear);
 	raise(SIGURG);
 	assert_int_equal(heard, SIGURG);
+	/* What it has no use for does not end it. */
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		assert_int_equal(kill(getpid(), others[i]), 0);
+	assert_int_equal(kill(getpid(), SIGTERM), 0);
+	assert_int_equal(loop_run(&loop), 0);
 	loop_finish(&loop);
 }
 
