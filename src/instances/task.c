@@ -6,7 +6,8 @@
  * is not another one's meanwhile.
  *
  * Failure modes: a child that cannot be waited for is ended again at once; a
- * kernel without pidfd (before Linux 5.3) starts none.
+ * kernel without pidfd (before Linux 5.3) starts none. Where somebody has
+ * ignored SIGCHLD for us nobody knows how a child has ended, but that.
  */
 #include "instances/task.h"
 
@@ -39,7 +40,8 @@ static void ready(struct loop_source *source, uint32_t events)
 	int status = 0;
 
 	(void)events;
-	if (task->pid && waitpid(task->pid, &status, WNOHANG) != task->pid)
+	/* Where it is not ours to wait for, it has ended all the same. */
+	if (task->pid && waitpid(task->pid, &status, WNOHANG) == 0)
 		return;
 	forget(task);
 	task->ended(task, status);

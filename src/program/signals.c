@@ -88,11 +88,15 @@ void signals_ignore(void)
 		signal(ignored[i], SIG_IGN);
 }
 
-/* Of the bus guard and of the write guard (src/vhost_user). */
+/*
+ * Of the bus guard and of the write guard (src/vhost_user). Where CHLD is
+ * ignored nobody knows how a child has ended.
+ */
 static void unblock_needed(void)
 {
 	sigset_t needed;
 
+	signal(SIGCHLD, SIG_DFL);
 	sigemptyset(&needed);
 	sigaddset(&needed, SIGBUS);
 	sigaddset(&needed, SIGURG);

@@ -335,6 +335,21 @@ static void test_child_that_dies(void **state)
 	finish();
 }
 
+/* As of a shell that ignores it: the kernel waits for each child itself. */
+static void test_child_that_nobody_waits_for(void **state)
+{
+	(void)state;
+	begin();
+	signal(SIGCHLD, SIG_IGN);
+	watcher_start(OPTIONS_WATCH_CHILDREN);
+	guest_comes(5, 1);
+	wait_until(is_served(5, 1));
+	kill(model_instance_of(5, NULL), SIGKILL);
+	wait_until(model_instance_starts(5) == 2 && is_served(5, 1));
+	signal(SIGCHLD, SIG_DFL);
+	finish();
+}
+
 /* It is not tried again and again, unless the guest is another one. */
 static void test_wrong_command_line(void **state)
 {
@@ -642,6 +657,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_number_of_another_guest),
 		cmocka_unit_test(test_next_watcher),
 		cmocka_unit_test(test_child_that_dies),
+		cmocka_unit_test(test_child_that_nobody_waits_for),
 		cmocka_unit_test(test_wrong_command_line),
 		cmocka_unit_test(test_names_that_are_none),
 		cmocka_unit_test(test_domains_that_want_nothing),
