@@ -10,12 +10,12 @@
  * the way of a key of --disk. What of a line inih takes in silence is looked at
  * before it sees the line: one that is longer than its buffer would be cut in
  * two, a key that is indented would be the rest of the value above it, and what
- * follows a section's bracket would be nothing.
+ * follows a section's bracket, or a carriage return, would be nothing.
  *
  * Failures: each line that is wrong is told, all in one go, and with one of
  * them the whole file counts for nothing: half of what somebody wanted may be
  * worse than neither. So is a file that is no file, is too large, or may be
- * written by everybody.
+ * written by everybody, and a link that leads to none.
  */
 #include "config/config_file.h"
 
@@ -201,6 +201,21 @@ static void begin_section(struct reading *r, char *text)
 
 /* ---- lines and keys ---- */
 
+static void complain_of_words(struct reading *r, unsigned int line)
+{
+	complain(r, line,
+		 "this is neither KEY = VALUE nor a [SECTION]; a comment "
+		 "begins with ;");
+}
+
+/* What stands behind the end of a line, of which nothing would be seen. */
+static bool has_more(const char *text)
+{
+	text += strcspn(text, "\r\n");
+	text += strspn(text, "\r");
+	return *text && *text != '\n';
+}
+
 /* The next line without what inih would misread; NULL: there is none. */
 static char *next_text(struct reading *r, size_t max)
 {
@@ -218,6 +233,11 @@ static char *next_text(struct reading *r, size_t max)
 	text = skip(text);
 	if (memchr(r->text, '\0', (size_t)bytes)) {
 		complain(r, r->line, "there is a zero byte: is this a text?");
+		*text = '\0';
+	} else if (has_more(text)) {
+		complain(r, r->line,
+			 "there is a carriage return within it: a line ends "
+			 "with a newline");
 		*text = '\0';
 	} else if (strcspn(text, "\r\n") > max) {
 		complain(r, r->line,
@@ -240,6 +260,10 @@ static char *next_line(char *to, int size, void *stream)
 		return NULL;
 	if (*text == '[') {
 		begin_section(r, text);
+		*text = '\0';
+	} else if (*text && !strchr(";#", *text) && !strpbrk(text, "=:")) {
+		/* inih tells one of these. */
+		complain_of_words(r, r->line);
 		*text = '\0';
 	}
 	snprintf(to, (size_t)size, "%.*s\n", (int)strcspn(text, "\r\n"), text);
@@ -294,9 +318,7 @@ static int parse(struct reading *r)
 	if (r->error)
 		return cannot(r->file->path, r->error, strerror(-r->error));
 	if (wrong > 0)
-		complain(r, (unsigned int)wrong,
-			 "this is neither KEY = VALUE nor a [SECTION]; a "
-			 "comment begins with ;");
+		complain_of_words(r, (unsigned int)wrong);
 	for (unsigned int i = 0; r->faults == 0 && i < r->file->ndisks; i++)
 		check_disk(r, &r->file->disk[i]);
 	return r->faults ? -EINVAL : 0;
@@ -321,6 +343,14 @@ static int check_kind(const char *path, int fd)
 	return 0;
 }
 
+/* Whoever has made a link wants what it leads to. */
+static bool is_link(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 && S_ISLNK(st.st_mode);
+}
+
 static FILE *open_file(const char *path, int *error)
 {
 	/* Not to wait for whoever writes into a pipe. */
@@ -330,7 +360,11 @@ static FILE *open_file(const char *path, int *error)
 	*error = 0;
 	if (fd < 0) {
 		*error = errno == ENOTDIR ? -ENOENT : -errno;
-		if (*error != -ENOENT)
+		if (*error == -ENOENT && is_link(path))
+			*error =
+				cannot(path, -ENOLINK,
+				       "a symbolic link that leads to nothing");
+		else if (*error != -ENOENT)
 			cannot(path, *error, strerror(errno));
 		return NULL;
 	}

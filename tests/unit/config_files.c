@@ -173,6 +173,18 @@ static void test_faults_are_told_with_their_lines(void **state)
 		  "[disk xvda]\nreadonly\n",
 		  { ":2: this is neither KEY = VALUE nor a [SECTION]" } },
 		{ PLACE_GUEST,
+		  "[disk xvda]\nreadonly\ncache = none\nunsafe\n",
+		  { ":2: this is neither KEY", ":4: this is neither KEY" } },
+		{ PLACE_GUEST,
+		  "[disk xvda]\nwords ; a = b\n",
+		  { ":2: this is neither KEY = VALUE nor a [SECTION]" } },
+		{ PLACE_GUEST,
+		  "[disk xvda]\ncache = none\rqueues = 2\n",
+		  { ":2: there is a carriage return within it" } },
+		{ PLACE_GUEST,
+		  "; all of it is a comment\r[disk xvda]\rqueues = 2\r",
+		  { ":1: there is a carriage return within it" } },
+		{ PLACE_GUEST,
 		  "[disk 12345678901234567890123456789012345678901234567890"
 		  "12345678901234]\n",
 		  { ":1: the name of a disk: id=", "1 to 63 bytes" } },
@@ -265,6 +277,12 @@ static void test_what_is_no_configuration(void **state)
 	assert_int_equal(unlink(path), 0);
 	assert_int_equal(config_file_read(&file, path, PLACE_GUEST), -ENOENT);
 	config_file_finish(&file);
+	assert_int_equal(symlink("nowhere", path), 0);
+	said[0] = '\0';
+	assert_int_equal(config_file_read(&file, path, PLACE_GUEST), -ENOLINK);
+	assert_non_null(strstr(said, "x.conf: a symbolic link that leads"));
+	config_file_finish(&file);
+	assert_int_equal(unlink(path), 0);
 	/* Nobody writes into it: it must not be waited for. */
 	assert_int_equal(mkfifo(path, 0600), 0);
 	said[0] = '\0';
