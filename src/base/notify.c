@@ -10,8 +10,9 @@
  * moments by all processes that have the same time: an idle host wakes for all
  * of them once.
  *
- * Failure: what cannot be said is not. A service that is never ready is ended,
- * by whoever did not hear it.
+ * Failure: what cannot be said is not. Where too much waits to be heard, as of a
+ * host whose services all begin at once, it is said again a little later, for a
+ * service that is never ready is ended.
  */
 #include "base/notify.h"
 
@@ -30,6 +31,9 @@
 
 /* More often costs more than it tells. */
 #define PERIOD_MIN_NS (100 * NS_PER_MS)
+/* Until there may be room for what was not heard: later each time. */
+#define AGAIN_MIN_NS (100 * NS_PER_MS)
+#define AGAIN_MAX_NS (10 * NS_PER_SECOND)
 
 /* There is one process, and one thread that tells. */
 static struct {
@@ -39,15 +43,24 @@ static struct {
 	struct loop *loop;
 	struct loop_timer round;
 	uint64_t period_ns;
+	struct loop_timer again;
+	uint64_t again_ns;
+	bool owes_ready, owes_status; /* said, and not heard */
 	char status[NOTIFY_STATUS_MAX];
 } notify;
 
-static void tell(const char *text)
+/* Whether that was all, for there is room or nobody. */
+static bool tell(const char *text)
 {
-	if (notify.wanted && send(notify.fd, text, strlen(text),
-				  MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-		log_debug("the service manager cannot be told %s: %s", text,
-			  strerror(errno));
+	int error;
+
+	if (!notify.wanted || send(notify.fd, text, strlen(text),
+				   MSG_NOSIGNAL | MSG_DONTWAIT) >= 0)
+		return true;
+	error = errno;
+	log_debug("the service manager cannot be told %s: %s", text,
+		  strerror(error));
+	return error != EAGAIN && error != ENOBUFS;
 }
 
 /* ---- the rounds ---- */
@@ -120,6 +133,37 @@ static int connect_to(const char *path)
 	return -(int)n;
 }
 
+static void tell_later(void)
+{
+	uint64_t ns = 2 * notify.again_ns;
+
+	notify.again_ns = ns < AGAIN_MIN_NS ? AGAIN_MIN_NS :
+			  ns > AGAIN_MAX_NS ? AGAIN_MAX_NS :
+					      ns;
+	loop_arm(notify.loop, &notify.again, notify.again_ns);
+}
+
+static void tell_all(void)
+{
+	char text[sizeof("STATUS=") + NOTIFY_STATUS_MAX];
+
+	if (notify.owes_ready)
+		notify.owes_ready = !tell("READY=1");
+	snprintf(text, sizeof(text), "STATUS=%s", notify.status);
+	if (notify.owes_status)
+		notify.owes_status = !tell(text);
+	if (!notify.owes_ready && !notify.owes_status)
+		notify.again_ns = 0;
+	else if (!notify.again.armed)
+		tell_later();
+}
+
+static void again_due(struct loop_timer *timer)
+{
+	(void)timer;
+	tell_all();
+}
+
 void notify_open(struct loop *loop)
 {
 	static const char *const variables[] = { "NOTIFY_SOCKET",
@@ -130,6 +174,7 @@ void notify_open(struct loop *loop)
 
 	notify.wanted = r == 0;
 	notify.loop = loop;
+	notify.again.due = again_due;
 	if (path && r)
 		log_warning("the service manager's socket %s: %s", path,
 			    strerror(-r));
@@ -141,15 +186,16 @@ void notify_open(struct loop *loop)
 
 void notify_ready(void)
 {
-	if (!notify.ready)
-		tell("READY=1");
+	if (notify.ready)
+		return;
 	notify.ready = true;
+	notify.owes_ready = true;
+	tell_all();
 }
 
 void notify_status(const char *format, ...)
 {
-	char text[sizeof("STATUS=") + NOTIFY_STATUS_MAX] = "STATUS=";
-	char *status = text + strlen(text);
+	char status[NOTIFY_STATUS_MAX] = "";
 	va_list args;
 
 	if (!notify.wanted)
@@ -164,5 +210,6 @@ void notify_status(const char *format, ...)
 	if (!strcmp(status, notify.status))
 		return;
 	memcpy(notify.status, status, NOTIFY_STATUS_MAX);
-	tell(text);
+	notify.owes_status = true;
+	tell_all();
 }

@@ -187,6 +187,32 @@ static void test_full_socket(void)
 	assert_string_equal(heard(), "STATUS=0");
 }
 
+/* It hears what counts when it listens again: else a service is never ready. */
+static void test_full_socket_that_is_read(void)
+{
+	struct loop_timer quit = { .due = quit_due };
+	const char *text;
+	bool ready = false;
+	char last[32] = "";
+
+	listen_at(path);
+	notify_open(&loop);
+	for (unsigned int i = 0; i < 5000; i++)
+		notify_status("%u", i);
+	notify_ready();
+	while ((text = heard()))
+		assert_string_not_equal(text, "READY=1");
+	loop_arm(&loop, &quit, 500 * NS_PER_MS);
+	assert_int_equal(loop_run(&loop), 0);
+	while ((text = heard())) {
+		ready |= !strcmp(text, "READY=1");
+		snprintf(last, sizeof(last), "%s", text);
+	}
+	assert_true(ready);
+	assert_string_equal(last, "STATUS=4999");
+	assert_null(loop.timers);
+}
+
 /* There is one process: each has one. */
 static void run(void **state)
 {
@@ -229,6 +255,7 @@ int main(void)
 		process_test(test_odd_numbers),
 		process_test(test_nobody),
 		process_test(test_full_socket),
+		process_test(test_full_socket_that_is_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
