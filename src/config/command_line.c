@@ -209,6 +209,7 @@ static int check(struct options *options, uint32_t given)
 	enum option_form form;
 	int r;
 
+	options->poll_given = options->poll_max_us != OPTION_POLL_UNSET;
 	options->vhost |= options->vhost_socket || options->vhost_fd >= 0 ||
 			  (!options->domain && !options->watch &&
 			   !options->worker && !options->task &&

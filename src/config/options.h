@@ -50,8 +50,9 @@ struct options {
 	struct disk_options disk[DISKS_MAX];
 	unsigned int ndisks;
 	unsigned int poll_max_us; /* longest adaptive polling */
-	bool foreground;          /* the worker is no process */
-	char *user;               /* of that process; or NULL; owned */
+	bool poll_given;
+	bool foreground; /* the worker is no process */
+	char *user;      /* of that process; or NULL; owned */
 	/* That process: of guest `worker_domid`; with `vhost` of front ends. */
 	bool worker;
 	unsigned int worker_domid;

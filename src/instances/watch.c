@@ -305,10 +305,12 @@ static const struct instance_kind *kind_of(const struct options *options)
 static void warn_of_options(const struct options *options)
 {
 	if (options->ndisks || options->end_given || options->user ||
-	    options->foreground || options->no_sandbox)
-		log_warning("systemd starts the instances: what --disk, --end, "
-			    "--user, --foreground and --no-sandbox say does "
-			    "not come to them");
+	    options->foreground || options->no_sandbox || options->trace ||
+	    options->config || options->poll_given)
+		log_warning("systemd starts the instances: what --config, "
+			    "--disk, --end, --poll-max-us, --trace, --user, "
+			    "--foreground and --no-sandbox say does not come "
+			    "to them");
 }
 
 /* There is one watcher. */

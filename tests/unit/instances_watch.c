@@ -573,6 +573,25 @@ static void test_units(void **state)
 	finish();
 }
 
+/* Each of them would do nothing, and nobody would know. */
+static void test_options_that_do_not_come_to_units(void **state)
+{
+	char dir[64];
+
+	(void)state;
+	begin();
+	watcher_start(OPTIONS_WATCH_UNITS);
+	wait_until(logged("waiting for guests"));
+	assert_int_equal(logged("does not come to them"), 0);
+	watcher_stop();
+	snprintf(dir, sizeof(dir), "%s", model_instance_dir());
+	watcher.config = dir;
+	watcher_start(OPTIONS_WATCH_UNITS);
+	wait_until(logged("say does not come to them") == 1);
+	watcher.config = NULL;
+	finish();
+}
+
 /* What systemd was told once is its own: who stops a unit wants it so. */
 static void test_unit_that_is_stopped(void **state)
 {
@@ -666,6 +685,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_store_that_goes_away),
 		cmocka_unit_test(test_second_watcher),
 		cmocka_unit_test(test_units),
+		cmocka_unit_test(test_options_that_do_not_come_to_units),
 		cmocka_unit_test(test_unit_that_is_stopped),
 		cmocka_unit_test(test_systemd_that_refuses),
 		cmocka_unit_test(test_unit_that_does_not_serve),
