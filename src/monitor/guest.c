@@ -148,6 +148,16 @@ static void leave_to_watcher(struct guest *g, const char *why)
 	loop_quit(g->loop);
 }
 
+/*
+ * One that serves it is there for good. What one that has died has left is gone
+ * some time, and who then starts this one anew has to know that it failed.
+ */
+static bool is_served_by_other(const struct guest *g)
+{
+	return is_for_one_domain(g) &&
+	       !state_look_is_left(&g->states.dir, (unsigned int)g->domain.id);
+}
+
 /* All disks have ended and the domain is gone: wait for its successor. */
 static void left(struct guest *g)
 {
@@ -273,7 +283,7 @@ static void look_for_domain(struct guest *g)
 		return;
 	}
 	r = guest_states_take(&g->states);
-	if (r == -EBUSY && is_for_one_domain(g))
+	if (r == -EBUSY && is_served_by_other(g))
 		leave_to_watcher(g, "is served by another instance");
 	else if (r && r != -EAGAIN)
 		fail(g);

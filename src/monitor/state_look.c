@@ -83,6 +83,23 @@ bool state_look_serves(const struct state_dir *dir, unsigned int domid,
 	return true;
 }
 
+/*
+ * A monitor's filter has no kill() for it; who owns a file that tells nobody
+ * anything is no signal. A kernel before Linux 4.13 takes any number.
+ */
+static bool is_dead(int fd, pid_t pid)
+{
+	return pid > 0 && fcntl(fd, F_SETOWN, pid) && errno == ESRCH;
+}
+
+bool state_look_is_left(const struct state_dir *dir, unsigned int domid)
+{
+	pid_t pid;
+
+	return state_look_serves(dir, domid, NULL, &pid) &&
+	       is_dead(dir->root_fd, pid);
+}
+
 int state_look_claim(const struct state_dir *dir)
 {
 	const struct timespec pause = { .tv_nsec = CLAIM_PAUSE_NS };

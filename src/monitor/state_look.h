@@ -20,6 +20,12 @@ bool state_look_serves(const struct state_dir *dir, unsigned int domid,
 		       const char *vm, pid_t *pid);
 
 /*
+ * Whether whoever has the guest of this number has died, and has left a worker
+ * that cannot end, as in a store that hangs. False: that is not known.
+ */
+bool state_look_is_left(const struct state_dir *dir, unsigned int domid);
+
+/*
  * Be the watcher: a descriptor, to be kept open. Or a negative errno: -EBUSY,
  * there is another one.
  */

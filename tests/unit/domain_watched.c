@@ -13,6 +13,10 @@
 #ifdef HAVE_XEN
 
 #include "lib/model_guest.h"
+
+#include <fcntl.h>
+#include <sys/wait.h>
+
 #include "monitor/state_look.h"
 
 static struct driver disk[2];
@@ -144,6 +148,38 @@ static void test_number_that_another_one_serves(void)
 	check_clean();
 }
 
+/*
+ * Of another one that has died a worker may be left, in a store that hangs:
+ * this one has failed, for the guest is served by nobody.
+ */
+static void test_number_that_a_dead_one_has_left(void **state)
+{
+	struct state_dir other;
+	char error[BLOCK_ERROR_MAX];
+	pid_t pid;
+	int fd;
+
+	watch();
+	assert_int_equal(state_dir_open(&other, dom.states, error), 0);
+	assert_int_equal(state_dir_take(&other, DOMID, "/vm/1", error), 0);
+	pid = fork();
+	if (pid == 0)
+		_exit(0);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	fd = openat(other.fd, "pid", O_WRONLY | O_TRUNC);
+	assert_true(dprintf(fd, "%d\n", (int)pid) > 0);
+	close(fd);
+	introduce(DOMID);
+	dom.wanted = "5";
+	program_start();
+	assert_false(program_ended());
+	assert_int_equal(logged("is served by another instance"), 0);
+	state_dir_remove(&other);
+	state_dir_close(&other);
+	watch_no_more();
+	check_clean();
+}
+
 static void test_name_is_followed(void)
 {
 	watch();
@@ -187,6 +223,7 @@ int main(void)
 		host_test(test_number_is_not_followed_by_name),
 		host_test(test_number_of_nobody),
 		host_test(test_number_that_another_one_serves),
+		host_test(test_number_that_a_dead_one_has_left),
 		host_test(test_name_is_followed),
 		host_test(test_number_without_a_watcher),
 	};
