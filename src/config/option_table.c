@@ -51,7 +51,8 @@ int option_no_memory(const char *name)
 
 /* ---- what the options do ---- */
 
-static int take_domain(struct options *options, const char *argument)
+static int take_guest(struct options *options, const char *argument,
+		      const char *name)
 {
 	if (options->domain)
 		return option_wrong("one guest is named by --domain, "
@@ -59,9 +60,15 @@ static int take_domain(struct options *options, const char *argument)
 	int r = value_text(&options->domain, argument, 1, DOMAIN_MAX);
 
 	if (r == -ENOMEM)
-		return option_no_memory("domain");
-	return r ? option_wrong("--domain needs a name or an id") :
+		return option_no_memory(name);
+	return r ? option_wrong("--%s needs the name or the id of a guest",
+				name) :
 		   OPTION_GO_ON;
+}
+
+static int take_domain(struct options *options, const char *argument)
+{
+	return take_guest(options, argument, "domain");
 }
 
 static int take_config(struct options *options, const char *argument)
@@ -78,13 +85,14 @@ static int take_config(struct options *options, const char *argument)
 static int take_check_config(struct options *options, const char *argument)
 {
 	options->task = OPTIONS_CHECK_CONFIG;
-	return argument ? take_domain(options, argument) : OPTION_GO_ON;
+	return argument ? take_guest(options, argument, "check-config") :
+			  OPTION_GO_ON;
 }
 
 static int take_show_config(struct options *options, const char *argument)
 {
 	options->task = OPTIONS_SHOW_CONFIG;
-	return take_domain(options, argument);
+	return take_guest(options, argument, "show-config");
 }
 
 static int take_disk(struct options *options, const char *argument)

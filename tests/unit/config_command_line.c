@@ -213,7 +213,7 @@ static void test_wrong_words_are_named(void **state)
 		  "--v may be --vhost-user or --verbose or "
 		  "--version" },
 		{ { "--ver=1" }, "--ver=1 may be --verbose or --version" },
-		{ { "-d", "" }, "--domain needs a name" },
+		{ { "-d", "" }, "--domain needs the name" },
 		{ { "-d", "a", "-k", "file=/x" }, "id=" },
 		{ { "-d", "a", "-k", "" }, "id=" },
 		{ { "-d", "a", "-k", "id=x,file=/x,bogus=1" },
@@ -374,6 +374,8 @@ static void test_what_goes_together(void **state)
 		{ { "-d", "a", "--check-config", "b" }, "one guest is named" },
 		{ { "-d", "a", "--show-config=b" }, "one guest is named" },
 		{ { "--show-config" }, "--show-config needs GUEST" },
+		{ { "--show-config=" }, "--show-config needs the name" },
+		{ { "--check-config=" }, "--check-config needs the name" },
 		{ { "--show-config=a", "--once" },
 		  "--once is of no use with --show-config" },
 		{ { "--show-config=a", "-k", "file=/x" }, "--disk needs id=" },
