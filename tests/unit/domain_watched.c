@@ -128,6 +128,19 @@ static void test_number_of_nobody(void)
 	assert_int_equal(logged("domain 7 is not there"), 1);
 }
 
+/* What xenstore does not tell now may be there: nobody else would serve it. */
+static void test_number_that_cannot_be_read(void **state)
+{
+	watch();
+	introduce(DOMID);
+	tool_fail("/local/domain/5/name", EIO, 1);
+	start("5");
+	assert_int_equal(tool_failures(), 1);
+	assert_int_equal(logged("is not there"), 0);
+	gone();
+	check_ends();
+}
+
 /* Whoever is second ends, and not as a failure: the guest is served. */
 static void test_number_that_another_one_serves(void)
 {
@@ -222,6 +235,7 @@ int main(void)
 		host_test(test_number_ends_with_its_domain),
 		host_test(test_number_is_not_followed_by_name),
 		host_test(test_number_of_nobody),
+		host_test(test_number_that_cannot_be_read),
 		host_test(test_number_that_another_one_serves),
 		host_test(test_number_that_a_dead_one_has_left),
 		host_test(test_name_is_followed),
