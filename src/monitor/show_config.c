@@ -266,6 +266,7 @@ static void show_alone(struct show *s, const struct config_disk *section,
 {
 	const struct config_file *defaults = &s->options->files.defaults;
 	struct shown d = { .layers.section = section };
+	char error[BLOCK_ERROR_MAX];
 
 	if (defaults->ndisks)
 		d.layers.by[SAID_BY_DEFAULTS] = &defaults->disk[0].options;
@@ -275,6 +276,10 @@ static void show_alone(struct show *s, const struct config_disk *section,
 	lay_and_put(s, &d, id);
 	printf("; the toolstack says nothing of it%s\n",
 	       s->domain.id == NO_DOMAIN ? " yet" : ", so it is not served");
+	/* Whatever that will say of it. */
+	if (s->domain.id == NO_DOMAIN &&
+	    layers_check_top(&d.whole, DISK_FOR_XEN, error))
+		put_refused(s, error);
 	keys_finish(&d.whole);
 }
 

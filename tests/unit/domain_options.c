@@ -360,6 +360,11 @@ static void test_what_files_say_is_shown_without_a_guest(void)
 	says(out, "\nqueue-size = 8 ", " ; --disk");
 	says(out, "\n; the toolstack says nothing of it yet", "");
 	unlink(file);
+	/* What is refused whatever the toolstack will say. */
+	make_file("[disk xvda]\nlegacy = on\n");
+	assert_int_equal(show("web", "id=xvda,packed=on", out, sizeof(out)), 1);
+	says(out, "; it would be refused: ", "legacy=on and packed=on");
+	unlink(file);
 }
 
 /* What the two layers say together is checked, and told to libxl. */
