@@ -212,10 +212,13 @@ static void review_new(struct watch *w, struct guest *g, unsigned int domid)
 	g->listed = true;
 	if (generic && g->foreign && is_same(vm, g->vm))
 		free(vm);
-	else if (generic && !generic_is_said(&w->store, domid, w->options))
-		leave_alone(g, vm);
-	else
+	else if (!generic || generic_is_said(&w->store, domid, w->options))
 		want(g, vm);
+	else if (w->store.trouble)
+		/* Who is meant could not be read: it is looked at again. */
+		free(vm);
+	else
+		leave_alone(g, vm);
 }
 
 static void review_domain(struct watch *w, unsigned int domid)
