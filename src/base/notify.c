@@ -10,9 +10,9 @@
  * moments by all processes that have the same time: an idle host wakes for all
  * of them once.
  *
- * Failure: what cannot be said is not. Where too much waits to be heard, as of a
- * host whose services all begin at once, it is said again a little later, for a
- * service that is never ready is ended.
+ * Failure: what cannot be said is not. Where too much waits to be heard, as on
+ * a host whose services all begin at once, it is said again a little later, for
+ * a service that is never ready is ended.
  */
 #include "base/notify.h"
 

@@ -57,6 +57,20 @@ static int check_together(const struct checking *c,
 	return r;
 }
 
+/* Each of them is told. */
+static int check_all_together(const struct checking *c,
+			      const struct config_file *file)
+{
+	int result = 0;
+
+	for (unsigned int i = 0; i < file->ndisks; i++) {
+		int r = check_together(c, file, &file->disk[i]);
+
+		result = result ? result : r;
+	}
+	return result;
+}
+
 static void check_guest(struct checking *c, const char *path)
 {
 	struct config_file file;
@@ -64,8 +78,8 @@ static void check_guest(struct checking *c, const char *path)
 
 	if (r == -ENOENT)
 		log_error("%s: there is no such file", path);
-	for (unsigned int i = 0; r == 0 && i < file.ndisks; i++)
-		r = check_together(c, &file, &file.disk[i]);
+	if (r == 0)
+		r = check_all_together(c, &file);
 	if (r == 0)
 		printf("%s: right, %u disk%s\n", path, file.ndisks,
 		       log_plural(file.ndisks));

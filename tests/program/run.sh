@@ -612,6 +612,8 @@ check_configuration() {
 	printf '[defaults]\nlegacy = on\n' >"$_dir/virtio-disk.conf"
 	checks 2 "db.conf:1: together with $_dir/virtio-disk.conf: legacy=on" db \
 		--config "$_dir" || return 1
+	printf '[disk xvdb]\npacked = on\n' >>"$_dir/db.conf"
+	checks 2 "db.conf:3: together with" db --config "$_dir" || return 1
 	chmod o+w "$_dir/virtio-disk.conf"
 	checks 1 "chmod o-w" db --config "$_dir"
 }
