@@ -159,6 +159,7 @@ static void process_ended(struct instance *i, int status)
 	} else if (i->host->kind->is_instance && WIFEXITED(status) &&
 		   WEXITSTATUS(status) == STATUS_WRONG) {
 		log_error("domain %u: not started again", i->domid);
+		i->given_up = true;
 		enter(i, INSTANCE_DONE);
 	} else if (i->host->kind->is_instance || !done) {
 		pause_after(i);
@@ -219,6 +220,7 @@ void instance_want(struct instance *i, const char *vm)
 	i->vm = vm;
 	i->wanted = true;
 	i->in_vain = false;
+	i->given_up = false;
 	i->pause_ns = 0;
 	/* What runs for the guest before has to end first. */
 	if (i->state != INSTANCE_STARTED && i->state != INSTANCE_OTHERS)
@@ -243,7 +245,7 @@ bool instance_is_over(const struct instance *i)
 
 bool instance_serves(const struct instance *i)
 {
-	return i->wanted &&
+	return i->wanted && !i->given_up &&
 	       (i->state == INSTANCE_DONE || i->state == INSTANCE_OTHERS ||
 		(i->state == INSTANCE_STARTED && i->host->kind->is_instance));
 }

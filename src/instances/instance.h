@@ -61,6 +61,7 @@ struct instance {
 	enum instance_state state;
 	bool wanted;
 	bool in_vain; /* it was started, and did not serve; said once */
+	bool given_up;
 	struct task task;
 	struct loop_timer due;
 	uint64_t started_ns, pause_ns;

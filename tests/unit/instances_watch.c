@@ -361,6 +361,11 @@ static void test_wrong_command_line(void **state)
 	wait_until(logged("not started again") == 1);
 	wait_for_look();
 	assert_int_equal(model_instance_starts(5), 1);
+	/* Nor is it said that there is one. */
+	watcher_stop();
+	assert_int_equal(logged("ending; the instance"), 0);
+	watcher_start(OPTIONS_WATCH_CHILDREN);
+	wait_until(logged("not started again") == 2);
 	model_instance_take("status");
 	guest_goes(5);
 	wait_for_look();
