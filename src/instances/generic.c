@@ -24,13 +24,13 @@ bool generic_is_said(struct store *store, unsigned int domid,
 	struct config_files files = { 0 };
 	char *name;
 	bool said;
-	int r;
 
 	if (store_read(store, &name, "/local/domain/%u/name", domid))
 		return false;
 	/* One file may be named for all. */
 	if (!options->files.guest_is_read) {
-		r = config_files_read_guest(&files, options->config, name);
+		int r = config_files_read_guest(&files, options->config, name);
+
 		if (r == 0)
 			file = &files.guest;
 		else if (r == -ENOMEM || r == -EMFILE || r == -ENFILE)
