@@ -5,9 +5,9 @@
  * The file is found by the guest's name, which is the toolstack's, as the
  * instance finds it: that reads it for itself.
  *
- * Failure: where the name or the file cannot be read, nothing was said; what may
- * be otherwise a moment later is trouble of the store, as all that is looked at
- * again.
+ * Failure: where the name or the file cannot be read, nothing was said; what
+ * may be otherwise a moment later is trouble of the store, as all that is
+ * looked at again.
  */
 #include "instances/generic.h"
 

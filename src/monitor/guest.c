@@ -274,7 +274,9 @@ static void look_for_domain(struct guest *g)
 	if (g->failed || g->over)
 		return;
 	if (!domain_find(&g->domain)) {
-		/* What could not be read may be there, and is looked at again. */
+		/*
+		 * What could not be read may be there, and is looked at again.
+		 */
 		if (!g->store.trouble && is_for_one_domain(g))
 			leave_to_watcher(g, "is not there");
 		return;
