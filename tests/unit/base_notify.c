@@ -193,7 +193,7 @@ static void test_full_socket_that_is_read(void)
 	struct loop_timer quit = { .due = quit_due };
 	const char *text;
 	bool ready = false;
-	char last[32] = "";
+	char last[512] = "";
 
 	listen_at(path);
 	notify_open(&loop);

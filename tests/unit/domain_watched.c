@@ -129,7 +129,7 @@ static void test_number_of_nobody(void)
 }
 
 /* What xenstore does not tell now may be there: nobody else would serve it. */
-static void test_number_that_cannot_be_read(void **state)
+static void test_number_that_cannot_be_read(void)
 {
 	watch();
 	introduce(DOMID);
@@ -165,7 +165,7 @@ static void test_number_that_another_one_serves(void)
  * Of another one that has died a worker may be left, in a store that hangs:
  * this one has failed, for the guest is served by nobody.
  */
-static void test_number_that_a_dead_one_has_left(void **state)
+static void test_number_that_a_dead_one_has_left(void)
 {
 	struct state_dir other;
 	char error[BLOCK_ERROR_MAX];
