@@ -259,7 +259,21 @@ pid_t program_nursery(const struct program *p)
 	return 0;
 }
 
-/* Its nursery, which is further below, is like it. */
+/* It is further below, is like its instance, and is left for a while. */
+static bool is_nursery(pid_t pid)
+{
+	char path[64], name[32] = "";
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/comm", pid);
+	f = fopen(path, "re");
+	if (f && !fgets(name, sizeof(name), f))
+		name[0] = '\0';
+	if (f)
+		fclose(f);
+	return !strcmp(name, "vdisk-nursery\n");
+}
+
 pid_t program_instance(const char *domain)
 {
 	pid_t children[64];
@@ -267,7 +281,7 @@ pid_t program_instance(const char *domain)
 
 	for (unsigned int i = 0; i < n; i++)
 		if (has_word(children[i], "--domain") &&
-		    has_word(children[i], domain))
+		    has_word(children[i], domain) && !is_nursery(children[i]))
 			return children[i];
 	return 0;
 }
