@@ -16,8 +16,12 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-/* Between two logs of a ring that a guest has caused. */
-#define DUMP_NS (10 * NS_PER_SECOND)
+/*
+ * What a guest can cause of a disk is the end of its ring, now and then; all of
+ * it is logged for others.
+ */
+#define DUMP_NS (600 * NS_PER_SECOND)
+#define DUMP_EVENTS 32u
 
 enum { BUSY = 1 };
 
@@ -319,22 +323,24 @@ static bool add_events(struct log_text *lines, const char *disk,
 
 static bool write_log(const struct trace_ring *first,
 		      const struct trace_ring *second, const char *why,
-		      struct trace_event event[TRACE_EVENTS])
+		      unsigned int max, struct trace_event event[TRACE_EVENTS])
 {
 	struct log_text *lines = log_text_new();
 	char disk[TRACE_DISK_MAX];
-	unsigned int torn, n;
+	unsigned int torn, n, skipped;
 	bool added;
 
 	if (!lines)
 		return false;
 	trace_ring_disk(disk, first);
 	n = trace_ring_read(first, second, event, &torn);
+	skipped = n > max ? n - max : 0;
+	n -= skipped;
 	added = log_text_add(lines, LOG_LEVEL_TRACE,
 			     "%s: the last %u event%s, as %s%s", disk, n,
 			     log_plural(n), why,
 			     torn ? "; others could not be read" : "") &&
-		add_events(lines, disk, event, n) &&
+		add_events(lines, disk, event + skipped, n) &&
 		log_text_add(lines, LOG_LEVEL_TRACE, "%s: end of the events",
 			     disk);
 	if (added)
@@ -344,11 +350,11 @@ static bool write_log(const struct trace_ring *first,
 }
 
 void trace_log(const struct trace_ring *first, const struct trace_ring *second,
-	       const char *why)
+	       const char *why, unsigned int max)
 {
 	struct trace_event *event = calloc(TRACE_EVENTS, sizeof(*event));
 
-	if (!event || !write_log(first, second, why, event))
+	if (!event || !write_log(first, second, why, max, event))
 		log_warning("the events of a disk cannot be logged: there is "
 			    "no memory, or too much waits for standard error");
 	free(event);
@@ -365,7 +371,7 @@ static void log_own(struct trace *trace)
 	}
 	trace_ring_copy(&copy[0], trace->ring);
 	trace_ring_copy(&copy[1], trace->ring);
-	trace_log(&copy[0], &copy[1], "the device needs a reset");
+	trace_log(&copy[0], &copy[1], "the device needs a reset", DUMP_EVENTS);
 	free(copy);
 }
 

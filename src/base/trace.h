@@ -134,13 +134,16 @@ void trace_device(struct trace *trace, const char *what);
 void trace_message(struct trace *trace, const char *name, uint64_t bytes);
 
 /*
- * Whether the device needs a reset now: if that is new it is noted, and the
- * ring is logged. Any thread.
+ * Whether the device needs a reset now: if that is new it is noted, and the end
+ * of the ring is logged, but not often: the guest can cause it. Any thread.
  */
 void trace_look_reset(struct trace *trace, bool needs_reset);
 
-/* Log all that is in a ring, of which there are two copies; `why` it is. */
+/*
+ * Log the last events of a ring, `max` at most, of which there are two copies;
+ * `why` it is.
+ */
 void trace_log(const struct trace_ring *first, const struct trace_ring *second,
-	       const char *why);
+	       const char *why, unsigned int max);
 
 #endif

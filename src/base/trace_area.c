@@ -98,6 +98,6 @@ void trace_area_log(int fd, unsigned int rings, const char *why)
 	for (unsigned int i = 0; copy && i < rings; i++)
 		if (is_used(fd, i) && copy_ring(&copy[0], fd, i) &&
 		    copy_ring(&copy[1], fd, i))
-			trace_log(&copy[0], &copy[1], why);
+			trace_log(&copy[0], &copy[1], why, TRACE_EVENTS);
 	free(copy);
 }

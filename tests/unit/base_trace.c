@@ -228,7 +228,7 @@ static void test_hostile_memory(void **state)
 	}
 	assert_true(read > HOSTILE_ROUNDS);
 	capture();
-	trace_log(&copy[0], &copy[1], "a test asks for it");
+	trace_log(&copy[0], &copy[1], "a test asks for it", TRACE_EVENTS);
 	assert_true(strlen(release()) < TRACE_EVENTS * 256);
 }
 
@@ -422,6 +422,27 @@ static void test_needs_reset(void **state)
 	assert_int_equal(lines_with(text, "\n"), 4);
 }
 
+/* The guest has caused it: of what may be much the end is told. */
+static void test_needs_reset_after_much(void **state)
+{
+	struct trace trace = { .disk = "web/xvda", .ring = &ring };
+
+	(void)state;
+	strcpy(ring.disk, "web/xvda");
+	capture();
+	for (unsigned int i = 0; i < 2 * TRACE_EVENTS; i++)
+		trace_access(&trace, TRACE_WRITE, "QUEUE_SEL", 0, i);
+	trace_look_reset(&trace, true);
+	release();
+	assert_int_equal(lines_with(text, "the last 32 events, as the device "
+					  "needs a reset"),
+			 1);
+	assert_int_equal(lines_with(text, " register write QUEUE_SEL=0x7ff"),
+			 1);
+	assert_int_equal(lines_with(text, " device needs reset"), 1);
+	assert_int_equal(lines_with(text, "\n"), 34);
+}
+
 /* ---- the memory of a worker ---- */
 
 /* Its size is what it was made with, whatever the worker does. */
@@ -550,6 +571,7 @@ int main(void)
 		cmocka_unit_test_setup(test_longest_text, setup),
 		cmocka_unit_test_setup(test_lines, setup),
 		cmocka_unit_test_setup(test_needs_reset, setup),
+		cmocka_unit_test_setup(test_needs_reset_after_much, setup),
 		cmocka_unit_test_setup(test_area_is_sealed, setup),
 		cmocka_unit_test_setup(test_dead_writer, setup),
 		cmocka_unit_test_setup(test_next_disk, setup),
