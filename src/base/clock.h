@@ -18,4 +18,10 @@ static inline uint64_t clock_ns(void)
 	return (uint64_t)ts.tv_sec * NS_PER_SECOND + (uint64_t)ts.tv_nsec;
 }
 
+/* `ns`, or the nearest that lies between these. */
+static inline uint64_t ns_within(uint64_t ns, uint64_t min_ns, uint64_t max_ns)
+{
+	return ns < min_ns ? min_ns : ns > max_ns ? max_ns : ns;
+}
+
 #endif

@@ -135,11 +135,8 @@ static int connect_to(const char *path)
 
 static void tell_later(void)
 {
-	uint64_t ns = 2 * notify.again_ns;
-
-	notify.again_ns = ns < AGAIN_MIN_NS ? AGAIN_MIN_NS :
-			  ns > AGAIN_MAX_NS ? AGAIN_MAX_NS :
-					      ns;
+	notify.again_ns = ns_within(2 * notify.again_ns, AGAIN_MIN_NS,
+				    AGAIN_MAX_NS);
 	loop_arm(notify.loop, &notify.again, notify.again_ns);
 }
 

@@ -25,11 +25,6 @@
 /* What is waited too long goes by a part of this at each time that it pays. */
 #define NEAR_PART 16u
 
-static uint64_t bounded(uint64_t ns, uint64_t min, uint64_t max)
-{
-	return ns < min ? min : ns > max ? max : ns;
-}
-
 void polling_paid(struct polling *p, uint64_t waited_ns)
 {
 	uint64_t enough_ns = 2 * waited_ns;
@@ -42,13 +37,13 @@ void polling_paid(struct polling *p, uint64_t waited_ns)
 	if (enough_ns < p->ns)
 		enough_ns = p->ns - (p->ns - enough_ns) / NEAR_PART;
 	if (p->ns)
-		p->ns = bounded(enough_ns, NS_MIN, p->max_ns);
+		p->ns = ns_within(enough_ns, NS_MIN, p->max_ns);
 }
 
 static void give_up(struct polling *p, uint64_t now_ns)
 {
 	p->ns = 0;
-	p->pause_ns = bounded(2 * p->pause_ns, PAUSE_MIN_NS, PAUSE_MAX_NS);
+	p->pause_ns = ns_within(2 * p->pause_ns, PAUSE_MIN_NS, PAUSE_MAX_NS);
 	p->holdoff_ns = now_ns + p->pause_ns;
 	/* The next try is as long as all the times once, which double. */
 	p->balance_ns += TRIED_TIMES * (int64_t)p->max_ns;
@@ -57,7 +52,7 @@ static void give_up(struct polling *p, uint64_t now_ns)
 void polling_in_vain(struct polling *p, uint64_t waited_ns, uint64_t now_ns)
 {
 	/* Of longer ones somebody else had the rest. */
-	p->balance_ns -= (int64_t)bounded(waited_ns, 0, p->max_ns);
+	p->balance_ns -= (int64_t)ns_within(waited_ns, 0, p->max_ns);
 	if (p->balance_ns <= -SPENT_TIMES * (int64_t)p->max_ns)
 		give_up(p, now_ns);
 }
@@ -67,7 +62,7 @@ void polling_slept(struct polling *p, uint64_t slept_ns, uint64_t now_ns)
 	if (!polling_learns(p, now_ns))
 		return;
 	if (slept_ns <= p->max_ns)
-		p->ns = bounded(2 * p->ns, NS_MIN, p->max_ns);
+		p->ns = ns_within(2 * p->ns, NS_MIN, p->max_ns);
 	else
 		p->ns = p->ns / 2 < NS_MIN ? 0 : p->ns / 2;
 }

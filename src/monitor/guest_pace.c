@@ -50,11 +50,6 @@ void guest_pace_finish(struct guest_pace *p)
 	loop_disarm(p->loop, &p->take_up);
 }
 
-static uint64_t within(uint64_t ns, uint64_t min_ns, uint64_t max_ns)
-{
-	return ns < min_ns ? min_ns : ns > max_ns ? max_ns : ns;
-}
-
 void guest_pace_look(struct guest_pace *p, int error, bool forgotten)
 {
 	if (error && error != p->trouble)
@@ -66,7 +61,7 @@ void guest_pace_look(struct guest_pace *p, int error, bool forgotten)
 		p->again_ns = 0;
 		return;
 	}
-	p->again_ns = within(2 * p->again_ns, AGAIN_MIN_NS, AGAIN_MAX_NS);
+	p->again_ns = ns_within(2 * p->again_ns, AGAIN_MIN_NS, AGAIN_MAX_NS);
 	loop_arm(p->loop, &p->again, p->again_ns);
 }
 
@@ -81,6 +76,6 @@ void guest_pace_take_up(struct guest_pace *p, bool waits)
 	if (!p->take_up_since_ns)
 		p->take_up_since_ns = now;
 	loop_arm(p->loop, &p->take_up,
-		 within((now - p->take_up_since_ns) / 4, TAKE_UP_MIN_NS,
-			TAKE_UP_MAX_NS));
+		 ns_within((now - p->take_up_since_ns) / 4, TAKE_UP_MIN_NS,
+			   TAKE_UP_MAX_NS));
 }

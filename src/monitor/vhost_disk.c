@@ -59,7 +59,7 @@ struct vhost_disk {
 	struct vhost *worker;
 	struct worker_lives lives;
 	struct loop_timer again; /* armed: another worker is to be started */
-	uint64_t retry_ns;       /* ... and after what pause once more */
+	uint64_t retry_ns;       /* ... after what pause, the last time */
 	bool listens;            /* a worker was there once */
 	bool ends;
 	int status;
@@ -146,16 +146,14 @@ static void died(struct vhost_disk *vd)
 		log_warning("%s: its workers die often: the next one is "
 			    "started in %" PRIu64 " s",
 			    vd->name, pause_ns / NS_PER_SECOND);
-	vd->retry_ns = RETRY_MIN_NS;
+	vd->retry_ns = 0;
 	loop_arm(vd->loop, &vd->again, pause_ns);
 }
 
 static void ask_again(struct vhost_disk *vd)
 {
+	vd->retry_ns = ns_within(2 * vd->retry_ns, RETRY_MIN_NS, RETRY_MAX_NS);
 	loop_arm(vd->loop, &vd->again, vd->retry_ns);
-	vd->retry_ns *= 2;
-	if (vd->retry_ns > RETRY_MAX_NS)
-		vd->retry_ns = RETRY_MAX_NS;
 }
 
 static void start_again(struct loop_timer *timer)
