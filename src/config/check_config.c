@@ -18,8 +18,8 @@
 #include "config/config_files.h"
 #include "config/layers.h"
 
-static const char defaults_name[] = "virtio-disk";
-static const char suffix[] = ".conf";
+static const char defaults_file[] = CONFIG_DEFAULTS CONFIG_SUFFIX;
+static const char suffix[] = CONFIG_SUFFIX;
 
 enum { STATUS_RIGHT = 0, STATUS_UNREADABLE = 1, STATUS_WRONG = 2 };
 
@@ -115,7 +115,7 @@ static void cut_suffix(char *name)
 static int is_of_a_guest(const struct dirent *entry)
 {
 	return *entry->d_name != '.' && ends_with_suffix(entry->d_name) &&
-	       strcmp(entry->d_name, "virtio-disk.conf") != 0;
+	       strcmp(entry->d_name, defaults_file) != 0;
 }
 
 /* DIR/NAME.conf, by one of the two above. */
@@ -155,7 +155,7 @@ static void check_guests(struct checking *c, const char *dir)
 
 static void check_dir(struct checking *c, const char *dir, const char *guest)
 {
-	check_named(c, dir, defaults_name, check_defaults);
+	check_named(c, dir, CONFIG_DEFAULTS, check_defaults);
 	if (!guest) {
 		check_guests(c, dir);
 	} else if (config_files_can_name(guest)) {
@@ -174,7 +174,7 @@ static bool is_defaults(const char *path)
 {
 	const char *name = strrchr(path, '/');
 
-	return !strcmp(name ? name + 1 : path, "virtio-disk.conf");
+	return !strcmp(name ? name + 1 : path, defaults_file);
 }
 
 int check_config(const char *where, const char *guest)

@@ -15,8 +15,6 @@
 
 #include "base/log.h"
 
-static const char defaults_name[] = "virtio-disk";
-
 static int no_memory(void)
 {
 	log_error("no memory for the configuration");
@@ -26,14 +24,15 @@ static int no_memory(void)
 bool config_files_can_name(const char *guest)
 {
 	return *guest && *guest != '.' && !strchr(guest, '/') &&
-	       strcmp(guest, defaults_name) != 0;
+	       strcmp(guest, CONFIG_DEFAULTS) != 0;
 }
 
 char *config_files_path(const char *dir, const char *name)
 {
 	char *path;
 
-	return asprintf(&path, "%s/%s.conf", dir, name) < 0 ? NULL : path;
+	return asprintf(&path, "%s/%s" CONFIG_SUFFIX, dir, name) < 0 ? NULL :
+								       path;
 }
 
 int config_files_is_directory(const char *where)
@@ -96,7 +95,7 @@ int config_files_read(struct config_files *files, const char *where,
 	if (r == 0)
 		return read_named(files, where);
 	r = read_one(&files->defaults, where ? where : CONFIG_DIR,
-		     defaults_name, PLACE_DEFAULTS);
+		     CONFIG_DEFAULTS, PLACE_DEFAULTS);
 	/* Both are looked at, so that all faults are told. */
 	if (guest && (r == 0 || r == -EINVAL)) {
 		int r_guest = config_files_read_guest(files, where, guest);

@@ -11,6 +11,9 @@
 
 /* Where they are if nobody says another place. */
 #define CONFIG_DIR "/etc/virtio-disk"
+/* What is said of all guests, and what each of the files ends with. */
+#define CONFIG_DEFAULTS "virtio-disk"
+#define CONFIG_SUFFIX ".conf"
 
 /* A zeroed one says nothing, and may be finished. */
 struct config_files {

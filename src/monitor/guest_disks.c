@@ -9,7 +9,6 @@
 #include "monitor/guest_disks.h"
 
 #include <assert.h>
-#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -119,16 +118,10 @@ static bool is_ours(const struct guest_disks *disks, uint64_t devid)
 static void see_name(struct guest_disks *disks, const char *name, bool generic)
 {
 	uint64_t devid;
-	char *end;
 
-	devid = strtoull(name, &end, 10);
-	if (!isdigit((unsigned char)name[0]) || *end ||
-	    devid >= BACKEND_GENERIC)
-		return;
-	if (!generic)
+	if (backend_devid(&devid, name, generic) &&
+	    (!generic || is_ours(disks, devid)))
 		see(disks, devid);
-	else if (is_ours(disks, BACKEND_GENERIC + devid))
-		see(disks, BACKEND_GENERIC + devid);
 }
 
 /* Whether it is known which directories there are. */

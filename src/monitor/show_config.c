@@ -13,7 +13,6 @@
  */
 #include "monitor/show_config.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -233,12 +232,12 @@ static void show_directories(struct show *s, bool generic)
 	backend_parent(path, s->domain.id, generic);
 	r = store_list(&s->store, &names, &n, "%s", path);
 	for (unsigned int i = 0; i < n; i++) {
-		uint64_t devid = strtoull(names[i], NULL, 10);
+		uint64_t devid;
 
-		if (!isdigit((unsigned char)names[i][0]))
+		if (!backend_devid(&devid, names[i], generic))
 			continue;
 		if (generic)
-			show_generic(s, BACKEND_GENERIC + devid);
+			show_generic(s, devid);
 		else
 			show_directory(s, devid);
 	}

@@ -56,20 +56,32 @@ void backend_path(char path[BACKEND_PATH_MAX], int domid, uint64_t devid)
 		 generic ? devid - BACKEND_GENERIC : devid);
 }
 
+bool backend_devid(uint64_t *devid, const char *name, bool generic)
+{
+	char *end;
+
+	*devid = strtoull(name, &end, 10);
+	if (!isdigit((unsigned char)name[0]) || *end ||
+	    *devid >= BACKEND_GENERIC)
+		return false;
+	if (generic)
+		*devid += BACKEND_GENERIC;
+	return true;
+}
+
 /* ---- generic devices ---- */
 
 uint64_t backend_generic_devid(const char *id)
 {
 	const size_t n = sizeof(generic_name) - 1;
 	const char *digits = id + n;
-	uint64_t number;
-	char *end;
+	uint64_t devid;
 
 	if (strncmp(id, generic_name, n) != 0 ||
-	    !isdigit((unsigned char)*digits) || (*digits == '0' && digits[1]))
+	    (*digits == '0' && digits[1]) ||
+	    !backend_devid(&devid, digits, true))
 		return 0;
-	number = strtoull(digits, &end, 10);
-	return *end || number >= BACKEND_GENERIC ? 0 : BACKEND_GENERIC + number;
+	return devid;
 }
 
 int backend_is_disk(struct store *store, const char *path)

@@ -44,6 +44,12 @@ struct backend {
 void backend_parent(char path[BACKEND_PATH_MAX], int domid, bool generic);
 void backend_path(char path[BACKEND_PATH_MAX], int domid, uint64_t devid);
 
+/*
+ * The devid of the disk, or generic device, whose directory below that one is
+ * called so. False: it is not a device's.
+ */
+bool backend_devid(uint64_t *devid, const char *name, bool generic);
+
 /* The devid of the generic device that an id names, as "virtio0"; or 0. */
 uint64_t backend_generic_devid(const char *id);
 
