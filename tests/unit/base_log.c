@@ -4,6 +4,7 @@
  * Log lines: one each, whatever is in them, cut where they are too long, and
  * limited where a guest can cause them. Nobody waits for who reads them.
  */
+#include "lib/captured.h"
 #include "lib/model_memory.h"
 
 #include <fcntl.h>
@@ -20,7 +21,7 @@
 enum { TEXT_MAX = 65536 };
 
 static char text[TEXT_MAX];
-static int saved = -1, captured = -1;
+static int saved = -1; /* standard error, while a pipe is in its place */
 
 static int looks; /* at standard error */
 
@@ -36,26 +37,9 @@ static int looks; /* at standard error */
 WRAP_FSTAT(fstat)
 WRAP_FSTAT(fstat64)
 
-static void capture(void)
-{
-	saved = dup(STDERR_FILENO);
-	captured = memfd_create("log", MFD_CLOEXEC);
-	assert_true(saved >= 0 && captured >= 0);
-	assert_int_equal(dup2(captured, STDERR_FILENO), STDERR_FILENO);
-}
-
-/* What was written to standard error since capture(). */
 static const char *release(void)
 {
-	ssize_t n;
-
-	assert_int_equal(dup2(saved, STDERR_FILENO), STDERR_FILENO);
-	n = pread(captured, text, sizeof(text) - 1, 0);
-	assert_true(n >= 0);
-	text[n] = '\0';
-	close(saved);
-	close(captured);
-	return text;
+	return release_into(text, sizeof(text));
 }
 
 static unsigned int lines_of(const char *s)

@@ -4,6 +4,7 @@
  * whoever writes meanwhile, has died in the middle of it, or means harm; and
  * what is logged of them.
  */
+#include "lib/captured.h"
 #include "lib/test.h"
 
 #include <fcntl.h>
@@ -24,7 +25,6 @@ enum { TEXT_MAX = 1 << 20, HOSTILE_ROUNDS = 200 };
 static struct trace_ring ring, copy[2];
 static struct trace_event event[TRACE_EVENTS];
 static char text[TEXT_MAX];
-static int saved = -1, captured = -1;
 
 static int setup(void **state)
 {
@@ -34,26 +34,9 @@ static int setup(void **state)
 	return 0;
 }
 
-static void capture(void)
-{
-	saved = dup(STDERR_FILENO);
-	captured = memfd_create("log", MFD_CLOEXEC);
-	assert_true(saved >= 0 && captured >= 0);
-	assert_int_equal(dup2(captured, STDERR_FILENO), STDERR_FILENO);
-}
-
-/* What was written to standard error since capture(). */
 static const char *release(void)
 {
-	ssize_t n;
-
-	assert_int_equal(dup2(saved, STDERR_FILENO), STDERR_FILENO);
-	n = pread(captured, text, sizeof(text) - 1, 0);
-	assert_true(n >= 0);
-	text[n] = '\0';
-	close(saved);
-	close(captured);
-	return text;
+	return release_into(text, sizeof(text));
 }
 
 static unsigned int lines_with(const char *log, const char *what)

@@ -203,45 +203,47 @@ static void test_a_file_is_read_once(void)
 	finish_with_file();
 }
 
+/* A guest that is named by its id, and has a file of its name. */
+static char web_dir[32], web_file[64];
+
+static void name_by_id(const char *text)
+{
+	FILE *to;
+
+	strcpy(web_dir, "/tmp/domain-options-XXXXXX");
+	must(mkdtemp(web_dir));
+	snprintf(web_file, sizeof(web_file), "%s/web.conf", web_dir);
+	to = fopen(web_file, "w");
+	must(to && fputs(text, to) >= 0);
+	must(fclose(to) == 0);
+	dom.config = web_dir;
+	dom.wanted = "5";
+}
+
+static void name_by_id_no_more(void)
+{
+	must(unlink(web_file) == 0 && rmdir(web_dir) == 0);
+	dom.wanted = NULL;
+	dom.config = NULL;
+}
+
 /* Of a guest that is named by its id the name is known when it is there. */
 static void test_the_file_of_a_guest_that_is_named_by_its_id(void)
 {
-	static char dir[] = "/tmp/domain-options-XXXXXX";
-	char path[64];
-	FILE *to;
-
-	must(mkdtemp(dir));
-	snprintf(path, sizeof(path), "%s/web.conf", dir);
-	to = fopen(path, "w");
-	must(to && fputs("[disk xvda]\nserial = of-web\n", to) >= 0);
-	must(fclose(to) == 0);
-	dom.config = dir;
-	dom.wanted = "5";
+	name_by_id("[disk xvda]\nserial = of-web\n");
 	start(NULL, NULL);
 	attach(&disk, 0);
 	drive(&disk, 0);
 	assert_int_equal(request(&disk, VIRTIO_BLK_T_GET_ID, 0), 0);
 	assert_memory_equal(request_at(&disk, 0) + BLOCK_BYTES, "of-web", 7);
 	finish();
-	must(unlink(path) == 0 && rmdir(dir) == 0);
-	dom.wanted = NULL;
-	dom.config = NULL;
+	name_by_id_no_more();
 }
 
 /* Nothing is served with a file that is wrong. */
 static void test_a_wrong_file_of_a_guest_that_is_named_by_its_id(void)
 {
-	static char dir[] = "/tmp/domain-options-XXXXXX";
-	char path[64];
-	FILE *to;
-
-	must(mkdtemp(dir));
-	snprintf(path, sizeof(path), "%s/web.conf", dir);
-	to = fopen(path, "w");
-	must(to && fputs("[disk xvda]\nseriel = x\n", to) >= 0);
-	must(fclose(to) == 0);
-	dom.config = dir;
-	dom.wanted = "5";
+	name_by_id("[disk xvda]\nseriel = x\n");
 	memset(&disk, 0, sizeof(disk));
 	make_image(&disk);
 	introduce(DOMID);
@@ -250,7 +252,7 @@ static void test_a_wrong_file_of_a_guest_that_is_named_by_its_id(void)
 	assert_false(program_ended());
 	assert_int_equal(logged("web.conf:2: unknown key"), 1);
 	assert_true(tool_is(node(0, "state"), "1"));
-	must(unlink(path) == 0 && rmdir(dir) == 0);
+	name_by_id_no_more();
 	unlink(disk.file);
 }
 
